@@ -1,0 +1,103 @@
+#include "traces/plan_file.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "traces/atomic_file.h"
+#include "traces/json_object.h"
+
+namespace shardlab {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::string_view kFormat = "shardlab-plan";
+constexpr int kVersion = 1;
+
+ordered_json job_json(const JobPlan& job) {
+  ordered_json devices = ordered_json::array();
+  for (const DeviceId device : job.device) devices.push_back(index(device));
+  return {{"strategy", to_string(job.strategy)},
+          {"first_layer", job.first_layer},
+          {"device", std::move(devices)},
+          {"recompute", job.recompute}};
+}
+
+std::vector<int> first_layers(const json& from) {
+  std::vector<int> result;
+  for (const json& value : from) {
+    const auto layer = static_cast<int>(json_integer(value, 0, INT32_MAX));
+    if (result.empty() && layer != 0)
+      throw Error(fmt::format("must begin with 0, begins with {}", layer));
+    if (!result.empty() && layer <= result.back()) {
+      throw Error(fmt::format("must ascend, but {} follows {}", layer, result.back()));
+    }
+    result.push_back(layer);
+  }
+  if (result.empty()) throw Error("is empty, so the job has no shard");
+  return result;
+}
+
+std::vector<DeviceId> devices(const json& from, const JobPlan& job) {
+  std::vector<DeviceId> result;
+  for (const json& value : from) {
+    result.push_back(DeviceId{static_cast<std::uint32_t>(json_integer(value, 0, INT32_MAX))});
+  }
+  const std::size_t wanted = job.strategy == Strategy::kModelParallel ? job.first_layer.size() : 0;
+  if (result.size() != wanted) {
+    throw Error(fmt::format("must name {} devices for {} shards of {}, names {}", wanted,
+                            job.shards(), to_string(job.strategy), result.size()));
+  }
+  return result;
+}
+
+JobPlan job_plan(const JsonObject& from) {
+  JobPlan result;
+  result.strategy = in_context("strategy", [&] { return parse_strategy(from.text("strategy")); });
+  const json& layers = from.array("first_layer");
+  result.first_layer = in_context("first_layer", [&] { return first_layers(layers); });
+  const json& device = from.array("device");
+  result.device = in_context("device", [&] { return devices(device, result); });
+  result.recompute = from.flag("recompute");
+  return result;
+}
+
+}  // namespace
+
+std::string plan_json(const Plan& plan) {
+  ordered_json jobs = ordered_json::array();
+  for (const JobPlan& job : plan.jobs) jobs.push_back(job_json(job));
+  const ordered_json root{{"format", kFormat},     {"version", kVersion},    {"name", plan.name},
+                          {"policy", plan.policy}, {"seed", plan.seed},      {"admit", plan.admit},
+                          {"slots", plan.slots},   {"jobs", std::move(jobs)}};
+  return root.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Plan parse_plan(std::string_view text) {
+  const json file = parse_json_file(text, kFormat, kVersion);
+  const JsonObject root(file);
+  Plan result;
+  result.name = root.text("name");
+  result.policy = root.text("policy");
+  result.seed = root.seed("seed");
+  result.admit = static_cast<int>(root.integer("admit", 0, INT32_MAX));
+  result.slots = static_cast<int>(root.integer("slots", 1, INT32_MAX));
+  for (const json& job : root.array("jobs")) {
+    in_context(fmt::format("job {}", result.jobs.size()),
+               [&] { result.jobs.push_back(job_plan(JsonObject(job))); });
+  }
+  return result;
+}
+
+void write_plan(const std::string& path, const Plan& plan) {
+  write_file_atomically(path, in_context(path, [&] { return plan_json(plan); }));
+}
+
+Plan read_plan(const std::string& path) {
+  const std::string text = read_whole_file(path);
+  return in_context(path, [&] { return parse_plan(text); });
+}
+
+}  // namespace shardlab

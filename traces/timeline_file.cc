@@ -1,0 +1,287 @@
+#include "traces/timeline_file.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <span>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "traces/atomic_file.h"
+#include "traces/json_object.h"
+
+namespace shardlab {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::string_view kFormat = "shardlab-timeline";
+constexpr int kVersion = 1;
+
+constexpr std::array<std::string_view, 13> kUnitColumns{
+    "job",        "unit",        "minibatch",  "kind",    "shard", "device",      "attempt",
+    "claimed_ns", "reserved_ns", "arrived_ns", "from_ns", "to_ns", "recompute_ns"};
+constexpr std::array<std::string_view, 13> kCopyColumns{
+    "job",      "item",         "shard",      "minibatch",    "device",     "direction", "bytes",
+    "asked_ns", "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns", "done_ns"};
+
+constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
+
+std::string unit_row(const UnitSpan& span) {
+  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
+                     span.minibatch, to_string(span.kind), span.shard, index(span.device),
+                     span.attempt, ns(span.claimed), ns(span.reserved), ns(span.arrived),
+                     ns(span.from), ns(span.to), span.recompute.count());
+}
+
+std::string copy_row(const CopySpan& span) {
+  return fmt::format(R"([{},"{}",{},{},{},"{}",{},{},{},{},{},{},{}])", index(span.job),
+                     to_string(span.item), span.shard, span.minibatch, index(span.device),
+                     to_string(span.direction), span.bytes, ns(span.asked), ns(span.link_from),
+                     ns(span.link_to), ns(span.lane_from), ns(span.lane_to), ns(span.done));
+}
+
+/// One row a line: readable, and two timelines can be compared line by line.
+template <typename Span>
+std::string table(std::span<const std::string_view> columns, const std::vector<Span>& spans,
+                  std::string (*row)(const Span&)) {
+  std::string text =
+      fmt::format("{{\"columns\": [\"{}\"], \"rows\": [", fmt::join(columns, "\", \""));
+  for (std::size_t i = 0; i < spans.size(); ++i) text += (i == 0 ? "\n" : ",\n") + row(spans[i]);
+  return text + "]}";
+}
+
+/// A row of a table, read by column name, as a later version may add columns.
+class Table {
+ public:
+  Table(const JsonObject& from, std::span<const std::string_view> wanted)
+      : rows_(&from.array("rows")) {
+    const json& columns = from.array("columns");
+    for (const std::string_view name : wanted) {
+      const auto found = std::find(columns.begin(), columns.end(), name);
+      if (found == columns.end()) throw Error(fmt::format("columns: {}: missing", name));
+      places_.push_back(static_cast<std::size_t>(found - columns.begin()));
+    }
+    width_ = columns.size();
+  }
+
+  /// Calls `read` on each row. `cell(i)` is the i-th wanted column's value.
+  template <typename Read>
+  void each(std::span<const std::string_view> names, const Read& read) const {
+    for (std::size_t i = 0; i < rows_->size(); ++i) {
+      in_context(fmt::format("row {}", i), [&] {
+        const json& row = (*rows_)[i];
+        if (!row.is_array() || row.size() != width_) {
+          throw Error(fmt::format("must be a list of {} values", width_));
+        }
+        read(Row{row, places_, names});
+      });
+    }
+  }
+
+  struct Row {
+    const json& values;
+    const std::vector<std::size_t>& places;
+    std::span<const std::string_view> names;
+
+    [[nodiscard]] std::int64_t integer(std::size_t column, std::int64_t most = kMostInFile) const {
+      return in_context(std::string(names[column]),
+                        [&] { return json_integer(value(column), 0, most); });
+    }
+
+    [[nodiscard]] Instant instant(std::size_t column) const {
+      return Instant(Duration(integer(column)));
+    }
+
+    /// The enumerator among `all` that is called so.
+    template <typename Enum, std::size_t kSize>
+    [[nodiscard]] Enum one_of(std::size_t column, const std::array<Enum, kSize>& all) const {
+      for (const Enum each : all) {
+        if (value(column) == to_string(each)) return each;
+      }
+      throw Error(fmt::format("{}: {} is unknown", names[column], value(column).dump()));
+    }
+
+   private:
+    [[nodiscard]] const json& value(std::size_t column) const { return values[places[column]]; }
+  };
+
+ private:
+  const json* rows_;
+  std::vector<std::size_t> places_;
+  std::size_t width_ = 0;
+};
+
+void check_order(std::string_view earlier, Instant from, std::string_view later, Instant to) {
+  if (to < from) {
+    throw Error(fmt::format("{}: negative duration: {} is before {}, which is {}", later, ns(to),
+                            earlier, ns(from)));
+  }
+}
+
+UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
+  UnitSpan span;
+  span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
+  span.unit = static_cast<std::uint32_t>(row.integer(1, UINT32_MAX));
+  span.minibatch = row.integer(2);
+  span.kind = row.one_of(3, std::array{UnitKind::kForward, UnitKind::kBackward, UnitKind::kFused});
+  span.shard = static_cast<std::int32_t>(row.integer(4, INT32_MAX));
+  span.device = DeviceId{static_cast<std::uint32_t>(row.integer(5, last_device))};
+  span.attempt = static_cast<std::int32_t>(row.integer(6, INT32_MAX));
+  span.claimed = row.instant(7);
+  span.reserved = row.instant(8);
+  span.arrived = row.instant(9);
+  span.from = row.instant(10);
+  span.to = row.instant(11);
+  span.recompute = Duration(row.integer(12));
+  check_order("claimed_ns", span.claimed, "from_ns", span.from);
+  check_order("from_ns", span.from, "to_ns", span.to);
+  if (span.recompute > span.to - span.from) throw Error("recompute_ns: is longer than the unit");
+  return span;
+}
+
+CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
+  CopySpan span;
+  span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
+  span.item = row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState,
+                                       ItemKind::kActivation, ItemKind::kGradient});
+  span.shard = static_cast<std::int32_t>(row.integer(2, INT32_MAX));
+  span.minibatch = row.integer(3);
+  span.device = DeviceId{static_cast<std::uint32_t>(row.integer(4, last_device))};
+  span.direction = row.one_of(5, std::array{Direction::kPromote, Direction::kDemote});
+  span.bytes = row.integer(6);
+  span.asked = row.instant(7);
+  span.link_from = row.instant(8);
+  span.link_to = row.instant(9);
+  span.lane_from = row.instant(10);
+  span.lane_to = row.instant(11);
+  span.done = row.instant(12);
+  check_order("link_from_ns", span.link_from, "link_to_ns", span.link_to);
+  check_order("lane_from_ns", span.lane_from, "lane_to_ns", span.lane_to);
+  check_order("asked_ns", span.asked, "done_ns", span.done);
+  return span;
+}
+
+JobEnd job_end(const JsonObject& from) {
+  return {from.instant("at_ns"), from.flag("completed"), from.text("reason"),
+          from.integer("minibatches", 0, kMostInFile)};
+}
+
+ordered_json ends_json(const std::vector<JobEnd>& ends) {
+  ordered_json result = ordered_json::array();
+  for (const JobEnd& end : ends) {
+    result.push_back({{"at_ns", ns(end.at)},
+                      {"completed", end.completed},
+                      {"reason", end.reason},
+                      {"minibatches", end.minibatches}});
+  }
+  return result;
+}
+
+ordered_json sizes_json(const std::vector<Bytes>& sizes) {
+  ordered_json result = ordered_json::array();
+  for (const Bytes size : sizes) result.push_back(json_bytes(size));
+  return result;
+}
+
+/// Calls `read` on each value of the list `key`, which must have `size` of them.
+template <typename Read>
+void each(const JsonObject& from, const std::string& key, std::size_t size, const Read& read) {
+  const json& list = from.array(key);
+  in_context(key, [&] {
+    if (list.size() != size)
+      throw Error(fmt::format("has {} entries, must have {}", list.size(), size));
+    for (std::size_t i = 0; i < size; ++i) in_context(std::to_string(i), [&] { read(list[i]); });
+  });
+}
+
+std::vector<std::string> names(const JsonObject& from, const std::string& key) {
+  std::vector<std::string> result;
+  each(from, key, from.array(key).size(), [&](const json& name) {
+    if (!name.is_string()) throw Error("must be a string");
+    result.push_back(name.get<std::string>());
+  });
+  return result;
+}
+
+std::vector<Bytes> sizes(const JsonObject& from, const std::string& key, std::size_t size) {
+  std::vector<Bytes> result;
+  each(from, key, size, [&](const json& value) {
+    result.push_back(value.is_null() ? kUnlimited : json_integer(value, 0));
+  });
+  return result;
+}
+
+void read_spans(const JsonObject& root, Timeline& into) {
+  const auto last_job = static_cast<std::int64_t>(into.jobs.size()) - 1;
+  const auto last_device = static_cast<std::int64_t>(into.devices.size()) - 1;
+  in_context("units", [&] {
+    Table(root.object("units"), kUnitColumns).each(kUnitColumns, [&](const Table::Row& row) {
+      into.units.push_back(unit(row, last_job, last_device));
+    });
+  });
+  in_context("copies", [&] {
+    Table(root.object("copies"), kCopyColumns).each(kCopyColumns, [&](const Table::Row& row) {
+      into.copies.push_back(copy(row, last_job, last_device));
+    });
+  });
+}
+
+}  // namespace
+
+std::string timeline_json(const Timeline& timeline) {
+  std::string text = "{\n";
+  const auto field = [&](std::string_view key, std::string_view value) {
+    text += fmt::format("\"{}\": {},\n", key, value);
+  };
+  const auto dumped = [](const ordered_json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  };
+  field("format", json_string(kFormat));
+  field("version", std::to_string(kVersion));
+  field("plan", json_string(timeline.plan));
+  field("source", json_string(timeline.source));
+  field("interrupted", timeline.interrupted ? "true" : "false");
+  field("makespan_ns", std::to_string(ns(timeline.makespan)));
+  field("jobs", dumped(timeline.jobs));
+  field("devices", dumped(timeline.devices));
+  field("budget_bytes", dumped(sizes_json(timeline.budget)));
+  field("peak_bytes", dumped(sizes_json(timeline.peak)));
+  field("ends", dumped(ends_json(timeline.ends)));
+  field("units", table(kUnitColumns, timeline.units, unit_row));
+  text += "\"copies\": " + table(kCopyColumns, timeline.copies, copy_row) + "\n}\n";
+  return text;
+}
+
+Timeline parse_timeline(std::string_view text) {
+  const json file = parse_json_file(text, kFormat, kVersion);
+  const JsonObject root(file);
+  Timeline result;
+  result.plan = root.text("plan");
+  result.source = root.text("source");
+  result.interrupted = root.flag("interrupted");
+  result.makespan = root.instant("makespan_ns");
+  result.jobs = names(root, "jobs");
+  result.devices = names(root, "devices");
+  result.budget = sizes(root, "budget_bytes", result.devices.size());
+  result.peak = sizes(root, "peak_bytes", result.devices.size());
+  each(root, "ends", result.jobs.size(),
+       [&](const json& end) { result.ends.push_back(job_end(JsonObject(end))); });
+  read_spans(root, result);
+  return result;
+}
+
+void write_timeline(const std::string& path, const Timeline& timeline) {
+  write_file_atomically(path, timeline_json(timeline));
+}
+
+Timeline read_timeline(const std::string& path) {
+  const std::string text = read_whole_file(path);
+  return in_context(path, [&] { return parse_timeline(text); });
+}
+
+}  // namespace shardlab
