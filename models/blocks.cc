@@ -1,0 +1,100 @@
+#include "models/blocks.h"
+
+#include <cmath>
+#include <string>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+
+#include "models/validate.h"
+
+namespace shardlab {
+namespace {
+
+constexpr int kByteWidth = 16;  // Of a byte's embedding in an mlp.
+
+class MlpEmbedding : public Layer {
+ public:
+  explicit MlpEmbedding(const ModelSpec& spec)
+      : Layer("embedding", {{"byte", {kVocabulary + 1, kByteWidth}, Initial::kNormal, 1.0},
+                            {"weight",
+                             {spec.width, spec.context * kByteWidth},
+                             Initial::kNormal,
+                             std::sqrt(1.0 / (spec.context * kByteWidth))},
+                            {"bias", {spec.width}}}) {}
+
+  at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
+                     const PassKey&) const override {
+    return at::linear(at::embedding(p[0], input).flatten(1), p[1], p[2]);
+  }
+};
+
+class MlpBlock : public Layer {
+ public:
+  MlpBlock(const ModelSpec& spec, int index)
+      : Layer("block " + std::to_string(index),
+              {{"weight", {spec.width, spec.width}, Initial::kNormal, std::sqrt(2.0 / spec.width)},
+               {"bias", {spec.width}}}),
+        dropout_(spec.dropout),
+        index_(index) {}
+
+  at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
+                     const PassKey& key) const override {
+    return dropout(at::gelu(at::linear(input, p[0], p[1])), dropout_, key, index_, 0);
+  }
+
+ private:
+  double dropout_;
+  int index_;
+};
+
+class Head : public Layer {
+ public:
+  explicit Head(const ModelSpec& spec)
+      : Layer("head", {{"norm_weight", {spec.width}, Initial::kOne},
+                       {"norm_bias", {spec.width}},
+                       {"weight", {kVocabulary, spec.width}, Initial::kNormal, 0.02},
+                       {"bias", {kVocabulary}}}),
+        width_(spec.width) {}
+
+  at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
+                     const PassKey&) const override {
+    return at::linear(at::layer_norm(input, {width_}, p[0], p[1]), p[2], p[3])
+        .view({-1, kVocabulary});
+  }
+
+ private:
+  std::int64_t width_;
+};
+
+}  // namespace
+
+at::Tensor dropout(const at::Tensor& input, double probability, const PassKey& key, int layer,
+                   int site) {
+  if (probability == 0) return input;
+  const DropoutKey mask_key{key.seed, key.step, key.microbatch, layer, site};
+  at::Tensor mask =
+      at::empty_like(input, input.options().requires_grad(false), at::MemoryFormat::Contiguous);
+  auto* values = mask.mutable_data_ptr<float>();
+  at::parallel_for(0, mask.numel(), 1 << 16, [&](std::int64_t from, std::int64_t to) {
+    dropout_mask(mask_key, probability, static_cast<std::uint64_t>(from),
+                 {values + from, static_cast<std::size_t>(to - from)});
+  });
+  return input.mul(mask);
+}
+
+std::unique_ptr<Layer> head_layer(const ModelSpec& spec) { return std::make_unique<Head>(spec); }
+
+std::vector<std::unique_ptr<Layer>> mlp_layers(const ModelSpec& spec) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  layers.push_back(std::make_unique<MlpEmbedding>(spec));
+  for (int i = 1; i <= spec.layers; ++i) layers.push_back(std::make_unique<MlpBlock>(spec, i));
+  return layers;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,175 @@
+#include "models/shard_pass.h"
+
+#include <cassert>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "core/error.h"
+#include "models/optimizer.h"
+#include "models/validate.h"
+
+namespace shardlab {
+namespace {
+
+at::Tensor view_floats(const float* values, at::IntArrayRef shape) {
+  // from_blob takes no const; nothing writes through these views.
+  return at::from_blob(const_cast<float*>(values), shape, at::TensorOptions().dtype(at::kFloat));
+}
+
+}  // namespace
+
+at::Tensor view_tokens(std::span<const std::int64_t> tokens, int batch) {
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  return at::from_blob(const_cast<std::int64_t*>(tokens.data()), {batch, count / batch},
+                       at::TensorOptions().dtype(at::kLong));
+}
+
+at::Tensor view_activation(const float* values, const ModelSpec& spec, int batch) {
+  if (spec.architecture == Architecture::kMlp) return view_floats(values, {batch, spec.width});
+  return view_floats(values, {batch, spec.context, spec.width});
+}
+
+ShardPass::ShardPass(const Model& model, int first, int last)
+    : model_(&model), first_(first), last_(last) {
+  if (first < 0 || first >= last || last > model.layers()) {
+    throw Error("layers [" + std::to_string(first) + ", " + std::to_string(last) +
+                ") are no shard of a model of " + std::to_string(model.layers()) + " layers");
+  }
+  floats_ = offset(last);
+}
+
+std::int64_t ShardPass::offset(int layer) const {
+  assert(first_ <= layer && layer <= last_);
+  std::int64_t floats = 0;
+  for (int i = first_; i < layer; ++i) floats += padded_elements(model_->layer(i).parameters());
+  return floats;
+}
+
+void ShardPass::initialize(std::uint64_t seed, std::span<float> parameters) const {
+  for (int i = first_; i < last_; ++i) {
+    const auto specs = model_->layer(i).parameters();
+    shardlab::initialize(specs, seed, i,
+                         parameters.subspan(static_cast<std::size_t>(offset(i)),
+                                            static_cast<std::size_t>(padded_elements(specs))));
+  }
+}
+
+std::vector<at::Tensor> ShardPass::bind(const float* parameters, bool requires_grad) const {
+  std::vector<at::Tensor> views;
+  for (int i = first_; i < last_; ++i) {
+    for (const ParameterSpec& spec : model_->layer(i).parameters()) {
+      views.push_back(view_floats(parameters, spec.shape).set_requires_grad(requires_grad));
+      parameters += padded_elements(spec);
+    }
+  }
+  return views;
+}
+
+at::Tensor ShardPass::run(std::span<const at::Tensor> parameters, const at::Tensor& input,
+                          const PassKey& key) const {
+  at::Tensor x = input;
+  for (int i = first_; i < last_; ++i) {
+    const Layer& layer = model_->layer(i);
+    const std::size_t count = layer.parameters().size();
+    x = layer.forward(parameters.first(count), x, key);
+    parameters = parameters.subspan(count);
+  }
+  return x;
+}
+
+at::Tensor ShardPass::forward(const float* parameters, const at::Tensor& input,
+                              const PassKey& key) const {
+  assert(!makes_loss());
+  const at::NoGradGuard no_graph;
+  return run(bind(parameters, false), input, key);
+}
+
+double ShardPass::evaluate(const float* parameters, const at::Tensor& input,
+                           const at::Tensor& targets, const PassKey& key) const {
+  assert(makes_loss());
+  const at::NoGradGuard no_graph;
+  return loss(run(bind(parameters, false), input, key), targets).item<float>();
+}
+
+Recording ShardPass::start(const float* parameters, const at::Tensor& input) const {
+  Recording recording{bind(parameters, true), {}};
+  if (!takes_tokens()) recording.leaves.push_back(input.detach().set_requires_grad(true));
+  return recording;
+}
+
+Recording ShardPass::record(const float* parameters, const at::Tensor& input,
+                            const PassKey& key) const {
+  assert(!makes_loss());
+  const at::AutoGradMode graph(true);
+  Recording recording = start(parameters, input);
+  recording.output.push_back(
+      run(recording.leaves, takes_tokens() ? input : recording.leaves.back(), key));
+  return recording;
+}
+
+Recording ShardPass::record(const float* parameters, const at::Tensor& input,
+                            const at::Tensor& targets, const PassKey& key) const {
+  assert(makes_loss());
+  const at::AutoGradMode graph(true);
+  Recording recording = start(parameters, input);
+  const at::Tensor logits =
+      run(recording.leaves, takes_tokens() ? input : recording.leaves.back(), key);
+  recording.output.push_back(loss(logits, targets));
+  return recording;
+}
+
+Gradients ShardPass::finish(Recording recording, std::vector<at::Tensor> output_gradient) const {
+  // grad() accumulates nothing in the leaves and frees the graph as it goes.
+  std::vector<at::Tensor> all =
+      torch::autograd::grad(recording.output, recording.leaves, output_gradient);
+  Gradients gradients;
+  if (!takes_tokens()) {
+    gradients.input.push_back(std::move(all.back()));
+    all.pop_back();
+  }
+  gradients.parameters = std::move(all);
+  return gradients;
+}
+
+Gradients ShardPass::backward(Recording recording, const at::Tensor& output_gradient) const {
+  return finish(std::move(recording), {output_gradient});
+}
+
+Gradients ShardPass::backward(Recording recording) const {
+  assert(makes_loss());
+  const double value = recording.output.front().item<float>();
+  Gradients gradients = finish(std::move(recording), {});
+  gradients.loss = value;
+  return gradients;
+}
+
+void ShardPass::step(const OptimizerSpec& optimizer, std::int64_t step, const Gradients& gradients,
+                     float* parameters, float* state) const {
+  constexpr std::int64_t kPerThread =
+      1 << 16;  // Below, handing work to threads costs more than it saves.
+  const int factor = state_factor(optimizer.kind);
+  auto gradient = gradients.parameters.begin();
+  for (int i = first_; i < last_; ++i) {
+    for (const ParameterSpec& spec : model_->layer(i).parameters()) {
+      const at::Tensor flat = gradient++->contiguous();
+      const std::int64_t count = spec.elements();
+      const float* values = flat.const_data_ptr<float>();
+      at::parallel_for(0, count, kPerThread, [&](std::int64_t from, std::int64_t to) {
+        step_range(optimizer, step, from, {parameters, static_cast<std::size_t>(count)},
+                   {values + from, static_cast<std::size_t>(to - from)},
+                   {state, static_cast<std::size_t>(count * factor)});
+      });
+      parameters += padded_elements(spec);
+      state += padded_elements(spec) * factor;
+    }
+  }
+}
+
+}  // namespace shardlab

@@ -1,0 +1,33 @@
+#include "models/validate.h"
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+
+namespace shardlab {
+namespace {
+
+void at_least_one(const char* field, int value) {
+  if (value < 1) throw Error(fmt::format("{} is {}, must be at least 1", field, value));
+}
+
+}  // namespace
+
+void validate(const ModelSpec& spec) {
+  at_least_one("layers", spec.layers);
+  at_least_one("width", spec.width);
+  at_least_one("heads", spec.heads);
+  at_least_one("context", spec.context);
+  if (!(spec.dropout >= 0 && spec.dropout < 1)) {
+    throw Error(fmt::format("dropout is {}, must be at least 0 and below 1", spec.dropout));
+  }
+  if (spec.architecture == Architecture::kMlp) {
+    if (spec.heads != 1)
+      throw Error(
+          fmt::format("heads is {}, but an mlp has no attention: leave it out", spec.heads));
+  } else if (spec.width % spec.heads != 0) {
+    throw Error(fmt::format("width {} is not a multiple of heads {}", spec.width, spec.heads));
+  }
+}
+
+}  // namespace shardlab

@@ -1,0 +1,224 @@
+#include "models/shard_pass.h"
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "models/optimizer.h"
+#include "models/text_data.h"
+#include "models/validate.h"
+
+namespace shardlab {
+namespace {
+
+constexpr int kBatch = 3;
+constexpr int kSteps = 3;
+constexpr std::uint64_t kSeed = 5;
+
+struct Case {
+  std::string name;
+  ModelSpec spec;
+  OptimizerSpec optimizer;
+};
+
+struct Trained {
+  std::vector<double> losses;
+  std::vector<float> weights;  // Of all layers, padding included.
+  bool operator==(const Trained& other) const {
+    return losses == other.losses && weights.size() == other.weights.size() &&
+           std::memcmp(weights.data(), other.weights.data(), weights.size() * sizeof(float)) == 0;
+  }
+};
+
+/// Tokens and targets of one minibatch.
+struct Minibatch {
+  std::vector<std::int64_t> input, target;
+  Minibatch(const ModelSpec& spec, std::int64_t step)
+      : input(static_cast<std::size_t>(kBatch * inputs_per_sequence(spec))),
+        target(static_cast<std::size_t>(kBatch * targets_per_sequence(spec))) {
+    std::string text;
+    for (int i = 0; i < 500; ++i) text += static_cast<char>('a' + i * i % 23);
+    TextData("text", text).batch(spec, kBatch, kSeed, step, input, target);
+  }
+};
+
+/// The reference: whole modules in a plain loop, every parameter a tensor of its own, one graph,
+/// .backward().
+Trained train_whole(const Case& item) {
+  const Model model(item.spec);
+  std::vector<std::vector<at::Tensor>> parameters;
+  std::vector<std::vector<float>> states;
+  for (int i = 0; i < model.layers(); ++i) {
+    const auto specs = model.layer(i).parameters();
+    std::vector<float> flat(static_cast<std::size_t>(padded_elements(specs)));
+    initialize(specs, kSeed, i, flat);
+    parameters.emplace_back();
+    const float* from = flat.data();
+    for (const ParameterSpec& spec : specs) {
+      const at::Tensor view = at::from_blob(const_cast<float*>(from), spec.shape, at::kFloat);
+      parameters.back().push_back(view.clone().set_requires_grad(true));
+      states.emplace_back(
+          static_cast<std::size_t>(spec.elements() * state_factor(item.optimizer.kind)));
+      from += padded_elements(spec);
+    }
+  }
+  Trained result;
+  for (int s = 0; s < kSteps; ++s) {
+    const Minibatch data(item.spec, s);
+    at::Tensor x = view_tokens(data.input, kBatch);
+    for (int i = 0; i < model.layers(); ++i) {
+      x = model.layer(i).forward(parameters[static_cast<std::size_t>(i)], x, {kSeed, s, 0});
+    }
+    const at::Tensor mean = loss(x, view_tokens(data.target, kBatch));
+    result.losses.push_back(mean.item<float>());
+    mean.backward();
+    auto state = states.begin();
+    for (const auto& layer : parameters) {
+      for (const at::Tensor& parameter : layer) {
+        const auto size = static_cast<std::size_t>(parameter.numel());
+        const at::Tensor gradient = parameter.grad().contiguous();
+        step(item.optimizer, s + 1, {parameter.data_ptr<float>(), size},
+             {gradient.data_ptr<float>(), size}, *state++);
+        parameter.mutable_grad().reset();
+      }
+    }
+  }
+  for (const auto& layer : parameters) {
+    for (const at::Tensor& parameter : layer) {
+      const auto* values = parameter.const_data_ptr<float>();
+      result.weights.insert(result.weights.end(), values, values + parameter.numel());
+      result.weights.resize((result.weights.size() + kParameterGrain - 1) / kParameterGrain *
+                            kParameterGrain);
+    }
+  }
+  return result;
+}
+
+struct Shard {
+  ShardPass pass;
+  std::vector<float> storage;
+  float* parameters;  // On a cache line, as in an arena.
+  std::vector<float> state;
+};
+
+std::vector<Shard> cut(const Case& item, const Model& model, const std::vector<int>& first_layer) {
+  std::vector<Shard> shards;
+  for (std::size_t i = 0; i < first_layer.size(); ++i) {
+    const int last = i + 1 < first_layer.size() ? first_layer[i + 1] : model.layers();
+    const ShardPass pass(model, first_layer[i], last);
+    const auto floats = static_cast<std::size_t>(pass.parameter_floats());
+    shards.push_back(
+        {pass, std::vector<float>(floats + kParameterGrain), nullptr,
+         std::vector<float>(floats * static_cast<std::size_t>(state_factor(item.optimizer.kind)))});
+    Shard& shard = shards.back();
+    void* aligned = shard.storage.data();
+    std::size_t room = shard.storage.size() * sizeof(float);
+    shard.parameters = static_cast<float*>(std::align(64, floats * sizeof(float), aligned, room));
+    pass.initialize(kSeed, {shard.parameters, floats});
+  }
+  return shards;
+}
+
+Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
+  const Model model(item.spec);
+  std::vector<Shard> shards = cut(item, model, first_layer);
+  Trained result;
+  for (int s = 0; s < kSteps; ++s) {
+    const Minibatch data(item.spec, s);
+    const PassKey key{kSeed, s, 0};
+    std::vector<at::Tensor> boundary = {view_tokens(data.input, kBatch)};
+    for (std::size_t i = 0; i + 1 < shards.size(); ++i) {
+      boundary.push_back(shards[i].pass.forward(shards[i].parameters, boundary.back(), key));
+      EXPECT_EQ(boundary.back().numel(), boundary_elements(item.spec, kBatch));
+      EXPECT_FALSE(boundary.back().requires_grad());
+    }
+    const at::Tensor target = view_tokens(data.target, kBatch);
+    at::Tensor gradient;
+    for (std::size_t i = shards.size(); i-- > 0;) {
+      Shard& shard = shards[i];
+      Gradients gradients =
+          shard.pass.makes_loss()
+              ? shard.pass.backward(shard.pass.record(shard.parameters, boundary[i], target, key))
+              : shard.pass.backward(shard.pass.record(shard.parameters, boundary[i], key),
+                                    gradient);
+      if (shard.pass.makes_loss()) result.losses.push_back(gradients.loss);
+      shard.pass.step(item.optimizer, s + 1, gradients, shard.parameters, shard.state.data());
+      EXPECT_EQ(gradients.input.empty(), i == 0);
+      if (i > 0) gradient = gradients.input.front();
+    }
+  }
+  for (const Shard& shard : shards) {
+    result.weights.insert(result.weights.end(), shard.parameters,
+                          shard.parameters + shard.pass.parameter_floats());
+  }
+  return result;
+}
+
+const OptimizerSpec kAdamW{OptimizerKind::kAdamW, 1e-2, 0, 0.01};
+const OptimizerSpec kSgd{OptimizerKind::kSgd, 1e-1, 0.9, 0};
+
+class ShardPassCut : public testing::TestWithParam<Case> {};
+
+TEST_P(ShardPassCut, EveryPartitionTrainsToTheSameBits) {
+  const Trained whole = train_whole(GetParam());
+  EXPECT_LT(whole.losses.back(), whole.losses.front());
+  const int layers = chain_length(GetParam().spec);
+  std::vector<int> each;
+  for (int i = 0; i < layers; ++i) each.push_back(i);
+  EXPECT_TRUE(whole == train_sharded(GetParam(), {0}));
+  EXPECT_TRUE(whole == train_sharded(GetParam(), {0, 2}));
+  EXPECT_TRUE(whole == train_sharded(GetParam(), {0, 1, layers - 1}));
+  EXPECT_TRUE(whole == train_sharded(GetParam(), each));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, ShardPassCut,
+    testing::Values(Case{"mlp", {Architecture::kMlp, 3, 40, 1, 12, 0.1}, kSgd},
+                    Case{"gpt", {Architecture::kGpt, 3, 48, 3, 24, 0.1}, kAdamW},
+                    Case{"gpt_no_dropout", {Architecture::kGpt, 2, 32, 2, 40, 0}, kSgd},
+                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(ShardPass, EvaluateGivesTheLossOfTheRecording) {
+  const Model model({Architecture::kGpt, 1, 16, 2, 8, 0});
+  const ShardPass pass(model, 0, model.layers());
+  std::vector<float> parameters(static_cast<std::size_t>(pass.parameter_floats()));
+  pass.initialize(1, parameters);
+  const Minibatch data(model.spec(), 0);
+  const at::Tensor input = view_tokens(data.input, kBatch);
+  const at::Tensor target = view_tokens(data.target, kBatch);
+  EXPECT_EQ(pass.evaluate(parameters.data(), input, target, {}),
+            pass.backward(pass.record(parameters.data(), input, target, {})).loss);
+}
+
+TEST(ShardPass, GptSeesNoLaterByteAndBertDoes) {
+  for (const auto architecture : {Architecture::kGpt, Architecture::kBert}) {
+    const Model model({architecture, 2, 32, 2, 8, 0});
+    const ShardPass pass(model, 0, model.layers() - 1);
+    std::vector<float> parameters(static_cast<std::size_t>(pass.parameter_floats()));
+    pass.initialize(1, parameters);
+    std::vector<std::int64_t> tokens = {1, 2, 3, 4, 5, 6, 7, 8};
+    const at::Tensor before = pass.forward(parameters.data(), view_tokens(tokens, 1), {});
+    tokens.back() = 99;
+    const at::Tensor after = pass.forward(parameters.data(), view_tokens(tokens, 1), {});
+    EXPECT_EQ(before.slice(1, 0, 7).equal(after.slice(1, 0, 7)),
+              architecture == Architecture::kGpt);
+    EXPECT_FALSE(before.equal(after));
+  }
+}
+
+TEST(ShardPass, RefusesLayersThatAreNoShard) {
+  const Model model({Architecture::kMlp, 1, 8, 1, 4, 0});
+  EXPECT_THROW(ShardPass(model, 1, 1), Error);
+  EXPECT_THROW(ShardPass(model, 0, 4), Error);
+  EXPECT_THROW(Model({Architecture::kGpt, 1, 9, 2, 4, 0}), Error);
+}
+
+}  // namespace
+}  // namespace shardlab
