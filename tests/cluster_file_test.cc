@@ -1,0 +1,122 @@
+#include "traces/cluster_file.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tests/error_of.h"
+
+namespace shardlab {
+namespace {
+
+Cluster parse(const std::string& text) { return parse_cluster(text, "c.toml"); }
+
+std::string error(const std::string& text) {
+  return error_of([&] { parse(text); });
+}
+
+/// The error of a device with this line, which is the file's third.
+std::string error_with(const std::string& line) {
+  return error("[[device]]\nname = \"cpu\"\n" + line + "\n");
+}
+
+TEST(ClusterFile, ReadsEveryKey) {
+  const Cluster cluster = parse(
+      "host_memory = \"16 GiB\"\n[[device]]\nname = \"gpu\"\nkind = \"h100\"\nmemory = \"48 MiB\"\n"
+      "threads = 3\ncopy_engines = 2\nlink = { latency_us = 12.5, rate = \"400 MB\" }\n");
+  EXPECT_EQ(cluster.host_memory, Bytes{16} << 30);
+  ASSERT_EQ(cluster.devices.size(), 1u);
+  const DeviceSpec& device = cluster.devices[0];
+  EXPECT_EQ(device.name, "gpu");
+  EXPECT_EQ(device.kind, "h100");
+  EXPECT_EQ(device.memory, Bytes{48} << 20);
+  EXPECT_EQ(device.threads, 3);
+  EXPECT_EQ(device.copy_engines, 2);
+  EXPECT_EQ(device.link.latency, Duration{12'500});
+  EXPECT_EQ(device.link.bytes_per_second, 4e8);
+}
+
+TEST(ClusterFile, WhatIsLeftOutIsNotLimited) {
+  const Cluster cluster = parse("[[device]]\nname = \"cpu\"\n");
+  EXPECT_EQ(cluster.host_memory, kUnlimited);
+  EXPECT_EQ(cluster.devices.at(0).memory, kUnlimited);
+  EXPECT_EQ(cluster.devices.at(0).kind, "cpu");
+  EXPECT_EQ(cluster.devices.at(0).threads, 1);
+  EXPECT_EQ(cluster.devices.at(0).copy_engines, 0);
+  EXPECT_FALSE(cluster.devices.at(0).link.paced());
+}
+
+TEST(ClusterFile, CountRepeatsADevice) {
+  const Cluster cluster =
+      parse("[[device]]\nname = \"cpu\"\ncount = 2\nmemory = 1000\n[[device]]\nname = \"big\"\n");
+  ASSERT_EQ(cluster.devices.size(), 3u);
+  EXPECT_EQ(cluster.devices[0].name, "cpu-0");
+  EXPECT_EQ(cluster.devices[1].name, "cpu-1");
+  EXPECT_EQ(cluster.devices[1].memory, 1000);
+  EXPECT_EQ(cluster.devices[2].name, "big");
+}
+
+TEST(ClusterFile, ALinkMayHaveOneOfItsTwoKeys) {
+  const LinkSpec rate = parse("[[device]]\nname = \"a\"\nlink = { rate = 5 }\n").devices[0].link;
+  EXPECT_EQ(rate.bytes_per_second, 5);
+  EXPECT_EQ(rate.latency, Duration{});
+  const LinkSpec late =
+      parse("[[device]]\nname = \"a\"\nlink = { latency_us = 3 }\n").devices[0].link;
+  EXPECT_EQ(late.bytes_per_second, 0);
+  EXPECT_EQ(late.latency, Duration{3'000});
+}
+
+TEST(ClusterFile, NamesTheUnknownKeyAndTheNearestKnown) {
+  EXPECT_EQ(error_with("memroy = 3"), "c.toml:3: memroy: unknown key; did you mean \"memory\"?");
+  EXPECT_EQ(error("hostmemory = 3\n"),
+            "c.toml:1: hostmemory: unknown key; did you mean \"host_memory\"?");
+  EXPECT_EQ(error_with("link = { latency = 3 }"),
+            "c.toml:3: link: latency: unknown key; a link has latency_us and rate");
+}
+
+TEST(ClusterFile, RefusesWrongTypesAndValues) {
+  EXPECT_EQ(error_with("memory = 1.5"),
+            "c.toml:3: memory: must be a size such as \"48 MiB\", is a number with a fraction");
+  EXPECT_EQ(error_with("memory = \"48 MoB\""),
+            "c.toml:3: memory: \"48 MoB\" is no size; write for example \"300 MiB\" or \"11 GB\"");
+  EXPECT_EQ(error_with("memory = \"0 MiB\""), "c.toml:3: memory: must be at least 1 byte");
+  EXPECT_EQ(error_with("memory = 0"), "c.toml:3: memory: must be at least 1, is 0");
+  EXPECT_EQ(error_with("memory = -5"), "c.toml:3: memory: must be at least 1, is -5");
+  EXPECT_EQ(error_with("threads = 0"), "c.toml:3: threads: must be at least 1, is 0");
+  EXPECT_EQ(error_with("copy_engines = 3"), "c.toml:3: copy_engines: must be at most 2, is 3");
+  EXPECT_EQ(error_with("count = 0"), "c.toml:3: count: must be at least 1, is 0");
+  EXPECT_EQ(error_with("count = 5000"), "c.toml:3: count: must be at most 4096, is 5000");
+  EXPECT_EQ(error_with("kind = \"\""), "c.toml:3: kind: is empty");
+  EXPECT_EQ(error_with("link = 3"),
+            "c.toml:3: link: must be a table: { latency_us = 50, rate = \"400 MB\" }");
+  EXPECT_EQ(error_with("link = { latency_us = -1 }"),
+            "c.toml:3: link: latency_us: must be at least 0, is -1");
+  EXPECT_EQ(error_with("link = { latency_us = 1e300 }"),
+            "c.toml:3: link: latency_us: must be at most 1000000000000, is 1e+300");
+  EXPECT_EQ(error_with("link = { rate = \"0 MB\" }"),
+            "c.toml:3: link: rate: must be at least 1 byte");
+}
+
+TEST(ClusterFile, NeedsADeviceAndNames) {
+  EXPECT_EQ(error(""), "c.toml: no [[device]] in it");
+  EXPECT_EQ(error("[device]\nname = \"a\"\n"),
+            "c.toml:1: device: write [[device]], with two brackets, before the keys of each");
+  EXPECT_EQ(error("[[device]]\nthreads = 1\n"), "c.toml:1: name: missing in this device");
+  EXPECT_EQ(error("[[device]]\nname = \"a\"\n[[device]]\nname = \"a\"\n"),
+            "c.toml:3: name: a is also a device of line 1; names must differ");
+  EXPECT_EQ(error("[[device]]\nname = \"a-1\"\n[[device]]\nname = \"a\"\ncount = 2\n"),
+            "c.toml:3: name: a-1 is also a device of line 1; names must differ");
+}
+
+TEST(ClusterFile, SyntaxErrorsHaveLineAndColumn) {
+  EXPECT_EQ(error("[[device]]\nname = \n").substr(0, 9), "c.toml:2:");
+}
+
+TEST(ClusterFile, SaysThatAFileCannotBeRead) {
+  EXPECT_EQ(error_of([] { read_cluster("no/such.toml"); }),
+            "no/such.toml: cannot read: No such file or directory");
+}
+
+}  // namespace
+}  // namespace shardlab

@@ -1,0 +1,31 @@
+#include <gtest/gtest.h>
+
+#include "tests/sample_data.h"
+#include "traces/cluster_file.h"
+#include "traces/workload_file.h"
+
+namespace shardlab {
+namespace {
+
+TEST(Examples, TheWorkloadIsAGridOfFourAndOneMore) {
+  const Workload workload = read_workload(source_file("examples/workload.toml"));
+  ASSERT_EQ(workload.jobs.size(), 5u);
+  EXPECT_EQ(workload.jobs[0].name, "gpt-small/batch=8,learning_rate=0.001");
+  EXPECT_EQ(workload.jobs[3].name, "gpt-small/batch=16,learning_rate=0.0003");
+  EXPECT_EQ(workload.jobs[4].name, "bert");
+  EXPECT_EQ(workload.jobs[4].model.context, 64);
+  EXPECT_EQ(workload.jobs[4].data, "");
+}
+
+TEST(Examples, TheClusterHasTwoDevicesWithPacedLinks) {
+  const Cluster cluster = read_cluster(source_file("examples/cluster.toml"));
+  EXPECT_EQ(cluster.host_memory, Bytes{4} << 30);
+  ASSERT_EQ(cluster.devices.size(), 2u);
+  EXPECT_EQ(cluster.devices[1].name, "cpu-1");
+  EXPECT_EQ(cluster.devices[1].memory, Bytes{24} << 20);
+  EXPECT_EQ(cluster.devices[1].link.latency, Duration{50'000});
+  EXPECT_EQ(cluster.devices[1].link.bytes_per_second, 4e8);
+}
+
+}  // namespace
+}  // namespace shardlab

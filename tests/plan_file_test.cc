@@ -1,0 +1,104 @@
+#include "traces/plan_file.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/broken_text.h"
+#include "tests/error_of.h"
+#include "tests/sample_data.h"
+#include "traces/atomic_file.h"
+
+namespace shardlab {
+namespace {
+
+std::string error(const std::string& broken) {
+  return error_of([&] { parse_plan(broken); });
+}
+
+/// A plan of one job, written by hand.
+std::string plan_of(const std::string& job) {
+  return R"({"format":"shardlab-plan","version":1,"name":"n","policy":"lrtf","seed":1,"admit":0,"slots":2,)"
+         R"("jobs":[)" +
+         job + "]}";
+}
+
+TEST(PlanFile, WritesTheDocumentedBytes) {
+  EXPECT_EQ(plan_json(sample_plan()), read_whole_file(source_file("examples/formats/plan.json")));
+}
+
+TEST(PlanFile, PutsEachFieldInItsPlace) {
+  const Plan read = read_plan(source_file("examples/formats/plan.json"));
+  EXPECT_EQ(plan_json(read), plan_json(sample_plan()));
+  EXPECT_EQ(read.name, "mixed/lrtf");
+  EXPECT_EQ(read.policy, "lrtf");
+  EXPECT_EQ(read.slots, 2);
+  EXPECT_EQ(read.jobs.at(0).first_layer, (std::vector<int>{0, 1, 3}));
+  EXPECT_TRUE(read.jobs.at(0).recompute);
+  EXPECT_EQ(read.jobs.at(1).strategy, Strategy::kModelParallel);
+  EXPECT_EQ(read.jobs.at(1).device, (std::vector<DeviceId>{DeviceId{0}, DeviceId{1}}));
+  EXPECT_FALSE(read.jobs.at(1).recompute);
+}
+
+TEST(PlanFile, KeepsAllBitsOfTheSeed) {
+  Plan plan = sample_plan();
+  plan.seed = UINT64_MAX;
+  EXPECT_EQ(parse_plan(plan_json(plan)).seed, UINT64_MAX);
+}
+
+TEST(PlanFile, WritesTheSameFileTwice) {
+  const std::string path = ::testing::TempDir() + "plan.json";
+  write_plan(path, sample_plan());
+  write_plan(path, read_plan(path));
+  EXPECT_EQ(read_whole_file(path), plan_json(sample_plan()));
+}
+
+TEST(PlanFile, RefusesShardsThatMakeNoSense) {
+  const auto spill = [](const std::string& layers) {
+    return plan_of(R"({"strategy":"spill","first_layer":)" + layers +
+                   R"(,"device":[],"recompute":true})");
+  };
+  EXPECT_EQ(error(spill("[]")), "job 0: first_layer: is empty, so the job has no shard");
+  EXPECT_EQ(error(spill("[1]")), "job 0: first_layer: must begin with 0, begins with 1");
+  EXPECT_EQ(error(spill("[0,2,2]")), "job 0: first_layer: must ascend, but 2 follows 2");
+  EXPECT_EQ(error(spill("[0,-2]")), "job 0: first_layer: negative (-2)");
+  EXPECT_EQ(error(spill("[0,\"1\"]")), "job 0: first_layer: must be an integer, is a string");
+  EXPECT_EQ(error(spill("3")), "job 0: first_layer: must be a list, is an integer");
+}
+
+TEST(PlanFile, DevicesAreThereForModelParallelOnly) {
+  EXPECT_EQ(
+      error(plan_of(R"({"strategy":"spill","first_layer":[0],"device":[1],"recompute":true})")),
+      "job 0: device: must name 0 devices for 1 shards of spill, names 1");
+  EXPECT_EQ(
+      error(plan_of(
+          R"({"strategy":"model_parallel","first_layer":[0,1],"device":[1],"recompute":true})")),
+      "job 0: device: must name 2 devices for 2 shards of model_parallel, names 1");
+}
+
+TEST(PlanFile, NamesWhatIsMissingOrWrong) {
+  const std::string good = plan_json(sample_plan());
+  EXPECT_EQ(error(plan_of(R"({"strategy":"spill","first_layer":[0],"device":[]})")),
+            "job 0: recompute: missing");
+  EXPECT_EQ(
+      error(plan_of(R"({"strategy":"spil","first_layer":[0],"device":[],"recompute":true})")),
+      "job 0: strategy: \"spil\" is no strategy; there are spill, resident and model_parallel");
+  EXPECT_EQ(error(plan_of("5")), "job 0: must be an object, is an integer");
+  EXPECT_EQ(error(replaced(good, "\"slots\": 2", "\"slots\": 0")),
+            "slots: must be at least 1, is 0");
+  EXPECT_EQ(error(replaced(good, "\"admit\": 0", "\"admit\": -1")), "admit: negative (-1)");
+  EXPECT_EQ(error(replaced(good, "\"seed\": 1", "\"seed\": -1")),
+            "seed: must be an integer that is not negative, is an integer");
+  EXPECT_EQ(error(replaced(good, "\"policy\": \"lrtf\",", "")), "policy: missing");
+  EXPECT_EQ(error(replaced(good, "shardlab-plan", "x")), "is a x, not a shardlab-plan");
+}
+
+TEST(PlanFile, IsAnErrorWhereverItIsCutOff) {
+  expect_errors_when_cut_off(plan_json(sample_plan()), parse_plan);
+}
+TEST(PlanFile, SurvivesFlippedBytes) {
+  expect_no_crash_when_flipped(plan_json(sample_plan()), parse_plan);
+}
+
+}  // namespace
+}  // namespace shardlab

@@ -1,0 +1,117 @@
+#include "traces/profile_file.h"
+
+#include <limits>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/broken_text.h"
+#include "tests/error_of.h"
+#include "tests/sample_data.h"
+#include "traces/atomic_file.h"
+
+namespace shardlab {
+namespace {
+
+std::string text() { return profile_json(sample_profile()); }
+
+std::string error(const std::string& broken) {
+  return error_of([&] { parse_profile(broken); });
+}
+
+TEST(ProfileFile, WritesTheDocumentedBytes) {
+  EXPECT_EQ(text(), read_whole_file(source_file("examples/formats/profile.json")));
+}
+
+TEST(ProfileFile, ReadsBackWhatWasWritten) {
+  EXPECT_EQ(profile_json(parse_profile(text())), text());
+}
+
+TEST(ProfileFile, PutsEachFieldInItsPlace) {
+  const Profile read = read_profile(source_file("examples/formats/profile.json"));
+  EXPECT_EQ(read.provenance.device, "Example CPU");
+  EXPECT_EQ(read.provenance.warm_up, 3);
+  EXPECT_EQ(read.provenance.rounds, 20);
+  EXPECT_EQ(read.provenance.drift, 0.0125);
+  EXPECT_EQ(read.alone.copy.latency, Duration{1'500});
+  EXPECT_EQ(read.loaded.copy.bytes_per_second, 6.5e9);
+  EXPECT_EQ(read.loaded.unit_overhead, Duration{24'000});
+  EXPECT_EQ(read.loaded.dispatch, Duration{6'000});
+  const ModelProfile& model = read.models.at(0);
+  EXPECT_EQ(model.model, (ModelSpec{Architecture::kGpt, 1, 64, 2, 32, 0.1}));
+  EXPECT_EQ(model.batch, 8);
+  const LayerCost& layer = model.layers.at(1);
+  EXPECT_EQ(layer.name, "block 0");
+  EXPECT_EQ(layer.parameters, 199'936);
+  EXPECT_EQ(layer.state, 399'872);
+  EXPECT_EQ(layer.output, 65'536);
+  EXPECT_EQ(layer.forward_workspace, 131'072);
+  EXPECT_EQ(layer.saved, 524'288);
+  EXPECT_EQ(layer.backward_workspace, 262'144);
+  EXPECT_EQ(layer.alone.forward.median, Duration{900'000});
+  EXPECT_EQ(layer.alone.recompute.spread, Duration{4});
+  EXPECT_EQ(layer.loaded.backward.median, Duration{1'940'000});
+  EXPECT_EQ(layer.loaded.step.samples, 20);
+}
+
+TEST(ProfileFile, NamesWhereAValueIsWrong) {
+  const std::string where = "model 0: gpt 1x64, 2 heads, context 32, batch 8: layer 1: ";
+  EXPECT_EQ(error(replaced(text(), "\"forward_ns\": 900000", "\"forward_ns\": -3")),
+            where + "alone: forward_ns: negative (-3)");
+  EXPECT_EQ(error(replaced(text(), "\"forward_ns\": 970000,", "")),
+            where + "loaded: forward_ns: missing");
+  EXPECT_EQ(error(replaced(text(), "\"saved_bytes\": 524288", "\"saved_bytes\": \"512 KiB\"")),
+            where + "saved_bytes: must be an integer, is a string");
+  EXPECT_EQ(error(replaced(text(), "\"step_ns\": 450000", "\"step_ns\": 450000.5")),
+            where + "alone: step_ns: must be an integer, is a number with a fraction");
+  EXPECT_EQ(error(replaced(text(), "\"step_ns\": 450000", "\"step_ns\": 18000000000000000000")),
+            where + "alone: step_ns: must be at most 1152921504606846976, is 18000000000000000000");
+  EXPECT_EQ(error(replaced(text(), "\"parameter_bytes\": 199936", "\"parameter_bytes\": null")),
+            where + "parameter_bytes: must be an integer, is null");
+  EXPECT_EQ(error(replaced(text(), "\"model\": \"gpt\"", "\"model\": \"rnn\"")),
+            "model 0: model: \"rnn\" is no model; there are mlp, gpt and bert");
+  EXPECT_EQ(error(replaced(text(), "\"drift\": 0.0125", "\"drift\": -1")),
+            "provenance: drift: negative (-1)");
+  EXPECT_EQ(error(replaced(text(), "\"dispatch_ns\": 6000", "\"dispatch_ns\": true")),
+            "loaded: dispatch_ns: must be an integer, is true or false");
+}
+
+TEST(ProfileFile, RefusesOtherFormatsAndVersions) {
+  EXPECT_EQ(error(replaced(text(), "shardlab-profile", "shardlab-plan")),
+            "is a shardlab-plan, not a shardlab-profile");
+  EXPECT_EQ(error(replaced(text(), "\"version\": 1", "\"version\": 2")),
+            "version: 2 is not known to this program, which reads 1");
+  EXPECT_EQ(error("{}"), "is no shardlab-profile: it has no \"format\"");
+  EXPECT_EQ(error("[]"), "is no shardlab-profile: it has no \"format\"");
+  EXPECT_EQ(error("7"), "is no shardlab-profile: it has no \"format\"");
+}
+
+TEST(ProfileFile, SaysThatAFileIsCutOff) {
+  EXPECT_EQ(error(text().substr(0, 200)), "byte 200: the file ends too early; it may be cut off");
+  EXPECT_EQ(error(""), "is empty");
+  EXPECT_EQ(error("\n"), "is empty");
+  EXPECT_EQ(error("{\"format\": nonsense}").substr(0, 8), "byte 13:");
+}
+
+TEST(ProfileFile, PutsThePathFirst) {
+  const std::string path = ::testing::TempDir() + "bad_profile.json";
+  write_file_atomically(path, "{\"format\": \"shardlab-profile\"}");
+  EXPECT_EQ(error_of([&] { read_profile(path); }), path + ": version: missing");
+  EXPECT_EQ(error_of([] { read_profile("no/such.json"); }),
+            "no/such.json: cannot read: No such file or directory");
+}
+
+TEST(ProfileFile, DoesNotWriteANumberThatJsonCannotHold) {
+  Profile profile = sample_profile();
+  profile.provenance.drift = std::numeric_limits<double>::quiet_NaN();
+  const std::string path = ::testing::TempDir() + "nan_profile.json";
+  EXPECT_EQ(error_of([&] { write_profile(path, profile); }), path + ": nan cannot be written");
+}
+
+TEST(ProfileFile, IsAnErrorWhereverItIsCutOff) {
+  expect_errors_when_cut_off(text(), parse_profile);
+}
+TEST(ProfileFile, SurvivesFlippedBytes) { expect_no_crash_when_flipped(text(), parse_profile); }
+
+}  // namespace
+}  // namespace shardlab

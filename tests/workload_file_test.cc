@@ -1,0 +1,223 @@
+#include "traces/workload_file.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tests/error_of.h"
+
+namespace shardlab {
+namespace {
+
+std::string job(const std::string& more) {
+  return "[[job]]\nname = \"a\"\nmodel = \"gpt\"\nlayers = 2\nwidth = 8\nheads = 2\ncontext = 16\n"
+         "batch = 4\nminibatches = 3\n" +
+         more;
+}
+
+Workload parse(const std::string& text) { return parse_workload(text, "w.toml"); }
+
+std::string error(const std::string& text) {
+  return error_of([&] { parse(text); });
+}
+
+/// The error when `line` replaces the same key in a job that is right; the key stands in line 2
+/// then.
+std::string error_with(const std::string& line) {
+  const std::string key = line.substr(0, line.find(' '));
+  std::string rest = job("");
+  const std::size_t at = rest.find("\n" + key + " =");
+  if (at != std::string::npos) rest.erase(at, rest.find('\n', at + 1) - at);
+  return error("[[job]]\n" + line + rest.substr(rest.find('\n')));
+}
+
+std::vector<std::string> names(const Workload& workload) {
+  std::vector<std::string> all;
+  for (const Job& each : workload.jobs) all.push_back(each.name);
+  return all;
+}
+
+TEST(WorkloadFile, ReadsEveryKey) {
+  const Workload workload = parse(
+      "[[job]]\nname = \"a\"\nmodel = \"bert\"\nlayers = 2\nwidth = 12\nheads = 3\ncontext = 16\n"
+      "dropout = 0.25\nbatch = 4\noptimizer = \"sgd\"\nlearning_rate = 0.5\nmomentum = 0.75\n"
+      "weight_decay = 0.125\nminibatches = 7\nseed = 9\ndata = \"texts/x.txt\"\n");
+  ASSERT_EQ(workload.jobs.size(), 1u);
+  const Job& read = workload.jobs[0];
+  EXPECT_EQ(read.name, "a");
+  EXPECT_EQ(read.model, (ModelSpec{Architecture::kBert, 2, 12, 3, 16, 0.25}));
+  EXPECT_EQ(read.batch, 4);
+  EXPECT_EQ(read.optimizer, (OptimizerSpec{OptimizerKind::kSgd, 0.5, 0.75, 0.125}));
+  EXPECT_EQ(read.minibatches, 7);
+  EXPECT_EQ(read.seed, 9u);
+  EXPECT_EQ(read.data, "texts/x.txt");
+}
+
+TEST(WorkloadFile, LeavesTheDefaultsOfCoreWhereAKeyMayBeLeftOut) {
+  const Job read = parse(job("")).jobs.at(0);
+  EXPECT_EQ(read.optimizer, OptimizerSpec{});
+  EXPECT_EQ(read.model.dropout, 0);
+  EXPECT_EQ(read.seed, 0u);
+  EXPECT_EQ(read.data, "");
+}
+
+TEST(WorkloadFile, TakesAnIntegerForAFraction) {
+  EXPECT_EQ(parse(job("learning_rate = 1\n")).jobs.at(0).optimizer.learning_rate, 1.0);
+}
+
+TEST(WorkloadFile, TheListThatStandsFirstVariesSlowest) {
+  EXPECT_EQ(
+      names(parse(job("learning_rate = [1e-3, 3e-4]\nseed = [1, 2, 3]\n"))),
+      (std::vector<std::string>{"a/learning_rate=0.001,seed=1", "a/learning_rate=0.001,seed=2",
+                                "a/learning_rate=0.001,seed=3", "a/learning_rate=0.0003,seed=1",
+                                "a/learning_rate=0.0003,seed=2", "a/learning_rate=0.0003,seed=3"}));
+}
+
+TEST(WorkloadFile, EachCombinationHasItsOwnValues) {
+  const Workload workload = parse(job("seed = [1, 2]\ndropout = [0, 0.5]\n"));
+  ASSERT_EQ(workload.jobs.size(), 4u);
+  EXPECT_EQ(workload.jobs[1].seed, 1u);
+  EXPECT_EQ(workload.jobs[1].model.dropout, 0.5);
+  EXPECT_EQ(workload.jobs[2].seed, 2u);
+  EXPECT_EQ(workload.jobs[2].model.dropout, 0);
+}
+
+TEST(WorkloadFile, AListOfOneValueLeavesTheName) {
+  EXPECT_EQ(names(parse(job("seed = [5]\n"))), (std::vector<std::string>{"a"}));
+}
+
+TEST(WorkloadFile, DefaultsFillInWhatAJobLeavesOutAndMayBeLists) {
+  const Workload workload = parse(
+      "[defaults]\nlayers = 2\nwidth = 8\nheads = 2\ncontext = 16\nbatch = [1, 2]\nminibatches = "
+      "3\n"
+      "[[job]]\nmodel = \"gpt\"\n"
+      "[[job]]\nmodel = \"mlp\"\nheads = 1\nbatch = 5\nwidth = 4\n");
+  EXPECT_EQ(names(workload), (std::vector<std::string>{"job-1/batch=1", "job-1/batch=2", "job-2"}));
+  EXPECT_EQ(workload.jobs[0].model.width, 8);
+  EXPECT_EQ(workload.jobs[2].model.width, 4);
+  EXPECT_EQ(workload.jobs[2].batch, 5);
+}
+
+TEST(WorkloadFile, DataIsRelativeToTheFile) {
+  const std::string text = job("data = \"../texts\"\n");
+  EXPECT_EQ(parse_workload(text, "runs/today/w.toml").jobs.at(0).data, "runs/texts");
+  EXPECT_EQ(parse_workload(job("data = \"/abs\"\n"), "runs/w.toml").jobs.at(0).data, "/abs");
+}
+
+TEST(WorkloadFile, NamesTheUnknownKeyAndTheNearestKnown) {
+  EXPECT_EQ(error_with("widht = 3"), "w.toml:2: widht: unknown key; did you mean \"width\"?");
+  EXPECT_EQ(error_with("lerning_rate = 3"),
+            "w.toml:2: lerning_rate: unknown key; did you mean \"learning_rate\"?");
+  EXPECT_EQ(error_with("colour = 3"), "w.toml:2: colour: unknown key");
+  EXPECT_EQ(error("[[jobs]]\n"), "w.toml:1: jobs: unknown key; did you mean \"job\"?");
+  EXPECT_EQ(error("[defaults]\nname = \"x\"\n" + job("")), "w.toml:2: name: unknown key");
+}
+
+TEST(WorkloadFile, RefusesWrongTypes) {
+  EXPECT_EQ(error_with("layers = \"2\""), "w.toml:2: layers: must be an integer, is a string");
+  EXPECT_EQ(error_with("layers = 2.5"),
+            "w.toml:2: layers: must be an integer, is a number with a fraction");
+  EXPECT_EQ(error_with("dropout = true"), "w.toml:2: dropout: must be a number, is true or false");
+  EXPECT_EQ(error_with("model = 3"), "w.toml:2: model: must be a string, is an integer");
+  EXPECT_EQ(error_with("name = [\"x\"]"), "w.toml:2: name: must be a string, is a list");
+  EXPECT_EQ(error_with("batch = [[4]]"), "w.toml:2: batch: must be an integer, is a list");
+  EXPECT_EQ(error_with("batch = { a = 1 }"), "w.toml:2: batch: must be an integer, is a table");
+  EXPECT_EQ(error_with("seed = 2024-01-01"),
+            "w.toml:2: seed: must be an integer, is a date or time");
+}
+
+TEST(WorkloadFile, RefusesValuesOutOfRange) {
+  EXPECT_EQ(error_with("layers = 0"), "w.toml:2: layers: must be at least 1, is 0");
+  EXPECT_EQ(error_with("batch = -4"), "w.toml:2: batch: must be at least 1, is -4");
+  EXPECT_EQ(error_with("width = 3000000000"),
+            "w.toml:2: width: must be at most 2147483647, is 3000000000");
+  EXPECT_EQ(error_with("dropout = 1.0"), "w.toml:2: dropout: must be below 1, is 1");
+  EXPECT_EQ(error_with("dropout = -0.1"), "w.toml:2: dropout: must be at least 0, is -0.1");
+  EXPECT_EQ(error_with("learning_rate = 0"), "w.toml:2: learning_rate: must be above 0");
+  EXPECT_EQ(error_with("learning_rate = inf"), "w.toml:2: learning_rate: must be finite, is inf");
+  EXPECT_EQ(error_with("learning_rate = nan"), "w.toml:2: learning_rate: must be finite, is nan");
+  EXPECT_EQ(error_with("weight_decay = -1"), "w.toml:2: weight_decay: must be at least 0, is -1");
+  EXPECT_EQ(error_with("seed = -1"), "w.toml:2: seed: must be at least 0, is -1");
+  EXPECT_EQ(error_with("minibatches = 0"), "w.toml:2: minibatches: must be at least 1, is 0");
+  EXPECT_EQ(error_with("name = \"\""), "w.toml:2: name: is empty");
+  EXPECT_EQ(error_with("name = \"a\\nb\""), "w.toml:2: name: has a control character");
+  EXPECT_EQ(error_with("model = \"gtp\""),
+            "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt and bert");
+  EXPECT_EQ(error_with("optimizer = \"adam\""),
+            "w.toml:2: optimizer: \"adam\" is no optimizer; there are sgd and adamw");
+}
+
+TEST(WorkloadFile, BlamesTheValueInsideAList) {
+  EXPECT_EQ(error_with("batch = [4,\n  -1]"), "w.toml:3: batch: must be at least 1, is -1");
+}
+
+TEST(WorkloadFile, NamesWhatIsMissing) {
+  for (const std::string key : {"model", "layers", "width", "context", "batch", "minibatches"}) {
+    std::string text = job("");
+    const std::size_t at = text.find("\n" + key + " =");
+    text.erase(at, text.find('\n', at + 1) - at);
+    EXPECT_EQ(error(text), "w.toml:1: " + key + ": missing in this job");
+  }
+  std::string text = job("");
+  text.erase(text.find("heads = 2\n"), 10);
+  EXPECT_EQ(error(text), "w.toml:1: heads: missing in this job: a gpt needs it");
+}
+
+TEST(WorkloadFile, HeadsDivideWidth) {
+  EXPECT_EQ(error_with("heads = 3"), "w.toml:2: heads: 3 does not divide width, which is 8");
+  EXPECT_EQ(error_with("heads = [2, 3]"), "w.toml:2: heads: 3 does not divide width, which is 8");
+  EXPECT_EQ(error_with("model = \"mlp\""),
+            "w.toml:6: heads: an mlp has no attention; set heads = 1 or leave it out");
+}
+
+TEST(WorkloadFile, RefusesAGridWithoutJobs) {
+  EXPECT_EQ(error(""), "w.toml: no [[job]] in it");
+  EXPECT_EQ(error("job = []\n"),
+            "w.toml:1: job: write [[job]], with two brackets, before the keys of each");
+  EXPECT_EQ(error("[job]\nname = \"a\"\n"),
+            "w.toml:1: job: write [[job]], with two brackets, before the keys of each");
+  EXPECT_EQ(error("defaults = 3\n" + job("")), "w.toml:1: defaults: must be a table: [defaults]");
+  EXPECT_EQ(error_with("seed = []"), "w.toml:2: seed: is an empty list, so there is no job at all");
+}
+
+TEST(WorkloadFile, NamesMustDiffer) {
+  EXPECT_EQ(error(job("") + job("")),
+            "w.toml:10: name: a is also a job of line 1; names must differ");
+  EXPECT_EQ(error(job("seed = [4, 4]\n")),
+            "w.toml:1: job a/seed=4 comes twice: a list repeats a value");
+}
+
+TEST(WorkloadFile, RefusesAHugeGrid) {
+  std::string list = "[0";
+  for (int i = 1; i < 400; ++i) list += "," + std::to_string(i);
+  const std::string lists = "seed = " + list + "]\nweight_decay = " + list + "]\n";
+  EXPECT_EQ(error(job(lists)), "w.toml:1: the lists give more than 100000 jobs; shorten them");
+  const std::string more = lists + "learning_rate = [1" + list.substr(2) + "]\n";
+  EXPECT_EQ(error(job(more + "momentum = [0, 0.5]\n")),
+            "w.toml:1: the lists give more than 100000 jobs; shorten them");
+}
+
+TEST(WorkloadFile, SyntaxErrorsHaveLineAndColumn) {
+  EXPECT_EQ(error("[[job]]\nname = \"a\nmodel = 3\n").substr(0, 12), "w.toml:2:10:");
+  EXPECT_EQ(error("[[job]]\nbatch = 1\nbatch = 2\n").substr(0, 9), "w.toml:3:");
+}
+
+TEST(WorkloadFile, SaysThatAFileCannotBeRead) {
+  EXPECT_EQ(error_of([] { read_workload("no/such.toml"); }),
+            "no/such.toml: cannot read: No such file or directory");
+}
+
+TEST(WorkloadFile, AnyPrefixEitherReadsOrIsAnError) {
+  const std::string text = "[defaults]\nseed = [1, 2]\n" + job("data = \"x\"\n");
+  for (std::size_t length = 0; length < text.size(); ++length) {
+    try {
+      EXPECT_FALSE(parse(text.substr(0, length)).jobs.empty());
+    } catch (const Error&) {
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shardlab
