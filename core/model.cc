@@ -1,0 +1,42 @@
+#include "core/model.h"
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+
+namespace shardlab {
+
+std::string to_string(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::kMlp:
+      return "mlp";
+    case Architecture::kGpt:
+      return "gpt";
+    case Architecture::kBert:
+      return "bert";
+  }
+  return "?";
+}
+
+std::string to_string(OptimizerKind kind) { return kind == OptimizerKind::kSgd ? "sgd" : "adamw"; }
+
+Architecture parse_architecture(const std::string& name) {
+  for (const auto known : {Architecture::kMlp, Architecture::kGpt, Architecture::kBert}) {
+    if (to_string(known) == name) return known;
+  }
+  throw Error(fmt::format("\"{}\" is no model; there are mlp, gpt and bert", name));
+}
+
+OptimizerKind parse_optimizer(const std::string& name) {
+  for (const auto known : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    if (to_string(known) == name) return known;
+  }
+  throw Error(fmt::format("\"{}\" is no optimizer; there are sgd and adamw", name));
+}
+
+std::string describe(const ModelSpec& model) {
+  return fmt::format("{} {}x{}, {} heads, context {}", to_string(model.architecture), model.layers,
+                     model.width, model.heads, model.context);
+}
+
+}  // namespace shardlab

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+namespace shardlab {
+
+enum class Architecture : std::uint8_t { kMlp, kGpt, kBert };
+
+/// What a model is made of; models/ turns it into a chain of layers.
+struct ModelSpec {
+  Architecture architecture = Architecture::kGpt;
+  int layers = 0;      ///< Blocks between the embedding and the head.
+  int width = 0;       ///< Hidden size.
+  int heads = 1;       ///< Attention heads; 1 for an mlp. Divides width.
+  int context = 0;     ///< Tokens (bytes of text) per sequence.
+  double dropout = 0;  ///< Probability, in [0, 1).
+
+  auto operator<=>(const ModelSpec&) const = default;
+};
+
+enum class OptimizerKind : std::uint8_t { kSgd, kAdamW };
+
+struct OptimizerSpec {
+  OptimizerKind kind = OptimizerKind::kAdamW;
+  double learning_rate = 1e-3;
+  double momentum = 0.9;      ///< SGD only.
+  double weight_decay = 0.0;  ///< Decoupled for AdamW, added to the gradient for SGD, as in torch::optim.
+
+  auto operator<=>(const OptimizerSpec&) const = default;
+};
+
+/// Bytes of optimizer state per byte of parameters: SGD keeps a momentum, AdamW two moments.
+constexpr int state_factor(OptimizerKind kind) { return kind == OptimizerKind::kAdamW ? 2 : 1; }
+
+std::string to_string(Architecture architecture);  ///< "mlp", "gpt", "bert"
+std::string to_string(OptimizerKind kind);         ///< "sgd", "adamw"
+Architecture parse_architecture(const std::string& name);
+OptimizerKind parse_optimizer(const std::string& name);
+
+/// "gpt 6x256, 4 heads, context 128": for tables and messages.
+std::string describe(const ModelSpec& model);
+
+}  // namespace shardlab

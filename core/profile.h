@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/model.h"
+#include "core/time.h"
+
+namespace shardlab {
+
+/// A measured time: the median of `samples` values and the distance between their quartiles.
+struct Measured {
+  Duration median{};
+  Duration spread{};  ///< 75th minus 25th percentile.
+  std::int64_t samples = 0;
+};
+
+/// Device busy time of one layer for one minibatch.
+struct LayerTimes {
+  Measured forward;    ///< Without autograd.
+  Measured recompute;  ///< Forward again inside a backward unit, recording the graph.
+  Measured backward;   ///< Without recomputation of the forward pass.
+  Measured step;       ///< Optimizer step over the layer's parameters.
+};
+
+/// What one layer costs on one kind of device for one minibatch.
+struct LayerCost {
+  std::string name;
+  LayerTimes alone;   ///< Nothing else computes on the machine.
+  LayerTimes loaded;  ///< All other devices of the cluster compute too.
+  Bytes parameters = 0;
+  Bytes state = 0;   ///< Optimizer state; gradients are as large as the parameters.
+  Bytes output = 0;  ///< Activation at its upper boundary, which a cut there must carry.
+  Bytes forward_workspace = 0;  ///< Peak of a forward without autograd, beyond parameters, input and output.
+  Bytes saved = 0;  ///< Held from a forward with autograd until its backward, beyond parameters, input and output.
+  Bytes backward_workspace = 0;  ///< Peak of a backward beyond all of the above, gradients and both boundaries.
+};
+
+/// Costs of one model at one batch size with one optimizer.
+struct ModelProfile {
+  ModelSpec model;
+  int batch = 0;
+  OptimizerKind optimizer = OptimizerKind::kAdamW;
+  std::vector<LayerCost> layers;
+};
+
+/// Least-squares line through copy times: latency + bytes / rate.
+struct CopyCost {
+  Duration latency{};
+  double bytes_per_second = 0;
+};
+
+/// Per unit: from its start on the lane to the first operator, and from the last to its end.
+struct HostCosts {
+  CopyCost copy;            ///< Host memory to a device's memory, by the thread of the lane.
+  Duration unit_overhead{};  ///< Binding parameters, bookkeeping; on the lane, per unit.
+  Duration dispatch{};       ///< Between two units of a lane: decision and hand-over.
+};
+
+/// Where the numbers come from. A profile of another machine, batch or library is refused or flagged.
+struct Provenance {
+  std::string device;      ///< Processor or GPU name.
+  std::string libtorch;    ///< Version.
+  std::string shardlab;    ///< Version.
+  std::string date;        ///< ISO 8601, UTC.
+  std::string method;      ///< For example "clock, round robin".
+  int lanes = 1;           ///< Lanes busy while `loaded` was measured.
+  int threads_per_lane = 1;
+  int warm_up = 0;  ///< Rounds thrown away.
+  int rounds = 0;   ///< Rounds kept.
+  double drift = 0;  ///< Largest relative change of the probe unit between before, during and after.
+};
+
+struct Profile {
+  Provenance provenance;
+  HostCosts alone;
+  HostCosts loaded;
+  std::vector<ModelProfile> models;
+};
+
+/// The entry for this model, batch and optimizer. Throws Error naming what is missing and what the profile has.
+/// Dropout's probability is part of the model: its masks cost time.
+const ModelProfile& find(const Profile& profile, const ModelSpec& model, int batch,
+                         OptimizerKind optimizer);
+
+}  // namespace shardlab

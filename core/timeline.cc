@@ -1,0 +1,37 @@
+#include "core/timeline.h"
+
+namespace shardlab {
+
+std::string to_string(UnitKind kind) {
+  switch (kind) {
+    case UnitKind::kForward:
+      return "forward";
+    case UnitKind::kBackward:
+      return "backward";
+    case UnitKind::kFused:
+      return "fused";
+  }
+  return "?";
+}
+
+std::string to_string(ItemKind kind) {
+  switch (kind) {
+    case ItemKind::kParameters:
+      return "parameters";
+    case ItemKind::kState:
+      return "state";
+    case ItemKind::kActivation:
+      return "activation";
+    case ItemKind::kGradient:
+      return "gradient";
+    case ItemKind::kGraph:
+      return "graph";
+  }
+  return "?";
+}
+
+std::string to_string(Direction which) {
+  return which == Direction::kPromote ? "promote" : "demote";
+}
+
+}  // namespace shardlab

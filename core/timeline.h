@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/ids.h"
+#include "core/time.h"
+
+namespace shardlab {
+
+enum class UnitKind : std::uint8_t { kForward, kBackward, kFused };
+/// What moves or stays as a whole. kGraph is what a forward keeps for its backward where nothing is recomputed;
+/// it never leaves its device.
+enum class ItemKind : std::uint8_t { kParameters, kState, kActivation, kGradient, kGraph };
+constexpr int kItemKinds = 5;
+enum class Direction : std::uint8_t { kPromote, kDemote };  ///< Host to device, device to host.
+
+/// One unit that ran. A device computes from `from` to `to`; before that it was `claimed`, had its memory
+/// `reserved` and all inputs `arrived`.
+struct UnitSpan {
+  JobId job{};
+  std::uint32_t unit = 0;  ///< Index into the units of one minibatch.
+  std::int64_t minibatch = 0;
+  UnitKind kind{};
+  std::int32_t shard = 0;
+  DeviceId device{};
+  std::int32_t attempt = 1;
+  Instant claimed{}, reserved{}, arrived{}, from{}, to{};
+  Duration recompute{};  ///< Part of it that repeated a forward.
+};
+
+/// One item that moved between host and device: its wait for and time on the link, then (or before, for a
+/// demotion) the memory copy by the compute lane, where the device has no copy engine.
+struct CopySpan {
+  JobId job{};
+  ItemKind item{};
+  std::int32_t shard = 0;
+  std::int64_t minibatch = 0;  ///< Minibatches of the job that were complete when it was asked for.
+  DeviceId device{};
+  Direction direction{};
+  Bytes bytes = 0;
+  Instant asked{};
+  Instant link_from{}, link_to{};  ///< Equal where the link is not paced.
+  Instant lane_from{}, lane_to{};  ///< Equal where a copy engine does it.
+  Instant done{};
+};
+
+struct JobEnd {
+  Instant at{};
+  bool completed = false;  ///< false: stopped; `reason` says why.
+  std::string reason;
+  std::int64_t minibatches = 0;  ///< Complete.
+};
+
+/// What ran or moved, where, from when to when: predicted by sim/ or measured by exec/.
+struct Timeline {
+  std::string plan;
+  std::string source;  ///< "simulated", "measured" or "replayed".
+  std::vector<std::string> jobs;
+  std::vector<std::string> devices;
+  std::vector<UnitSpan> units;   ///< In order of their end.
+  std::vector<CopySpan> copies;  ///< In order of their end.
+  std::vector<JobEnd> ends;      ///< Per job.
+  std::vector<Bytes> budget;     ///< Per device.
+  std::vector<Bytes> peak;       ///< Per device: largest reservation, or what was really allocated.
+  Instant makespan{};            ///< The last job's weights are in host memory.
+  bool interrupted = false;
+};
+
+std::string to_string(UnitKind kind);    ///< "forward", "backward", "fused"
+std::string to_string(ItemKind kind);    ///< "parameters", "state", "activation", "gradient"
+std::string to_string(Direction which);  ///< "promote", "demote"
+
+}  // namespace shardlab

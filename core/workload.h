@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/model.h"
+
+namespace shardlab {
+
+/// One training run: model, data, hyper-parameters, number of minibatches.
+struct Job {
+  std::string name;  ///< Unique in its workload.
+  ModelSpec model;
+  int batch = 0;  ///< Sequences per minibatch.
+  OptimizerSpec optimizer;
+  std::int64_t minibatches = 0;
+  std::uint64_t seed = 0;  ///< Of initial weights, batches and dropout; nothing else influences them.
+  std::string data;        ///< Text file or folder; empty: the sources of the Python standard library.
+};
+
+struct Workload {
+  std::vector<Job> jobs;
+};
+
+}  // namespace shardlab

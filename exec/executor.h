@@ -1,0 +1,56 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/timeline.h"
+#include "core/workload.h"
+#include "sched/driver.h"
+#include "sched/policy.h"
+#include "sched/program.h"
+
+namespace shardlab {
+
+/// Where a run stands. Called under the scheduler's lock: return quickly.
+struct RunProgress {
+  Instant now{};
+  std::size_t jobs_ended = 0;
+  JobId job{};  ///< Whose minibatch just ended, or which ended.
+  std::int64_t minibatch = 0;
+  double loss = 0;
+  bool job_ended = false;
+  std::string reason;  ///< Of a job that was stopped.
+};
+
+struct RunOptions {
+  std::function<void(const RunProgress&)> progress;
+  const std::atomic<bool>* stop = nullptr;  ///< Set, for example by Ctrl-C: the run ends cleanly.
+  bool keep_weights = false;                ///< Also return all final parameters.
+};
+
+struct TrainedJob {
+  std::vector<double> losses;       ///< Per complete minibatch.
+  std::uint64_t weights_hash = 0;   ///< xxHash64 of parameters and state, in the order of the layers.
+  std::vector<float> parameters;    ///< With keep_weights: all layers in order, without padding between shards.
+};
+
+struct RunResult {
+  Timeline timeline;  ///< `peak` holds the most that was really allocated per device.
+  Outcome outcome;
+  std::vector<TrainedJob> jobs;
+};
+
+/// Trains the workload for real: every device of the cluster is a thread with a memory budget of its own, copies
+/// between host and device memory are memory copies paced by the cluster's links.
+///
+/// `program` is the lowered plan whose partition is `first_layers` per job. Throws Error on what cannot fit, on
+/// missing data, and on the first failure of a lane that is not one job's alone.
+RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
+              const std::vector<std::vector<int>>& first_layers, Policy& policy,
+              const RunOptions& options);
+
+}  // namespace shardlab

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "sched/ranking.h"
+
+namespace shardlab {
+
+/// First in, first out: the unit that became ready first. No lookahead: that would let jobs overtake.
+struct FifoKey {
+  WinnerTree::Key operator()(const Candidate& unit) const {
+    return -unit.since.time_since_epoch().count();
+  }
+};
+
+class Fifo final : public RankedPolicy<FifoKey> {
+ public:
+  explicit Fifo(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/false) {}
+};
+
+}  // namespace shardlab

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "sched/ranking.h"
+
+namespace shardlab {
+
+/// Longest remaining time first: of the jobs whose next unit is ready, the one with most time left to its end.
+/// For a buffer it also looks at units that become ready before the device is free.
+/// Source: Sharded-LRTF, Algorithm 2 of "Hydra" (arXiv 2110.08633), with completion lookahead.
+struct LrtfKey {
+  WinnerTree::Key operator()(const Candidate& unit) const { return unit.remaining.count(); }
+};
+
+class Lrtf final : public RankedPolicy<LrtfKey> {
+ public:
+  explicit Lrtf(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/true) {}
+};
+
+}  // namespace shardlab

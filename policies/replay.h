@@ -1,0 +1,34 @@
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "core/timeline.h"
+#include "sched/policy.h"
+
+namespace shardlab {
+
+/// Takes the decisions of a timeline again: each device claims the units that it ran there, in the same order.
+/// Another run of the same plan with other durations so keeps its decisions.
+class Replay final : public Policy {
+ public:
+  Replay(const Timeline& timeline, std::size_t jobs);
+
+  void ready(const Candidate& unit) override;
+  void gone(JobId job) override;
+  std::optional<JobId> pick(const DeviceView& device) override;
+  [[nodiscard]] bool lookahead() const override { return true; }
+  [[nodiscard]] bool patient() const override { return true; }
+
+ private:
+  struct Place {
+    JobId job{};
+    std::int64_t minibatch = 0;
+    std::uint32_t unit = 0;
+  };
+  std::vector<std::deque<Place>> order_;  ///< Per device, what is still to be claimed.
+  std::vector<Candidate> ready_;          ///< Per job; `present_` says whether it is one.
+  std::vector<bool> present_;
+};
+
+}  // namespace shardlab

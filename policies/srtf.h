@@ -1,0 +1,18 @@
+#pragma once
+
+#include "sched/ranking.h"
+
+namespace shardlab {
+
+/// Shortest remaining time first: finishes jobs early, at the price of a longer makespan.
+/// Source: Schrage, "A proof of the optimality of the shortest remaining processing time discipline" (1968).
+struct SrtfKey {
+  WinnerTree::Key operator()(const Candidate& unit) const { return -unit.remaining.count(); }
+};
+
+class Srtf final : public RankedPolicy<SrtfKey> {
+ public:
+  explicit Srtf(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/true) {}
+};
+
+}  // namespace shardlab

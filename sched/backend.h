@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "sched/program.h"
+
+namespace shardlab {
+
+/// A unit that a device shall run now.
+struct UnitRun {
+  JobId job{};
+  std::uint32_t unit = 0;
+  std::int64_t minibatch = 0;
+  DeviceId device{};
+  std::int32_t attempt = 1;
+  bool loaded = false;  ///< Other devices compute too: the simulator takes the loaded cost.
+};
+
+using TransferId = std::uint32_t;
+
+/// An item that shall move between host and device now.
+struct Transfer {
+  TransferId id = 0;
+  JobId job{};
+  ItemIndex item = 0;
+  std::int64_t minibatch = 0;
+  DeviceId device{};
+  Direction direction{};
+  Bytes bytes = 0;
+  bool loaded = false;
+};
+
+// Events: what a backend reports. `at` is when it happened on the run's clock.
+
+struct UnitDone {
+  DeviceId device{};
+  JobId job{};
+  std::int32_t attempt = 1;
+  Instant from{}, to{};
+  Duration recompute{};
+};
+/// The unit came to nothing; its job cannot go on (a loss that is no number, an exception).
+struct UnitFailed {
+  DeviceId device{};
+  JobId job{};
+  std::int32_t attempt = 1;
+  Instant from{}, to{};
+  std::string reason;
+};
+struct LinkDone {
+  TransferId transfer = 0;
+  Instant from{}, to{};
+};
+struct LaneCopyDone {
+  TransferId transfer = 0;
+  Instant from{}, to{};
+};
+/// Nothing more is claimed; what runs or moves comes to its end.
+struct Interrupted {};
+
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Interrupted>;
+
+/// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device at a time.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// Nanoseconds since the start of the run.
+  [[nodiscard]] virtual Instant now() const = 0;
+  /// Runs on the device's compute lane; ends with UnitDone or UnitFailed.
+  virtual void start_unit(const UnitRun& run) = 0;
+  /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the calls.
+  virtual void start_link(const Transfer& transfer) = 0;
+  /// Copies an item by the device's compute lane; ends with LaneCopyDone.
+  virtual void start_lane_copy(const Transfer& transfer) = 0;
+  /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
+  virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
+  /// Events of one instant, in a fixed order; empty when none can come any more. The simulator moves its clock;
+  /// the executor hands over what has been reported.
+  virtual std::span<const Event> wait() = 0;
+};
+
+}  // namespace shardlab

@@ -1,0 +1,495 @@
+#include "sched/driver.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "core/error.h"
+
+namespace shardlab {
+
+Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
+               Timeline* timeline, bool tracks_memory)
+    : program_(program),
+      cluster_(cluster),
+      policy_(policy),
+      backend_(backend),
+      timeline_(timeline),
+      ledger_(program),
+      devices_(cluster.devices.size()),
+      jobs_(program.jobs.size()),
+      empty_(devices_.size()),
+      buffering_(devices_.size()) {
+  if (tracks_memory) residency_.emplace(program, cluster);
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    empty_.insert(d);
+  }
+}
+
+void Driver::start() {
+  now_ = backend_.now();
+  admit_waiting();
+  decide();
+}
+
+void Driver::advance(std::span<const Event> events) {
+  now_ = backend_.now();
+  for (const Event& event : events) {
+    std::visit([this](const auto& which) { take_in(which); }, event);
+  }
+  decide();
+}
+
+bool Driver::finished() const {
+  if (running_units_ > 0 || transfers_in_flight_ > 0) return false;
+  return interrupted_ || ended_jobs_ == jobs_.size();
+}
+
+Outcome Driver::outcome() {
+  assert(finished());
+  Outcome outcome = outcome_;
+  outcome.interrupted = interrupted_;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    outcome.busy.push_back(devices_[d].busy);
+    outcome.recompute.push_back(devices_[d].recompute);
+    outcome.peak.push_back(residency_ ? residency_->peak(device_id(d))
+                                      : Bytes{0});
+  }
+  if (residency_) outcome.host_peak = residency_->host_peak();
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    const JobId job = job_id(j);
+    outcome.jobs.push_back(jobs_[j].end);
+    outcome.jobs.back().minibatches = ledger_.minibatch(job);
+    if (jobs_[j].state == Job::State::kEnded) continue;
+    outcome.jobs.back().at = outcome.makespan;
+    outcome.jobs.back().reason = "interrupted";
+  }
+  if (timeline_ != nullptr) {
+    timeline_->ends = outcome.jobs;
+    timeline_->makespan = outcome.makespan;
+    timeline_->interrupted = interrupted_;
+    timeline_->peak = outcome.peak;
+  }
+  return outcome;
+}
+
+// Taking in.
+
+void Driver::take_in(const UnitDone& event) {
+  const Claim claim = end_claim(event.device);
+  assert(claim.job == event.job);
+  Device& device = devices_[index(event.device)];
+  device.busy += event.to - event.from;
+  device.recompute += event.recompute;
+  ++outcome_.units;
+  const Unit& ran = unit(claim.job, claim.unit);
+  if (timeline_ != nullptr) {
+    timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
+                                event.device, event.attempt, claim.claimed_at, claim.reserved_at,
+                                claim.arrived_at, event.from, event.to, event.recompute});
+  }
+  if (residency_) {
+    residency_->commit(claim.job, ran, event.device);
+    done_.push_back({claim.job, claim.unit, event.device});
+  }
+  ledger_.advance(claim.job);
+  if (ledger_.complete(claim.job)) {
+    jobs_[index(claim.job)].end.completed = true;
+    end_units_of(claim.job);
+  } else {
+    offer_next(claim.job);
+  }
+}
+
+void Driver::take_in(const UnitFailed& event) {
+  const Claim claim = end_claim(event.device);
+  if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
+  jobs_[index(claim.job)].end.reason = event.reason;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {  // A unit claimed ahead of the failed one.
+    for (std::size_t slot = devices_[d].claims.size(); slot-- > 0;) {
+      if (devices_[d].claims[slot].job == claim.job) give_back(devices_[d], slot);
+    }
+  }
+  end_units_of(claim.job);
+}
+
+void Driver::take_in(const LinkDone& event) {
+  const Transfer& transfer = transfer_of_[event.transfer];
+  transfers_[event.transfer].link_from = event.from;
+  transfers_[event.transfer].link_to = event.to;
+  if (transfer.direction == Direction::kPromote && copies_take_lane(transfer.device)) {
+    devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
+    touch(index(transfer.device));
+  } else {
+    complete(event.transfer);
+  }
+}
+
+void Driver::take_in(const LaneCopyDone& event) {
+  const Transfer& transfer = transfer_of_[event.transfer];
+  transfers_[event.transfer].lane_from = event.from;
+  transfers_[event.transfer].lane_to = event.to;
+  devices_[index(transfer.device)].lane_busy = false;
+  touch(index(transfer.device));
+  if (transfer.direction == Direction::kDemote && copies_take_link(transfer.device)) {
+    backend_.start_link(transfer);
+  } else {
+    complete(event.transfer);
+  }
+}
+
+void Driver::take_in(const Interrupted&) { interrupted_ = true; }
+
+/// Takes the running claim off its device.
+Driver::Claim Driver::end_claim(DeviceId id) {
+  Device& device = devices_[index(id)];
+  const auto running = std::find_if(device.claims.begin(), device.claims.end(),
+                                    [](const Claim& claim) { return claim.running; });
+  assert(running != device.claims.end());
+  const Claim claim = *running;
+  device.claims.erase(running);
+  device.lane_busy = false;
+  --running_units_;
+  --jobs_[index(claim.job)].claims;
+  (device.claims.empty() ? empty_ : buffering_).insert(index(id));
+  if (device.claims.empty()) buffering_.erase(index(id));
+  touch(index(id));
+  return claim;
+}
+
+void Driver::offer_next(JobId job) {
+  Job& state = jobs_[index(job)];
+  if (state.claims == 0) {
+    offer(ledger_.candidate(job));
+    return;
+  }
+  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
+    if (claim.job == job) claim.ready = true;
+  }
+  touch(index(state.last_claim));
+}
+
+void Driver::end_units_of(JobId job) {
+  jobs_[index(job)].state = Job::State::kFlushing;
+  --running_jobs_;
+  if (residency_) residency_->flush(job);
+  end_job_if_flushed(job);
+  admit_waiting();
+}
+
+void Driver::end_job_if_flushed(JobId job) {
+  Job& state = jobs_[index(job)];
+  if (state.state != Job::State::kFlushing) return;
+  if (residency_ && !residency_->flushed(job)) return;
+  if (residency_) residency_->forget(job);
+  state.state = Job::State::kEnded;
+  state.end.at = now_;
+  outcome_.makespan = std::max(outcome_.makespan, now_);
+  ++ended_jobs_;
+  admit_waiting();  // What it held may be room enough for the next.
+}
+
+// Deciding.
+
+void Driver::decide() {
+  if (!interrupted_) {
+    if (program_.slots > 1) give_back_late_claims();
+    fill(false);
+    if (program_.slots > 1) fill(true);
+  }
+  if (residency_) settle_done();
+  clean_up();
+  while (!touched_.empty()) {
+    const std::vector<std::size_t> now = std::exchange(touched_, {});
+    for (const std::size_t device : now) {
+      devices_[device].touched = false;
+      progress(device);
+    }
+  }
+  if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
+}
+
+void Driver::admit_waiting() {
+  if (interrupted_) return;
+  const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
+  for (std::size_t j = next_waiting_; j < jobs_.size() && running_jobs_ < limit; ++j) {
+    const JobId job = job_id(j);
+    if (jobs_[j].state == Job::State::kWaiting) admit(job);
+    if (j == next_waiting_ && jobs_[j].state != Job::State::kWaiting) ++next_waiting_;
+  }
+}
+
+bool Driver::admit(JobId job) {
+  const JobProgram& program = program_.jobs[index(job)];
+  Job& state = jobs_[index(job)];
+  if (residency_ && program.held) {
+    std::vector<DeviceId> all;
+    for (std::size_t d = 0; d < devices_.size(); ++d) all.push_back(device_id(d));
+    if (program.resident) {
+      // Where most room is left: with equal devices, the one with the fewest jobs.
+      const auto room = [&](DeviceId d) {
+        return cluster_.devices[index(d)].memory - residency_->used(d);
+      };
+      std::stable_sort(all.begin(), all.end(),
+                       [&](DeviceId a, DeviceId b) { return room(a) > room(b); });
+      all.resize(1);
+      state.bound = all.front();
+    }
+    if (!residency_->admit(job, all, program.peak)) return false;
+  } else if (program.resident) {
+    state.bound = device_id(index(job) % devices_.size());
+  }
+  state.state = Job::State::kRunning;
+  ++running_jobs_;
+  offer(ledger_.candidate(job));
+  return true;
+}
+
+void Driver::offer(Candidate unit) {
+  Job& state = jobs_[index(unit.job)];
+  if (state.bound != kNoDevice) unit.bound = state.bound;
+  unit.since = now_;
+  ++candidates_;
+  policy_.ready(unit);
+}
+
+void Driver::withdraw(JobId job) {
+  --candidates_;
+  policy_.gone(job);
+}
+
+/// A device that is free takes back what it claimed ahead when the producer is late and another unit could run.
+void Driver::give_back_late_claims() {
+  if (candidates_ == 0 || policy_.patient()) return;
+  for (const std::size_t d : touched_) {
+    Device& device = devices_[d];
+    const bool waits_for_producer =
+        !device.claims.empty() && std::none_of(device.claims.begin(), device.claims.end(),
+                                               [](const Claim& claim) { return claim.ready; });
+    if (waits_for_producer) give_back(device, 0);
+  }
+}
+
+void Driver::give_back(Device& device, std::size_t slot) {
+  const Claim claim = device.claims[slot];
+  assert(!claim.running);
+  const auto d = static_cast<std::size_t>(&device - devices_.data());
+  if (residency_ && claim.reserved) {
+    residency_->release(claim.job, unit(claim.job, claim.unit), device_id(d));
+  }
+  device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
+  --jobs_[index(claim.job)].claims;
+  (device.claims.empty() ? empty_ : buffering_).insert(d);
+  if (device.claims.empty()) buffering_.erase(d);
+  touch(d);
+}
+
+void Driver::fill(bool buffers) {
+  const IdSet& hungry = buffers ? buffering_ : empty_;
+  const bool ahead = buffers && policy_.lookahead();
+  for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
+    if (candidates_ == 0 && !ahead) return;
+    do {
+      if (!claim_one(d, ahead)) break;
+    } while (hungry.contains(d));
+  }
+}
+
+bool Driver::claim_one(std::size_t device, bool ahead) {
+  std::vector<JobId> offered;
+  if (ahead) offer_ahead(device, offered);
+  const DeviceView view{device_id(device), now_};
+  const std::optional<JobId> job = candidates_ > 0 ? policy_.pick(view) : std::nullopt;
+  const bool was_ahead = job && std::find(offered.begin(), offered.end(), *job) != offered.end();
+  for (const JobId other : offered) withdraw(other);
+  if (!job) return false;
+  if (!was_ahead) withdraw(*job);
+  claim(device, *job, !was_ahead);
+  return true;
+}
+
+void Driver::claim(std::size_t id, JobId job, bool ready) {
+  Device& device = devices_[id];
+  const Candidate next = ledger_.candidate(job, !ready);
+  Claim claim{job, next.unit, next.minibatch, ready, false, false, now_, {}, {}, {}, next.unit_time};
+  device.claims.push_back(claim);
+  jobs_[index(job)].last_claim = device_id(id);
+  ++jobs_[index(job)].claims;
+  empty_.erase(id);
+  if (device.claims.size() < static_cast<std::size_t>(program_.slots)) {
+    buffering_.insert(id);
+  } else {
+    buffering_.erase(id);
+  }
+  touch(id);
+}
+
+void Driver::offer_ahead(std::size_t device, std::vector<JobId>& offered) {
+  const auto running = [](const Device& d) {
+    return std::find_if(d.claims.begin(), d.claims.end(), [](const Claim& c) { return c.running; });
+  };
+  const auto mine = running(devices_[device]);
+  if (mine == devices_[device].claims.end()) return;
+  const Instant free_at = mine->started_at + mine->expected;
+  for (const Device& other : devices_) {
+    const auto producer = running(other);
+    if (producer == other.claims.end() || producer->started_at + producer->expected > free_at) continue;
+    const JobId job = producer->job;
+    if (jobs_[index(job)].claims > 1 || !ledger_.has_next(job)) continue;
+    offer(ledger_.candidate(job, true));
+    offered.push_back(job);
+  }
+}
+
+void Driver::settle_done() {
+  for (const Done& done : done_) {
+    const Unit* next = nullptr;
+    const Job& job = jobs_[index(done.job)];
+    if (job.claims > 0 && job.last_claim == done.device) {
+      next = &unit(done.job, ledger_.unit(done.job));
+    }
+    if (job.state == Job::State::kRunning) {
+      residency_->settle(done.job, unit(done.job, done.unit), done.device, next);
+    }
+  }
+  done_.clear();
+}
+
+void Driver::progress(std::size_t id) {
+  Device& device = devices_[id];
+  const DeviceId where = device_id(id);
+  for (Claim& claim : device.claims) {
+    if (claim.reserved) continue;
+    if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
+    claim.reserved = true;
+    claim.reserved_at = now_;
+  }
+  start_requested();
+  if (device.lane_busy) return;
+  if (!device.lane_copies.empty()) {
+    const TransferId id_of_copy = device.lane_copies.front();
+    device.lane_copies.pop_front();
+    device.lane_busy = true;
+    backend_.start_lane_copy(transfer_of_[id_of_copy]);
+    return;
+  }
+  start_claimed(id);
+}
+
+void Driver::start_claimed(std::size_t id) {
+  Device& device = devices_[id];
+  const DeviceId where = device_id(id);
+  if (interrupted_) return;
+  for (Claim& claim : device.claims) {
+    if (!claim.reserved || !claim.ready) continue;
+    const Unit& next = unit(claim.job, claim.unit);
+    if (residency_ && !residency_->arrived(claim.job, next, where)) continue;
+    if (residency_) residency_->begin(claim.job, next, where);
+    clean_up();
+    claim.running = true;
+    claim.arrived_at = claim.started_at = now_;
+    device.lane_busy = true;
+    ++running_units_;
+    backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});
+    return;
+  }
+}
+
+// Transfers.
+
+void Driver::start_requested() {
+  if (!residency_) return;
+  while (residency_->has_requests()) {
+    for (const Transfer& transfer : residency_->take_requests()) start(transfer);
+  }
+  clean_up();
+}
+
+void Driver::start(Transfer transfer) {
+  if (free_transfers_.empty()) {
+    free_transfers_.push_back(static_cast<TransferId>(transfers_.size()));
+    transfers_.emplace_back();
+    transfer_of_.emplace_back();
+  }
+  transfer.id = free_transfers_.back();
+  free_transfers_.pop_back();
+  transfer.minibatch = ledger_.minibatch(transfer.job);
+  transfer.loaded = loaded();
+  transfer_of_[transfer.id] = transfer;
+  const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
+  transfers_[transfer.id] = {transfer.job, item.kind, item.shard, transfer.minibatch, transfer.device,
+                             transfer.direction, transfer.bytes, now_, now_, now_, now_, now_, now_};
+  ++transfers_in_flight_;
+  const bool lane_first = transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
+  if (!lane_first && copies_take_link(transfer.device)) {
+    backend_.start_link(transfer);
+  } else {
+    devices_[index(transfer.device)].lane_copies.push_back(transfer.id);
+    touch(index(transfer.device));
+  }
+}
+
+void Driver::complete(TransferId id) {
+  const Transfer& transfer = transfer_of_[id];
+  transfers_[id].done = now_;
+  if (timeline_ != nullptr) timeline_->copies.push_back(transfers_[id]);
+  (transfer.direction == Direction::kPromote ? outcome_.promoted : outcome_.demoted) += transfer.bytes;
+  --transfers_in_flight_;
+  residency_->finished(transfer);
+  touch(index(transfer.device));
+  free_transfers_.push_back(id);
+  end_job_if_flushed(transfer.job);
+}
+
+/// Tells the backend what was dropped and looks again at devices where there is room now.
+void Driver::clean_up() {
+  if (!residency_) return;
+  for (const Residency::Drop& drop : residency_->drops()) {
+    backend_.dropped(drop.job, drop.item, drop.device);
+  }
+  residency_->drops().clear();
+  for (const DeviceId device : residency_->roomier()) {
+    const auto& claims = devices_[index(device)].claims;
+    if (!claims.empty() && !claims.back().reserved) touch(index(device));
+  }
+  residency_->roomier().clear();
+}
+
+void Driver::touch(std::size_t device) {
+  if (std::exchange(devices_[device].touched, true)) return;
+  touched_.push_back(device);
+}
+
+std::string Driver::stuck() const {
+  std::string text;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    for (const Claim& claim : devices_[d].claims) {
+      text += "\n  " + cluster_.devices[d].name + " holds " + program_.jobs[index(claim.job)].name +
+              " unit " + std::to_string(claim.unit) + " of minibatch " +
+              std::to_string(claim.minibatch) +
+              (!claim.reserved ? ": no room" : !claim.ready ? ": not ready" : ": data missing");
+    }
+  }
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    if (jobs_[j].state == Job::State::kWaiting) {
+      text += "\n  " + program_.jobs[j].name + " waits for admission";
+    }
+  }
+  return text;
+}
+
+Outcome drive(Driver& driver, Backend& backend) {
+  driver.start();
+  while (!driver.finished()) {
+    const auto events = backend.wait();
+    if (events.empty()) {
+      throw Error("nothing can run any more although jobs are left; please report this:" +
+                  driver.stuck());
+    }
+    driver.advance(events);
+  }
+  return driver.outcome();
+}
+
+}  // namespace shardlab

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/timeline.h"
+#include "sched/backend.h"
+#include "sched/id_set.h"
+#include "sched/ledger.h"
+#include "sched/policy.h"
+#include "sched/program.h"
+#include "sched/residency.h"
+
+namespace shardlab {
+
+/// What is known without a timeline, in memory independent of the number of units.
+struct Outcome {
+  Instant makespan{};
+  std::int64_t units = 0;
+  std::vector<Duration> busy;  ///< Per device: computing.
+  std::vector<Duration> recompute;
+  std::vector<Bytes> peak;  ///< Per device: largest reservation.
+  Bytes host_peak = 0;
+  Bytes promoted = 0, demoted = 0;
+  std::vector<JobEnd> jobs;
+  bool interrupted = false;
+};
+
+/// The scheduling loop: decides what to promote, run, keep and demote. The only one; a simulated and a real run
+/// differ in the Backend alone.
+///
+/// All events of one instant are taken in before anything is decided. A job whose unit just ended is ready again
+/// before its device chooses. Devices that have nothing choose before those that fill a buffer, in the order of
+/// their ids; ties go to the lower job id.
+///
+/// Not thread-safe: the caller holds one lock around every call.
+class Driver {
+ public:
+  /// `timeline`, if given, gets every unit and copy. `tracks_memory` false leaves out budgets and copies: every
+  /// device has all data at hand.
+  /// Requires: a plan that fits (see refuse_what_cannot_fit), and all references to outlive the Driver.
+  Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
+         Timeline* timeline, bool tracks_memory);
+
+  /// Admits the first jobs and fills all slots.
+  void start();
+  /// Takes in the events of one instant, then decides.
+  void advance(std::span<const Event> events);
+  /// All jobs have ended, or the run was interrupted and nothing runs or moves any more.
+  [[nodiscard]] bool finished() const;
+  /// Requires finished(). Also completes the timeline.
+  Outcome outcome();
+  /// Which jobs and units hold the run up, for the message of a run that cannot go on.
+  [[nodiscard]] std::string stuck() const;
+
+ private:
+  struct Claim {
+    JobId job{};
+    std::uint32_t unit = 0;
+    std::int64_t minibatch = 0;
+    bool ready = false, reserved = false, running = false;
+    Instant claimed_at{}, reserved_at{}, arrived_at{}, started_at{};
+    Duration expected{};
+  };
+  struct Device {
+    std::vector<Claim> claims;  ///< In order of claim; at most Program::slots.
+    std::deque<TransferId> lane_copies;
+    bool lane_busy = false;
+    bool touched = false;
+    Duration busy{}, recompute{};
+  };
+  struct Job {
+    enum class State : std::uint8_t { kWaiting, kRunning, kFlushing, kEnded } state = State::kWaiting;
+    DeviceId bound = kNoDevice;  ///< Of a resident job.
+    std::uint8_t claims = 0;
+    DeviceId last_claim = kNoDevice;
+    JobEnd end;
+  };
+  struct Done {
+    JobId job{};
+    std::uint32_t unit = 0;
+    DeviceId device{};
+  };
+
+  // Taking in.
+  void take_in(const UnitDone& event);
+  void take_in(const UnitFailed& event);
+  void take_in(const LinkDone& event);
+  void take_in(const LaneCopyDone& event);
+  void take_in(const Interrupted& event);
+  Claim end_claim(DeviceId device);
+  void offer_next(JobId job);
+  void end_units_of(JobId job);
+  void end_job_if_flushed(JobId job);
+
+  // Deciding.
+  void decide();
+  void admit_waiting();
+  bool admit(JobId job);
+  void offer(Candidate unit);
+  void withdraw(JobId job);
+  void give_back_late_claims();
+  void give_back(Device& device, std::size_t slot);
+  void fill(bool buffers);
+  bool claim_one(std::size_t device, bool ahead);
+  void claim(std::size_t device, JobId job, bool ready);
+  void offer_ahead(std::size_t device, std::vector<JobId>& offered);
+  void settle_done();
+  void progress(std::size_t device);
+  void start_claimed(std::size_t device);
+
+  // Transfers.
+  void start_requested();
+  void start(Transfer transfer);
+  void complete(TransferId id);
+  void clean_up();
+
+  void touch(std::size_t device);
+  [[nodiscard]] bool loaded() const { return running_jobs_ > 1 && devices_.size() > 1; }
+  [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
+    return program_.jobs[index(job)].units[u];
+  }
+  [[nodiscard]] bool copies_take_lane(DeviceId device) const {
+    return cluster_.devices[index(device)].copy_engines == 0;
+  }
+  [[nodiscard]] bool copies_take_link(DeviceId device) const {
+    return cluster_.devices[index(device)].copy_engines > 0 ||
+           cluster_.devices[index(device)].link.paced();
+  }
+
+  const Program& program_;
+  const Cluster& cluster_;
+  Policy& policy_;
+  Backend& backend_;
+  Timeline* timeline_;
+  Ledger ledger_;
+  std::optional<Residency> residency_;
+  std::vector<Device> devices_;
+  std::vector<Job> jobs_;
+  IdSet empty_;      ///< Devices that hold no claim.
+  IdSet buffering_;  ///< Devices with a claim and a free slot.
+  std::vector<std::size_t> touched_;
+  std::vector<Done> done_;
+  std::vector<CopySpan> transfers_;  ///< By TransferId.
+  std::vector<Transfer> transfer_of_;
+  std::vector<TransferId> free_transfers_;
+  std::size_t transfers_in_flight_ = 0;
+  std::size_t candidates_ = 0;
+  std::size_t running_units_ = 0;
+  std::size_t running_jobs_ = 0;
+  std::size_t ended_jobs_ = 0;
+  std::size_t next_waiting_ = 0;
+  Outcome outcome_;
+  Instant now_{};
+  bool interrupted_ = false;
+};
+
+/// Runs to the end with a backend whose wait() blocks or moves the clock.
+/// Throws Error when the run cannot go on although jobs are left.
+Outcome drive(Driver& driver, Backend& backend);
+
+}  // namespace shardlab

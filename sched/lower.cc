@@ -1,0 +1,244 @@
+#include "sched/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "sched/shard_cost.h"
+
+namespace shardlab {
+namespace {
+
+/// Lowers one job. K shards; items are laid out kind by kind, see item_index.
+class Lowering {
+ public:
+  Lowering(const Job& job, const JobPlan& plan, const Cluster& cluster, const Profile& profile)
+      : plan_(plan), cluster_(cluster), profile_(profile), shards_(plan.shards()) {
+    program_.name = job.name;
+    program_.minibatches = job.minibatches;
+    program_.resident = plan.strategy == Strategy::kResident;
+    program_.held = program_.resident || !plan.recompute;
+    cut(find(profile, job.model, job.batch, job.optimizer.kind));
+  }
+
+  JobProgram lower() {
+    add_items();
+    for (int s = 0; s + 1 < shards_; ++s) program_.units.push_back(forward(s));
+    program_.units.push_back(backward(shards_ - 1));
+    for (int s = shards_ - 2; s >= 0; --s) program_.units.push_back(backward(s));
+    if (program_.held) set_peaks();
+    return std::move(program_);
+  }
+
+ private:
+  void cut(const ModelProfile& model) {
+    const auto& first = plan_.first_layer;
+    const int layers = static_cast<int>(model.layers.size());
+    const bool ascending = std::adjacent_find(first.begin(), first.end(), std::greater_equal<>()) ==
+                           first.end();
+    if (first.empty() || first.front() != 0 || !ascending || first.back() >= layers) {
+      throw Error(fmt::format("{}: shards must start at ascending layers from 0 below {}",
+                              program_.name, layers));
+    }
+    const bool bound = plan_.strategy == Strategy::kModelParallel;
+    if (bound != (plan_.device.size() == first.size())) {
+      throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard", program_.name));
+    }
+    for (std::size_t s = 0; s < first.size(); ++s) {
+      if (bound && index(plan_.device[s]) >= cluster_.devices.size()) {
+        throw Error(fmt::format("{}: shard {}: the cluster has no device {}", program_.name, s,
+                                index(plan_.device[s])));
+      }
+      costs_.push_back(shard_cost(model, first[s], s + 1 < first.size() ? first[s + 1] : layers));
+    }
+  }
+
+  [[nodiscard]] const ShardCost& cost(int shard) const { return costs_[static_cast<std::size_t>(shard)]; }
+  [[nodiscard]] DeviceId device(int shard) const {
+    return plan_.device.empty() ? kNoDevice : plan_.device[static_cast<std::size_t>(shard)];
+  }
+  [[nodiscard]] ItemIndex item(ItemKind kind, int shard) const { return item_index(kind, shard, shards_); }
+
+  /// Activation s is the output of shard s, gradient s that of the loss with respect to it.
+  void add_items() {
+    for (int kind = 0; kind < kItemKinds; ++kind) {
+      for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(static_cast<ItemKind>(kind), s));
+    }
+  }
+
+  [[nodiscard]] Item make_item(ItemKind kind, int s) const {
+    switch (kind) {
+      case ItemKind::kParameters:
+        return {kind, s, cost(s).parameters, true, device(s)};
+      case ItemKind::kState:
+        return {kind, s, cost(s).state, true, device(s)};
+      case ItemKind::kActivation:
+        return {kind, s, cost(s).output, false, s + 1 < shards_ ? device(s + 1) : kNoDevice};
+      case ItemKind::kGradient:
+        return {kind, s, cost(s).output, false, device(s)};
+      case ItemKind::kGraph:
+        return {kind, s, cost(s).graph, false, device(s)};
+    }
+    return {};
+  }
+
+  [[nodiscard]] Unit forward(int s) const {
+    Unit unit{UnitKind::kForward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
+    const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
+      return UnitCost{(plan_.recompute ? t.forward : t.recompute) + host.unit_overhead, {}};
+    };
+    unit.alone = time(cost(s).alone, profile_.alone);
+    unit.loaded = time(cost(s).loaded, profile_.loaded);
+    unit.workspace = cost(s).forward_workspace + cost(s).tokens;
+    unit.reads.add(item(ItemKind::kParameters, s));
+    if (s > 0) unit.reads.add(item(ItemKind::kActivation, s - 1));
+    unit.creates.add(item(ItemKind::kActivation, s));
+    if (!plan_.recompute) unit.creates.add(item(ItemKind::kGraph, s));
+    return unit;
+  }
+
+  /// The last shard's unit is fused: its recorded forward is the first, not a repetition.
+  [[nodiscard]] Unit backward(int s) const {
+    const bool fused = s == shards_ - 1;
+    const bool kept = !fused && !plan_.recompute;
+    Unit unit{fused ? UnitKind::kFused : UnitKind::kBackward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
+    const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
+      const Duration again = kept ? Duration{} : t.recompute;
+      return UnitCost{again + t.backward + t.step + host.unit_overhead, fused ? Duration{} : again};
+    };
+    unit.alone = time(cost(s).alone, profile_.alone);
+    unit.loaded = time(cost(s).loaded, profile_.loaded);
+    unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
+    for (const ItemKind kind : {ItemKind::kParameters, ItemKind::kState}) {
+      unit.reads.add(item(kind, s));
+      unit.writes.add(item(kind, s));
+    }
+    const auto uses_up = [&](ItemKind kind, int shard) {
+      unit.reads.add(item(kind, shard));
+      unit.consumes.add(item(kind, shard));
+    };
+    if (s > 0) uses_up(ItemKind::kActivation, s - 1);
+    if (!fused) uses_up(ItemKind::kGradient, s);
+    if (kept) uses_up(ItemKind::kGraph, s);
+    if (s > 0) unit.creates.add(item(ItemKind::kGradient, s - 1));
+    return unit;
+  }
+
+  /// All items with their device, plus the largest workspace there.
+  void set_peaks() {
+    program_.peak.assign(cluster_.devices.size(), 0);
+    const auto where = [](DeviceId bound) { return bound == kNoDevice ? 0 : index(bound); };
+    for (const Item& item : program_.items) program_.peak[where(item.only_reader)] += item.bytes;
+    for (const Item& item : program_.items) {  // An output is made where it is not read.
+      if (item.kind != ItemKind::kActivation && item.kind != ItemKind::kGradient) continue;
+      const int maker = item.kind == ItemKind::kActivation ? item.shard : item.shard + 1;
+      if (maker < shards_ && device(maker) != item.only_reader) {
+        program_.peak[where(device(maker))] += item.bytes;
+      }
+    }
+    std::vector<Bytes> workspace(program_.peak.size());
+    for (const Unit& unit : program_.units) {
+      workspace[where(unit.bound)] = std::max(workspace[where(unit.bound)], unit.workspace);
+    }
+    for (std::size_t d = 0; d < workspace.size(); ++d) program_.peak[d] += workspace[d];
+  }
+
+  const JobPlan& plan_;
+  const Cluster& cluster_;
+  const Profile& profile_;
+  int shards_;
+  std::vector<ShardCost> costs_;
+  JobProgram program_;
+};
+
+[[noreturn]] void refuse(const JobProgram& job, const std::string& what, Bytes needed,
+                         const std::string& where, Bytes available) {
+  throw Error(fmt::format(
+      "{}: {} needs {} ({} bytes) on {}, which has {} ({} bytes); cut the model into more shards, "
+      "take a smaller batch or a device with more memory",
+      job.name, what, format_bytes(needed), needed, where, format_bytes(available), available));
+}
+
+void refuse_held(const Program& program, const JobProgram& job, const Cluster& cluster) {
+  const DeviceSpec* roomiest = nullptr;
+  Bytes most = -1;
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    const DeviceSpec& device = cluster.devices[d];
+    const Bytes room = device.memory - headroom(program.jobs, device_id(d));
+    if (!job.resident && job.peak[d] > 0 && job.peak[d] > room) {
+      refuse(job, "what it keeps there", job.peak[d], device.name, room);
+    }
+    if (room > most) roomiest = &device;
+    most = std::max(most, room);
+  }
+  if (job.resident && job.peak.front() > most) {
+    refuse(job, "the whole model", job.peak.front(), roomiest->name, most);
+  }
+}
+
+void refuse_job(const JobProgram& job, const Cluster& cluster) {
+  for (const Unit& unit : job.units) {
+    for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+      if (unit.bound != kNoDevice && index(unit.bound) != d) continue;
+      if (need(job, unit) <= cluster.devices[d].memory) continue;
+      refuse(job, fmt::format("shard {} ({})", unit.shard, to_string(unit.kind)), need(job, unit),
+             cluster.devices[d].name, cluster.devices[d].memory);
+    }
+  }
+}
+
+}  // namespace
+
+Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
+  Bytes most = 0;
+  for (const JobProgram& job : jobs) {
+    if (job.held) continue;
+    for (const Unit& unit : job.units) {
+      if (unit.bound == kNoDevice || unit.bound == device) most = std::max(most, need(job, unit));
+    }
+  }
+  return most;
+}
+
+Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile, const Plan& plan) {
+  if (plan.jobs.size() != workload.jobs.size()) {
+    throw Error(fmt::format("the plan has {} jobs, the workload {}", plan.jobs.size(), workload.jobs.size()));
+  }
+  if (plan.slots < 1) throw Error("a plan needs at least one slot per device");
+  Program program;
+  program.admit = plan.admit;
+  program.slots = plan.slots;
+  program.copy_alone = profile.alone.copy;
+  program.copy_loaded = profile.loaded.copy;
+  program.dispatch = profile.loaded.dispatch;
+  const bool alone = plan.admit == 1 || cluster.devices.size() == 1;
+  for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
+    JobProgram job = Lowering(workload.jobs[j], plan.jobs[j], cluster, profile).lower();
+    job.rest.assign(job.units.size() + 1, Duration{});
+    for (std::size_t u = job.units.size(); u-- > 0;) {
+      job.rest[u] = job.rest[u + 1] + (alone ? job.units[u].alone : job.units[u].loaded).total;
+    }
+    program.jobs.push_back(std::move(job));
+  }
+  return program;
+}
+
+void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
+  if (cluster.devices.empty()) throw Error("the cluster has no device");
+  Bytes host = 0;
+  for (const JobProgram& job : program.jobs) {
+    if (job.held) {
+      refuse_held(program, job, cluster);
+    } else {
+      refuse_job(job, cluster);
+    }
+    for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
+  }
+  if (host <= cluster.host_memory) return;
+  throw Error(fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
+                          format_bytes(host), format_bytes(cluster.host_memory)));
+}
+
+}  // namespace shardlab

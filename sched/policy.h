@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/ids.h"
+#include "core/time.h"
+
+namespace shardlab {
+
+/// A unit that may be claimed, as a policy sees it: estimates and past events, never a duration yet to happen.
+struct Candidate {
+  JobId job{};
+  std::uint32_t unit = 0;
+  std::int64_t minibatch = 0;
+  DeviceId bound = kNoDevice;  ///< The only device that may take it, or kNoDevice.
+  Duration remaining{};        ///< Estimated time to the end of its job, this unit included.
+  Duration unit_time{};        ///< Estimated time of this unit.
+  Instant since{};             ///< When it was offered.
+};
+
+/// The device that chooses.
+struct DeviceView {
+  DeviceId id{};
+  Instant now{};
+};
+
+/// Which ready unit a free device takes next. At most one unit of a job is a candidate at a time. Ties go to the
+/// lower job id. Owns its index of candidates; see sched/ranking.h.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+
+  /// `unit` may be picked from now on, until `gone(unit.job)`.
+  virtual void ready(const Candidate& unit) = 0;
+  virtual void gone(JobId job) = 0;
+  /// The job whose unit `device` takes next, or nothing to leave the slot empty until the next event.
+  /// Depends only on earlier calls and on the seed. At most O(log jobs).
+  virtual std::optional<JobId> pick(const DeviceView& device) = 0;
+  /// Completion lookahead: when a device chooses for its buffer, also offer the units whose predecessor, running
+  /// elsewhere or here, is expected to end before this device is free.
+  [[nodiscard]] virtual bool lookahead() const { return false; }
+  /// Keeps what it claimed ahead however late the producer is; else a free device gives it back.
+  [[nodiscard]] virtual bool patient() const { return false; }
+};
+
+}  // namespace shardlab

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/ids.h"
+#include "core/profile.h"
+#include "core/time.h"
+#include "core/timeline.h"
+
+namespace shardlab {
+
+/// Index into JobProgram::items.
+using ItemIndex = std::uint16_t;
+
+/// A few indices, stored in place: a unit touches at most four items.
+class ItemList {
+ public:
+  void add(ItemIndex item) { items_.at(size_++) = item; }
+  [[nodiscard]] const ItemIndex* begin() const { return items_.data(); }
+  [[nodiscard]] const ItemIndex* end() const { return items_.data() + size_; }
+  [[nodiscard]] bool contains(ItemIndex item) const {
+    for (const ItemIndex mine : *this) {
+      if (mine == item) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::array<ItemIndex, 5> items_{};
+  std::uint8_t size_ = 0;
+};
+
+/// What one unit takes, by how busy the machine is (see LayerCost).
+struct UnitCost {
+  Duration total{};      ///< On the compute lane, unit overhead included.
+  Duration recompute{};  ///< Part of it that repeats a forward.
+};
+
+/// One forward, backward or fused pass of a shard on one minibatch. The units of a minibatch form a chain in
+/// the order of JobProgram::units, and minibatches follow one another.
+struct Unit {
+  UnitKind kind{};
+  std::int32_t shard = 0;
+  DeviceId bound = kNoDevice;  ///< kNoDevice: any device.
+  UnitCost alone, loaded;
+  Bytes workspace = 0;  ///< Beyond items: gradients of parameters, recomputed activations, temporaries.
+  ItemList reads;       ///< Must be on the device before it runs.
+  ItemList writes;      ///< Subset of `reads` that it changes.
+  ItemList creates;
+  ItemList consumes;  ///< Dead afterwards, everywhere.
+};
+
+/// Something that sits in memories as a whole.
+struct Item {
+  ItemKind kind{};
+  std::int32_t shard = 0;
+  Bytes bytes = 0;
+  bool lasting = false;               ///< Parameters and state: in host memory before and after the job.
+  DeviceId only_reader = kNoDevice;  ///< The one device that reads it, where units are bound.
+};
+
+/// One job, lowered: what its strategy makes of its model.
+struct JobProgram {
+  std::string name;
+  std::vector<Unit> units;  ///< Of one minibatch, in order.
+  std::vector<Item> items;
+  std::int64_t minibatches = 0;
+  /// Expected time from the start of units[i] to the end of the minibatch; one more entry, zero, at the end.
+  std::vector<Duration> rest;
+  /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever evicted.
+  bool held = false;
+  /// Peak per device of a held job that is bound; for `resident`, one entry: the peak wherever it goes.
+  std::vector<Bytes> peak;
+  bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
+};
+
+/// What `unit` of `job` needs on its device at once.
+inline Bytes need(const JobProgram& job, const Unit& unit) {
+  Bytes bytes = unit.workspace;
+  for (const ItemIndex i : unit.reads) bytes += job.items[i].bytes;
+  for (const ItemIndex i : unit.creates) bytes += job.items[i].bytes;
+  return bytes;
+}
+
+/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it free, or a slot that
+/// waits for memory and a job that waits for the slot would wait for each other.
+Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device);
+
+/// A lowered plan: all that the Driver needs to know, costs as estimated.
+struct Program {
+  std::vector<JobProgram> jobs;
+  int admit = 0;  ///< Jobs at once; 0: all.
+  int slots = 1;
+  /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.
+  CopyCost copy_alone, copy_loaded;
+  Duration dispatch{};  ///< Between two units of a lane.
+};
+
+/// The position of an item of this kind in JobProgram::items of a job with `shards` shards.
+constexpr ItemIndex item_index(ItemKind kind, int shard, int shards) {
+  return static_cast<ItemIndex>(static_cast<int>(kind) * shards + shard);
+}
+
+}  // namespace shardlab

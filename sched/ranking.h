@@ -1,0 +1,69 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sched/policy.h"
+#include "sched/winner_tree.h"
+
+namespace shardlab {
+
+/// Candidates by key, greatest first, ties to the lower job: one winner tree for those that any device may take,
+/// and one per device that has bound ones.
+class Ranking {
+ public:
+  explicit Ranking(std::size_t jobs) : any_(jobs), where_(jobs, kNoDevice), jobs_(jobs) {}
+
+  void set(const Candidate& unit, WinnerTree::Key key) {
+    where_[index(unit.job)] = unit.bound;
+    tree(unit.bound).set(index(unit.job), key);
+  }
+  void clear(JobId job) { tree(where_[index(job)]).clear(index(job)); }
+
+  [[nodiscard]] std::optional<JobId> first(DeviceId device) const {
+    const WinnerTree* best = any_.empty() ? nullptr : &any_;
+    if (index(device) < bound_.size() && bound_[index(device)] && !bound_[index(device)]->empty()) {
+      const WinnerTree& own = *bound_[index(device)];
+      const bool wins = best == nullptr || own.top() > best->top() ||
+                        (own.top() == best->top() && own.winner() < best->winner());
+      if (wins) best = &own;
+    }
+    if (best == nullptr) return std::nullopt;
+    return job_id(best->winner());
+  }
+
+ private:
+  WinnerTree& tree(DeviceId bound) {
+    if (bound == kNoDevice) return any_;
+    if (index(bound) >= bound_.size()) bound_.resize(index(bound) + 1);
+    auto& own = bound_[index(bound)];
+    if (!own) own = std::make_unique<WinnerTree>(jobs_);
+    return *own;
+  }
+
+  WinnerTree any_;
+  std::vector<std::unique_ptr<WinnerTree>> bound_;
+  std::vector<DeviceId> where_;
+  std::size_t jobs_;
+};
+
+/// A policy that is one number per candidate. `Key` is a callable `(const Candidate&) -> WinnerTree::Key`.
+template <typename Key>
+class RankedPolicy : public Policy {
+ public:
+  RankedPolicy(std::size_t jobs, Key key, bool lookahead)
+      : ranking_(jobs), key_(std::move(key)), lookahead_(lookahead) {}
+
+  void ready(const Candidate& unit) final { ranking_.set(unit, key_(unit)); }
+  void gone(JobId job) final { ranking_.clear(job); }
+  std::optional<JobId> pick(const DeviceView& device) final { return ranking_.first(device.id); }
+  [[nodiscard]] bool lookahead() const final { return lookahead_; }
+
+ private:
+  Ranking ranking_;
+  Key key_;
+  bool lookahead_;
+};
+
+}  // namespace shardlab

@@ -1,0 +1,343 @@
+#include "sched/residency.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace shardlab {
+
+Residency::Residency(const Program& program, const Cluster& cluster)
+    : program_(program), set_aside_(program.jobs.size()) {
+  for (const JobProgram& job : program.jobs) {
+    first_item_.push_back(items_.size());
+    for (const Item& item : job.items) {
+      items_.push_back({kNone, item.lasting, false});
+      if (item.lasting) host_used_ += item.bytes;
+    }
+  }
+  host_peak_ = host_used_;
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    devices_.emplace_back();
+    devices_.back().budget = cluster.devices[d].memory;
+    devices_.back().headroom = headroom(program.jobs, device_id(d));
+  }
+}
+
+bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const Device& device = devices_[index(devices[i])];
+    if (peaks[i] == 0) continue;
+    if (peaks[i] > device.budget - device.headroom - device.set_aside) return false;
+    if (!make_room(devices[i], peaks[i])) return false;
+  }
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    charge(devices[i], peaks[i]);
+    devices_[index(devices[i])].set_aside += peaks[i];
+    set_aside_[index(job)].emplace_back(devices[i], peaks[i]);
+  }
+  return true;
+}
+
+bool Residency::reserve(JobId job, const Unit& unit, DeviceId device) {
+  Bytes need = unit.workspace;
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) {
+      const CopyIndex copy = find(job, i, device);
+      if (copy == kNone) {
+        need += item(job, i).bytes;
+      } else if (copies_[copy].stale) {
+        return false;  // An old version is still on its way here.
+      }
+    }
+  }
+  const auto each_present = [&](auto&& change) {
+    for (const ItemList* list : {&unit.reads, &unit.creates}) {
+      for (const ItemIndex i : *list) {
+        if (const CopyIndex copy = find(job, i, device); copy != kNone) change(copy);
+      }
+    }
+  };
+  each_present([&](CopyIndex copy) { pin(copy); });
+  if (!held(job)) {
+    if (!make_room(device, need)) {
+      const std::size_t roomier = roomier_.size();
+      each_present([&](CopyIndex copy) { unpin(copy); });
+      roomier_.resize(roomier);  // As before: no reason to look again.
+      return false;
+    }
+    charge(device, need);
+  }
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) {
+      if (find(job, i, device) != kNone) continue;
+      const CopyIndex copy = add(job, i, device);
+      pin(copy);
+      if (state(job, i).host && !state(job, i).writing) promote(copy);
+    }
+  }
+  return true;
+}
+
+void Residency::release(JobId job, const Unit& unit, DeviceId device) {
+  if (!held(job)) charge(device, -unit.workspace);
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) {
+      const CopyIndex copy = find(job, i, device);
+      assert(copy != kNone);
+      unpin(copy);
+      if (copies_[copy].pins == 0 && copies_[copy].stage == Stage::kReserved) drop(copy);
+    }
+  }
+}
+
+void Residency::abort(JobId job, const Unit& unit, DeviceId device) {
+  for (const ItemIndex i : unit.writes) state(job, i).writing = false;
+  release(job, unit, device);
+}
+
+bool Residency::arrived(JobId job, const Unit& unit, DeviceId device) const {
+  for (const ItemIndex i : unit.reads) {
+    const CopyIndex copy = find(job, i, device);
+    if (copy == kNone || copies_[copy].stage != Stage::kThere || copies_[copy].stale) return false;
+    const bool changes = unit.writes.contains(i) || unit.consumes.contains(i);
+    if (changes && copies_[copy].leaving) return false;  // Write after read.
+  }
+  return true;
+}
+
+void Residency::begin(JobId job, const Unit& unit, DeviceId device) {
+  for (const ItemIndex i : unit.writes) {
+    state(job, i).writing = true;
+    drop_others(job, i, device);
+  }
+}
+
+void Residency::commit(JobId job, const Unit& unit, DeviceId device) {
+  for (const ItemIndex i : unit.writes) {
+    state(job, i).writing = false;
+    state(job, i).host = false;
+    copies_[find(job, i, device)].dirty = true;
+  }
+  for (const ItemIndex i : unit.creates) {
+    Copy& copy = copies_[find(job, i, device)];
+    copy.stage = Stage::kThere;
+    copy.dirty = true;
+  }
+  if (!held(job)) charge(device, -unit.workspace);
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) unpin(find(job, i, device));
+  }
+  for (const ItemIndex i : unit.consumes) {
+    drop_others(job, i, kNoDevice);
+    drop_host(job, i);
+  }
+}
+
+void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit* next) {
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) {
+      const CopyIndex copy = find(job, i, device);
+      if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
+      const bool bound = program_.jobs[index(job)].resident || item(job, i).only_reader == device;
+      if (bound || (next != nullptr && next->reads.contains(i))) continue;
+      demote(copy);
+    }
+  }
+}
+
+void Residency::flush(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (!item(job, which).lasting) continue;
+    for (CopyIndex copy = state(job, which).first; copy != kNone; copy = copies_[copy].sibling) {
+      if (copies_[copy].dirty && !copies_[copy].leaving) demote(copy);
+    }
+  }
+}
+
+bool Residency::flushed(JobId job) const {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (item(job, which).lasting && !state(job, which).host) return false;
+  }
+  return true;
+}
+
+void Residency::forget(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    drop_others(job, static_cast<ItemIndex>(i), kNoDevice);
+    if (!item(job, static_cast<ItemIndex>(i)).lasting) drop_host(job, static_cast<ItemIndex>(i));
+  }
+  for (const auto& [device, bytes] : std::exchange(set_aside_[index(job)], {})) {
+    charge(device, -bytes);
+    devices_[index(device)].set_aside -= bytes;
+  }
+}
+
+void Residency::finished(const Transfer& transfer) {
+  const CopyIndex found = find(transfer.job, transfer.item, transfer.device);
+  assert(found != kNone);
+  Copy& copy = copies_[found];
+  ItemState& here = state(transfer.job, transfer.item);
+  if (transfer.direction == Direction::kPromote) {
+    copy.stage = Stage::kThere;
+    unpin(found);
+  } else {
+    devices_[index(copy.device)].leaving -= item(copy.job, copy.item).bytes;
+    copy.leaving = false;
+    if (!copy.stale) {
+      copy.dirty = false;
+      here.host = true;
+      if (!item(copy.job, copy.item).lasting) {
+        host_used_ += item(copy.job, copy.item).bytes;
+        host_peak_ = std::max(host_peak_, host_used_);
+      }
+    }
+    unpin(found);
+  }
+  if (copies_[found].stale) {
+    if (copies_[found].pins == 0) drop(found);
+    return;
+  }
+  if (transfer.direction == Direction::kPromote) return;
+  for (CopyIndex other = here.first; other != kNone; other = copies_[other].sibling) {
+    if (copies_[other].stage == Stage::kReserved) promote(other);
+  }
+}
+
+Residency::CopyIndex Residency::find(JobId job, ItemIndex i, DeviceId device) const {
+  CopyIndex copy = state(job, i).first;
+  while (copy != kNone && copies_[copy].device != device) copy = copies_[copy].sibling;
+  return copy;
+}
+
+Residency::CopyIndex Residency::add(JobId job, ItemIndex i, DeviceId device) {
+  if (unused_.empty()) {
+    unused_.push_back(static_cast<CopyIndex>(copies_.size()));
+    copies_.emplace_back();
+  }
+  const CopyIndex copy = unused_.back();
+  unused_.pop_back();
+  copies_[copy] = {};
+  copies_[copy].job = job;
+  copies_[copy].item = i;
+  copies_[copy].device = device;
+  copies_[copy].sibling = std::exchange(state(job, i).first, copy);
+  return copy;
+}
+
+void Residency::drop(CopyIndex gone) {
+  Copy& copy = copies_[gone];
+  if (evictable(copy)) unlink(gone);
+  CopyIndex* link = &state(copy.job, copy.item).first;
+  while (*link != gone) link = &copies_[*link].sibling;
+  *link = copy.sibling;
+  if (!held(copy.job)) charge(copy.device, -item(copy.job, copy.item).bytes);
+  drops_.push_back({copy.job, copy.item, copy.device});
+  unused_.push_back(gone);
+}
+
+void Residency::drop_others(JobId job, ItemIndex i, DeviceId keep) {
+  for (CopyIndex copy = state(job, i).first; copy != kNone;) {
+    const CopyIndex next = copies_[copy].sibling;
+    Copy& here = copies_[copy];
+    if (here.device != keep) {
+      const bool in_flight = here.stage == Stage::kArriving || here.leaving;
+      if (in_flight) {
+        here.stale = true;
+      } else if (here.pins == 0) {
+        drop(copy);
+      } else {
+        here.stage = Stage::kReserved;  // A claim made ahead keeps its room and waits for the new version.
+      }
+    }
+    copy = next;
+  }
+}
+
+void Residency::drop_host(JobId job, ItemIndex i) {
+  if (!std::exchange(state(job, i).host, false)) return;
+  host_used_ -= item(job, i).bytes;
+  drops_.push_back({job, i, kNoDevice});
+}
+
+void Residency::pin(CopyIndex copy) {
+  if (evictable(copies_[copy])) unlink(copy);
+  ++copies_[copy].pins;
+}
+
+void Residency::unpin(CopyIndex copy) {
+  assert(copies_[copy].pins > 0);
+  --copies_[copy].pins;
+  if (evictable(copies_[copy])) link(copy);
+}
+
+void Residency::promote(CopyIndex copy) {
+  copies_[copy].stage = Stage::kArriving;
+  pin(copy);
+  const Copy& here = copies_[copy];
+  requests_.push_back({0, here.job, here.item, 0, here.device, Direction::kPromote,
+                       item(here.job, here.item).bytes, false});
+}
+
+void Residency::demote(CopyIndex copy) {
+  pin(copy);
+  Copy& here = copies_[copy];
+  here.leaving = true;
+  devices_[index(here.device)].leaving += item(here.job, here.item).bytes;
+  requests_.push_back({0, here.job, here.item, 0, here.device, Direction::kDemote,
+                       item(here.job, here.item).bytes, false});
+}
+
+bool Residency::make_room(DeviceId where, Bytes need) {
+  Device& device = devices_[index(where)];
+  const auto missing = [&] { return need - (device.budget - device.used); };
+  if (missing() <= 0) return true;
+  if (missing() <= device.clean) {
+    for (CopyIndex copy = device.oldest; missing() > 0;) {
+      const CopyIndex newer = copies_[copy].newer;
+      if (!copies_[copy].dirty) drop(copy);
+      copy = newer;
+    }
+    return true;
+  }
+  for (CopyIndex copy = device.oldest;
+       copy != kNone && missing() > device.clean + device.leaving;) {
+    const CopyIndex newer = copies_[copy].newer;
+    if (copies_[copy].dirty) demote(copy);
+    copy = newer;
+  }
+  return false;
+}
+
+void Residency::charge(DeviceId where, Bytes bytes) {
+  Device& device = devices_[index(where)];
+  device.used += bytes;
+  device.peak = std::max(device.peak, device.used);
+  assert(device.used >= 0 && device.used <= device.budget);
+  if (bytes < 0) roomier_.push_back(where);
+}
+
+bool Residency::evictable(const Copy& copy) const {
+  return copy.pins == 0 && copy.stage == Stage::kThere && !copy.stale && !held(copy.job);
+}
+
+void Residency::link(CopyIndex copy) {
+  Device& device = devices_[index(copies_[copy].device)];
+  copies_[copy].older = std::exchange(device.newest, copy);
+  copies_[copy].newer = kNone;
+  (copies_[copy].older == kNone ? device.oldest : copies_[copies_[copy].older].newer) = copy;
+  if (!copies_[copy].dirty) device.clean += item(copies_[copy].job, copies_[copy].item).bytes;
+  roomier_.push_back(copies_[copy].device);
+}
+
+void Residency::unlink(CopyIndex gone) {
+  Copy& copy = copies_[gone];
+  Device& device = devices_[index(copy.device)];
+  (copy.older == kNone ? device.oldest : copies_[copy.older].newer) = copy.newer;
+  (copy.newer == kNone ? device.newest : copies_[copy.newer].older) = copy.older;
+  copy.older = copy.newer = kNone;
+  if (!copy.dirty) device.clean -= item(copy.job, copy.item).bytes;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "core/profile.h"
+
+namespace shardlab {
+
+/// Sums over the layers of one shard. Bytes are an upper bound of what a pass really allocates (a test holds
+/// them against the counting allocator); times are sums of medians.
+struct ShardCost {
+  Bytes parameters = 0;
+  Bytes state = 0;
+  Bytes input = 0;   ///< Boundary activation below; 0 for the first shard.
+  Bytes output = 0;  ///< Boundary activation above; 0 for the last shard.
+  Bytes tokens = 0;  ///< Input and target ids, where the shard reads the data.
+  Bytes forward_workspace = 0;
+  /// Gradients of the parameters, the graph of the shard and temporaries: beyond parameters, state, input and
+  /// the gradients at both boundaries.
+  Bytes backward_workspace = 0;
+  Bytes graph = 0;  ///< Part of it that a forward leaves for its backward.
+
+  struct Times {
+    Duration forward{}, recompute{}, backward{}, step{};
+  };
+  Times alone, loaded;
+
+  /// The most that any unit of the shard needs on a device at once.
+  [[nodiscard]] Bytes peak() const;
+};
+
+/// Layers [first, last) of `model`.
+ShardCost shard_cost(const ModelProfile& model, int first, int last);
+
+}  // namespace shardlab

@@ -1,0 +1,77 @@
+#include "sim/costs.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "sched/link.h"
+
+namespace shardlab {
+namespace {
+
+/// Minibatches of a job below 2^32, units of a minibatch below 2^12, jobs below 2^20.
+std::uint64_t unit_key(JobId job, std::uint32_t unit, std::int64_t minibatch) {
+  return (static_cast<std::uint64_t>(minibatch) << 32) | (static_cast<std::uint64_t>(unit) << 20) |
+         index(job);
+}
+
+std::uint64_t copy_key(JobId job, int item, std::int64_t minibatch, Direction direction) {
+  return unit_key(job, static_cast<std::uint32_t>(item * 2 + (direction == Direction::kDemote ? 1 : 0)),
+                  minibatch);
+}
+
+/// All minibatches of a key share its low half.
+constexpr std::uint64_t kKind = 0xffffffffu;
+
+template <typename T>
+T median(std::vector<T> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+Duration EstimatedCosts::lane_copy(const Transfer& transfer) {
+  return transfer_time(transfer.bytes, transfer.loaded ? program_.copy_loaded : program_.copy_alone);
+}
+
+MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, Detail detail)
+    : estimate_(program), detail_(detail) {
+  for (const UnitSpan& span : timeline.units) {
+    units_[unit_key(span.job, span.unit, span.minibatch)] = {span.to - span.from, span.recompute};
+  }
+  for (const CopySpan& span : timeline.copies) {
+    const int shards = static_cast<int>(program.jobs.at(index(span.job)).items.size()) / kItemKinds;
+    const int item = item_index(span.item, span.shard, shards);
+    copies_[copy_key(span.job, item, span.minibatch, span.direction)] = span.lane_to - span.lane_from;
+  }
+  if (detail == Detail::kMedian) take_medians();
+}
+
+void MeasuredCosts::take_medians() {
+  std::unordered_map<std::uint64_t, std::vector<Duration>> totals, again, copies;
+  for (const auto& [key, cost] : units_) {
+    totals[key & kKind].push_back(cost.total);
+    again[key & kKind].push_back(cost.recompute);
+  }
+  for (const auto& [key, time] : copies_) copies[key & kKind].push_back(time);
+  units_.clear();
+  copies_.clear();
+  for (auto& [kind, values] : totals) units_[kind] = {median(values), median(again[kind])};
+  for (auto& [kind, values] : copies) copies_[kind] = median(values);
+}
+
+UnitCost MeasuredCosts::unit(const UnitRun& run) {
+  const std::int64_t minibatch = detail_ == Detail::kEach ? run.minibatch : 0;
+  const auto found = units_.find(unit_key(run.job, run.unit, minibatch));
+  return found != units_.end() ? found->second : estimate_.unit(run);
+}
+
+Duration MeasuredCosts::lane_copy(const Transfer& transfer) {
+  const std::int64_t minibatch = detail_ == Detail::kEach ? transfer.minibatch : 0;
+  const auto found =
+      copies_.find(copy_key(transfer.job, transfer.item, minibatch, transfer.direction));
+  return found != copies_.end() ? found->second : estimate_.lane_copy(transfer);
+}
+
+}  // namespace shardlab

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "core/timeline.h"
+#include "sched/backend.h"
+
+namespace shardlab {
+
+/// How long things really take in a simulation. The Driver and the policy never see it.
+class Costs {
+ public:
+  virtual ~Costs() = default;
+  virtual UnitCost unit(const UnitRun& run) = 0;
+  /// By the compute lane, where a device has no copy engine.
+  virtual Duration lane_copy(const Transfer& transfer) = 0;
+};
+
+/// The profile's estimates.
+class EstimatedCosts final : public Costs {
+ public:
+  explicit EstimatedCosts(const Program& program) : program_(program) {}
+  UnitCost unit(const UnitRun& run) override {
+    const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
+    return run.loaded ? unit.loaded : unit.alone;
+  }
+  Duration lane_copy(const Transfer& transfer) override;
+
+ private:
+  const Program& program_;
+};
+
+/// What every unit and copy took in a timeline; a copy that it does not have takes the estimate.
+class MeasuredCosts final : public Costs {
+ public:
+  enum class Detail : std::uint8_t {
+    kEach,    ///< Every unit and copy what it took itself.
+    kMedian,  ///< The median over the minibatches: what a perfect profile would have said.
+  };
+  MeasuredCosts(const Timeline& timeline, const Program& program, Detail detail);
+  UnitCost unit(const UnitRun& run) override;
+  Duration lane_copy(const Transfer& transfer) override;
+
+ private:
+  void take_medians();
+
+  EstimatedCosts estimate_;
+  Detail detail_;
+  std::unordered_map<std::uint64_t, UnitCost> units_;
+  std::unordered_map<std::uint64_t, Duration> copies_;
+};
+
+}  // namespace shardlab

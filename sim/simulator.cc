@@ -1,0 +1,106 @@
+#include "sim/simulator.h"
+
+#include <algorithm>
+
+#include "sched/lower.h"
+
+namespace shardlab {
+
+Simulator::Simulator(const Cluster& cluster, Costs& costs, Duration dispatch)
+    : costs_(costs),
+      dispatch_(dispatch),
+      lanes_(cluster.devices.size()),
+      passing_(2 * cluster.devices.size()),
+      ends_(3 * cluster.devices.size()) {
+  for (int direction = 0; direction < 2; ++direction) {
+    for (const DeviceSpec& device : cluster.devices) links_.emplace_back(device.link);
+  }
+}
+
+void Simulator::start_unit(const UnitRun& run) {
+  const UnitCost cost = costs_.unit(run);
+  Lane& lane = lanes_[index(run.device)];
+  lane.copies = false;
+  lane.unit = run;
+  lane.recompute = cost.recompute;
+  lane.from = now_ + dispatch_;
+  set_end(index(run.device), lane.from + cost.total);
+}
+
+void Simulator::start_lane_copy(const Transfer& transfer) {
+  Lane& lane = lanes_[index(transfer.device)];
+  lane.copies = true;
+  lane.transfer = transfer.id;
+  lane.from = now_;
+  set_end(index(transfer.device), now_ + costs_.lane_copy(transfer));
+}
+
+void Simulator::start_link(const Transfer& transfer) {
+  const std::size_t link = index(transfer.device) +
+                           (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
+  const auto passage = links_[link].pass(now_, transfer.bytes);
+  passing_[link].push_back({transfer.id, passage});
+  if (passing_[link].size() == 1) set_end(lanes_.size() + link, passage.to);
+}
+
+std::span<const Event> Simulator::wait() {
+  events_.clear();
+  if (ends_.empty()) return events_;
+  const WinnerTree::Key instant = ends_.top();
+  now_ = Instant{Duration{-instant}};
+  while (ends_.top() == instant) {
+    const std::size_t source = ends_.winner();
+    if (source < lanes_.size()) {
+      end_of_lane(source);
+    } else {
+      end_of_link(source - lanes_.size());
+    }
+  }
+  return events_;
+}
+
+void Simulator::end_of_lane(std::size_t device) {
+  const Lane& lane = lanes_[device];
+  if (lane.copies) {
+    events_.emplace_back(LaneCopyDone{lane.transfer, lane.from, now_});
+  } else {
+    events_.emplace_back(
+        UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from, now_, lane.recompute});
+  }
+  ends_.clear(device);
+}
+
+void Simulator::end_of_link(std::size_t link) {
+  auto& queue = passing_[link];
+  const Passing done = queue.front();
+  queue.pop_front();
+  events_.emplace_back(LinkDone{done.transfer, done.passage.from, done.passage.to});
+  if (queue.empty()) {
+    ends_.clear(lanes_.size() + link);
+  } else {
+    set_end(lanes_.size() + link, queue.front().passage.to);
+  }
+}
+
+Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
+                 Timeline* timeline) {
+  refuse_what_cannot_fit(program, cluster);
+  const bool free_copies =
+      program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
+  const bool tracks = std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+    return device.memory != kUnlimited || device.link.paced() || (device.copy_engines == 0 && !free_copies);
+  });
+  if (timeline != nullptr) {
+    timeline->source = "simulated";
+    for (const JobProgram& job : program.jobs) timeline->jobs.push_back(job.name);
+    for (const DeviceSpec& device : cluster.devices) {
+      timeline->devices.push_back(device.name);
+      timeline->budget.push_back(device.memory);
+    }
+  }
+  Simulator simulator(cluster, costs, program.dispatch);
+  Driver driver(program, cluster, policy, simulator, timeline, tracks);
+  return drive(driver, simulator);
+}
+
+}  // namespace shardlab

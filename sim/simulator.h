@@ -1,0 +1,61 @@
+#pragma once
+
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "core/cluster.h"
+#include "sched/backend.h"
+#include "sched/driver.h"
+#include "sched/link.h"
+#include "sched/winner_tree.h"
+#include "sim/costs.h"
+
+namespace shardlab {
+
+/// The backend whose clock jumps. A device's lane has at most one activity and a link at most one first copy, so
+/// one winner tree over their ends is the whole event queue. Ties: lanes before links, then by device.
+class Simulator final : public Backend {
+ public:
+  /// Requires: the references outlive the Simulator. Dispatch is added in front of every unit.
+  Simulator(const Cluster& cluster, Costs& costs, Duration dispatch);
+
+  [[nodiscard]] Instant now() const override { return now_; }
+  void start_unit(const UnitRun& run) override;
+  void start_link(const Transfer& transfer) override;
+  void start_lane_copy(const Transfer& transfer) override;
+  void dropped(JobId, ItemIndex, DeviceId) override {}
+  std::span<const Event> wait() override;
+
+ private:
+  struct Lane {
+    bool copies = false;
+    UnitRun unit;
+    Duration recompute{};
+    TransferId transfer = 0;
+    Instant from{};
+  };
+  struct Passing {
+    TransferId transfer = 0;
+    Link::Passage passage;
+  };
+  void set_end(std::size_t source, Instant end) { ends_.set(source, -end.time_since_epoch().count()); }
+  void end_of_lane(std::size_t device);
+  void end_of_link(std::size_t link);
+
+  Costs& costs_;
+  Duration dispatch_;
+  Instant now_{};
+  std::vector<Lane> lanes_;
+  std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
+  std::vector<std::deque<Passing>> passing_;
+  WinnerTree ends_;  ///< Of lanes, then links; negated, as the earliest shall win.
+  std::vector<Event> events_;
+};
+
+/// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
+/// Memory and copies are left out when no device has a budget, links are not paced and memory copies cost nothing.
+Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
+                 Timeline* timeline);
+
+}  // namespace shardlab

@@ -1,0 +1,232 @@
+#include "sched/driver.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "policies/registry.h"
+#include "policies/replay.h"
+#include "sched/lower.h"
+#include "sim/simulator.h"
+#include "tests/instances.h"
+#include "tests/timeline_check.h"
+
+namespace shardlab {
+namespace {
+
+/// One character per nanosecond and device.
+std::string draw(const Timeline& timeline) {
+  std::vector<std::string> rows(timeline.devices.size(),
+                                std::string(static_cast<std::size_t>(
+                                                timeline.makespan.time_since_epoch().count()),
+                                            '.'));
+  for (const UnitSpan& span : timeline.units) {
+    for (Instant t = span.from; t < span.to; t += Duration{1}) {
+      rows[index(span.device)][static_cast<std::size_t>(t.time_since_epoch().count())] =
+          timeline.jobs[index(span.job)][0];
+    }
+  }
+  std::string text;
+  for (const auto& row : rows) text += row + "\n";
+  return text;
+}
+
+Timeline run(const Program& program, const Cluster& cluster, const std::string& policy) {
+  Timeline timeline;
+  EstimatedCosts costs(program);
+  const auto chosen = make_policy(policy, program.jobs.size(), 1);
+  simulate(program, cluster, *chosen, costs, &timeline);
+  return timeline;
+}
+
+std::int64_t makespan(const std::vector<std::vector<int>>& jobs, std::size_t devices,
+                      const std::string& policy) {
+  return run(instances::chains(jobs), instances::devices(devices), policy)
+      .makespan.time_since_epoch()
+      .count();
+}
+
+TEST(Driver, LrtfKeepsTheLongestJobMoving) {
+  EXPECT_EQ(draw(run(instances::chains({{1, 1}, {2, 2, 2}, {3}}), instances::devices(2), "lrtf")),
+            "BBBBBB\n"
+            "CCCAA.\n");
+}
+
+TEST(Driver, SrtfFinishesShortJobsFirst) {
+  EXPECT_EQ(draw(run(instances::chains({{1, 1}, {2, 2, 2}, {3}}), instances::devices(1), "srtf")),
+            "AACCCBBBBBB\n");
+}
+
+TEST(Driver, RoundRobinTakesTurns) {
+  EXPECT_EQ(draw(run(instances::chains({{1, 1}, {1, 1}, {2}}), instances::devices(1), "round_robin")),
+            "ABCCAB\n");
+}
+
+// Hu's bound is met when all units are equal: max(longest chain, ceil(sum / P)). shared facts: scheduling, oracles.
+TEST(Driver, LrtfIsOptimalForUnitTasks) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    std::mt19937_64 generator(seed);
+    const std::size_t devices = 1 + generator() % 5;
+    std::vector<std::vector<int>> jobs(1 + generator() % 9);
+    std::size_t longest = 0, sum = 0;
+    for (auto& job : jobs) {
+      job.assign(1 + generator() % 12, 1);
+      longest = std::max(longest, job.size());
+      sum += job.size();
+    }
+    ASSERT_EQ(makespan(jobs, devices, "lrtf"),
+              static_cast<std::int64_t>(std::max(longest, (sum + devices - 1) / devices)))
+        << "seed " << seed;
+  }
+}
+
+TEST(Driver, NoMoreJobsThanDevicesMeansTheLongestJobUnderEveryPolicy) {
+  for (const PolicyInfo& policy : known_policies()) {
+    EXPECT_EQ(makespan({{3, 4, 5}, {1, 1}, {6, 2}}, 4, std::string(policy.name)), 12) << policy.name;
+  }
+}
+
+// Graham's anomaly: the same jobs take longer on one device more. Whoever "fixes" this has broken FIFO.
+TEST(Driver, FifoHasGrahamsAnomaly) {
+  const std::vector<std::vector<int>> jobs{{5, 4}, {1, 2, 4, 1}, {5, 6, 1, 4}, {2, 6}, {2, 6}};
+  EXPECT_EQ(makespan(jobs, 3, "fifo"), 18);
+  EXPECT_EQ(makespan(jobs, 4, "fifo"), 20);
+}
+
+TEST(Driver, ScalingAllTimesScalesTheTimelineExactly) {
+  const std::vector<std::vector<int>> jobs{{3, 1, 4}, {1, 5}, {9, 2, 6}, {5, 3}};
+  auto doubled = jobs;
+  for (auto& job : doubled) {
+    for (int& time : job) time *= 2;
+  }
+  for (const PolicyInfo& policy : known_policies()) {
+    EXPECT_EQ(makespan(doubled, 2, std::string(policy.name)), 2 * makespan(jobs, 2, std::string(policy.name)));
+  }
+}
+
+/// Large enough for every unit of the case, with `slots` at once; smaller than its jobs.
+Bytes tight_budget(const Program& program) {
+  Bytes largest = 0;
+  for (const JobProgram& job : program.jobs) {
+    for (const Unit& unit : job.units) {
+      largest = std::max(largest, need(job, unit));
+    }
+  }
+  return largest * program.slots;
+}
+
+struct Setting {
+  int slots;
+  int copy_engines;
+  bool paced;
+  bool tight;
+};
+
+class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
+
+// Hundreds of random cases, memory and links included, under every strategy.
+TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
+  const std::string policy(GetParam().name);
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    std::mt19937_64 generator(seed);
+    const auto pick = [&](int n) { return static_cast<int>(generator() % static_cast<std::uint64_t>(n)); };
+    instances::Shape shape;
+    shape.jobs = 1 + pick(6);
+    shape.shards = 1 + pick(4);
+    shape.slots = 1 + pick(3);
+    instances::Case drawn = instances::draw(shape, seed);
+    const std::size_t count = 1 + static_cast<std::size_t>(pick(4));
+    for (std::size_t j = 0; j < drawn.plan.jobs.size(); ++j) {
+      JobPlan& plan = drawn.plan.jobs[j];
+      if (pick(3) == 0) {
+        plan.strategy = Strategy::kModelParallel;
+        for (int s = 0; s < shape.shards; ++s) plan.device.push_back(device_id(static_cast<std::size_t>(s) % count));
+        plan.recompute = pick(3) > 0;
+      } else if (shape.shards == 1 && pick(2) == 0) {
+        plan.strategy = Strategy::kResident;
+      }
+    }
+    drawn.plan.admit = pick(3);
+    LinkSpec link;
+    if (pick(3) > 0) link = {Duration{pick(5)}, 1e9 / (1 + pick(4))};
+    Cluster cluster = instances::devices(count, kUnlimited, link, pick(2));
+    drawn.profile.loaded.copy = drawn.profile.alone.copy = {Duration{pick(3)}, pick(2) * 2e9};
+    drawn.profile.loaded.dispatch = Duration{pick(2)};
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    Bytes held = 0;
+    for (const JobProgram& job : program.jobs) {
+      if (job.held) held = std::max(held, *std::max_element(job.peak.begin(), job.peak.end()));
+    }
+    for (DeviceSpec& device : cluster.devices) device.memory = tight_budget(program) + held + pick(10);
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Timeline timeline = run(program, cluster, policy);
+    expect_valid(timeline, program);
+    for (const JobEnd& end : timeline.ends) ASSERT_TRUE(end.completed);
+
+    // The same decisions with the same durations are the same run.
+    Replay replay(timeline, program.jobs.size());
+    MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
+    Timeline again;
+    simulate(program, cluster, replay, measured, &again);
+    expect_valid(again, program);
+    ASSERT_TRUE(shape.slots > 1 || again.makespan == timeline.makespan);
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryPolicy, testing::ValuesIn(known_policies()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// One device, no buffer: every unit loads what it lacks, then computes.
+TEST(Driver, OneSlotOnOneDeviceAddsLoadsAndComputes) {
+  instances::Shape shape;
+  shape.jobs = 2;
+  shape.shards = 1;
+  shape.minibatches = 2;
+  instances::Case drawn = instances::draw(shape, 7);
+  Cluster cluster = instances::devices(1, kUnlimited, {Duration{}, 1e9});  // one byte per ns
+  Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+  cluster.devices[0].memory = tight_budget(program);  // only one job fits: every unit swaps
+  const Timeline timeline = run(program, cluster, "round_robin");
+  expect_valid(timeline, program);
+  EXPECT_EQ(timeline.units.size(), 4u);
+  EXPECT_GE(timeline.copies.size(), 8u);
+}
+
+TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
+  instances::Shape shape;
+  shape.jobs = 6;
+  shape.shards = 4;
+  shape.minibatches = 20;
+  shape.largest = 8;
+  std::int64_t with = 0, without = 0;
+  for (const int slots : {1, 2}) {
+    shape.slots = slots;
+    const instances::Case drawn = instances::draw(shape, 3);
+    Cluster cluster = instances::devices(2, kUnlimited, {Duration{1}, 1e9});
+    Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    for (auto& device : cluster.devices) device.memory = 2 * tight_budget(program) / program.slots + 20;
+    (slots == 1 ? without : with) =
+        run(program, cluster, "lrtf").makespan.time_since_epoch().count();
+  }
+  EXPECT_LT(with, without * 9 / 10);
+}
+
+TEST(Driver, RefusesWhatCanNeverFitNamingJobShardAndBytes) {
+  const instances::Case drawn = instances::draw({}, 1);
+  Cluster cluster = instances::devices(2, 10);
+  const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+  try {
+    refuse_what_cannot_fit(program, cluster);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("job0: shard 0 (forward) needs"), std::string::npos) << text;
+    EXPECT_NE(text.find("10 bytes"), std::string::npos) << text;
+  }
+}
+
+}  // namespace
+}  // namespace shardlab

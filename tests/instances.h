@@ -1,0 +1,99 @@
+#pragma once
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/plan.h"
+#include "core/profile.h"
+#include "core/workload.h"
+#include "sched/program.h"
+
+/// Instances for tests and benchmarks: small ones by hand, others drawn from a seed.
+namespace shardlab::instances {
+
+/// Jobs that only compute: jobs[j][u] is the time in ns of unit u of job j's only minibatch.
+inline Program chains(const std::vector<std::vector<int>>& jobs, int slots = 1) {
+  Program program;
+  program.slots = slots;
+  for (const auto& times : jobs) {
+    JobProgram job;
+    job.name = std::string(1, static_cast<char>('A' + program.jobs.size()));
+    job.minibatches = 1;
+    job.rest.assign(times.size() + 1, Duration{});
+    for (const int time : times) {
+      Unit unit;
+      unit.alone = unit.loaded = {Duration{time}, {}};
+      job.units.push_back(unit);
+    }
+    for (std::size_t u = times.size(); u-- > 0;) job.rest[u] = job.rest[u + 1] + Duration{times[u]};
+    program.jobs.push_back(job);
+  }
+  return program;
+}
+
+inline Cluster devices(std::size_t count, Bytes memory = kUnlimited, LinkSpec link = {},
+                       int copy_engines = 1) {
+  Cluster cluster;
+  for (std::size_t d = 0; d < count; ++d) {
+    cluster.devices.push_back(
+        {"d" + std::to_string(d), "test", memory, 1, copy_engines, link});
+  }
+  return cluster;
+}
+
+/// A workload with its profile and plan: everything that lower() wants.
+struct Case {
+  Workload workload;
+  Profile profile;
+  Plan plan;
+};
+
+struct Shape {
+  int jobs = 4;
+  int shards = 3;  ///< One layer each.
+  std::int64_t minibatches = 3;
+  int slots = 1;
+  int longest = 20;  ///< Times are drawn from 1 to this, in ns.
+  Bytes largest = 16;
+};
+
+/// Every duration and size drawn; a job's shards are single layers. Equal (shape, seed), equal case.
+inline Case draw(const Shape& shape, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  const auto upto = [&](std::int64_t most) {
+    return 1 + static_cast<std::int64_t>(generator() % static_cast<std::uint64_t>(most));
+  };
+  Case drawn;
+  for (int j = 0; j < shape.jobs; ++j) {
+    Job job;
+    job.name = "job" + std::to_string(j);
+    job.model = {Architecture::kMlp, j + 1, 1, 1, 1, 0};  // `layers` only tells the models apart.
+    job.batch = 1;
+    job.minibatches = shape.minibatches;
+    drawn.workload.jobs.push_back(job);
+    ModelProfile model{job.model, job.batch, job.optimizer.kind, {}};
+    JobPlan plan;
+    for (int s = 0; s < shape.shards; ++s) {
+      LayerCost layer;
+      for (Measured* time : {&layer.loaded.forward, &layer.loaded.recompute, &layer.loaded.backward,
+                             &layer.loaded.step}) {
+        *time = {Duration{upto(shape.longest)}, {}, 1};
+      }
+      layer.alone = layer.loaded;
+      for (Bytes* bytes : {&layer.parameters, &layer.state, &layer.output, &layer.forward_workspace,
+                           &layer.saved, &layer.backward_workspace}) {
+        *bytes = upto(shape.largest);
+      }
+      model.layers.push_back(layer);
+      plan.first_layer.push_back(s);
+    }
+    drawn.profile.models.push_back(model);
+    drawn.plan.jobs.push_back(plan);
+  }
+  drawn.plan.slots = shape.slots;
+  return drawn;
+}
+
+}  // namespace shardlab::instances
