@@ -1,0 +1,47 @@
+#include "report/device_table.h"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "report/table.h"
+
+namespace shardlab {
+namespace {
+
+std::string mebibytes(Bytes bytes) {
+  if (bytes == kUnlimited) return "-";
+  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
+}
+
+/// The device's entry of a list that may be left empty.
+Bytes entry(const std::vector<Bytes>& list, std::size_t device, Bytes otherwise) {
+  return device < list.size() ? list[device] : otherwise;
+}
+
+}  // namespace
+
+std::string device_table(const Timeline& timeline, const Metrics& metrics) {
+  TextTable table({"device", "occupied %", "busy %", "useful %", "lane copies %", "copy wait %",
+                   "memory wait %", "job wait %", "dispatch %", "tail %", "in MiB", "out MiB",
+                   "peak MiB", "budget MiB"});
+  for (std::size_t d = 0; d < metrics.devices.size(); ++d) {
+    const DeviceMetrics& device = metrics.devices[d];
+    const LaneTime& lane = device.lane;
+    std::vector<std::string> cells{timeline.devices[d]};
+    for (const Duration part :
+         {device.occupied, lane.busy, device.useful, lane.copying, lane.waiting_for_copy,
+          lane.waiting_for_memory, lane.waiting_for_job, lane.dispatch, lane.tail}) {
+      cells.push_back(fmt::format("{:.1f}", metrics.fraction(part) * 100));
+    }
+    for (const Bytes bytes : {device.promoted, device.demoted, entry(timeline.peak, d, 0),
+                              entry(timeline.budget, d, kUnlimited)}) {
+      cells.push_back(mebibytes(bytes));
+    }
+    table.row(std::move(cells));
+  }
+  return table.text();
+}
+
+}  // namespace shardlab

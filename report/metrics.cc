@@ -1,0 +1,128 @@
+#include "report/metrics.h"
+
+#include <algorithm>
+#include <array>
+
+namespace shardlab {
+namespace {
+
+enum State { kBusy, kCopying, kDispatch, kWaitingForCopy, kWaitingForMemory, kOccupied, kStates };
+
+struct Change {
+  Instant at;
+  State state{};
+  int by = 0;
+};
+
+/// The beginnings and ends of what happens on one device.
+struct Changes {
+  std::vector<Change> all;
+  Instant makespan;
+  Instant last;  // The lane's last unit or copy ends.
+
+  void add(State state, Instant from, Instant to) {
+    from = std::clamp(from, Instant{}, makespan);
+    to = std::min(to, makespan);
+    if (to <= from) return;
+    all.push_back({from, state, 1});
+    all.push_back({to, state, -1});
+    if (state == kBusy || state == kCopying) last = std::max(last, to);
+  }
+
+  void add(const UnitSpan& span) {
+    // Measured times of different threads may cross by some nanoseconds.
+    const Instant reserved =
+        std::clamp(span.reserved, span.claimed, std::max(span.claimed, span.from));
+    const Instant arrived = std::clamp(span.arrived, reserved, std::max(reserved, span.from));
+    add(kWaitingForMemory, span.claimed, reserved);
+    add(kWaitingForCopy, reserved, arrived);
+    add(kDispatch, arrived, span.from);
+    add(kBusy, span.from, span.to);
+    add(kOccupied, span.claimed, span.to);
+  }
+};
+
+Duration& part(LaneTime& lane, const std::array<int, kStates>& active, bool over) {
+  if (active[kBusy] > 0) return lane.busy;
+  if (active[kCopying] > 0) return lane.copying;
+  if (over) return lane.tail;
+  if (active[kDispatch] > 0) return lane.dispatch;
+  if (active[kWaitingForCopy] > 0) return lane.waiting_for_copy;
+  if (active[kWaitingForMemory] > 0) return lane.waiting_for_memory;
+  return lane.waiting_for_job;
+}
+
+/// Walks over the changes in order of time; between two nothing changes.
+void sum_up(Changes& changes, DeviceMetrics& device) {
+  changes.all.push_back({changes.makespan, kBusy, 0});
+  std::sort(changes.all.begin(), changes.all.end(),
+            [](const Change& a, const Change& b) { return a.at < b.at; });
+  std::array<int, kStates> active{};
+  Instant now{};
+  for (const Change& change : changes.all) {
+    part(device.lane, active, now >= changes.last) += change.at - now;
+    if (active[kOccupied] > 0) device.occupied += change.at - now;
+    now = change.at;
+    active[change.state] += change.by;
+  }
+}
+
+double mean(const Metrics& metrics, Duration (*part)(const DeviceMetrics&)) {
+  double sum = 0;
+  for (const DeviceMetrics& device : metrics.devices) sum += metrics.fraction(part(device));
+  return metrics.devices.empty() ? 0 : sum / static_cast<double>(metrics.devices.size());
+}
+
+}  // namespace
+
+double Metrics::fraction(Duration part) const {
+  return makespan > Instant{} ? seconds(part) / seconds(makespan) : 0;
+}
+
+double Metrics::busy() const {
+  return mean(*this, [](const DeviceMetrics& device) { return device.lane.busy; });
+}
+double Metrics::occupied() const {
+  return mean(*this, [](const DeviceMetrics& device) { return device.occupied; });
+}
+double Metrics::useful() const {
+  return mean(*this, [](const DeviceMetrics& device) { return device.useful; });
+}
+
+Bytes Metrics::bytes_moved() const {
+  Bytes sum = 0;
+  for (const DeviceMetrics& device : devices) sum += device.promoted + device.demoted;
+  return sum;
+}
+
+double Metrics::overhead() const {
+  if (devices.empty() || makespan <= Instant{}) return 0;
+  return 1 - fraction(unit_time) / static_cast<double>(devices.size());
+}
+
+Metrics metrics(const Timeline& timeline) {
+  Metrics result;
+  result.makespan = timeline.makespan;
+  result.devices.resize(timeline.devices.size());
+  std::vector<Changes> changes(timeline.devices.size(), Changes{{}, timeline.makespan, {}});
+  for (const UnitSpan& span : timeline.units) {
+    DeviceMetrics& device = result.devices[index(span.device)];
+    changes[index(span.device)].add(span);
+    device.useful -= span.recompute;
+    ++device.units;
+    result.unit_time += span.to - span.from;
+  }
+  for (const CopySpan& span : timeline.copies) {
+    DeviceMetrics& device = result.devices[index(span.device)];
+    changes[index(span.device)].add(kCopying, span.lane_from, span.lane_to);
+    (span.direction == Direction::kPromote ? device.promoted : device.demoted) += span.bytes;
+  }
+  for (std::size_t d = 0; d < changes.size(); ++d) {
+    DeviceMetrics& device = result.devices[d];
+    sum_up(changes[d], device);
+    device.useful = std::max(device.useful + device.lane.busy, Duration{});
+  }
+  return result;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/timeline.h"
+
+namespace shardlab {
+
+/// Where one device's compute lane spent the makespan. Each nanosecond counts once, under the first
+/// of these that holds, so that the parts add up to the makespan exactly.
+struct LaneTime {
+  Duration busy{};              ///< A unit computes.
+  Duration copying{};           ///< The lane itself copies (devices without a copy engine).
+  Duration tail{};              ///< After the lane's last unit or copy.
+  Duration dispatch{};          ///< A unit has all its inputs here and does not run yet.
+  Duration waiting_for_copy{};  ///< A unit is claimed and has its memory, but an input is missing.
+  Duration waiting_for_memory{};  ///< A unit is claimed, but there is no room for it.
+  Duration waiting_for_job{};     ///< Nothing is claimed.
+
+  [[nodiscard]] Duration sum() const {
+    return busy + copying + tail + dispatch + waiting_for_copy + waiting_for_memory +
+           waiting_for_job;
+  }
+};
+
+/// What one device did between 0 and the makespan.
+struct DeviceMetrics {
+  LaneTime lane;
+  Duration occupied{};  ///< A unit is claimed and not done.
+  Duration useful{};    ///< Busy without recomputation.
+  std::int64_t units = 0;
+  Bytes promoted = 0;
+  Bytes demoted = 0;
+};
+
+/// Everything of a timeline that a table shows. Fractions are of the makespan, 0 where that is 0.
+struct Metrics {
+  Instant makespan{};
+  std::vector<DeviceMetrics> devices;
+  Duration unit_time{};  ///< Sum over all units, as they ran.
+
+  [[nodiscard]] double fraction(Duration part) const;
+  [[nodiscard]] double busy() const;      ///< Mean over the devices.
+  [[nodiscard]] double occupied() const;  ///< Mean over the devices.
+  [[nodiscard]] double useful() const;    ///< Mean over the devices.
+  [[nodiscard]] Bytes bytes_moved() const;
+
+  /// (devices × makespan − unit time) / (devices × makespan): all that is not a unit's own
+  /// computation.
+  [[nodiscard]] double overhead() const;
+};
+
+/// Of several units claimed at once the one furthest along says what the device waits for. Spans
+/// are cut at the makespan.
+Metrics metrics(const Timeline& timeline);
+
+}  // namespace shardlab

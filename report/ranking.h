@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/bytes.h"
+
+namespace shardlab {
+
+/// One simulated plan, for the table of plans.
+struct PlanResult {
+  std::string name;
+  double predicted_s = 0;    ///< Makespan.
+  double naive_s = 0;        ///< max(sum of compute / devices, longest job).
+  double lower_bound_s = 0;  ///< No plan is faster; 0: not known.
+  Bytes peak = 0;            ///< Of the device that needs most.
+
+  /// How far above the lower bound, as a fraction of it; 0 where that is not known.
+  [[nodiscard]] double gap() const {
+    return lower_bound_s > 0 ? predicted_s / lower_bound_s - 1 : 0;
+  }
+};
+
+struct RankedResult {
+  PlanResult result;
+  int rank = 1;       ///< From 1; those that tie share it, the next counts them: 1, 1, 3.
+  bool tied = false;  ///< Another result has this rank.
+
+  [[nodiscard]] std::string label() const;  ///< "3", or "=1" for a tie.
+};
+
+/// By predicted makespan. A result ties with the best of a rank, and so with all between, when it
+/// is slower by less than `relative_error` of the best's time: the prediction cannot tell them
+/// apart. Equal times keep their order.
+std::vector<RankedResult> rank(std::vector<PlanResult> results, double relative_error);
+
+/// rank, plan, predicted s, naive s, above bound %, peak MiB; then what a tie means.
+std::string ranking_table(const std::vector<RankedResult>& ranked, double relative_error);
+
+}  // namespace shardlab

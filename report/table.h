@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/time.h"
+
+namespace shardlab {
+
+/// A small table of text for a terminal. Columns of numbers (`12.5`, `=1`, `-3 %`, and `-` for
+/// none) stand to the right, others to the left. Units belong in the headers.
+class TextTable {
+ public:
+  explicit TextTable(std::vector<std::string> headers);
+
+  /// One cell per header; asserted.
+  void row(std::vector<std::string> cells);
+
+  /// Lines with an end of line each, two spaces between columns, no space at the end of a line.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;  // The headers are the first.
+};
+
+/// Columns that a terminal needs: characters, not bytes. Wide (East Asian) characters count as one.
+std::size_t display_width(std::string_view text);
+
+/// "417 ns", "12.3 µs", "4.56 s", "3 min 20 s", "2 h 05 min": about three digits.
+std::string format_duration(Duration duration);
+
+/// 0.1234 → "12.3 %".
+std::string format_percent(double fraction);
+
+}  // namespace shardlab

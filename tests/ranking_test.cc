@@ -1,0 +1,64 @@
+#include "report/ranking.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace shardlab {
+namespace {
+
+PlanResult result(const std::string& name, double predicted_s) {
+  return {name, predicted_s, 9, 8, 3 << 20};
+}
+
+/// "=1 a, =1 b, 3 c"
+std::string ranks(std::vector<PlanResult> results, double error) {
+  std::string text;
+  for (const RankedResult& each : rank(std::move(results), error)) {
+    text += (text.empty() ? "" : ", ") + each.label() + " " + each.result.name;
+  }
+  return text;
+}
+
+TEST(Ranking, SortsByPredictedTime) {
+  EXPECT_EQ(ranks({result("slow", 30), result("fast", 10), result("middle", 20)}, 0.05),
+            "1 fast, 2 middle, 3 slow");
+}
+
+TEST(Ranking, DifferencesBelowTheStatedErrorAreTies) {
+  // 10.4 is 4 % above 10: a tie at 5 %. 11 is 10 % above.
+  EXPECT_EQ(ranks({result("a", 10), result("b", 10.4), result("c", 11)}, 0.05), "=1 a, =1 b, 3 c");
+  EXPECT_EQ(ranks({result("a", 10), result("b", 10.4), result("c", 11)}, 0.03), "1 a, 2 b, 3 c");
+}
+
+TEST(Ranking, TiesAreMeasuredFromTheBestOfTheRankSoTheyDoNotChain) {
+  // Each is 4 % above the one before, but 10.82 is 8 % above 10 and begins a rank of its own.
+  EXPECT_EQ(
+      ranks({result("a", 10), result("b", 10.4), result("c", 10.82), result("d", 11.2)}, 0.05),
+      "=1 a, =1 b, =3 c, =3 d");
+}
+
+TEST(Ranking, EqualTimesTieEvenWithoutAnError) {
+  EXPECT_EQ(ranks({result("b", 10), result("a", 10)}, 0), "=1 b, =1 a");
+  EXPECT_EQ(ranks({result("z", 0), result("y", 0)}, 0.1), "=1 z, =1 y");
+  EXPECT_EQ(ranks({}, 0.1), "");
+}
+
+TEST(Ranking, PrintsWhatATieMeans) {
+  std::vector<PlanResult> results{{"spill/lrtf", 10, 9.5, 8, Bytes{24} << 20},
+                                  {"spill/fifo", 10.4, 9.5, 8, Bytes{24} << 20},
+                                  {"resident/fifo", 20, 19, 0, Bytes{3} << 19}};
+  EXPECT_EQ(ranking_table(rank(results, 0.05), 0.05),
+            "rank  plan           predicted s  naive s  above bound %  peak MiB\n"
+            "  =1  spill/lrtf          10.000    9.500           25.0      24.0\n"
+            "  =1  spill/fifo          10.400    9.500           30.0      24.0\n"
+            "   3  resident/fifo       20.000   19.000              -       1.5\n"
+            "= ties: within 5.0 % of the first of that rank, which is the stated error of a "
+            "prediction\n");
+  results.erase(results.begin());
+  const std::string text = ranking_table(rank(results, 0.05), 0.05);
+  EXPECT_EQ(text.find("ties"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace shardlab
