@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/plan.h"
+#include "core/profile.h"
+#include "core/workload.h"
+
+namespace shardlab {
+
+/// What one may ask for; the partition follows from profile and cluster.
+struct PlanChoice {
+  Strategy strategy = Strategy::kSpill;
+  std::string policy = "lrtf";
+  int slots = 2;
+  int admit = 0;
+  bool recompute = true;
+  std::uint64_t seed = 1;
+  std::string name{};  ///< Empty: see describe().
+};
+
+/// "spill/lrtf", "model_parallel/lrtf/admit=1/keep": what differs from the usual is named.
+std::string describe(const PlanChoice& choice);
+
+struct PlannedChoice {
+  PlanChoice choice;
+  std::optional<Plan> plan;  ///< Nothing when it cannot fit.
+  std::string note;          ///< What one should know of the plan, or why there is none.
+};
+
+/// The plan of one choice for all jobs.
+///   spill           greedy by the smallest budget / slots, as every claimed unit reserves all its
+///   memory resident        one shard model_parallel  as many balanced shards as devices, shard s
+///   bound to device s. Where a shard does not fit its
+///                   device, 2, 3, ... shards per device, neighbours on one device, so that they
+///                   spill within it.
+/// Throws Error naming job, shard or layer, bytes needed and available when a job can never fit,
+/// and on a choice that contradicts itself.
+Plan make_plan(const Workload& workload, const Cluster& cluster, const Profile& profile,
+               const PlanChoice& choice);
+
+/// The same for many; one that cannot fit has its reason in `note`.
+/// Throws Error when there is only one and it cannot fit, or none of them can.
+std::vector<PlannedChoice> make_plans(const Workload& workload, const Cluster& cluster,
+                                      const Profile& profile,
+                                      const std::vector<PlanChoice>& choices);
+
+/// All policies with spill; model_parallel one job at a time with recomputation (the paper's
+/// baseline), one at a time keeping activations, and all jobs at once; resident.
+std::vector<PlanChoice> usual_choices(int slots = 2, std::uint64_t seed = 1);
+
+}  // namespace shardlab
