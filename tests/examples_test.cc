@@ -1,6 +1,10 @@
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/sample_data.h"
+#include "traces/atomic_file.h"
 #include "traces/cluster_file.h"
 #include "traces/workload_file.h"
 
@@ -25,6 +29,19 @@ TEST(Examples, TheClusterHasTwoDevicesWithPacedLinks) {
   EXPECT_EQ(cluster.devices[1].memory, Bytes{24} << 20);
   EXPECT_EQ(cluster.devices[1].link.latency, Duration{50'000});
   EXPECT_EQ(cluster.devices[1].link.bytes_per_second, 4e8);
+}
+
+TEST(Examples, StandInTheDocumentOfFormatsWordForWord) {
+  const std::string document = read_whole_file(source_file("docs/formats.md"));
+  for (const std::string& name :
+       std::vector<std::string>{"workload.toml", "cluster.toml", "formats/profile.json",
+                                "formats/plan.json", "formats/timeline.json"}) {
+    const std::string type = name.substr(name.find('.') + 1);
+    const std::string example =
+        "```" + type + "\n" + read_whole_file(source_file("examples/" + name)) + "```\n";
+    EXPECT_NE(document.find(example), std::string::npos)
+        << "docs/formats.md shows another " << name;
+  }
 }
 
 }  // namespace
