@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <malloc.h>
+#include <new>
 #include <utility>
 
 #include <c10/core/Allocator.h>
@@ -40,38 +41,41 @@ std::shared_ptr<Counters>& account_of_thread() {
   return account;
 }
 
-/// One counted allocation; keeps its counters alive.
-struct Block {
+constexpr std::size_t kHeader = 64;  // Keeps what follows aligned.
+
+/// In front of every allocation, counted or not: oneDNN frees by address alone, through
+/// raw_deleter().
+struct Header {
   c10::DataPtr memory;
-  std::shared_ptr<Counters> account;
+  std::shared_ptr<Counters> account;  // Alive as long as anything charged to it.
   Bytes bytes;
 };
+static_assert(sizeof(Header) <= kHeader);
 
-void free_block(void* context) {
-  const std::unique_ptr<Block> block(static_cast<Block*>(context));
-  block->account->current.fetch_sub(block->bytes);
+void free_block(void* data) {
+  if (data == nullptr) return;
+  auto* header = reinterpret_cast<Header*>(static_cast<char*>(data) - kHeader);
+  const Header last = std::move(*header);
+  header->~Header();
+  if (last.account) last.account->current.fetch_sub(last.bytes);
 }
 
 /// c10's own CPU allocator (64-byte aligned) with a count around it.
 class CountingAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t size) override {
+    const c10::Device device(c10::kCPU);
+    if (size == 0) return {nullptr, nullptr, &free_block, device};
     const std::shared_ptr<Counters>& account = account_of_thread();
-    if (!account || size == 0) return underneath_->allocate(size);
-    auto block = std::make_unique<Block>();
-    block->bytes = static_cast<Bytes>(size);
-    account->charge(block->bytes);
-    try {
-      block->memory = underneath_->allocate(size);
-    } catch (...) {
-      account->current.fetch_sub(block->bytes);
-      throw;
-    }
-    block->account = account;
-    void* data = block->memory.get();
-    return {data, block.release(), &free_block, c10::Device(c10::kCPU)};
+    const auto bytes = static_cast<Bytes>(size);
+    c10::DataPtr memory = underneath_->allocate(size + kHeader);
+    if (account) account->charge(bytes);
+    auto* start = static_cast<char*>(memory.get());
+    new (start) Header{std::move(memory), account, bytes};
+    return {start + kHeader, start + kHeader, &free_block, device};
   }
 
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
   void copy_data(void* to, const void* from, std::size_t count) const override {
     default_copy_data(to, from, count);
   }
@@ -80,21 +84,21 @@ class CountingAllocator : public c10::Allocator {
   c10::Allocator* underneath_ = c10::GetDefaultCPUAllocator();
 };
 
-bool install() {
-  static CountingAllocator allocator;
-  c10::SetAllocator(c10::kCPU, &allocator, 1);
+// While the program loads: nothing may be allocated before and freed by address after.
+[[maybe_unused]] const bool kInstalled = [] {
+  // Never destroyed: threads and caches free memory until the very end.
+  c10::SetAllocator(c10::kCPU, new CountingAllocator, 1);
   // Fresh pages cost ten times a reused buffer (64 MiB: 50 against 5 ms): keep freed memory, in one
   // heap for all threads.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_ARENA_MAX, 1);
   return true;
-}
+}();
 
 }  // namespace
 
 MemoryAccount::MemoryAccount(Bytes limit) : counters_(std::make_shared<Counters>()) {
-  [[maybe_unused]] static const bool installed = install();
   counters_->limit = limit;
 }
 

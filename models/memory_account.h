@@ -8,10 +8,10 @@ namespace shardlab {
 
 /// Exact bytes of tensor memory of one lane: what was asked of the allocator, not what the process
 /// holds. Memory is charged to the account of the thread that allocates and credited to the same
-/// account wherever it is freed, even after the account is gone. Any thread may read.
+/// account wherever it is freed, even after the account is gone. Any thread may read. A program
+/// that links this counts all its CPU tensors.
 class MemoryAccount {
  public:
-  /// The first account installs the counting allocator for all CPU tensors of the process.
   explicit MemoryAccount(Bytes limit = kUnlimited);
 
   [[nodiscard]] Bytes current() const;

@@ -1,0 +1,161 @@
+#include "profiler/model_bench.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/error.h"
+#include "models/counter_hash.h"
+#include "models/memory_account.h"
+#include "models/validate.h"
+
+namespace shardlab {
+namespace {
+
+// The time of a pass does not depend on the text, only on its length.
+std::vector<std::int64_t> made_up_bytes(std::int64_t count) {
+  std::vector<std::int64_t> bytes(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::int64_t>(mix(i) % kVocabulary);
+  return bytes;
+}
+
+Bytes bytes_of(const std::vector<at::Tensor>& tensors) {
+  Bytes sum = 0;
+  for (const at::Tensor& tensor : tensors) sum += static_cast<Bytes>(tensor.nbytes());
+  return sum;
+}
+
+int positive(int batch) {
+  if (batch < 1) throw Error("batch is " + std::to_string(batch) + ", must be at least 1");
+  return batch;
+}
+
+}  // namespace
+
+ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer)
+    : key_{model, positive(batch), optimizer, {}},
+      model_(model),
+      whole_(model_, 0, model_.layers()),
+      // Without a learning rate weights stay as they are; the step costs the same.
+      optimizer_{optimizer, 0.0, 0.9, 0.0},
+      parameters_(whole_.parameter_floats()),
+      state_(whole_.parameter_floats() * state_factor(optimizer)),
+      input_(made_up_bytes(batch * inputs_per_sequence(model))),
+      target_(made_up_bytes(batch * targets_per_sequence(model))) {
+  for (int i = 0; i < model_.layers(); ++i) layers_.emplace_back(model_, i, i + 1);
+  whole_.initialize(1, parameters_.span());
+}
+
+float* ModelBench::parameters(const ShardPass& layer) const {
+  return parameters_.data() + whole_.offset(layer.first());
+}
+
+float* ModelBench::state(const ShardPass& layer) const {
+  return state_.data() + whole_.offset(layer.first()) * state_factor(optimizer_.kind);
+}
+
+std::vector<LayerCost> ModelBench::measure_bytes() {
+  const at::Tensor target = view_tokens(target_, key_.batch);
+  at::Tensor input = view_tokens(input_, key_.batch);
+  std::vector<LayerCost> costs;
+  for (const ShardPass& layer : layers_) {
+    LayerCost& cost = costs.emplace_back();
+    cost.name = model_.layer(layer.first()).name();
+    cost.parameters = layer.parameter_bytes();
+    cost.state = cost.parameters * state_factor(optimizer_.kind);
+    input = measure_passes(layer, input, target, cost);
+  }
+  return costs;
+}
+
+// Returns the activation above, which also serves as its own gradient.
+at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& input,
+                                      const at::Tensor& target, LayerCost& cost) {
+  MemoryAccount account;
+  const AccountScope scope(account);
+  const float* weights = parameters(layer);
+  const bool last = layer.makes_loss();
+  at::Tensor above;
+  if (last) {
+    (void)layer.evaluate(weights, input, target, {});
+  } else {
+    above = layer.forward(weights, input, {});
+  }
+  const Bytes forward_peak = account.peak();
+  const Bytes before = account.current();
+
+  account.reset_peak();
+  Recording recording =
+      last ? layer.record(weights, input, target, {}) : layer.record(weights, input, {});
+  cost.output = last ? 0 : bytes_of(recording.output);  // No cut carries the loss.
+  cost.saved = account.current() - before - cost.output;
+  cost.forward_workspace = forward_peak - cost.output;
+  const Gradients gradients =
+      last ? layer.backward(std::move(recording)) : layer.backward(std::move(recording), above);
+  layer.step(optimizer_, 1, gradients, parameters(layer), state(layer));
+  const Bytes counted = cost.saved + cost.output + cost.parameters + bytes_of(gradients.input);
+  cost.backward_workspace = std::max<Bytes>(0, account.peak() - before - counted);
+  return above;
+}
+
+void ModelBench::run(std::vector<LayerSamples>& samples) {
+  const at::Tensor target = view_tokens(target_, key_.batch);
+  const std::size_t count = layers_.size();
+  const PassKey pass{1, step_++, 0};
+  samples.resize(count);
+  std::vector<at::Tensor> boundary(count);
+  boundary[0] = view_tokens(input_, key_.batch);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ShardPass& layer = layers_[i];
+    samples[i].forward.push_back(timed([&] {
+      if (i + 1 < count) {
+        boundary[i + 1] = layer.forward(parameters(layer), boundary[i], pass);
+      } else {
+        (void)layer.evaluate(parameters(layer), boundary[i], target, pass);
+      }
+    }));
+  }
+  std::vector<Recording> recordings(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ShardPass& layer = layers_[i];
+    samples[i].recompute.push_back(timed([&] {
+      recordings[i] = i + 1 < count ? layer.record(parameters(layer), boundary[i], pass)
+                                    : layer.record(parameters(layer), boundary[i], target, pass);
+    }));
+  }
+  std::vector<Gradients> gradients(count);
+  for (std::size_t i = count; i-- > 0;) {
+    samples[i].backward.push_back(timed([&] {
+      gradients[i] = i + 1 < count ? layers_[i].backward(std::move(recordings[i]),
+                                                         gradients[i + 1].input.front())
+                                   : layers_[i].backward(std::move(recordings[i]));
+      if (i + 1 < count) gradients[i + 1].input.clear();
+    }));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const ShardPass& layer = layers_[i];
+    samples[i].step.push_back(timed(
+        [&] { layer.step(optimizer_, step_, gradients[i], parameters(layer), state(layer)); }));
+  }
+}
+
+Duration time_unit_overhead() {
+  static const Arena values(16 * 16);
+  const std::array<std::int64_t, 16> tokens{};
+  const ModelSpec spec{Architecture::kMlp, 1, 16, 1, 1, 0};
+  const MemoryAccount account;
+  return timed([&] {
+    const AccountScope scope(account);
+    const at::Tensor ids = view_tokens(tokens, 16);
+    const at::Tensor below = view_activation(values.data(), spec, 16);
+    const at::Tensor above = below.clone();
+    (void)timed([] {});
+  });
+}
+
+}  // namespace shardlab

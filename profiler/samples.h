@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "core/profile.h"
+
+namespace shardlab {
+
+using Samples = std::vector<Duration>;
+
+/// Times of one layer.
+struct LayerSamples {
+  Samples forward, recompute, backward, step;
+};
+
+/// Nearest-rank median and quartiles. Zero without samples.
+Measured summarize(Samples samples);
+
+LayerTimes summarize(const LayerSamples& samples);
+
+/// Puts `from` behind `to`.
+void append(LayerSamples& to, const LayerSamples& from);
+
+/// How long `body` takes by the steady clock.
+template <typename Body>
+Duration timed(Body&& body) {
+  const auto start = std::chrono::steady_clock::now();
+  std::forward<Body>(body)();
+  return std::chrono::steady_clock::now() - start;
+}
+
+}  // namespace shardlab

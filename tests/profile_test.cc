@@ -1,0 +1,190 @@
+#include "profiler/profile.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "models/arena.h"
+#include "models/memory_account.h"
+#include "models/shard_pass.h"
+#include "models/validate.h"
+#include "profiler/lane.h"
+#include "profiler/model_bench.h"
+#include "sched/shard_cost.h"
+
+namespace shardlab {
+namespace {
+
+const ModelSpec kMlp{Architecture::kMlp, 3, 40, 1, 12, 0.1};
+const ModelSpec kNarrowMlp{Architecture::kMlp, 4, 24, 1, 5, 0};
+const ModelSpec kWideMlp{Architecture::kMlp, 2, 600, 1, 5, 0.1};
+const ModelSpec kGpt{Architecture::kGpt, 3, 48, 3, 24, 0.1};
+const ModelSpec kLongGpt{Architecture::kGpt, 2, 32, 2, 200, 0};
+const ModelSpec kBert{Architecture::kBert, 2, 64, 4, 32, 0.1};
+constexpr int kBatch = 3;
+
+/// Really allocated by the passes of layers [first, last), beside what the caller holds.
+struct Peaks {
+  Bytes forward = 0;
+  Bytes backward = 0;
+};
+
+Peaks measure(const Model& model, int first, int last, OptimizerKind optimizer) {
+  const ModelSpec& spec = model.spec();
+  const ShardPass pass(model, first, last);
+  const Arena parameters(pass.parameter_floats());
+  const Arena state(pass.parameter_floats() * state_factor(optimizer));
+  const Arena values(boundary_elements(spec, kBatch));
+  const std::vector<std::int64_t> tokens(static_cast<std::size_t>(kBatch * spec.context));
+  pass.initialize(1, parameters.span());
+  const at::Tensor activation = view_activation(values.data(), spec, kBatch);
+  const at::Tensor input = first == 0 ? view_tokens(tokens, kBatch) : activation;
+  const at::Tensor target = at::zeros({kBatch * targets_per_sequence(spec)}, at::kLong);
+  MemoryAccount account;
+  const AccountScope scope(account);
+  if (pass.makes_loss()) {
+    (void)pass.evaluate(parameters.data(), input, target, {});
+  } else {
+    (void)pass.forward(parameters.data(), input, {});
+  }
+  Peaks peaks{account.peak(), 0};
+  account.reset_peak();
+  Gradients gradients = pass.makes_loss()
+                            ? pass.backward(pass.record(parameters.data(), input, target, {}))
+                            : pass.backward(pass.record(parameters.data(), input, {}), activation);
+  pass.step({optimizer, 1e-3, 0.9, 0}, 1, gradients, parameters.data(), state.data());
+  peaks.backward = account.peak();
+  return peaks;
+}
+
+class ComposedBytes : public testing::TestWithParam<ModelSpec> {};
+
+TEST_P(ComposedBytes, BoundWhatEveryCutReallyAllocates) {
+  set_threads(1);
+  for (const OptimizerKind optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    ModelBench bench(GetParam(), kBatch, optimizer);
+    ModelProfile profile = bench.key();
+    profile.layers = bench.measure_bytes();
+    const Model model(GetParam());
+    for (int first = 0; first < model.layers(); ++first) {
+      for (int last = first + 1; last <= model.layers(); ++last) {
+        const ShardCost cost = shard_cost(profile, first, last);
+        const Peaks real = measure(model, first, last, optimizer);
+        const ShardPass pass(model, first, last);
+        EXPECT_EQ(cost.parameters, pass.parameter_bytes());
+        EXPECT_EQ(cost.state, pass.parameter_bytes() * state_factor(optimizer));
+        EXPECT_LE(real.forward, cost.output + cost.forward_workspace) << first << " to " << last;
+        EXPECT_LE(real.backward, cost.input + cost.backward_workspace) << first << " to " << last;
+        // A bound that is far off would refuse what fits.
+        EXPECT_GE(2 * real.backward, cost.input + cost.backward_workspace)
+            << first << " to " << last;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ComposedBytes,
+                         testing::Values(kMlp, kNarrowMlp, kWideMlp, kGpt, kLongGpt, kBert),
+                         [](const auto& info) { return "n" + std::to_string(info.index); });
+
+TEST(ModelBench, BytesAreThoseOfTheTensors) {
+  ModelBench bench({Architecture::kMlp, 1, 32, 1, 4, 0}, 5, OptimizerKind::kAdamW);
+  const std::vector<LayerCost> layers = bench.measure_bytes();
+  ASSERT_EQ(layers.size(), 3U);
+  EXPECT_EQ(layers[1].name, "block 1");
+  EXPECT_EQ(layers[1].parameters, (32 * 32 + 32) * 4);
+  EXPECT_EQ(layers[1].state, 2 * layers[1].parameters);
+  EXPECT_EQ(layers[1].output, 5 * 32 * 4);
+  EXPECT_EQ(layers[1].saved, 5 * 32 * 4);              // What GELU's backward needs.
+  EXPECT_EQ(layers[1].forward_workspace, 5 * 32 * 4);  // The same, for a moment.
+  EXPECT_EQ(layers[2].output, 0);                      // The loss goes nowhere.
+}
+
+Workload tiny() {
+  Workload workload;
+  workload.jobs.push_back({"a", kMlp, 4, {OptimizerKind::kSgd}, 1, 1, ""});
+  workload.jobs.push_back({"b", kGpt, 2, {OptimizerKind::kAdamW}, 1, 1, ""});
+  workload.jobs.push_back({"twin of a", kMlp, 4, {OptimizerKind::kSgd, 0.5}, 9, 2, ""});
+  return workload;
+}
+
+Cluster two_lanes() {
+  Cluster cluster;
+  cluster.devices.resize(2);
+  return cluster;
+}
+
+constexpr ProfileOptions kShort{.warm_up = 1, .min_rounds = 3, .max_rounds = 3, .seconds = 0};
+
+void expect_filled(const LayerTimes& times, std::int64_t at_least) {
+  for (const Measured& measured : {times.forward, times.recompute, times.backward, times.step}) {
+    EXPECT_GT(measured.median.count(), 0);
+    EXPECT_GE(measured.spread.count(), 0);
+    EXPECT_GE(measured.samples, at_least);
+  }
+}
+
+TEST(Profile, HoldsEveryDistinctModelOnceAndEveryField) {
+  const Profile result = profile(tiny(), two_lanes(), kShort);
+  ASSERT_EQ(result.models.size(), 2U);
+  EXPECT_EQ(find(result, kGpt, 2, OptimizerKind::kAdamW).layers.size(), 5U);
+  for (const ModelProfile& model : result.models) {
+    for (const LayerCost& layer : model.layers) {
+      expect_filled(layer.alone, 3);
+      expect_filled(layer.loaded, 6);
+      EXPECT_GT(layer.parameters, 0);
+      EXPECT_EQ(layer.output > 0, layer.name != "head");
+    }
+  }
+  for (const HostCosts& host : {result.alone, result.loaded}) {
+    EXPECT_GT(host.copy.bytes_per_second, 1e6);
+    EXPECT_GE(host.copy.latency.count(), 0);
+    EXPECT_GT(host.unit_overhead.count(), 0);
+    EXPECT_GT(host.dispatch.count(), 0);
+  }
+  const Provenance& from = result.provenance;
+  EXPECT_FALSE(from.device.empty());
+  EXPECT_TRUE(from.libtorch.starts_with("2."));
+  EXPECT_FALSE(from.shardlab.empty());
+  EXPECT_EQ(from.date.size(), 20U);
+  EXPECT_EQ(from.lanes, 2);
+  EXPECT_EQ(from.threads_per_lane, 1);
+  EXPECT_EQ(from.warm_up, 1);
+  EXPECT_EQ(from.rounds, 3);
+  EXPECT_GE(from.drift, 0);
+}
+
+TEST(Profile, ProgressRisesToOne) {
+  std::vector<double> seen;
+  (void)profile(tiny(), two_lanes(), kShort,
+                [&](double done, const std::string&) { seen.push_back(done); });
+  EXPECT_TRUE(std::ranges::is_sorted(seen));
+  EXPECT_EQ(seen.front(), 0);
+  EXPECT_EQ(seen.back(), 1);
+}
+
+TEST(Profile, AThrowingProgressStopsIt) {
+  const auto stop = [](double done, const std::string&) {
+    if (done > 0) throw Error("stopped");
+  };
+  EXPECT_THROW((void)profile(tiny(), two_lanes(), kShort, stop), Error);
+}
+
+TEST(Profile, RefusesWhatItCannotMeasure) {
+  EXPECT_THROW((void)profile({}, two_lanes(), kShort), Error);
+  EXPECT_THROW((void)profile(tiny(), {}, kShort), Error);
+  Cluster gpu = two_lanes();
+  gpu.devices[1].kind = "cuda";
+  EXPECT_THROW((void)profile(tiny(), gpu, kShort), Error);
+  Workload bad = tiny();
+  bad.jobs[1].model.heads = 5;
+  EXPECT_THROW((void)profile(bad, two_lanes(), kShort), Error);
+}
+
+}  // namespace
+}  // namespace shardlab
