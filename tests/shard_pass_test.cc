@@ -13,6 +13,7 @@
 #include "models/optimizer.h"
 #include "models/text_data.h"
 #include "models/validate.h"
+#include "tests/plain_training.h"
 
 namespace shardlab {
 namespace {
@@ -27,14 +28,13 @@ struct Case {
   OptimizerSpec optimizer;
 };
 
-struct Trained {
-  std::vector<double> losses;
-  std::vector<float> weights;  // Of all layers, padding included.
-  bool operator==(const Trained& other) const {
-    return losses == other.losses && weights.size() == other.weights.size() &&
-           std::memcmp(weights.data(), other.weights.data(), weights.size() * sizeof(float)) == 0;
-  }
-};
+using Trained = PlainResult;
+
+TextData sample_text() {
+  std::string text;
+  for (int i = 0; i < 500; ++i) text += static_cast<char>('a' + i * i % 23);
+  return {"text", text};
+}
 
 /// Tokens and targets of one minibatch.
 struct Minibatch {
@@ -42,62 +42,14 @@ struct Minibatch {
   Minibatch(const ModelSpec& spec, std::int64_t step)
       : input(static_cast<std::size_t>(kBatch * inputs_per_sequence(spec))),
         target(static_cast<std::size_t>(kBatch * targets_per_sequence(spec))) {
-    std::string text;
-    for (int i = 0; i < 500; ++i) text += static_cast<char>('a' + i * i % 23);
-    TextData("text", text).batch(spec, kBatch, kSeed, step, input, target);
+    sample_text().batch(spec, kBatch, kSeed, step, input, target);
   }
 };
 
-/// The reference: whole modules in a plain loop, every parameter a tensor of its own, one graph,
-/// .backward().
 Trained train_whole(const Case& item) {
-  const Model model(item.spec);
-  std::vector<std::vector<at::Tensor>> parameters;
-  std::vector<std::vector<float>> states;
-  for (int i = 0; i < model.layers(); ++i) {
-    const auto specs = model.layer(i).parameters();
-    std::vector<float> flat(static_cast<std::size_t>(padded_elements(specs)));
-    initialize(specs, kSeed, i, flat);
-    parameters.emplace_back();
-    const float* from = flat.data();
-    for (const ParameterSpec& spec : specs) {
-      const at::Tensor view = at::from_blob(const_cast<float*>(from), spec.shape, at::kFloat);
-      parameters.back().push_back(view.clone().set_requires_grad(true));
-      states.emplace_back(
-          static_cast<std::size_t>(spec.elements() * state_factor(item.optimizer.kind)));
-      from += padded_elements(spec);
-    }
-  }
-  Trained result;
-  for (int s = 0; s < kSteps; ++s) {
-    const Minibatch data(item.spec, s);
-    at::Tensor x = view_tokens(data.input, kBatch);
-    for (int i = 0; i < model.layers(); ++i) {
-      x = model.layer(i).forward(parameters[static_cast<std::size_t>(i)], x, {kSeed, s, 0});
-    }
-    const at::Tensor mean = loss(x, view_tokens(data.target, kBatch));
-    result.losses.push_back(mean.item<float>());
-    mean.backward();
-    auto state = states.begin();
-    for (const auto& layer : parameters) {
-      for (const at::Tensor& parameter : layer) {
-        const auto size = static_cast<std::size_t>(parameter.numel());
-        const at::Tensor gradient = parameter.grad().contiguous();
-        step(item.optimizer, s + 1, {parameter.data_ptr<float>(), size},
-             {gradient.data_ptr<float>(), size}, *state++);
-        parameter.mutable_grad().reset();
-      }
-    }
-  }
-  for (const auto& layer : parameters) {
-    for (const at::Tensor& parameter : layer) {
-      const auto* values = parameter.const_data_ptr<float>();
-      result.weights.insert(result.weights.end(), values, values + parameter.numel());
-      result.weights.resize((result.weights.size() + kParameterGrain - 1) / kParameterGrain *
-                            kParameterGrain);
-    }
-  }
-  return result;
+  const TextData text = sample_text();
+  Job job{"job", item.spec, kBatch, item.optimizer, kSteps, kSeed, ""};
+  return PlainTraining(job, text).run();
 }
 
 struct Shard {

@@ -1,0 +1,89 @@
+#include "exec/executor.h"
+
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+#include "exec/runtime.h"
+#include "exec/training.h"
+#include "sched/lower.h"
+
+namespace shardlab {
+namespace {
+
+void refuse_what_cannot_run(const Cluster& cluster) {
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.kind != "cpu" || device.copy_engines > 0) {
+      throw Error("device " + device.name + ": kind \"" + device.kind + "\" with " +
+                  std::to_string(device.copy_engines) +
+                  " copy engines can be simulated, not yet run; use kind = \"cpu\" and copy_engines = 0");
+    }
+  }
+}
+
+/// Losses per job and progress messages, from what lanes report.
+class Observer {
+ public:
+  Observer(const Program& program, const RunOptions& options, std::vector<TrainedJob>& jobs)
+      : program_(program), options_(options), jobs_(jobs), loss_(program.jobs.size()) {}
+
+  void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure, Instant now) {
+    const JobProgram& job = program_.jobs[index(run.job)];
+    if (pass.has_loss) loss_[index(run.job)] = pass.loss;
+    const bool minibatch_done = failure.empty() && run.unit + 1 == job.units.size();
+    if (!minibatch_done && failure.empty()) return;
+    RunProgress progress{now, ended_, run.job, run.minibatch + 1, loss_[index(run.job)], false, failure};
+    if (minibatch_done) jobs_[index(run.job)].losses.push_back(progress.loss);
+    progress.job_ended = !failure.empty() || run.minibatch + 1 == job.minibatches;
+    if (progress.job_ended) progress.jobs_ended = ++ended_;
+    if (options_.progress) options_.progress(progress);
+  }
+
+ private:
+  const Program& program_;
+  const RunOptions& options_;
+  std::vector<TrainedJob>& jobs_;
+  std::vector<double> loss_;
+  std::size_t ended_ = 0;
+};
+
+}  // namespace
+
+RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
+              const std::vector<std::vector<int>>& first_layers, Policy& policy,
+              const RunOptions& options) {
+  refuse_what_cannot_run(cluster);
+  refuse_what_cannot_fit(program, cluster);
+  RunResult result;
+  result.jobs.resize(workload.jobs.size());
+  Timeline& timeline = result.timeline;
+  timeline.source = "measured";
+  for (const Job& job : workload.jobs) timeline.jobs.push_back(job.name);
+  for (const DeviceSpec& device : cluster.devices) {
+    timeline.devices.push_back(device.name);
+    timeline.budget.push_back(device.memory);
+  }
+  Training training(workload, cluster, program, first_layers);
+  {
+    Observer observer(program, options, result.jobs);
+    Runtime* clock = nullptr;
+    Runtime runtime(cluster, training,
+                    [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
+                      observer(run, pass, failure, clock->now());
+                    });
+    clock = &runtime;
+    Driver driver(program, cluster, policy, runtime, &timeline, /*tracks_memory=*/true);
+    result.outcome = runtime.run(driver, options.stop);
+  }  // All lanes have ended.
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    timeline.peak[d] = training.peak(device_id(d));
+  }
+  for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    TrainedJob trained = training.result(job_id(j), options.keep_weights);
+    trained.losses = std::move(result.jobs[j].losses);
+    result.jobs[j] = std::move(trained);
+  }
+  return result;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "core/cluster.h"
+#include "exec/work.h"
+#include "sched/backend.h"
+#include "sched/driver.h"
+#include "sched/link.h"
+
+namespace shardlab {
+
+/// The backend whose clock is the wall's. One thread per device: it does what the Driver ordered, then takes the
+/// lock and runs the Driver itself, so there is no driver thread and no hand-off. One more thread ends the copies
+/// that paced links delay; it sleeps until then.
+class Runtime final : public Backend {
+ public:
+  /// Called under the lock, after each unit: what ran and what it gave, or why it failed.
+  using UnitObserver = std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)>;
+
+  /// Requires: the references outlive the Runtime.
+  Runtime(const Cluster& cluster, Work& work, UnitObserver observer);
+  ~Runtime() override;
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  /// Runs the plan behind `driver` to its end. `stop`, once true, interrupts it. Rethrows the first failure that is
+  /// not one job's alone; throws Error when nothing can run any more although jobs are left.
+  Outcome run(Driver& driver, const std::atomic<bool>* stop);
+
+  [[nodiscard]] Instant now() const override;
+  void start_unit(const UnitRun& run) override;
+  void start_link(const Transfer& transfer) override;
+  void start_lane_copy(const Transfer& transfer) override;
+  void dropped(JobId job, ItemIndex item, DeviceId from) override;
+  /// What has been reported since the last call; never blocks. Requires the lock.
+  std::span<const Event> wait() override;
+
+ private:
+  using Order = std::variant<std::monostate, UnitRun, Transfer>;
+  struct Lane {
+    Order order;
+    bool working = false;
+    std::condition_variable has_order;
+    std::thread thread;
+  };
+  struct Passing {
+    TransferId transfer = 0;
+    Link::Passage passage;
+  };
+
+  void serve_lane(std::size_t device);
+  void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);
+  void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
+  void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
+  void serve_links();
+  void give(std::size_t device, Order order);
+  void turn();
+  void fail(std::exception_ptr failure);
+  [[nodiscard]] bool at_rest() const;
+  [[nodiscard]] bool over() const { return failure_ != nullptr || (driver_ != nullptr && driver_->finished()); }
+
+  const std::chrono::steady_clock::time_point start_;
+  const Cluster& cluster_;
+  Work& work_;
+  UnitObserver observer_;
+  mutable std::mutex mutex_;
+  std::vector<Lane> lanes_;
+  std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
+  std::vector<Passing> passing_;
+  std::condition_variable passing_changed_;
+  std::condition_variable over_changed_;
+  std::thread link_thread_;
+  Driver* driver_ = nullptr;
+  std::vector<Event> reported_, delivered_;
+  std::exception_ptr failure_;
+  bool quit_ = false;
+};
+
+}  // namespace shardlab

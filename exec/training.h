@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/workload.h"
+#include "exec/executor.h"
+#include "exec/work.h"
+#include "models/memory_account.h"
+#include "models/model.h"
+#include "models/shard_pass.h"
+#include "models/text_data.h"
+#include "sched/program.h"
+
+namespace shardlab {
+
+/// Host and device memory of all jobs, and the passes over them, on LibTorch.
+///
+/// Host memory keeps, per shard, parameters and state in one arena. A demotion writes a second version, which
+/// becomes current when it is whole. Device memory is a tensor per item, charged to the device's account with the
+/// device's budget as its limit, so that no lane can take more than it was given.
+class Training final : public Work {
+ public:
+  /// Makes and initializes all models. Throws Error on missing data or a model that cannot be made.
+  Training(const Workload& workload, const Cluster& cluster, const Program& program,
+           const std::vector<std::vector<int>>& first_layers);
+  ~Training() override;
+
+  void prepare(DeviceId device) override;
+  Pass run(const UnitRun& run) override;
+  void copy(const Transfer& transfer) override;
+  void drop(JobId job, ItemIndex item, DeviceId from) override;
+
+  [[nodiscard]] Bytes peak(DeviceId device) const;
+  /// From host memory. Requires: no run in progress, the job flushed.
+  [[nodiscard]] TrainedJob result(JobId job, bool with_parameters) const;
+
+ private:
+  struct JobMemory;
+  struct DeviceMemory;
+
+  [[nodiscard]] at::Tensor& item(DeviceId device, JobId job, ItemKind kind, int shard);
+  void forward(const UnitRun& run, const Unit& unit);
+  Pass backward(const UnitRun& run, const Unit& unit);
+  Recording record(const UnitRun& run, const Unit& unit);
+
+  const Workload& workload_;
+  const Cluster& cluster_;
+  const Program& program_;
+  std::vector<std::unique_ptr<JobMemory>> jobs_;
+  std::vector<std::unique_ptr<DeviceMemory>> devices_;
+};
+
+}  // namespace shardlab

@@ -1,0 +1,249 @@
+#include "exec/executor.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "core/error.h"
+#include "policies/registry.h"
+#include "sched/lower.h"
+#include "sched/shard_cost.h"
+#include "tests/plain_training.h"
+#include "tests/timeline_check.h"
+
+namespace shardlab {
+namespace {
+
+/// Text of a test's own, in a file as a user would give it.
+const std::string& text_file() {
+  static const std::string path = [] {
+    const std::string file =
+        std::filesystem::temp_directory_path() / ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
+    std::ofstream out(file);
+    for (int i = 0; i < 3000; ++i) out << static_cast<char>('a' + i * i % 23);
+    return file;
+  }();
+  return path;
+}
+
+Workload small_jobs() {
+  const OptimizerSpec adamw{OptimizerKind::kAdamW, 1e-3, 0, 0.01};
+  const OptimizerSpec sgd{OptimizerKind::kSgd, 1e-2, 0.9, 0};
+  Workload work;
+  work.jobs.push_back({"gpt", {Architecture::kGpt, 3, 32, 2, 16, 0.1}, 4, adamw, 3, 11, text_file()});
+  work.jobs.push_back({"bert", {Architecture::kBert, 2, 48, 3, 16, 0.2}, 3, sgd, 4, 12, text_file()});
+  work.jobs.push_back({"mlp", {Architecture::kMlp, 4, 40, 1, 8, 0.1}, 5, adamw, 5, 13, text_file()});
+  work.jobs.push_back({"gpt2", {Architecture::kGpt, 4, 32, 4, 8, 0.3}, 4, sgd, 2, 14, text_file()});
+  return work;
+}
+
+/// Bytes from the models, generous workspace, one nanosecond for everything: enough to lower a plan.
+Profile rough_profile(const Workload& work) {
+  Profile profile;
+  for (const Job& job : work.jobs) {
+    const Model model(job.model);
+    ModelProfile entry{job.model, job.batch, job.optimizer.kind, {}};
+    for (int i = 0; i < model.layers(); ++i) {
+      const ShardPass layer(model, i, i + 1);
+      LayerCost cost;
+      cost.parameters = layer.parameter_bytes();
+      cost.state = cost.parameters * state_factor(job.optimizer.kind);
+      cost.output = boundary_elements(job.model, job.batch) * static_cast<Bytes>(sizeof(float));
+      cost.forward_workspace = cost.saved = cost.backward_workspace = Bytes{256} << 10;
+      for (LayerTimes* times : {&cost.alone, &cost.loaded}) {
+        times->forward.median = times->recompute.median = times->backward.median = Duration{1000};
+      }
+      entry.layers.push_back(cost);
+    }
+    profile.models.push_back(entry);
+  }
+  return profile;
+}
+
+Cluster cpu_devices(std::size_t count, Bytes memory, LinkSpec link = {}) {
+  Cluster cluster;
+  for (std::size_t d = 0; d < count; ++d) {
+    cluster.devices.push_back({"cpu" + std::to_string(d), "cpu", memory, 1, 0, link});
+  }
+  return cluster;
+}
+
+/// A partition into shards of about `layers` layers.
+std::vector<std::vector<int>> cut(const Workload& work, int layers) {
+  std::vector<std::vector<int>> first;
+  for (const Job& job : work.jobs) {
+    first.emplace_back();
+    for (int l = 0; l < job.model.layers + 2; l += layers) first.back().push_back(l);
+  }
+  return first;
+}
+
+struct Setting {
+  Strategy strategy = Strategy::kSpill;
+  std::string policy = "lrtf";
+  std::size_t devices = 2;
+  int slots = 1;
+  int layers_per_shard = 2;
+  bool recompute = true;
+  int admit = 0;
+  LinkSpec link = {};
+  Bytes memory = kUnlimited;  ///< kUnlimited: just what the largest units need.
+};
+
+Bytes largest_need(const Program& program) {
+  Bytes most = 0;
+  for (const JobProgram& job : program.jobs) {
+    for (const Unit& unit : job.units) most = std::max(most, need(job, unit));
+    for (const Bytes peak : job.peak) most = std::max(most, peak);
+  }
+  return most;
+}
+
+RunResult train(const Workload& work, const Setting& setting, const RunOptions& options = {}) {
+  const auto first = cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
+  Plan plan;
+  plan.slots = setting.slots;
+  plan.admit = setting.admit;
+  for (const auto& layers : first) {
+    JobPlan job{setting.strategy, layers, {}, setting.recompute};
+    for (std::size_t s = 0; setting.strategy == Strategy::kModelParallel && s < layers.size(); ++s) {
+      job.device.push_back(device_id(s * setting.devices / layers.size()));
+    }
+    plan.jobs.push_back(job);
+  }
+  Cluster cluster = cpu_devices(setting.devices, setting.memory, setting.link);
+  const Program program = lower(work, cluster, rough_profile(work), plan);
+  if (setting.memory == kUnlimited) {
+    for (DeviceSpec& device : cluster.devices) device.memory = largest_need(program) * setting.slots;
+  }
+  const auto policy = make_policy(setting.policy, work.jobs.size(), 1);
+  RunOptions with_weights = options;
+  with_weights.keep_weights = true;
+  RunResult result = run(work, cluster, program, first, *policy, with_weights);
+  expect_valid(result.timeline, program);
+  return result;
+}
+
+const std::vector<PlainResult>& reference() {
+  static const std::vector<PlainResult> results = [] {
+    at::set_num_threads(1);
+    const TextData text = TextData::load(text_file());
+    std::vector<PlainResult> all;
+    for (const Job& job : small_jobs().jobs) all.push_back(PlainTraining(job, text).run());
+    return all;
+  }();
+  return results;
+}
+
+void expect_identical(const RunResult& result) {
+  for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    const PlainResult trained{result.jobs[j].losses, result.jobs[j].parameters};
+    EXPECT_TRUE(trained == reference()[j]) << "job " << j;
+  }
+}
+
+void PrintTo(const Setting&, std::ostream* out) { *out << "see the name"; }
+
+class BitIdentity : public testing::TestWithParam<Setting> {};
+
+TEST_P(BitIdentity, WeightsAndLossesAreThoseOfPlainTraining) {
+  expect_identical(train(small_jobs(), GetParam()));
+}
+
+std::vector<Setting> settings() {
+  std::vector<Setting> all;
+  for (const PolicyInfo& policy : known_policies()) {
+    for (const std::size_t devices : {1u, 2u, 4u}) {
+      for (const int slots : {1, 2}) {
+        for (const int layers : {1, 3}) {
+          all.push_back({Strategy::kSpill, std::string(policy.name), devices, slots, layers});
+        }
+      }
+    }
+  }
+  const LinkSpec link{Duration{20'000}, 2e9};
+  all.push_back({Strategy::kSpill, "lrtf", 2, 2, 2, true, 0, link});
+  all.push_back({Strategy::kSpill, "fifo", 4, 3, 1, true, 2, link});
+  for (const int slots : {1, 2}) {
+    all.push_back({Strategy::kModelParallel, "lrtf", 2, slots, 2, true, 1, link});
+    all.push_back({Strategy::kModelParallel, "lrtf", 2, slots, 1, true, 0});
+    all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 2, false, 1, link});
+    all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 1, false, 0});
+    all.push_back({Strategy::kResident, "lrtf", 2, slots, 99});
+  }
+  return all;
+}
+
+std::string name(const Setting& s) {
+  return to_string(s.strategy) + "_" + s.policy + "_devices" + std::to_string(s.devices) + "_slots" +
+         std::to_string(s.slots) + "_layers" + std::to_string(s.layers_per_shard) +
+         (s.recompute ? "" : "_kept") + (s.link.paced() ? "_paced" : "") + "_admit" + std::to_string(s.admit);
+}
+
+INSTANTIATE_TEST_SUITE_P(Executor, BitIdentity, testing::ValuesIn(settings()),
+                         [](const auto& info) { return name(info.param); });
+
+TEST(Executor, MeasuredPeakStaysInABudgetFourTimesSmallerThanTheModels) {
+  Workload work = small_jobs();
+  work.jobs = {{"deep", {Architecture::kMlp, 30, 256, 1, 8, 0}, 4, {}, 2, 1, text_file()},
+               {"deeper", {Architecture::kMlp, 38, 256, 1, 8, 0}, 4, {}, 2, 2, text_file()}};
+  Bytes smallest_model = kUnlimited;
+  for (const ModelProfile& model : rough_profile(work).models) {
+    const ShardCost whole = shard_cost(model, 0, static_cast<int>(model.layers.size()));
+    smallest_model = std::min(smallest_model, 2 * whole.parameters + whole.state);
+  }
+  Setting setting;
+  setting.slots = 2;
+  setting.layers_per_shard = 1;
+  setting.memory = smallest_model / 4;
+  const RunResult result = train(work, setting);
+  for (std::size_t d = 0; d < 2; ++d) {
+    EXPECT_LE(result.timeline.peak[d], setting.memory);
+    EXPECT_LE(result.outcome.peak[d], setting.memory);
+    EXPECT_GT(result.timeline.peak[d], 0);
+  }
+}
+
+TEST(Executor, ADivergingJobStopsAloneAndSaysWhy) {
+  Workload work = small_jobs();
+  work.jobs[1].optimizer.learning_rate = 1e30;
+  const RunResult result = train(work, {});
+  EXPECT_FALSE(result.outcome.jobs[1].completed);
+  EXPECT_NE(result.outcome.jobs[1].reason.find("the loss is"), std::string::npos) << result.outcome.jobs[1].reason;
+  for (const std::size_t other : {0u, 2u, 3u}) {
+    EXPECT_TRUE(result.outcome.jobs[other].completed);
+    EXPECT_EQ(result.jobs[other].losses, reference()[other].losses);
+  }
+}
+
+TEST(Executor, StopsCleanlyWhenAsked) {
+  Workload work = small_jobs();
+  for (Job& job : work.jobs) job.minibatches = 1'000'000;
+  std::atomic<bool> stop{false};
+  RunOptions options;
+  options.stop = &stop;
+  options.progress = [&](const RunProgress& progress) { stop = progress.minibatch >= 3; };
+  const RunResult result = train(work, {}, options);
+  EXPECT_TRUE(result.timeline.interrupted);
+  EXPECT_FALSE(result.timeline.units.empty());
+  EXPECT_EQ(result.outcome.jobs[0].reason, "interrupted");
+}
+
+TEST(Executor, RefusesMissingDataNamingTheJob) {
+  Workload work = small_jobs();
+  work.jobs[2].data = "/nowhere/at/all.txt";
+  try {
+    train(work, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("mlp: "), 0u) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace shardlab
