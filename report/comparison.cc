@@ -1,0 +1,126 @@
+#include "report/comparison.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "policies/bounds.h"
+#include "policies/registry.h"
+#include "policies/replay.h"
+#include "sim/simulator.h"
+
+namespace shardlab {
+namespace {
+
+void refuse_another(const Program& program, const Cluster& cluster, const Timeline& measured) {
+  if (measured.interrupted)
+    throw Error("the run was interrupted: only a whole run can be compared");
+  if (measured.jobs.size() != program.jobs.size() || measured.ends.size() != program.jobs.size()) {
+    throw Error(fmt::format("the timeline has {} jobs, the plan {}", measured.jobs.size(),
+                            program.jobs.size()));
+  }
+  if (measured.devices.size() != cluster.devices.size()) {
+    throw Error(fmt::format("the timeline has {} devices, the cluster {}", measured.devices.size(),
+                            cluster.devices.size()));
+  }
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    if (measured.jobs[j] == program.jobs[j].name) continue;
+    throw Error(fmt::format("job {} is \"{}\" in the timeline and \"{}\" in the workload", j,
+                            measured.jobs[j], program.jobs[j].name));
+  }
+  for (const UnitSpan& span : measured.units) {
+    const auto& units = program.jobs.at(index(span.job)).units;
+    const bool same = span.unit < units.size() && units[span.unit].kind == span.kind &&
+                      units[span.unit].shard == span.shard;
+    if (!same) throw Error("the timeline was measured with another plan; give that with --plan");
+  }
+}
+
+/// Program and timeline of the minibatches that were completed.
+struct Completed {
+  Program program;
+  Timeline measured;
+  std::string note;
+};
+
+Completed completed(const Program& program, const Timeline& measured) {
+  Completed cut{program, measured, {}};
+  cut.program.jobs.clear();
+  cut.measured.jobs.clear();
+  cut.measured.ends.clear();
+  std::vector<JobId> now(program.jobs.size(), kNoJob);
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const JobEnd& end = measured.ends[j];
+    if (end.minibatches != program.jobs[j].minibatches) {
+      cut.note += fmt::format("{}{} counts with {} of {} minibatches", cut.note.empty() ? "" : "; ",
+                              measured.jobs[j], end.minibatches, program.jobs[j].minibatches);
+    }
+    if (end.minibatches == 0) continue;
+    now[j] = job_id(cut.program.jobs.size());
+    cut.program.jobs.push_back(program.jobs[j]);
+    cut.program.jobs.back().minibatches = end.minibatches;
+    cut.measured.jobs.push_back(measured.jobs[j]);
+    cut.measured.ends.push_back(end);
+  }
+  if (cut.program.jobs.empty()) throw Error("no job completed a minibatch: nothing to compare");
+  const auto drop = [&](auto& span) {
+    const std::size_t old = index(span.job);
+    span.job = now[old];
+    return span.job == kNoJob || span.minibatch >= measured.ends[old].minibatches;
+  };
+  std::erase_if(cut.measured.units, drop);
+  // Copies at the end of a job count as those of the minibatch after its last.
+  std::erase_if(cut.measured.copies, [&](CopySpan& span) {
+    span.job = now[index(span.job)];
+    return span.job == kNoJob;
+  });
+  return cut;
+}
+
+Timeline simulated(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
+                   const std::string& plan) {
+  Timeline timeline;
+  simulate(program, cluster, policy, costs, &timeline);
+  timeline.plan = plan;
+  return timeline;
+}
+
+}  // namespace
+
+double Comparison::error() const {
+  return seconds(measured.makespan) / seconds(predicted.makespan) - 1;
+}
+
+double Comparison::naive_error() const { return seconds(measured.makespan) / seconds(naive) - 1; }
+
+Comparison compare(const Program& program, const Cluster& cluster, const Plan& plan,
+                   const Timeline& measured) {
+  refuse_another(program, cluster, measured);
+  auto [cut, timeline, note] = completed(program, measured);
+  const auto decided_freely = [&](Costs& costs) {
+    const auto policy = make_policy(plan.policy, cut.jobs.size(), plan.seed);
+    return simulated(cut, cluster, *policy, costs, plan.name);
+  };
+  EstimatedCosts profile(cut);
+  MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
+  MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
+  Replay decisions(timeline, cut.jobs.size());
+
+  Comparison result;
+  result.predicted = decided_freely(profile);
+  const Instant with_medians = decided_freely(median).makespan;
+  const Instant with_each = decided_freely(each).makespan;
+  result.replayed = simulated(cut, cluster, decisions, each, plan.name);
+  result.replayed.source = "replayed";
+  result.split = {with_medians - result.predicted.makespan, with_each - with_medians,
+                  result.replayed.makespan - with_each,
+                  timeline.makespan - result.replayed.makespan};
+  result.naive = naive_estimate(cut, cluster);
+  result.lower_bound = bounds(cut, cluster).greatest();
+  result.measured = std::move(timeline);
+  result.note = std::move(note);
+  return result;
+}
+
+}  // namespace shardlab
