@@ -46,7 +46,9 @@ def tally_test(entry, results):
 def tally(build):
     counts, failures = Counter(), []
     log = build / "meson-logs/testlog.json"
-    for line in log.read_text().splitlines() if log.exists() else []:
+    if not log.exists():
+        return Counter(failed=1), [f"{build.name}: the tests did not run"]
+    for line in log.read_text().splitlines():
         more, names = tally_test(json.loads(line), build / "test-results")
         counts += more
         failures += [f"{build.name}: {name}" for name in names]
