@@ -200,13 +200,12 @@ void Driver::decide() {
   }
   if (residency_) settle_done();
   clean_up();
-  while (!touched_.empty()) {
-    const std::vector<std::size_t> now = std::exchange(touched_, {});
-    for (const std::size_t device : now) {
-      devices_[device].touched = false;
-      progress(device);
-    }
+  for (std::size_t i = 0; i < touched_.size(); ++i) {  // It may grow meanwhile.
+    const std::size_t device = touched_[i];
+    devices_[device].touched = false;
+    progress(device);
   }
+  touched_.clear();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 

@@ -31,7 +31,9 @@ class WinnerTree {
       node /= 2;
       const Node& left = nodes_[2 * node];
       const Node& right = nodes_[2 * node + 1];
-      nodes_[node] = right.key > left.key ? right : left;
+      const Node& winner = right.key > left.key ? right : left;
+      if (nodes_[node].key == winner.key && nodes_[node].leaf == winner.leaf) return;
+      nodes_[node] = winner;
     }
   }
   void clear(std::size_t leaf) { set(leaf, kAbsent); }
