@@ -71,7 +71,7 @@ class TransformerBlock : public Layer {
     const at::Tensor attended = attention(p, at::layer_norm(input, {width_}, p[0], p[1]));
     const at::Tensor middle = input.add(dropout(attended, dropout_, key, index_, 0));
     at::Tensor inner = at::linear(at::layer_norm(middle, {width_}, p[6], p[7]), p[8], p[9]);
-    inner = at::gelu(inner, "tanh");
+    inner = at::gelu(inner);
     return middle.add(dropout(at::linear(inner, p[10], p[11]), dropout_, key, index_, 1));
   }
 
