@@ -1,0 +1,95 @@
+#include "cli/inputs.h"
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "policies/registry.h"
+#include "traces/cluster_file.h"
+#include "traces/plan_file.h"
+#include "traces/profile_file.h"
+#include "traces/workload_file.h"
+
+namespace shardlab {
+
+void add_workload_and_cluster(CLI::App& app, InputPaths& paths) {
+  app.add_option("WORKLOAD", paths.workload, "which models to train: a TOML file")->required();
+  app.add_option("CLUSTER", paths.cluster, "what to train them on: a TOML file")->required();
+}
+
+void add_profile_file(CLI::App& app, InputPaths& paths) {
+  app.add_option("-p,--profile", paths.profile, "costs, as written by shardlab profile")
+      ->required();
+}
+
+Inputs read_inputs(const InputPaths& paths) {
+  Inputs inputs{read_workload(paths.workload), read_cluster(paths.cluster),
+                read_profile(paths.profile)};
+  for (const Job& job : inputs.workload.jobs) {
+    in_context(paths.profile + ": " + job.name,
+               [&] { return &find(inputs.profile, job.model, job.batch, job.optimizer.kind); });
+  }
+  return inputs;
+}
+
+std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor) {
+  const Provenance& from = inputs.profile.provenance;
+  std::vector<std::string> warnings;
+  if (!processor.empty() && from.device != processor) {
+    warnings.push_back(
+        fmt::format("the profile was measured on \"{}\", this is \"{}\"", from.device, processor));
+  }
+  const auto devices = static_cast<int>(inputs.cluster.devices.size());
+  if (devices > 1 && from.lanes != devices) {
+    warnings.push_back(fmt::format(
+        "the profile was measured with {} lanes busy, the cluster has {}", from.lanes, devices));
+  }
+  for (const DeviceSpec& device : inputs.cluster.devices) {
+    if (device.threads == from.threads_per_lane) continue;
+    warnings.push_back(fmt::format("the profile was measured with {} threads per lane, {} has {}",
+                                   from.threads_per_lane, device.name, device.threads));
+    break;
+  }
+  return warnings;
+}
+
+void add_plan_options(CLI::App& app, PlanOptions& options) {
+  std::vector<std::string> policies;
+  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
+  app.add_option("--strategy", options.strategy, "how a job is laid out (spill)")
+      ->check(CLI::IsMember({"spill", "resident", "model_parallel"}));
+  app.add_option("--policy", options.policy, "which ready unit a free device takes (lrtf)")
+      ->check(CLI::IsMember(policies));
+  app.add_option("--slots", options.slots,
+                 "units claimed at once per device: 1, or 2 with double buffering")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  app.add_option("--admit", options.admit, "jobs that run at once, 0 for all (0)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--keep-activations", options.keep,
+               "keep activations instead of recomputing them (model_parallel)");
+  app.add_option("--seed", options.seed, "of policies that draw")->capture_default_str();
+  app.add_option("--plan", options.plan, "a plan file, instead of the options above");
+}
+
+std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
+  if (!options.plan.empty()) {
+    if (!options.strategy.empty() || !options.policy.empty() || options.admit || options.keep) {
+      throw UsageError("--plan already says strategy, policy, admit and activations");
+    }
+    return {PlannedChoice{{}, read_plan(options.plan), {}}};
+  }
+  if (!options.one()) {
+    return make_plans(inputs.workload, inputs.cluster, inputs.profile,
+                      usual_choices(options.slots, options.seed));
+  }
+  PlanChoice choice;
+  if (!options.strategy.empty()) choice.strategy = parse_strategy(options.strategy);
+  if (!options.policy.empty()) choice.policy = options.policy;
+  choice.slots = options.slots;
+  choice.admit = options.admit.value_or(0);
+  choice.recompute = !options.keep;
+  choice.seed = options.seed;
+  return make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
+}
+
+}  // namespace shardlab

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "core/cluster.h"
+#include "core/plan.h"
+#include "core/profile.h"
+#include "core/workload.h"
+#include "policies/planner.h"
+
+namespace shardlab {
+
+/// The files that most verbs read.
+struct InputPaths {
+  std::string workload, cluster, profile;
+};
+
+void add_workload_and_cluster(CLI::App& app, InputPaths& paths);
+void add_profile_file(CLI::App& app, InputPaths& paths);
+
+struct Inputs {
+  Workload workload;
+  Cluster cluster;
+  Profile profile;
+};
+
+/// Throws Error naming the file; also when the profile lacks a model of the workload.
+Inputs read_inputs(const InputPaths& paths);
+
+/// What one should know before trusting the profile on this cluster; empty when nothing.
+/// `processor` is this machine's, or empty when that does not matter.
+std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor);
+
+/// Which plan is meant: by its properties, or a file.
+struct PlanOptions {
+  std::string strategy, policy, plan;
+  int slots = 2;
+  std::optional<int> admit;
+  bool keep = false;
+  std::uint64_t seed = 1;
+
+  /// One plan is meant, not all the usual ones.
+  [[nodiscard]] bool one() const {
+    return !strategy.empty() || !policy.empty() || admit || keep || !plan.empty();
+  }
+};
+
+void add_plan_options(CLI::App& app, PlanOptions& options);
+
+/// The plan read from a file, or made of the properties; the usual ones where none are given.
+/// Throws UsageError when a file and properties are both given.
+std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options);
+
+}  // namespace shardlab

@@ -1,0 +1,39 @@
+#include "cli/output.h"
+
+#include <cstdio>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace shardlab {
+
+void add_json_flag(CLI::App& app, bool& json) {
+  app.add_flag("--json", json, "print one JSON object for scripts (docs/formats.md)");
+}
+
+void print_json(std::string_view verb, const nlohmann::ordered_json& body) {
+  nlohmann::ordered_json document{{"format", fmt::format("shardlab-{}", verb)}, {"version", 1}};
+  document.update(body);
+  using Handler = nlohmann::ordered_json::error_handler_t;
+  print_text(document.dump(1, ' ', false, Handler::replace) + "\n");
+}
+
+void print_text(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void print_warnings(const std::vector<std::string>& warnings) {
+  for (const std::string& each : warnings) fmt::print(stderr, "shardlab: warning: {}\n", each);
+}
+
+void make_folder(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (failed) throw Error(path + ": cannot make this folder: " + failed.message());
+}
+
+}  // namespace shardlab

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+namespace shardlab {
+
+void add_json_flag(CLI::App& app, bool& json);
+
+/// What --json prints: `{"format": "shardlab-<verb>", "version": 1, ...}` and the members of
+/// `body`.
+void print_json(std::string_view verb, const nlohmann::ordered_json& body);
+
+/// On stdout, without waiting in a buffer where that is a pipe.
+void print_text(std::string_view text);
+
+/// On stderr, one line each.
+void print_warnings(const std::vector<std::string>& warnings);
+
+/// Makes the folder with those above it. Throws Error with the path and the reason.
+void make_folder(const std::string& path);
+
+}  // namespace shardlab

@@ -1,0 +1,125 @@
+#include "cli/prediction.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "policies/bounds.h"
+#include "policies/registry.h"
+#include "report/summary.h"
+#include "report/table.h"
+#include "sched/lower.h"
+#include "sim/simulator.h"
+
+namespace shardlab {
+namespace {
+
+using nlohmann::ordered_json;
+
+Bytes largest(const std::vector<Bytes>& values) {
+  return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+}
+
+PlanResult result(const Prediction& prediction) {
+  return {prediction.plan.name, seconds(prediction.outcome.makespan), seconds(prediction.naive),
+          seconds(prediction.lower_bound), largest(prediction.outcome.peak)};
+}
+
+std::string mebibytes(Bytes bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
+}
+
+ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
+  ordered_json json = plan_properties_json(prediction.plan);
+  json["rank"] = ranked.rank;
+  json["tied"] = ranked.tied;
+  json["predicted_s"] = ranked.result.predicted_s;
+  json["naive_s"] = ranked.result.naive_s;
+  json["lower_bound_s"] = ranked.result.lower_bound_s;
+  json["bytes_moved"] = prediction.bytes_moved();
+  json["peak_bytes"] = prediction.outcome.peak;
+  json["note"] = prediction.note;
+  if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
+  return json;
+}
+
+}  // namespace
+
+Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
+  Prediction made;
+  made.plan = plan;
+  made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
+  EstimatedCosts costs(made.program);
+  const auto policy = make_policy(plan.policy, made.program.jobs.size(), plan.seed);
+  made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
+                          with_timeline ? &made.timeline : nullptr);
+  made.timeline.plan = plan.name;
+  made.naive = naive_estimate(made.program, inputs.cluster);
+  made.lower_bound = bounds(made.program, inputs.cluster).greatest();
+  return made;
+}
+
+Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans) {
+  Ranking ranking;
+  std::vector<PlanResult> results;
+  std::map<std::string, Prediction> by_name;
+  for (const PlannedChoice& planned : plans) {
+    if (!planned.plan) {
+      ranking.refused.push_back({describe(planned.choice), planned.note});
+      continue;
+    }
+    Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
+    made.note = planned.note;
+    results.push_back(result(made));
+    by_name[made.plan.name] = std::move(made);
+  }
+  ranking.ranked = rank(std::move(results), kStatedError);
+  for (const RankedResult& each : ranking.ranked) {
+    ranking.predictions.push_back(by_name.at(each.result.name));
+  }
+  return ranking;
+}
+
+std::string ranking_text(const Ranking& ranking) {
+  TextTable table({"rank", "plan", "predicted s", "naive s", "bound s", "above bound %",
+                   "moved MiB", "peak MiB"});
+  std::string notes;
+  bool ties = false;
+  for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
+    const RankedResult& each = ranking.ranked[i];
+    const Prediction& prediction = ranking.predictions[i];
+    const PlanResult& result = each.result;
+    table.row({each.label(), result.name, fmt::format("{:.3f}", result.predicted_s),
+               fmt::format("{:.3f}", result.naive_s), fmt::format("{:.3f}", result.lower_bound_s),
+               fmt::format("{:.1f}", 100 * result.gap()), mebibytes(prediction.bytes_moved()),
+               mebibytes(result.peak)});
+    if (!prediction.note.empty()) notes += result.name + ": " + prediction.note + "\n";
+    ties = ties || each.tied;
+  }
+  for (const auto& [name, reason] : ranking.refused)
+    notes += name + " cannot run: " + reason + "\n";
+  if (ties) {
+    notes += fmt::format("= tie: within {} of the first of that rank, the stated error\n",
+                         format_percent(kStatedError));
+  }
+  return table.text() + notes;
+}
+
+ordered_json ranking_json(const Ranking& ranking) {
+  ordered_json json;
+  json["stated_error"] = kStatedError;
+  json["plans"] = ordered_json::array();
+  for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
+    json["plans"].push_back(plan_json(ranking.ranked[i], ranking.predictions[i]));
+  }
+  json["refused"] = ordered_json::array();
+  for (const auto& [name, reason] : ranking.refused) {
+    json["refused"].push_back({{"name", name}, {"reason", reason}});
+  }
+  return json;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "cli/inputs.h"
+#include "core/timeline.h"
+#include "policies/planner.h"
+#include "report/ranking.h"
+#include "sched/driver.h"
+#include "sched/program.h"
+
+namespace shardlab {
+
+/// Plans whose predicted makespans differ by less are shown as ties: a prediction is within this of
+/// the median of measured runs (docs/measured.md).
+constexpr double kStatedError = 0.10;
+
+/// A plan simulated with the profile's costs.
+struct Prediction {
+  Plan plan;
+  std::string note;
+  Program program;
+  Outcome outcome;
+  Timeline timeline;  ///< Empty unless it was asked for.
+  Duration naive{};
+  Duration lower_bound{};
+
+  [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
+};
+
+/// Throws Error when the plan does not match the inputs or cannot fit.
+Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline);
+
+/// Predictions of several plans, best first, and why the others cannot run.
+struct Ranking {
+  struct Refused {
+    std::string name, reason;
+  };
+  std::vector<RankedResult> ranked;
+  std::vector<Prediction> predictions;  ///< In the order of `ranked`.
+  std::vector<Refused> refused;
+};
+
+Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans);
+
+/// rank, plan, predicted, naive, bound, bytes moved, peak; then notes and what was refused.
+std::string ranking_text(const Ranking& ranking);
+nlohmann::ordered_json ranking_json(const Ranking& ranking);
+
+}  // namespace shardlab

@@ -1,0 +1,84 @@
+#include "cli/profile_report.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/terminal.h"
+#include "report/table.h"
+
+namespace shardlab {
+namespace {
+
+double milliseconds(Duration time) { return seconds(time) * 1e3; }
+
+Duration sum(const ModelProfile& model, LayerTimes LayerCost::*where, Measured LayerTimes::*kind) {
+  Duration total{};
+  for (const LayerCost& layer : model.layers) total += (layer.*where.*kind).median;
+  return total;
+}
+
+Duration minibatch(const ModelProfile& model, LayerTimes LayerCost::*where) {
+  return sum(model, where, &LayerTimes::recompute) + sum(model, where, &LayerTimes::backward) +
+         sum(model, where, &LayerTimes::step);
+}
+
+/// Spreads of all layers and kinds over their medians.
+double spread(const ModelProfile& model) {
+  Duration spread{}, median{};
+  for (const LayerCost& layer : model.layers) {
+    for (const Measured* each : {&layer.loaded.forward, &layer.loaded.recompute,
+                                 &layer.loaded.backward, &layer.loaded.step}) {
+      spread += each->spread;
+      median += each->median;
+    }
+  }
+  return median > Duration{} ? seconds(spread) / seconds(median) : 0;
+}
+
+void add_row(TextTable& table, const ModelProfile& model) {
+  Bytes parameters = 0;
+  for (const LayerCost& layer : model.layers) parameters += layer.parameters;
+  const auto cell = [&](Measured LayerTimes::*kind) {
+    return fmt::format("{:.2f}", milliseconds(sum(model, &LayerCost::loaded, kind)));
+  };
+  const double alone = seconds(minibatch(model, &LayerCost::alone));
+  const double loaded = seconds(minibatch(model, &LayerCost::loaded));
+  table.row({describe(model.model), to_string(model.optimizer), fmt::format("{}", model.batch),
+             fmt::format("{}", model.layers.size()),
+             fmt::format("{:.2f}", static_cast<double>(parameters) / 4e6),
+             cell(&LayerTimes::forward), cell(&LayerTimes::recompute), cell(&LayerTimes::backward),
+             cell(&LayerTimes::step), fmt::format("{:.1f}", 100 * spread(model)),
+             fmt::format("{:.2f}", alone > 0 ? loaded / alone : 1)});
+}
+
+std::string host_text(const char* what, const HostCosts& host) {
+  return fmt::format("{}: copies {:.2f} GB/s after {}, {} per unit, {} from unit to unit\n", what,
+                     host.copy.bytes_per_second * 1e-9, format_duration(host.copy.latency),
+                     format_duration(host.unit_overhead), format_duration(host.dispatch));
+}
+
+}  // namespace
+
+Profile profile_with_progress(Engine& engine, const Workload& workload, const Cluster& cluster,
+                              const ProfileOptions& options) {
+  ProgressLine line;
+  return engine.profile(workload, cluster, options, [&](double done, const std::string& doing) {
+    line.update(fmt::format("profiling: {:3.0f} %  {}", 100 * done, doing));
+  });
+}
+
+std::string profile_text(const Profile& profile) {
+  TextTable table({"model", "optimizer", "batch", "layers", "parameters M", "forward ms",
+                   "recompute ms", "backward ms", "step ms", "spread %", "loaded/alone"});
+  for (const ModelProfile& model : profile.models) add_row(table, model);
+  const Provenance& from = profile.provenance;
+  return fmt::format("{}\nLibTorch {}, {} rounds after {} of warm-up, {} lanes\n\n", from.device,
+                     from.libtorch, from.rounds, from.warm_up, from.lanes) +
+         table.text() + "times with all lanes busy; loaded/alone compares minibatches\n\n" +
+         host_text("alone ", profile.alone) + host_text("loaded", profile.loaded) +
+         fmt::format("drift of the machine while profiling (probe): {}\n",
+                     format_percent(from.drift));
+}
+
+}  // namespace shardlab

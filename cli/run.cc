@@ -1,0 +1,114 @@
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/engine.h"
+#include "cli/inputs.h"
+#include "cli/output.h"
+#include "cli/prediction.h"
+#include "cli/terminal.h"
+#include "cli/training.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+#include "report/comparison.h"
+#include "report/device_table.h"
+#include "report/summary.h"
+#include "report/table.h"
+
+namespace shardlab {
+namespace {
+
+struct Options {
+  InputPaths paths;
+  PlanOptions plan;
+  std::string folder = "run-out";
+  bool json = false;
+};
+
+std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
+                     const Trained& trained) {
+  const Timeline& measured = trained.result.timeline;
+  std::string text = "\n" + losses_text(trained) + "\n";
+  if (measured.interrupted) {
+    text += fmt::format("interrupted after {:.3f} s\n", seconds(measured.makespan)) +
+            device_table(measured, metrics(measured));
+  } else if (!measured.units.empty()) {
+    text += comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
+                            drawing_options(stdout));
+  }
+  return text + fmt::format(
+                    "\ndrift of the machine during the run: {} (fixed work: {} before, {} after)\n"
+                    "written: {}/plan.json, timeline.json, trace.json, losses.json\n",
+                    format_percent(seconds(trained.work_after) / seconds(trained.work_before) - 1),
+                    format_duration(trained.work_before), format_duration(trained.work_after),
+                    options.folder);
+}
+
+nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& prediction,
+                                const Trained& trained, const std::vector<std::string>& warnings) {
+  const Timeline& measured = trained.result.timeline;
+  nlohmann::ordered_json body = plan_properties_json(prediction.plan);
+  body["interrupted"] = measured.interrupted;
+  body["predicted_s"] = seconds(prediction.outcome.makespan);
+  body["measured_s"] = seconds(measured.makespan);
+  body["fixed_work_before_s"] = seconds(trained.work_before);
+  body["fixed_work_after_s"] = seconds(trained.work_after);
+  body["jobs"] = losses_json(trained)["jobs"];
+  body["utilization"] = utilization_json(measured);
+  body["devices"] = devices_json(measured);
+  body["warnings"] = warnings;
+  if (trained.complete()) {
+    body["comparison"] =
+        comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
+  }
+  return body;
+}
+
+int run_workload(const Options& options) {
+  if (!options.plan.one()) {
+    throw UsageError("which plan? Give --strategy and --policy, or --plan");
+  }
+  const Inputs inputs = read_inputs(options.paths);
+  const PlannedChoice chosen = planned(inputs, options.plan).front();
+  const Prediction prediction = predict(inputs, *chosen.plan, true);
+  make_folder(options.folder);
+  const auto engine = load_engine();
+  const auto warnings = profile_warnings(inputs, engine->processor());
+  print_warnings(warnings);
+  if (!options.json) {
+    print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
+                           inputs.workload.jobs.size(), inputs.cluster.devices.size(),
+                           seconds(prediction.outcome.makespan),
+                           chosen.note.empty() ? "" : chosen.note + "\n"));
+  }
+  const Trained trained = train(*engine, inputs, prediction, !options.json);
+  write_run(options.folder, prediction, trained);
+  if (options.json) {
+    print_json("run", end_json(inputs, prediction, trained, warnings));
+  } else {
+    print_text(end_text(options, inputs, prediction, trained));
+  }
+  return trained.complete() ? 0 : 1;
+}
+
+}  // namespace
+
+Action declare_run(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  add_workload_and_cluster(app, options->paths);
+  add_profile_file(app, options->paths);
+  add_plan_options(app, options->plan);
+  app.add_option("-o,--output", options->folder,
+                 "folder for plan, timeline, Chrome trace and losses")
+      ->capture_default_str();
+  add_json_flag(app, options->json);
+  app.footer(
+      "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "
+      "stopped.\nExample:\n"
+      "  shardlab run workload.toml cluster.toml -p profile.json --strategy spill --policy lrtf -o "
+      "out");
+  return [options] { return run_workload(*options); };
+}
+
+}  // namespace shardlab

@@ -1,0 +1,181 @@
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/inputs.h"
+#include "cli/output.h"
+#include "cli/prediction.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+#include "policies/registry.h"
+#include "report/summary.h"
+#include "traces/atomic_file.h"
+
+namespace shardlab {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  InputPaths paths;
+  std::vector<std::string> strategies{"spill"}, policies;
+  std::vector<int> slots{2}, admits{0}, devices;
+  std::vector<std::uint64_t> seeds{1};
+  bool keep = false;
+  std::string output;
+  bool json = false;
+};
+
+/// One line of the sweep: a choice on a number of devices.
+struct Point {
+  PlanChoice choice;
+  int devices = 0;
+};
+
+std::vector<Point> points(const Options& options) {
+  std::vector<Point> all;
+  for (const int devices : options.devices) {
+    for (const std::string& strategy : options.strategies) {
+      for (const std::string& policy : options.policies) {
+        for (const int slots : options.slots) {
+          for (const int admit : options.admits) {
+            for (const std::uint64_t seed : options.seeds) {
+              all.push_back(
+                  {{parse_strategy(strategy), policy, slots, admit, !options.keep, seed, {}},
+                   devices});
+            }
+          }
+        }
+      }
+    }
+  }
+  return all;
+}
+
+/// The first `count` devices; more than there are repeat them.
+Cluster resized(const Cluster& cluster, int count) {
+  Cluster sized = cluster;
+  sized.devices.clear();
+  const std::size_t known = cluster.devices.size();
+  for (std::size_t d = 0; d < static_cast<std::size_t>(count); ++d) {
+    sized.devices.push_back(cluster.devices[d % known]);
+    if (d >= known) sized.devices.back().name += fmt::format("+{}", d / known);
+  }
+  return sized;
+}
+
+/// Null where a plan cannot run; `reason` then says why.
+ordered_json row(const Point& point, const std::optional<Prediction>& made,
+                 const std::string& reason) {
+  const PlanChoice& choice = point.choice;
+  ordered_json row{{"plan", describe(choice)}, {"strategy", to_string(choice.strategy)},
+                   {"policy", choice.policy},  {"slots", choice.slots},
+                   {"admit", choice.admit},    {"recompute", choice.recompute},
+                   {"seed", choice.seed},      {"devices", point.devices}};
+  for (const char* key :
+       {"predicted_s", "naive_s", "lower_bound_s", "busy", "bytes_moved", "peak_bytes"}) {
+    row[key] = nullptr;
+  }
+  if (made) {
+    double busy = 0;
+    Bytes peak = 0;
+    for (const Duration time : made->outcome.busy) busy += seconds(time);
+    for (const Bytes bytes : made->outcome.peak) peak = std::max(peak, bytes);
+    row["predicted_s"] = seconds(made->outcome.makespan);
+    row["naive_s"] = seconds(made->naive);
+    row["lower_bound_s"] = seconds(made->lower_bound);
+    row["busy"] = busy / point.devices / seconds(made->outcome.makespan);
+    row["bytes_moved"] = made->bytes_moved();
+    row["peak_bytes"] = peak;
+  }
+  row["reason"] = reason;
+  return row;
+}
+
+ordered_json simulate_point(const Inputs& inputs, const Point& point) {
+  const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile};
+  try {
+    const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);
+    return row(point, predict(sized, plan, false), "");
+  } catch (const Error& error) {
+    return row(point, {}, error.what());
+  }
+}
+
+std::string csv_cell(const ordered_json& value) {
+  if (value.is_null()) return "";
+  if (!value.is_string()) return value.dump();
+  std::string quoted = "\"";
+  for (const char c : value.get<std::string>()) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
+std::string csv(const ordered_json& rows) {
+  std::string text;
+  for (const auto& [key, value] : rows.front().items()) text += (text.empty() ? "" : ",") + key;
+  for (const auto& each : rows) {
+    std::string line;
+    for (const auto& [key, value] : each.items())
+      line += (line.empty() ? "" : ",") + csv_cell(value);
+    text += "\n" + line;
+  }
+  return text + "\n";
+}
+
+int sweep(Options options) {
+  const Inputs inputs = read_inputs(options.paths);
+  print_warnings(profile_warnings(inputs, ""));
+  if (options.devices.empty()) {
+    options.devices.push_back(static_cast<int>(inputs.cluster.devices.size()));
+  }
+  if (options.policies.empty()) {
+    for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
+  }
+  ordered_json rows = ordered_json::array();
+  for (const Point& point : points(options)) rows.push_back(simulate_point(inputs, point));
+  const ordered_json document{{"format", "shardlab-sweep"}, {"version", 1}, {"rows", rows}};
+  const std::string text = options.json ? document.dump(1) + "\n" : csv(rows);
+  if (options.output.empty()) {
+    print_text(text);
+  } else {
+    write_file_atomically(options.output, text);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action declare_sweep(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  add_workload_and_cluster(app, options->paths);
+  add_profile_file(app, options->paths);
+  std::vector<std::string> policies;
+  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
+  app.add_option("--strategies", options->strategies, "list (spill)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"spill", "resident", "model_parallel"}));
+  app.add_option("--policies", options->policies, "list (all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(policies));
+  app.add_option("--slots", options->slots, "list (2)")->delimiter(',')->check(CLI::Range(1, 16));
+  app.add_option("--admit", options->admits, "list, 0 for all jobs at once (0)")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--devices", options->devices,
+                 "list: the cluster's first devices, repeated beyond its number (all)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 100'000));
+  app.add_option("--seeds", options->seeds, "list (1)")->delimiter(',');
+  app.add_flag("--keep-activations", options->keep, "model_parallel without recomputation");
+  app.add_option("-o,--output", options->output, "file instead of stdout");
+  app.add_flag("--json", options->json, "JSON instead of CSV (docs/formats.md)");
+  app.footer(
+      "Example:\n  shardlab sweep workload.toml cluster.toml -p profile.json "
+      "--policies lrtf,fifo --slots 1,2 --devices 1,2,4 -o sweep.csv");
+  return [options] { return sweep(*options); };
+}
+
+}  // namespace shardlab

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "cli/engine.h"
+#include "cli/prediction.h"
+
+namespace shardlab {
+
+/// A run and the machine's state around it.
+struct Trained {
+  RunResult result;
+  Duration work_before{}, work_after{};  ///< Engine::fixed_work().
+
+  /// How much slower the machine is around the run than when fixed work took `reference`.
+  [[nodiscard]] double drift(Duration reference) const {
+    return (seconds(work_before) + seconds(work_after)) / (2 * seconds(reference)) - 1;
+  }
+  /// No job was stopped, the run not interrupted.
+  [[nodiscard]] bool complete() const;
+};
+
+/// Trains by the prediction's plan. Live progress on a terminal; else, with `events`, a line on
+/// stdout per minibatch and end of a job. Ctrl-C stops it cleanly.
+Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction, bool events);
+
+/// Makes the folder and writes plan.json, timeline.json, trace.json (predicted and measured) and
+/// losses.json.
+void write_run(const std::string& folder, const Prediction& prediction, const Trained& trained);
+
+/// Per job: minibatches, first and last loss, and why it stopped.
+std::string losses_text(const Trained& trained);
+nlohmann::ordered_json losses_json(const Trained& trained);
+
+}  // namespace shardlab

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+namespace shardlab {
+
+/// What a verb does once its options are read; returns the exit code. Throws UsageError on options
+/// that contradict each other (exit 2) and Error on everything else (exit 1).
+using Action = std::function<int()>;
+
+// Each declares a verb's options and its help on `app`. One file per verb.
+Action declare_profile(CLI::App& app);
+Action declare_simulate(CLI::App& app);
+Action declare_sweep(CLI::App& app);
+Action declare_run(CLI::App& app);
+Action declare_compare(CLI::App& app);
+Action declare_demo(CLI::App& app);
+Action declare_doctor(CLI::App& app);
+
+/// The whole command: 0 done, 1 failed, 2 wrong usage. Errors go to stderr as `shardlab: ...`.
+int run_command(int argc, const char* const* argv);
+
+}  // namespace shardlab
