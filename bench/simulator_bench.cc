@@ -42,7 +42,8 @@ void BM_SpillWithoutLinksWide(benchmark::State& state) {
 }
 BENCHMARK(BM_SpillWithoutLinksWide)->Unit(benchmark::kMillisecond);
 
-/// `spill` with budgets, double buffering and paced links: every promotion, eviction and write-back.
+/// `spill` with budgets, double buffering and paced links: every promotion, eviction and
+/// write-back.
 void BM_SpillWithLinks(benchmark::State& state) {
   Program program = many_jobs(64, 16, 100, 8);
   program.slots = 2;
@@ -52,6 +53,5 @@ BENCHMARK(BM_SpillWithLinks)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace shardlab
-
 
 BENCHMARK_MAIN();

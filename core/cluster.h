@@ -8,7 +8,8 @@
 
 namespace shardlab {
 
-/// Host to device and device to host, each direction alone (full duplex), one copy at a time per direction.
+/// Host to device and device to host, each direction alone (full duplex), one copy at a time per
+/// direction.
 struct LinkSpec {
   Duration latency{};
   double bytes_per_second = 0;  ///< 0: not paced; a copy takes what the memory copy takes.
@@ -19,10 +20,11 @@ struct LinkSpec {
 struct DeviceSpec {
   std::string name;
   std::string kind = "cpu";
-  Bytes memory = kUnlimited;  ///< Budget for parameters, gradients, state, activations and workspace.
-  int threads = 1;            ///< CPU threads that compute on it.
-  /// Engines that copy beside the compute lane. With 0, as for CPU lanes without a spare core, the memory copy
-  /// itself takes the compute lane; only the link's pacing runs beside it.
+  Bytes memory =
+      kUnlimited;   ///< Budget for parameters, gradients, state, activations and workspace.
+  int threads = 1;  ///< CPU threads that compute on it.
+  /// Engines that copy beside the compute lane. With 0, as for CPU lanes without a spare core, the
+  /// memory copy itself takes the compute lane; only the link's pacing runs beside it.
   int copy_engines = 0;
   LinkSpec link;
 };

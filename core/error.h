@@ -6,8 +6,8 @@
 
 namespace shardlab {
 
-/// Bad input or a failed call. The text says what is wrong and what to do next; context is added outward:
-/// `profile.json: gpt-small: layer 3: forward_ns is negative`.
+/// Bad input or a failed call. The text says what is wrong and what to do next; context is added
+/// outward: `profile.json: gpt-small: layer 3: forward_ns is negative`.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

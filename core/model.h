@@ -25,8 +25,9 @@ enum class OptimizerKind : std::uint8_t { kSgd, kAdamW };
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::kAdamW;
   double learning_rate = 1e-3;
-  double momentum = 0.9;      ///< SGD only.
-  double weight_decay = 0.0;  ///< Decoupled for AdamW, added to the gradient for SGD, as in torch::optim.
+  double momentum = 0.9;  ///< SGD only.
+  double weight_decay =
+      0.0;  ///< Decoupled for AdamW, added to the gradient for SGD, as in torch::optim.
 
   auto operator<=>(const OptimizerSpec&) const = default;
 };

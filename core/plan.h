@@ -19,7 +19,7 @@ struct JobPlan {
   Strategy strategy = Strategy::kSpill;
   std::vector<int> first_layer;  ///< Per shard, ascending, starting with 0.
   std::vector<DeviceId> device;  ///< Per shard, for kModelParallel; else empty.
-  bool recompute = true;         ///< false: a forward keeps its graph on the device until its backward.
+  bool recompute = true;  ///< false: a forward keeps its graph on the device until its backward.
 
   [[nodiscard]] int shards() const { return static_cast<int>(first_layer.size()); }
 };

@@ -33,9 +33,12 @@ struct LayerCost {
   Bytes parameters = 0;
   Bytes state = 0;   ///< Optimizer state; gradients are as large as the parameters.
   Bytes output = 0;  ///< Activation at its upper boundary, which a cut there must carry.
-  Bytes forward_workspace = 0;  ///< Peak of a forward without autograd, beyond parameters, input and output.
-  Bytes saved = 0;  ///< Held from a forward with autograd until its backward, beyond parameters, input and output.
-  Bytes backward_workspace = 0;  ///< Peak of a backward beyond all of the above, gradients and both boundaries.
+  Bytes forward_workspace =
+      0;            ///< Peak of a forward without autograd, beyond parameters, input and output.
+  Bytes saved = 0;  ///< Held from a forward with autograd until its backward, beyond parameters,
+                    ///< input and output.
+  Bytes backward_workspace =
+      0;  ///< Peak of a backward beyond all of the above, gradients and both boundaries.
 };
 
 /// Costs of one model at one batch size with one optimizer.
@@ -54,23 +57,25 @@ struct CopyCost {
 
 /// Per unit: from its start on the lane to the first operator, and from the last to its end.
 struct HostCosts {
-  CopyCost copy;            ///< Host memory to a device's memory, by the thread of the lane.
+  CopyCost copy;             ///< Host memory to a device's memory, by the thread of the lane.
   Duration unit_overhead{};  ///< Binding parameters, bookkeeping; on the lane, per unit.
   Duration dispatch{};       ///< Between two units of a lane: decision and hand-over.
 };
 
-/// Where the numbers come from. A profile of another machine, batch or library is refused or flagged.
+/// Where the numbers come from. A profile of another machine, batch or library is refused or
+/// flagged.
 struct Provenance {
-  std::string device;      ///< Processor or GPU name.
-  std::string libtorch;    ///< Version.
-  std::string shardlab;    ///< Version.
-  std::string date;        ///< ISO 8601, UTC.
-  std::string method;      ///< For example "clock, round robin".
-  int lanes = 1;           ///< Lanes busy while `loaded` was measured.
+  std::string device;    ///< Processor or GPU name.
+  std::string libtorch;  ///< Version.
+  std::string shardlab;  ///< Version.
+  std::string date;      ///< ISO 8601, UTC.
+  std::string method;    ///< For example "clock, round robin".
+  int lanes = 1;         ///< Lanes busy while `loaded` was measured.
   int threads_per_lane = 1;
   int warm_up = 0;  ///< Rounds thrown away.
   int rounds = 0;   ///< Rounds kept.
-  double drift = 0;  ///< Largest relative change of the probe unit between before, during and after.
+  double drift =
+      0;  ///< Largest relative change of the probe unit between before, during and after.
 };
 
 struct Profile {
@@ -80,8 +85,8 @@ struct Profile {
   std::vector<ModelProfile> models;
 };
 
-/// The entry for this model, batch and optimizer. Throws Error naming what is missing and what the profile has.
-/// Dropout's probability is part of the model: its masks cost time.
+/// The entry for this model, batch and optimizer. Throws Error naming what is missing and what the
+/// profile has. Dropout's probability is part of the model: its masks cost time.
 const ModelProfile& find(const Profile& profile, const ModelSpec& model, int batch,
                          OptimizerKind optimizer);
 

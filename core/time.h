@@ -8,7 +8,8 @@ namespace shardlab {
 /// Integer nanoseconds, so that runs which should tie do tie. Never a `double` outside report/.
 using Duration = std::chrono::duration<std::int64_t, std::nano>;
 
-/// The clock of one run: virtual in the simulator, the wall's in the executor. Zero is the start of the run.
+/// The clock of one run: virtual in the simulator, the wall's in the executor. Zero is the start of
+/// the run.
 struct RunClock {
   using rep = Duration::rep;
   using period = Duration::period;

@@ -11,14 +11,14 @@
 namespace shardlab {
 
 enum class UnitKind : std::uint8_t { kForward, kBackward, kFused };
-/// What moves or stays as a whole. kGraph is what a forward keeps for its backward where nothing is recomputed;
-/// it never leaves its device.
+/// What moves or stays as a whole. kGraph is what a forward keeps for its backward where nothing is
+/// recomputed; it never leaves its device.
 enum class ItemKind : std::uint8_t { kParameters, kState, kActivation, kGradient, kGraph };
 constexpr int kItemKinds = 5;
 enum class Direction : std::uint8_t { kPromote, kDemote };  ///< Host to device, device to host.
 
-/// One unit that ran. A device computes from `from` to `to`; before that it was `claimed`, had its memory
-/// `reserved` and all inputs `arrived`.
+/// One unit that ran. A device computes from `from` to `to`; before that it was `claimed`, had its
+/// memory `reserved` and all inputs `arrived`.
 struct UnitSpan {
   JobId job{};
   std::uint32_t unit = 0;  ///< Index into the units of one minibatch.
@@ -31,8 +31,8 @@ struct UnitSpan {
   Duration recompute{};  ///< Part of it that repeated a forward.
 };
 
-/// One item that moved between host and device: its wait for and time on the link, then (or before, for a
-/// demotion) the memory copy by the compute lane, where the device has no copy engine.
+/// One item that moved between host and device: its wait for and time on the link, then (or before,
+/// for a demotion) the memory copy by the compute lane, where the device has no copy engine.
 struct CopySpan {
   JobId job{};
   ItemKind item{};

@@ -15,8 +15,9 @@ struct Job {
   int batch = 0;  ///< Sequences per minibatch.
   OptimizerSpec optimizer;
   std::int64_t minibatches = 0;
-  std::uint64_t seed = 0;  ///< Of initial weights, batches and dropout; nothing else influences them.
-  std::string data;        ///< Text file or folder; empty: the sources of the Python standard library.
+  std::uint64_t seed =
+      0;             ///< Of initial weights, batches and dropout; nothing else influences them.
+  std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
 };
 
 struct Workload {

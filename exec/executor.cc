@@ -14,9 +14,10 @@ namespace {
 void refuse_what_cannot_run(const Cluster& cluster) {
   for (const DeviceSpec& device : cluster.devices) {
     if (device.kind != "cpu" || device.copy_engines > 0) {
-      throw Error("device " + device.name + ": kind \"" + device.kind + "\" with " +
-                  std::to_string(device.copy_engines) +
-                  " copy engines can be simulated, not yet run; use kind = \"cpu\" and copy_engines = 0");
+      throw Error(
+          "device " + device.name + ": kind \"" + device.kind + "\" with " +
+          std::to_string(device.copy_engines) +
+          " copy engines can be simulated, not yet run; use kind = \"cpu\" and copy_engines = 0");
     }
   }
 }
@@ -27,12 +28,14 @@ class Observer {
   Observer(const Program& program, const RunOptions& options, std::vector<TrainedJob>& jobs)
       : program_(program), options_(options), jobs_(jobs), loss_(program.jobs.size()) {}
 
-  void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure, Instant now) {
+  void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
+                  Instant now) {
     const JobProgram& job = program_.jobs[index(run.job)];
     if (pass.has_loss) loss_[index(run.job)] = pass.loss;
     const bool minibatch_done = failure.empty() && run.unit + 1 == job.units.size();
     if (!minibatch_done && failure.empty()) return;
-    RunProgress progress{now, ended_, run.job, run.minibatch + 1, loss_[index(run.job)], false, failure};
+    RunProgress progress{now,   ended_, run.job, run.minibatch + 1, loss_[index(run.job)],
+                         false, failure};
     if (minibatch_done) jobs_[index(run.job)].losses.push_back(progress.loss);
     progress.job_ended = !failure.empty() || run.minibatch + 1 == job.minibatches;
     if (progress.job_ended) progress.jobs_ended = ++ended_;

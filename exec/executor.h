@@ -33,9 +33,11 @@ struct RunOptions {
 };
 
 struct TrainedJob {
-  std::vector<double> losses;       ///< Per complete minibatch.
-  std::uint64_t weights_hash = 0;   ///< xxHash64 of parameters and state, in the order of the layers.
-  std::vector<float> parameters;    ///< With keep_weights: all layers in order, without padding between shards.
+  std::vector<double> losses;  ///< Per complete minibatch.
+  std::uint64_t weights_hash =
+      0;  ///< xxHash64 of parameters and state, in the order of the layers.
+  std::vector<float>
+      parameters;  ///< With keep_weights: all layers in order, without padding between shards.
 };
 
 struct RunResult {
@@ -44,11 +46,11 @@ struct RunResult {
   std::vector<TrainedJob> jobs;
 };
 
-/// Trains the workload for real: every device of the cluster is a thread with a memory budget of its own, copies
-/// between host and device memory are memory copies paced by the cluster's links.
+/// Trains the workload for real: every device of the cluster is a thread with a memory budget of
+/// its own, copies between host and device memory are memory copies paced by the cluster's links.
 ///
-/// `program` is the lowered plan whose partition is `first_layers` per job. Throws Error on what cannot fit, on
-/// missing data, and on the first failure of a lane that is not one job's alone.
+/// `program` is the lowered plan whose partition is `first_layers` per job. Throws Error on what
+/// cannot fit, on missing data, and on the first failure of a lane that is not one job's alone.
 RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
               const std::vector<std::vector<int>>& first_layers, Policy& policy,
               const RunOptions& options);

@@ -71,8 +71,8 @@ void Runtime::give(std::size_t device, Order order) {
 }
 
 void Runtime::start_link(const Transfer& transfer) {
-  const std::size_t link = index(transfer.device) +
-                           (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
+  const std::size_t link =
+      index(transfer.device) + (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
   passing_.push_back({transfer.id, links_[link].pass(now(), transfer.bytes)});
   passing_changed_.notify_one();
 }
@@ -94,7 +94,8 @@ void Runtime::turn() {
       driver_->advance(events);
     }
     if (!over() && at_rest()) {
-      throw Error("nothing can run any more although jobs are left; please report this:" + driver_->stuck());
+      throw Error("nothing can run any more although jobs are left; please report this:" +
+                  driver_->stuck());
     }
   } catch (...) {
     fail(std::current_exception());
@@ -121,9 +122,8 @@ void Runtime::serve_lane(std::size_t device) {
     work_.prepare(device_id(device));
     Lane& lane = lanes_[device];
     while (true) {
-      lane.has_order.wait(lock, [&] {
-        return quit_ || !std::holds_alternative<std::monostate>(lane.order);
-      });
+      lane.has_order.wait(
+          lock, [&] { return quit_ || !std::holds_alternative<std::monostate>(lane.order); });
       if (quit_) return;
       const Order order = std::exchange(lane.order, {});
       lane.working = true;

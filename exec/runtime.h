@@ -20,13 +20,14 @@
 
 namespace shardlab {
 
-/// The backend whose clock is the wall's. One thread per device: it does what the Driver ordered, then takes the
-/// lock and runs the Driver itself, so there is no driver thread and no hand-off. One more thread ends the copies
-/// that paced links delay; it sleeps until then.
+/// The backend whose clock is the wall's. One thread per device: it does what the Driver ordered,
+/// then takes the lock and runs the Driver itself, so there is no driver thread and no hand-off.
+/// One more thread ends the copies that paced links delay; it sleeps until then.
 class Runtime final : public Backend {
  public:
   /// Called under the lock, after each unit: what ran and what it gave, or why it failed.
-  using UnitObserver = std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)>;
+  using UnitObserver =
+      std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)>;
 
   /// Requires: the references outlive the Runtime.
   Runtime(const Cluster& cluster, Work& work, UnitObserver observer);
@@ -34,8 +35,9 @@ class Runtime final : public Backend {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  /// Runs the plan behind `driver` to its end. `stop`, once true, interrupts it. Rethrows the first failure that is
-  /// not one job's alone; throws Error when nothing can run any more although jobs are left.
+  /// Runs the plan behind `driver` to its end. `stop`, once true, interrupts it. Rethrows the first
+  /// failure that is not one job's alone; throws Error when nothing can run any more although jobs
+  /// are left.
   Outcome run(Driver& driver, const std::atomic<bool>* stop);
 
   [[nodiscard]] Instant now() const override;
@@ -68,7 +70,9 @@ class Runtime final : public Backend {
   void turn();
   void fail(std::exception_ptr failure);
   [[nodiscard]] bool at_rest() const;
-  [[nodiscard]] bool over() const { return failure_ != nullptr || (driver_ != nullptr && driver_->finished()); }
+  [[nodiscard]] bool over() const {
+    return failure_ != nullptr || (driver_ != nullptr && driver_->finished());
+  }
 
   const std::chrono::steady_clock::time_point start_;
   const Cluster& cluster_;

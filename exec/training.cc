@@ -1,9 +1,5 @@
 #include "exec/training.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <xxhash.h>
-
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -11,6 +7,10 @@
 #include <span>
 #include <string>
 #include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <xxhash.h>
 
 #include "core/error.h"
 #include "models/validate.h"
@@ -30,7 +30,8 @@ struct Training::JobMemory {
       const int last = s + 1 < first.size() ? first[s + 1] : model.layers();
       shards.emplace_back(model, first[s], last);
       const auto floats = static_cast<std::size_t>(shards[s].parameter_floats());
-      arenas.emplace_back(floats * (1 + static_cast<std::size_t>(state_factor(job.optimizer.kind))));
+      arenas.emplace_back(floats *
+                          (1 + static_cast<std::size_t>(state_factor(job.optimizer.kind))));
       shards[s].initialize(job.seed, std::span(arenas[s]).first(floats));
     }
     next.resize(arenas.size());
@@ -61,8 +62,8 @@ struct Training::JobMemory {
     const auto s = static_cast<std::size_t>(item.shard);
     const auto floats = shards[s].parameter_floats();
     const auto first = item.kind == ItemKind::kParameters ? 0 : floats;
-    const auto last = item.kind == ItemKind::kParameters ? floats
-                                                         : static_cast<std::int64_t>(arenas[s].size());
+    const auto last =
+        item.kind == ItemKind::kParameters ? floats : static_cast<std::int64_t>(arenas[s].size());
     std::swap_ranges(next[s].begin() + first, next[s].begin() + last, arenas[s].begin() + first);
   }
 
@@ -70,9 +71,11 @@ struct Training::JobMemory {
   Model model;
   std::shared_ptr<const TextData> data;
   std::vector<ShardPass> shards;
-  std::vector<std::vector<float>> arenas;  ///< Per shard: [parameters | state], the current version.
-  std::vector<std::vector<float>> next;    ///< The version being written.
-  std::vector<std::vector<float>> boundary[2];  ///< Activations, gradients; per shard below the boundary.
+  std::vector<std::vector<float>>
+      arenas;                            ///< Per shard: [parameters | state], the current version.
+  std::vector<std::vector<float>> next;  ///< The version being written.
+  std::vector<std::vector<float>>
+      boundary[2];  ///< Activations, gradients; per shard below the boundary.
   std::vector<std::optional<Recording>> graphs;  ///< Kept from forward to backward.
 };
 
@@ -120,7 +123,9 @@ Training::Training(const Workload& workload, const Cluster& cluster, const Progr
 
 Training::~Training() = default;
 
-void Training::prepare(DeviceId device) { at::set_num_threads(cluster_.devices[index(device)].threads); }
+void Training::prepare(DeviceId device) {
+  at::set_num_threads(cluster_.devices[index(device)].threads);
+}
 
 Work::Pass Training::run(const UnitRun& run) {
   const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
@@ -192,7 +197,8 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
     pass.has_loss = true;
     pass.loss = gradients.loss;
     if (!std::isfinite(pass.loss)) {
-      throw Error("the loss is " + std::string(std::isnan(pass.loss) ? "not a number" : "infinite") +
+      throw Error("the loss is " +
+                  std::string(std::isnan(pass.loss) ? "not a number" : "infinite") +
                   " at minibatch " + std::to_string(run.minibatch) + "; try a lower learning rate");
     }
   }
@@ -200,7 +206,8 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
                      item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
                      item(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
   if (unit.shard > 0) {
-    item(run.device, run.job, ItemKind::kGradient, unit.shard - 1) = gradients.input.front().contiguous();
+    item(run.device, run.job, ItemKind::kGradient, unit.shard - 1) =
+        gradients.input.front().contiguous();
   }
   return pass;
 }
@@ -226,7 +233,8 @@ void Training::copy(const Transfer& transfer) {
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   if (from == kNoDevice) return;  // Host buffers are kept for the next minibatch.
   const Item& item = program_.jobs[index(job)].items[i];
-  if (item.kind == ItemKind::kGraph) jobs_[index(job)]->graphs[static_cast<std::size_t>(item.shard)].reset();
+  if (item.kind == ItemKind::kGraph)
+    jobs_[index(job)]->graphs[static_cast<std::size_t>(item.shard)].reset();
   devices_[index(from)]->items[index(job)][i].reset();
 }
 
@@ -240,8 +248,8 @@ TrainedJob Training::result(JobId id, bool with_parameters) const {
   for (const bool state : {false, true}) {
     for (std::size_t s = 0; s < job.arenas.size(); ++s) {
       const auto floats = static_cast<std::size_t>(job.shards[s].parameter_floats());
-      const std::span<const float> part = state ? std::span(job.arenas[s]).subspan(floats)
-                                                : std::span(job.arenas[s]).first(floats);
+      const std::span<const float> part =
+          state ? std::span(job.arenas[s]).subspan(floats) : std::span(job.arenas[s]).first(floats);
       XXH64_update(hash, part.data(), part.size_bytes());
       if (with_parameters && !state) {
         result.parameters.insert(result.parameters.end(), part.begin(), part.end());

@@ -11,8 +11,9 @@ namespace shardlab {
 
 /// A chain of layers: embedding, spec.layers blocks, head.
 ///   mlp   the context's bytes, embedded and joined → blocks of linear + GELU → the next byte
-///   gpt   token + position → pre-norm decoder blocks with causal attention → the next byte at each
-///   position bert  the same without the causal mask → the masked bytes
+///   gpt   token + position → pre-norm decoder blocks with causal attention → the next byte at
+///         each position
+///   bert  the same without the causal mask → the masked bytes
 class Model {
  public:
   /// Throws Error when `spec` makes no model.

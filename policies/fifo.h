@@ -1,10 +1,11 @@
 #pragma once
 
-#include "sched/ranking.h"
+#include "sched/candidate_index.h"
 
 namespace shardlab {
 
-/// First in, first out: the unit that became ready first. No lookahead: that would let jobs overtake.
+/// First in, first out: the unit that became ready first. No lookahead: that would let jobs
+/// overtake.
 struct FifoKey {
   WinnerTree::Key operator()(const Candidate& unit) const {
     return -unit.since.time_since_epoch().count();

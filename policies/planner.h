@@ -34,10 +34,11 @@ struct PlannedChoice {
 
 /// The plan of one choice for all jobs.
 ///   spill           greedy by the smallest budget / slots, as every claimed unit reserves all its
-///   memory resident        one shard model_parallel  as many balanced shards as devices, shard s
-///   bound to device s. Where a shard does not fit its
-///                   device, 2, 3, ... shards per device, neighbours on one device, so that they
-///                   spill within it.
+///                   memory
+///   resident        one shard
+///   model_parallel  as many balanced shards as devices, shard s bound to device s. Where a shard
+///                   does not fit its device, 2, 3, ... shards per device, neighbours on one
+///                   device, so that they spill within it
 /// Throws Error naming job, shard or layer, bytes needed and available when a job can never fit,
 /// and on a choice that contradicts itself.
 Plan make_plan(const Workload& workload, const Cluster& cluster, const Profile& profile,

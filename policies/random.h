@@ -2,18 +2,18 @@
 
 #include <cstdint>
 
-#include "sched/ranking.h"
+#include "sched/candidate_index.h"
 
 namespace shardlab {
 
-/// A uniform draw among the ready units. Every unit has a number drawn from the seed and its own place (job,
-/// minibatch, unit), never from the order of calls; the greatest wins.
+/// A uniform draw among the ready units. Every unit has a number drawn from the seed and its own
+/// place (job, minibatch, unit), never from the order of calls; the greatest wins.
 struct RandomKey {
   WinnerTree::Key operator()(const Candidate& unit) const {
     std::uint64_t bits = seed;
-    for (const std::uint64_t part : {static_cast<std::uint64_t>(index(unit.job)),
-                                     static_cast<std::uint64_t>(unit.minibatch),
-                                     static_cast<std::uint64_t>(unit.unit)}) {
+    for (const std::uint64_t part :
+         {static_cast<std::uint64_t>(index(unit.job)), static_cast<std::uint64_t>(unit.minibatch),
+          static_cast<std::uint64_t>(unit.unit)}) {
       bits = mix(bits ^ mix(part + 1));
     }
     return static_cast<WinnerTree::Key>(bits >> 1);

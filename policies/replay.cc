@@ -27,7 +27,8 @@ std::optional<JobId> Replay::pick(const DeviceView& device) {
   if (order.empty()) return std::nullopt;
   const Place next = order.front();
   const Candidate& unit = ready_[index(next.job)];
-  const bool there = present_[index(next.job)] && unit.minibatch == next.minibatch && unit.unit == next.unit;
+  const bool there =
+      present_[index(next.job)] && unit.minibatch == next.minibatch && unit.unit == next.unit;
   if (!there) return std::nullopt;
   order.pop_front();
   return next.job;

@@ -8,8 +8,8 @@
 
 namespace shardlab {
 
-/// Takes the decisions of a timeline again: each device claims the units that it ran there, in the same order.
-/// Another run of the same plan with other durations so keeps its decisions.
+/// Takes the decisions of a timeline again: each device claims the units that it ran there, in the
+/// same order. Another run of the same plan with other durations so keeps its decisions.
 class Replay final : public Policy {
  public:
   Replay(const Timeline& timeline, std::size_t jobs);

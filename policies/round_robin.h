@@ -2,25 +2,26 @@
 
 #include <vector>
 
-#include "sched/ranking.h"
+#include "sched/candidate_index.h"
 
 namespace shardlab {
 
-/// Round robin: jobs take turns, one unit each. A job's key is the turn in which it was last picked.
+/// Round robin: jobs take turns, one unit each. A job's key is the turn in which it was last
+/// picked.
 class RoundRobin final : public Policy {
  public:
-  explicit RoundRobin(std::size_t jobs) : ranking_(jobs), last_turn_(jobs) {}
+  explicit RoundRobin(std::size_t jobs) : index_(jobs), last_turn_(jobs) {}
 
-  void ready(const Candidate& unit) override { ranking_.set(unit, -last_turn_[index(unit.job)]); }
-  void gone(JobId job) override { ranking_.clear(job); }
+  void ready(const Candidate& unit) override { index_.set(unit, -last_turn_[index(unit.job)]); }
+  void gone(JobId job) override { index_.clear(job); }
   std::optional<JobId> pick(const DeviceView& device) override {
-    const auto job = ranking_.first(device.id);
+    const auto job = index_.first(device.id);
     if (job) last_turn_[index(*job)] = ++turn_;
     return job;
   }
 
  private:
-  Ranking ranking_;
+  CandidateIndex index_;
   std::vector<std::int64_t> last_turn_;
   std::int64_t turn_ = 0;
 };

@@ -1,11 +1,12 @@
 #pragma once
 
-#include "sched/ranking.h"
+#include "sched/candidate_index.h"
 
 namespace shardlab {
 
 /// Shortest remaining time first: finishes jobs early, at the price of a longer makespan.
-/// Source: Schrage, "A proof of the optimality of the shortest remaining processing time discipline" (1968).
+/// Source: Schrage, "A proof of the optimality of the shortest remaining processing time
+/// discipline" (1968).
 struct SrtfKey {
   WinnerTree::Key operator()(const Candidate& unit) const { return -unit.remaining.count(); }
 };

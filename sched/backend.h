@@ -63,7 +63,8 @@ struct Interrupted {};
 
 using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Interrupted>;
 
-/// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device at a time.
+/// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
+/// at a time.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -72,14 +73,15 @@ class Backend {
   [[nodiscard]] virtual Instant now() const = 0;
   /// Runs on the device's compute lane; ends with UnitDone or UnitFailed.
   virtual void start_unit(const UnitRun& run) = 0;
-  /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the calls.
+  /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the
+  /// calls.
   virtual void start_link(const Transfer& transfer) = 0;
   /// Copies an item by the device's compute lane; ends with LaneCopyDone.
   virtual void start_lane_copy(const Transfer& transfer) = 0;
   /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
   virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
-  /// Events of one instant, in a fixed order; empty when none can come any more. The simulator moves its clock;
-  /// the executor hands over what has been reported.
+  /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
+  /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;
 };
 

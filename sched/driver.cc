@@ -53,8 +53,7 @@ Outcome Driver::outcome() {
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     outcome.busy.push_back(devices_[d].busy);
     outcome.recompute.push_back(devices_[d].recompute);
-    outcome.peak.push_back(residency_ ? residency_->peak(device_id(d))
-                                      : Bytes{0});
+    outcome.peak.push_back(residency_ ? residency_->peak(device_id(d)) : Bytes{0});
   }
   if (residency_) outcome.host_peak = residency_->host_peak();
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
@@ -258,7 +257,8 @@ void Driver::withdraw(JobId job) {
   policy_.gone(job);
 }
 
-/// A device that is free takes back what it claimed ahead when the producer is late and another unit could run.
+/// A device that is free takes back what it claimed ahead when the producer is late and another
+/// unit could run.
 void Driver::give_back_late_claims() {
   if (candidates_ == 0 || policy_.patient()) return;
   for (const std::size_t d : touched_) {
@@ -311,7 +311,8 @@ bool Driver::claim_one(std::size_t device, bool ahead) {
 void Driver::claim(std::size_t id, JobId job, bool ready) {
   Device& device = devices_[id];
   const Candidate next = ledger_.candidate(job, !ready);
-  Claim claim{job, next.unit, next.minibatch, ready, false, false, now_, {}, {}, {}, next.unit_time};
+  Claim claim{job, next.unit, next.minibatch, ready, false, false, now_, {},
+              {},  {},        next.unit_time};
   device.claims.push_back(claim);
   jobs_[index(job)].last_claim = device_id(id);
   ++jobs_[index(job)].claims;
@@ -333,7 +334,8 @@ void Driver::offer_ahead(std::size_t device, std::vector<JobId>& offered) {
   const Instant free_at = mine->started_at + mine->expected;
   for (const Device& other : devices_) {
     const auto producer = running(other);
-    if (producer == other.claims.end() || producer->started_at + producer->expected > free_at) continue;
+    if (producer == other.claims.end() || producer->started_at + producer->expected > free_at)
+      continue;
     const JobId job = producer->job;
     if (jobs_[index(job)].claims > 1 || !ledger_.has_next(job)) continue;
     offer(ledger_.candidate(job, true));
@@ -417,10 +419,22 @@ void Driver::start(Transfer transfer) {
   transfer.loaded = loaded();
   transfer_of_[transfer.id] = transfer;
   const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
-  transfers_[transfer.id] = {transfer.job, item.kind, item.shard, transfer.minibatch, transfer.device,
-                             transfer.direction, transfer.bytes, now_, now_, now_, now_, now_, now_};
+  transfers_[transfer.id] = {transfer.job,
+                             item.kind,
+                             item.shard,
+                             transfer.minibatch,
+                             transfer.device,
+                             transfer.direction,
+                             transfer.bytes,
+                             now_,
+                             now_,
+                             now_,
+                             now_,
+                             now_,
+                             now_};
   ++transfers_in_flight_;
-  const bool lane_first = transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
+  const bool lane_first =
+      transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
   if (!lane_first && copies_take_link(transfer.device)) {
     backend_.start_link(transfer);
   } else {
@@ -433,7 +447,8 @@ void Driver::complete(TransferId id) {
   const Transfer& transfer = transfer_of_[id];
   transfers_[id].done = now_;
   if (timeline_ != nullptr) timeline_->copies.push_back(transfers_[id]);
-  (transfer.direction == Direction::kPromote ? outcome_.promoted : outcome_.demoted) += transfer.bytes;
+  (transfer.direction == Direction::kPromote ? outcome_.promoted : outcome_.demoted) +=
+      transfer.bytes;
   --transfers_in_flight_;
   residency_->finished(transfer);
   touch(index(transfer.device));
@@ -467,7 +482,9 @@ std::string Driver::stuck() const {
       text += "\n  " + cluster_.devices[d].name + " holds " + program_.jobs[index(claim.job)].name +
               " unit " + std::to_string(claim.unit) + " of minibatch " +
               std::to_string(claim.minibatch) +
-              (!claim.reserved ? ": no room" : !claim.ready ? ": not ready" : ": data missing");
+              (!claim.reserved ? ": no room"
+               : !claim.ready  ? ": not ready"
+                               : ": data missing");
     }
   }
   for (std::size_t j = 0; j < jobs_.size(); ++j) {

@@ -31,19 +31,19 @@ struct Outcome {
   bool interrupted = false;
 };
 
-/// The scheduling loop: decides what to promote, run, keep and demote. The only one; a simulated and a real run
-/// differ in the Backend alone.
+/// The scheduling loop: decides what to promote, run, keep and demote. The only one; a simulated
+/// and a real run differ in the Backend alone.
 ///
-/// All events of one instant are taken in before anything is decided. A job whose unit just ended is ready again
-/// before its device chooses. Devices that have nothing choose before those that fill a buffer, in the order of
-/// their ids; ties go to the lower job id.
+/// All events of one instant are taken in before anything is decided. A job whose unit just ended
+/// is ready again before its device chooses. Devices that have nothing choose before those that
+/// fill a buffer, in the order of their ids; ties go to the lower job id.
 ///
 /// Not thread-safe: the caller holds one lock around every call.
 class Driver {
  public:
-  /// `timeline`, if given, gets every unit and copy. `tracks_memory` false leaves out budgets and copies: every
-  /// device has all data at hand.
-  /// Requires: a plan that fits (see refuse_what_cannot_fit), and all references to outlive the Driver.
+  /// `timeline`, if given, gets every unit and copy. `tracks_memory` false leaves out budgets and
+  /// copies: every device has all data at hand. Requires: a plan that fits (see
+  /// refuse_what_cannot_fit), and all references to outlive the Driver.
   Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
          Timeline* timeline, bool tracks_memory);
 
@@ -75,7 +75,12 @@ class Driver {
     Duration busy{}, recompute{};
   };
   struct Job {
-    enum class State : std::uint8_t { kWaiting, kRunning, kFlushing, kEnded } state = State::kWaiting;
+    enum class State : std::uint8_t {
+      kWaiting,
+      kRunning,
+      kFlushing,
+      kEnded
+    } state = State::kWaiting;
     DeviceId bound = kNoDevice;  ///< Of a resident job.
     std::uint8_t claims = 0;
     DeviceId last_claim = kNoDevice;

@@ -36,9 +36,13 @@ class Ledger {
     if (ahead && ++at.unit == program.units.size()) at = {at.minibatch + 1, 0};
     const Unit& unit = program.units[at.unit];
     const Duration rest = program.rest[at.unit];
-    return {job, at.unit, at.minibatch, unit.bound,
+    return {job,
+            at.unit,
+            at.minibatch,
+            unit.bound,
             rest + (program.minibatches - at.minibatch - 1) * program.rest.front(),
-            rest - program.rest[at.unit + 1], {}};
+            rest - program.rest[at.unit + 1],
+            {}};
   }
   [[nodiscard]] bool has_next(JobId job) const {
     const JobProgram& program = program_.jobs[index(job)];

@@ -11,16 +11,16 @@ namespace shardlab {
 /// Time that `bytes` take at a rate, rounded up to the next nanosecond; rate 0: none.
 inline Duration transfer_time(Bytes bytes, double bytes_per_second) {
   if (bytes_per_second <= 0) return Duration{};
-  return Duration{static_cast<Duration::rep>(
-      std::ceil(static_cast<double>(bytes) / bytes_per_second * 1e9))};
+  return Duration{
+      static_cast<Duration::rep>(std::ceil(static_cast<double>(bytes) / bytes_per_second * 1e9))};
 }
 
 inline Duration transfer_time(Bytes bytes, const CopyCost& cost) {
   return cost.latency + transfer_time(bytes, cost.bytes_per_second);
 }
 
-/// One direction of a link, first come first served: a copy ends latency + bytes/rate after the later of its
-/// request and the end of the one before it. The executor paces by the same rule.
+/// One direction of a link, first come first served: a copy ends latency + bytes/rate after the
+/// later of its request and the end of the one before it. The executor paces by the same rule.
 class Link {
  public:
   explicit Link(const LinkSpec& spec) : spec_(spec) {}

@@ -1,9 +1,9 @@
 #include "sched/lower.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
+
+#include <fmt/format.h>
 
 #include "core/error.h"
 #include "sched/shard_cost.h"
@@ -36,15 +36,16 @@ class Lowering {
   void cut(const ModelProfile& model) {
     const auto& first = plan_.first_layer;
     const int layers = static_cast<int>(model.layers.size());
-    const bool ascending = std::adjacent_find(first.begin(), first.end(), std::greater_equal<>()) ==
-                           first.end();
+    const bool ascending =
+        std::adjacent_find(first.begin(), first.end(), std::greater_equal<>()) == first.end();
     if (first.empty() || first.front() != 0 || !ascending || first.back() >= layers) {
       throw Error(fmt::format("{}: shards must start at ascending layers from 0 below {}",
                               program_.name, layers));
     }
     const bool bound = plan_.strategy == Strategy::kModelParallel;
     if (bound != (plan_.device.size() == first.size())) {
-      throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard", program_.name));
+      throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard",
+                              program_.name));
     }
     for (std::size_t s = 0; s < first.size(); ++s) {
       if (bound && index(plan_.device[s]) >= cluster_.devices.size()) {
@@ -55,16 +56,21 @@ class Lowering {
     }
   }
 
-  [[nodiscard]] const ShardCost& cost(int shard) const { return costs_[static_cast<std::size_t>(shard)]; }
+  [[nodiscard]] const ShardCost& cost(int shard) const {
+    return costs_[static_cast<std::size_t>(shard)];
+  }
   [[nodiscard]] DeviceId device(int shard) const {
     return plan_.device.empty() ? kNoDevice : plan_.device[static_cast<std::size_t>(shard)];
   }
-  [[nodiscard]] ItemIndex item(ItemKind kind, int shard) const { return item_index(kind, shard, shards_); }
+  [[nodiscard]] ItemIndex item(ItemKind kind, int shard) const {
+    return item_index(kind, shard, shards_);
+  }
 
   /// Activation s is the output of shard s, gradient s that of the loss with respect to it.
   void add_items() {
     for (int kind = 0; kind < kItemKinds; ++kind) {
-      for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(static_cast<ItemKind>(kind), s));
+      for (int s = 0; s < shards_; ++s)
+        program_.items.push_back(make_item(static_cast<ItemKind>(kind), s));
     }
   }
 
@@ -103,7 +109,8 @@ class Lowering {
   [[nodiscard]] Unit backward(int s) const {
     const bool fused = s == shards_ - 1;
     const bool kept = !fused && !plan_.recompute;
-    Unit unit{fused ? UnitKind::kFused : UnitKind::kBackward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
+    Unit unit{
+        fused ? UnitKind::kFused : UnitKind::kBackward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
     const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
       const Duration again = kept ? Duration{} : t.recompute;
       return UnitCost{again + t.backward + t.step + host.unit_overhead, fused ? Duration{} : again};
@@ -202,9 +209,11 @@ Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
   return most;
 }
 
-Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile, const Plan& plan) {
+Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
+              const Plan& plan) {
   if (plan.jobs.size() != workload.jobs.size()) {
-    throw Error(fmt::format("the plan has {} jobs, the workload {}", plan.jobs.size(), workload.jobs.size()));
+    throw Error(fmt::format("the plan has {} jobs, the workload {}", plan.jobs.size(),
+                            workload.jobs.size()));
   }
   if (plan.slots < 1) throw Error("a plan needs at least one slot per device");
   Program program;
@@ -237,8 +246,9 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
     for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
   }
   if (host <= cluster.host_memory) return;
-  throw Error(fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
-                          format_bytes(host), format_bytes(cluster.host_memory)));
+  throw Error(
+      fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
+                  format_bytes(host), format_bytes(cluster.host_memory)));
 }
 
 }  // namespace shardlab

@@ -10,16 +10,18 @@ namespace shardlab {
 
 /// Turns a plan into units and items, with the profile's costs.
 ///
-/// A minibatch of K shards is F0 .. F(K-2), the last shard's forward and backward fused, B(K-2) .. B0: 2K-1 units
-/// (Hydra, arXiv 2110.08633 §4). A backward repeats its shard's forward and ends with the optimizer step. With
-/// JobPlan::recompute false the forward leaves its graph on the device instead.
+/// A minibatch of K shards is F0 .. F(K-2), the last shard's forward and backward fused, B(K-2) ..
+/// B0: 2K-1 units (Hydra, arXiv 2110.08633 §4). A backward repeats its shard's forward and ends
+/// with the optimizer step. With JobPlan::recompute false the forward leaves its graph on the
+/// device instead.
 ///
-/// Throws Error when plan and workload do not match, when a partition is no partition of the model's layers, or
-/// when the profile lacks a model.
-Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile, const Plan& plan);
+/// Throws Error when plan and workload do not match, when a partition is no partition of the
+/// model's layers, or when the profile lacks a model.
+Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
+              const Plan& plan);
 
-/// Throws Error naming job, shard, bytes needed and bytes available, if a unit (or a held job) can never fit its
-/// device, or all jobs together the host's memory.
+/// Throws Error naming job, shard, bytes needed and bytes available, if a unit (or a held job) can
+/// never fit its device, or all jobs together the host's memory.
 void refuse_what_cannot_fit(const Program& program, const Cluster& cluster);
 
 }  // namespace shardlab

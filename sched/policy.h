@@ -8,7 +8,8 @@
 
 namespace shardlab {
 
-/// A unit that may be claimed, as a policy sees it: estimates and past events, never a duration yet to happen.
+/// A unit that may be claimed, as a policy sees it: estimates and past events, never a duration yet
+/// to happen.
 struct Candidate {
   JobId job{};
   std::uint32_t unit = 0;
@@ -25,8 +26,8 @@ struct DeviceView {
   Instant now{};
 };
 
-/// Which ready unit a free device takes next. At most one unit of a job is a candidate at a time. Ties go to the
-/// lower job id. Owns its index of candidates; see sched/ranking.h.
+/// Which ready unit a free device takes next. At most one unit of a job is a candidate at a time.
+/// Ties go to the lower job id. Owns its index of candidates; see sched/candidate_index.h.
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -34,11 +35,11 @@ class Policy {
   /// `unit` may be picked from now on, until `gone(unit.job)`.
   virtual void ready(const Candidate& unit) = 0;
   virtual void gone(JobId job) = 0;
-  /// The job whose unit `device` takes next, or nothing to leave the slot empty until the next event.
-  /// Depends only on earlier calls and on the seed. At most O(log jobs).
+  /// The job whose unit `device` takes next, or nothing to leave the slot empty until the next
+  /// event. Depends only on earlier calls and on the seed. At most O(log jobs).
   virtual std::optional<JobId> pick(const DeviceView& device) = 0;
-  /// Completion lookahead: when a device chooses for its buffer, also offer the units whose predecessor, running
-  /// elsewhere or here, is expected to end before this device is free.
+  /// Completion lookahead: when a device chooses for its buffer, also offer the units whose
+  /// predecessor, running elsewhere or here, is expected to end before this device is free.
   [[nodiscard]] virtual bool lookahead() const { return false; }
   /// Keeps what it claimed ahead however late the producer is; else a free device gives it back.
   [[nodiscard]] virtual bool patient() const { return false; }

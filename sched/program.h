@@ -41,16 +41,17 @@ struct UnitCost {
   Duration recompute{};  ///< Part of it that repeats a forward.
 };
 
-/// One forward, backward or fused pass of a shard on one minibatch. The units of a minibatch form a chain in
-/// the order of JobProgram::units, and minibatches follow one another.
+/// One forward, backward or fused pass of a shard on one minibatch. The units of a minibatch form a
+/// chain in the order of JobProgram::units, and minibatches follow one another.
 struct Unit {
   UnitKind kind{};
   std::int32_t shard = 0;
   DeviceId bound = kNoDevice;  ///< kNoDevice: any device.
   UnitCost alone, loaded;
-  Bytes workspace = 0;  ///< Beyond items: gradients of parameters, recomputed activations, temporaries.
-  ItemList reads;       ///< Must be on the device before it runs.
-  ItemList writes;      ///< Subset of `reads` that it changes.
+  Bytes workspace =
+      0;            ///< Beyond items: gradients of parameters, recomputed activations, temporaries.
+  ItemList reads;   ///< Must be on the device before it runs.
+  ItemList writes;  ///< Subset of `reads` that it changes.
   ItemList creates;
   ItemList consumes;  ///< Dead afterwards, everywhere.
 };
@@ -60,7 +61,7 @@ struct Item {
   ItemKind kind{};
   std::int32_t shard = 0;
   Bytes bytes = 0;
-  bool lasting = false;               ///< Parameters and state: in host memory before and after the job.
+  bool lasting = false;  ///< Parameters and state: in host memory before and after the job.
   DeviceId only_reader = kNoDevice;  ///< The one device that reads it, where units are bound.
 };
 
@@ -70,11 +71,14 @@ struct JobProgram {
   std::vector<Unit> units;  ///< Of one minibatch, in order.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
-  /// Expected time from the start of units[i] to the end of the minibatch; one more entry, zero, at the end.
+  /// Expected time from the start of units[i] to the end of the minibatch; one more entry, zero, at
+  /// the end.
   std::vector<Duration> rest;
-  /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever evicted.
+  /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
+  /// evicted.
   bool held = false;
-  /// Peak per device of a held job that is bound; for `resident`, one entry: the peak wherever it goes.
+  /// Peak per device of a held job that is bound; for `resident`, one entry: the peak wherever it
+  /// goes.
   std::vector<Bytes> peak;
   bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
 };
@@ -87,8 +91,9 @@ inline Bytes need(const JobProgram& job, const Unit& unit) {
   return bytes;
 }
 
-/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it free, or a slot that
-/// waits for memory and a job that waits for the slot would wait for each other.
+/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it
+/// free, or a slot that waits for memory and a job that waits for the slot would wait for each
+/// other.
 Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device);
 
 /// A lowered plan: all that the Driver needs to know, costs as estimated.

@@ -11,11 +11,13 @@
 
 namespace shardlab {
 
-/// What sits in which memory, and the rules of promotion, eviction and write-back. One for simulator and executor.
+/// What sits in which memory, and the rules of promotion, eviction and write-back. One for
+/// simulator and executor.
 ///
-/// Memory is reserved before anything moves and never over-committed: a claim reserves all that its unit needs on
-/// the device at once, or nothing. What is kept only for convenience can always go: clean copies are dropped,
-/// dirty ones demoted first, least recently used first. Nothing here knows time.
+/// Memory is reserved before anything moves and never over-committed: a claim reserves all that its
+/// unit needs on the device at once, or nothing. What is kept only for convenience can always go:
+/// clean copies are dropped, dirty ones demoted first, least recently used first. Nothing here
+/// knows time.
 class Residency {
  public:
   Residency(const Program& program, const Cluster& cluster);
@@ -23,8 +25,8 @@ class Residency {
   /// Sets the peak of a held job aside. Returns false, changing nothing, while it does not fit.
   bool admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
 
-  /// Reserves what `unit` needs on `device` and asks for the promotions that can start. Returns false, reserving
-  /// nothing, while there is no room; demotions that make room are asked for.
+  /// Reserves what `unit` needs on `device` and asks for the promotions that can start. Returns
+  /// false, reserving nothing, while there is no room; demotions that make room are asked for.
   bool reserve(JobId job, const Unit& unit, DeviceId device);
   /// Gives a reservation back before the unit began.
   void release(JobId job, const Unit& unit, DeviceId device);
@@ -34,17 +36,19 @@ class Residency {
   [[nodiscard]] bool arrived(JobId job, const Unit& unit, DeviceId device) const;
   /// The unit starts: other copies of what it writes are void.
   void begin(JobId job, const Unit& unit, DeviceId device);
-  /// The unit is done: what it wrote and created is dirty here, what it consumed is gone everywhere.
+  /// The unit is done: what it wrote and created is dirty here, what it consumed is gone
+  /// everywhere.
   void commit(JobId job, const Unit& unit, DeviceId device);
-  /// Asks for the write-backs that follow `unit`: all that is dirty and neither bound to this device nor read by
-  /// `next`, the job's next unit, if that is claimed here (else null).
+  /// Asks for the write-backs that follow `unit`: all that is dirty and neither bound to this
+  /// device nor read by `next`, the job's next unit, if that is claimed here (else null).
   void settle(JobId job, const Unit& unit, DeviceId device, const Unit* next);
 
   /// Asks for the write-back of all of a job that is only on devices.
   void flush(JobId job);
   /// Parameters and state of the job are in host memory.
   [[nodiscard]] bool flushed(JobId job) const;
-  /// Forgets a job: drops its copies; what is in flight is dropped when it ends. Frees what was held for it.
+  /// Forgets a job: drops its copies; what is in flight is dropped when it ends. Frees what was
+  /// held for it.
   void forget(JobId job);
 
   /// A transfer that was asked for is done.
@@ -78,9 +82,9 @@ class Residency {
     JobId job{};
     ItemIndex item = 0;
     DeviceId device{};
-    CopyIndex sibling = kNone;           ///< Next copy of the same item.
+    CopyIndex sibling = kNone;               ///< Next copy of the same item.
     CopyIndex older = kNone, newer = kNone;  ///< In the device's order of use, while it may go.
-    std::uint16_t pins = 0;              ///< Claims and transfers that need it.
+    std::uint16_t pins = 0;                  ///< Claims and transfers that need it.
     Stage stage = Stage::kReserved;
     bool dirty = false;
     bool leaving = false;  ///< Being demoted.
@@ -93,10 +97,10 @@ class Residency {
   };
   struct Device {
     Bytes budget = 0, used = 0, peak = 0;
-    Bytes headroom = 0;  ///< Left free by held jobs.
+    Bytes headroom = 0;   ///< Left free by held jobs.
     Bytes set_aside = 0;  ///< For held jobs.
-    Bytes clean = 0;    ///< Of copies that may be dropped at once.
-    Bytes leaving = 0;  ///< Of copies being demoted.
+    Bytes clean = 0;      ///< Of copies that may be dropped at once.
+    Bytes leaving = 0;    ///< Of copies being demoted.
     CopyIndex oldest = kNone, newest = kNone;
   };
 

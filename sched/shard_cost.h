@@ -4,8 +4,8 @@
 
 namespace shardlab {
 
-/// Sums over the layers of one shard. Bytes are an upper bound of what a pass really allocates (a test holds
-/// them against the counting allocator); times are sums of medians.
+/// Sums over the layers of one shard. Bytes are an upper bound of what a pass really allocates (a
+/// test holds them against the counting allocator); times are sums of medians.
 struct ShardCost {
   Bytes parameters = 0;
   Bytes state = 0;
@@ -13,8 +13,8 @@ struct ShardCost {
   Bytes output = 0;  ///< Boundary activation above; 0 for the last shard.
   Bytes tokens = 0;  ///< Input and target ids, where the shard reads the data.
   Bytes forward_workspace = 0;
-  /// Gradients of the parameters, the graph of the shard and temporaries: beyond parameters, state, input and
-  /// the gradients at both boundaries.
+  /// Gradients of the parameters, the graph of the shard and temporaries: beyond parameters, state,
+  /// input and the gradients at both boundaries.
   Bytes backward_workspace = 0;
   Bytes graph = 0;  ///< Part of it that a forward leaves for its backward.
 

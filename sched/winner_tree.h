@@ -8,9 +8,9 @@
 
 namespace shardlab {
 
-/// The greatest of n keys under point updates: a complete binary tree whose inner nodes hold the winning leaf.
-/// Ties go to the lower index. An update walks one path, O(log n), and stops where nothing changes; scanning all
-/// candidates instead is 5 to 20 times slower at 64 to 512 jobs.
+/// The greatest of n keys under point updates: a complete binary tree whose inner nodes hold the
+/// winning leaf. Ties go to the lower index. An update walks one path, O(log n), and stops where
+/// nothing changes; scanning all candidates instead is 5 to 20 times slower at 64 to 512 jobs.
 class WinnerTree {
  public:
   using Key = std::int64_t;

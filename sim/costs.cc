@@ -15,7 +15,8 @@ std::uint64_t unit_key(JobId job, std::uint32_t unit, std::int64_t minibatch) {
 }
 
 std::uint64_t copy_key(JobId job, int item, std::int64_t minibatch, Direction direction) {
-  return unit_key(job, static_cast<std::uint32_t>(item * 2 + (direction == Direction::kDemote ? 1 : 0)),
+  return unit_key(job,
+                  static_cast<std::uint32_t>(item * 2 + (direction == Direction::kDemote ? 1 : 0)),
                   minibatch);
 }
 
@@ -32,7 +33,8 @@ T median(std::vector<T> values) {
 }  // namespace
 
 Duration EstimatedCosts::lane_copy(const Transfer& transfer) {
-  return transfer_time(transfer.bytes, transfer.loaded ? program_.copy_loaded : program_.copy_alone);
+  return transfer_time(transfer.bytes,
+                       transfer.loaded ? program_.copy_loaded : program_.copy_alone);
 }
 
 MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, Detail detail)
@@ -43,7 +45,8 @@ MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, D
   for (const CopySpan& span : timeline.copies) {
     const int shards = static_cast<int>(program.jobs.at(index(span.job)).items.size()) / kItemKinds;
     const int item = item_index(span.item, span.shard, shards);
-    copies_[copy_key(span.job, item, span.minibatch, span.direction)] = span.lane_to - span.lane_from;
+    copies_[copy_key(span.job, item, span.minibatch, span.direction)] =
+        span.lane_to - span.lane_from;
   }
   if (detail == Detail::kMedian) take_medians();
 }

@@ -36,8 +36,8 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
 }
 
 void Simulator::start_link(const Transfer& transfer) {
-  const std::size_t link = index(transfer.device) +
-                           (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
+  const std::size_t link =
+      index(transfer.device) + (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
   const auto passage = links_[link].pass(now_, transfer.bytes);
   passing_[link].push_back({transfer.id, passage});
   if (passing_[link].size() == 1) set_end(lanes_.size() + link, passage.to);
@@ -64,8 +64,8 @@ void Simulator::end_of_lane(std::size_t device) {
   if (lane.copies) {
     events_.emplace_back(LaneCopyDone{lane.transfer, lane.from, now_});
   } else {
-    events_.emplace_back(
-        UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from, now_, lane.recompute});
+    events_.emplace_back(UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from,
+                                  now_, lane.recompute});
   }
   ends_.clear(device);
 }
@@ -87,9 +87,11 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
   refuse_what_cannot_fit(program, cluster);
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
-  const bool tracks = std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
-    return device.memory != kUnlimited || device.link.paced() || (device.copy_engines == 0 && !free_copies);
-  });
+  const bool tracks =
+      std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+        return device.memory != kUnlimited || device.link.paced() ||
+               (device.copy_engines == 0 && !free_copies);
+      });
   if (timeline != nullptr) {
     timeline->source = "simulated";
     for (const JobProgram& job : program.jobs) timeline->jobs.push_back(job.name);

@@ -13,8 +13,9 @@
 
 namespace shardlab {
 
-/// The backend whose clock jumps. A device's lane has at most one activity and a link at most one first copy, so
-/// one winner tree over their ends is the whole event queue. Ties: lanes before links, then by device.
+/// The backend whose clock jumps. A device's lane has at most one activity and a link at most one
+/// first copy, so one winner tree over their ends is the whole event queue. Ties: lanes before
+/// links, then by device.
 class Simulator final : public Backend {
  public:
   /// Requires: the references outlive the Simulator. Dispatch is added in front of every unit.
@@ -39,7 +40,9 @@ class Simulator final : public Backend {
     TransferId transfer = 0;
     Link::Passage passage;
   };
-  void set_end(std::size_t source, Instant end) { ends_.set(source, -end.time_since_epoch().count()); }
+  void set_end(std::size_t source, Instant end) {
+    ends_.set(source, -end.time_since_epoch().count());
+  }
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
 
@@ -54,7 +57,8 @@ class Simulator final : public Backend {
 };
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
-/// Memory and copies are left out when no device has a budget, links are not paced and memory copies cost nothing.
+/// Memory and copies are left out when no device has a budget, links are not paced and memory
+/// copies cost nothing.
 Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
                  Timeline* timeline);
 

@@ -1,9 +1,9 @@
 #include "sched/driver.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "core/error.h"
 #include "policies/registry.h"
@@ -18,10 +18,9 @@ namespace {
 
 /// One character per nanosecond and device.
 std::string draw(const Timeline& timeline) {
-  std::vector<std::string> rows(timeline.devices.size(),
-                                std::string(static_cast<std::size_t>(
-                                                timeline.makespan.time_since_epoch().count()),
-                                            '.'));
+  std::vector<std::string> rows(
+      timeline.devices.size(),
+      std::string(static_cast<std::size_t>(timeline.makespan.time_since_epoch().count()), '.'));
   for (const UnitSpan& span : timeline.units) {
     for (Instant t = span.from; t < span.to; t += Duration{1}) {
       rows[index(span.device)][static_cast<std::size_t>(t.time_since_epoch().count())] =
@@ -60,11 +59,13 @@ TEST(Driver, SrtfFinishesShortJobsFirst) {
 }
 
 TEST(Driver, RoundRobinTakesTurns) {
-  EXPECT_EQ(draw(run(instances::chains({{1, 1}, {1, 1}, {2}}), instances::devices(1), "round_robin")),
-            "ABCCAB\n");
+  EXPECT_EQ(
+      draw(run(instances::chains({{1, 1}, {1, 1}, {2}}), instances::devices(1), "round_robin")),
+      "ABCCAB\n");
 }
 
-// Hu's bound is met when all units are equal: max(longest chain, ceil(sum / P)). shared facts: scheduling, oracles.
+// Hu's bound is met when all units are equal: max(longest chain, ceil(sum / P)). shared facts:
+// scheduling, oracles.
 TEST(Driver, LrtfIsOptimalForUnitTasks) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     std::mt19937_64 generator(seed);
@@ -84,11 +85,13 @@ TEST(Driver, LrtfIsOptimalForUnitTasks) {
 
 TEST(Driver, NoMoreJobsThanDevicesMeansTheLongestJobUnderEveryPolicy) {
   for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan({{3, 4, 5}, {1, 1}, {6, 2}}, 4, std::string(policy.name)), 12) << policy.name;
+    EXPECT_EQ(makespan({{3, 4, 5}, {1, 1}, {6, 2}}, 4, std::string(policy.name)), 12)
+        << policy.name;
   }
 }
 
-// Graham's anomaly: the same jobs take longer on one device more. Whoever "fixes" this has broken FIFO.
+// Graham's anomaly: the same jobs take longer on one device more. Whoever "fixes" this has broken
+// FIFO.
 TEST(Driver, FifoHasGrahamsAnomaly) {
   const std::vector<std::vector<int>> jobs{{5, 4}, {1, 2, 4, 1}, {5, 6, 1, 4}, {2, 6}, {2, 6}};
   EXPECT_EQ(makespan(jobs, 3, "fifo"), 18);
@@ -102,7 +105,8 @@ TEST(Driver, ScalingAllTimesScalesTheTimelineExactly) {
     for (int& time : job) time *= 2;
   }
   for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan(doubled, 2, std::string(policy.name)), 2 * makespan(jobs, 2, std::string(policy.name)));
+    EXPECT_EQ(makespan(doubled, 2, std::string(policy.name)),
+              2 * makespan(jobs, 2, std::string(policy.name)));
   }
 }
 
@@ -131,7 +135,9 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
   const std::string policy(GetParam().name);
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     std::mt19937_64 generator(seed);
-    const auto pick = [&](int n) { return static_cast<int>(generator() % static_cast<std::uint64_t>(n)); };
+    const auto pick = [&](int n) {
+      return static_cast<int>(generator() % static_cast<std::uint64_t>(n));
+    };
     instances::Shape shape;
     shape.jobs = 1 + pick(6);
     shape.shards = 1 + pick(4);
@@ -142,7 +148,8 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
       JobPlan& plan = drawn.plan.jobs[j];
       if (pick(3) == 0) {
         plan.strategy = Strategy::kModelParallel;
-        for (int s = 0; s < shape.shards; ++s) plan.device.push_back(device_id(static_cast<std::size_t>(s) % count));
+        for (int s = 0; s < shape.shards; ++s)
+          plan.device.push_back(device_id(static_cast<std::size_t>(s) % count));
         plan.recompute = pick(3) > 0;
       } else if (shape.shards == 1 && pick(2) == 0) {
         plan.strategy = Strategy::kResident;
@@ -159,7 +166,8 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     for (const JobProgram& job : program.jobs) {
       if (job.held) held = std::max(held, *std::max_element(job.peak.begin(), job.peak.end()));
     }
-    for (DeviceSpec& device : cluster.devices) device.memory = tight_budget(program) + held + pick(10);
+    for (DeviceSpec& device : cluster.devices)
+      device.memory = tight_budget(program) + held + pick(10);
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Timeline timeline = run(program, cluster, policy);
     expect_valid(timeline, program);
@@ -207,7 +215,8 @@ TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
     const instances::Case drawn = instances::draw(shape, 3);
     Cluster cluster = instances::devices(2, kUnlimited, {Duration{1}, 1e9});
     Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-    for (auto& device : cluster.devices) device.memory = 2 * tight_budget(program) / program.slots + 20;
+    for (auto& device : cluster.devices)
+      device.memory = 2 * tight_budget(program) / program.slots + 20;
     (slots == 1 ? without : with) =
         run(program, cluster, "lrtf").makespan.time_since_epoch().count();
   }

@@ -1,13 +1,13 @@
 #include "exec/executor.h"
 
-#include <ATen/Parallel.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include "core/error.h"
 #include "policies/registry.h"
@@ -22,8 +22,8 @@ namespace {
 /// Text of a test's own, in a file as a user would give it.
 const std::string& text_file() {
   static const std::string path = [] {
-    const std::string file =
-        std::filesystem::temp_directory_path() / ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
+    const std::string file = std::filesystem::temp_directory_path() /
+                             ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
     std::ofstream out(file);
     for (int i = 0; i < 3000; ++i) out << static_cast<char>('a' + i * i % 23);
     return file;
@@ -35,14 +35,18 @@ Workload small_jobs() {
   const OptimizerSpec adamw{OptimizerKind::kAdamW, 1e-3, 0, 0.01};
   const OptimizerSpec sgd{OptimizerKind::kSgd, 1e-2, 0.9, 0};
   Workload work;
-  work.jobs.push_back({"gpt", {Architecture::kGpt, 3, 32, 2, 16, 0.1}, 4, adamw, 3, 11, text_file()});
-  work.jobs.push_back({"bert", {Architecture::kBert, 2, 48, 3, 16, 0.2}, 3, sgd, 4, 12, text_file()});
-  work.jobs.push_back({"mlp", {Architecture::kMlp, 4, 40, 1, 8, 0.1}, 5, adamw, 5, 13, text_file()});
+  work.jobs.push_back(
+      {"gpt", {Architecture::kGpt, 3, 32, 2, 16, 0.1}, 4, adamw, 3, 11, text_file()});
+  work.jobs.push_back(
+      {"bert", {Architecture::kBert, 2, 48, 3, 16, 0.2}, 3, sgd, 4, 12, text_file()});
+  work.jobs.push_back(
+      {"mlp", {Architecture::kMlp, 4, 40, 1, 8, 0.1}, 5, adamw, 5, 13, text_file()});
   work.jobs.push_back({"gpt2", {Architecture::kGpt, 4, 32, 4, 8, 0.3}, 4, sgd, 2, 14, text_file()});
   return work;
 }
 
-/// Bytes from the models, generous workspace, one nanosecond for everything: enough to lower a plan.
+/// Bytes from the models, generous workspace, one nanosecond for everything: enough to lower a
+/// plan.
 Profile rough_profile(const Workload& work) {
   Profile profile;
   for (const Job& job : work.jobs) {
@@ -105,13 +109,15 @@ Bytes largest_need(const Program& program) {
 }
 
 RunResult train(const Workload& work, const Setting& setting, const RunOptions& options = {}) {
-  const auto first = cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
+  const auto first =
+      cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
   Plan plan;
   plan.slots = setting.slots;
   plan.admit = setting.admit;
   for (const auto& layers : first) {
     JobPlan job{setting.strategy, layers, {}, setting.recompute};
-    for (std::size_t s = 0; setting.strategy == Strategy::kModelParallel && s < layers.size(); ++s) {
+    for (std::size_t s = 0; setting.strategy == Strategy::kModelParallel && s < layers.size();
+         ++s) {
       job.device.push_back(device_id(s * setting.devices / layers.size()));
     }
     plan.jobs.push_back(job);
@@ -119,7 +125,8 @@ RunResult train(const Workload& work, const Setting& setting, const RunOptions& 
   Cluster cluster = cpu_devices(setting.devices, setting.memory, setting.link);
   const Program program = lower(work, cluster, rough_profile(work), plan);
   if (setting.memory == kUnlimited) {
-    for (DeviceSpec& device : cluster.devices) device.memory = largest_need(program) * setting.slots;
+    for (DeviceSpec& device : cluster.devices)
+      device.memory = largest_need(program) * setting.slots;
   }
   const auto policy = make_policy(setting.policy, work.jobs.size(), 1);
   RunOptions with_weights = options;
@@ -180,9 +187,10 @@ std::vector<Setting> settings() {
 }
 
 std::string name(const Setting& s) {
-  return to_string(s.strategy) + "_" + s.policy + "_devices" + std::to_string(s.devices) + "_slots" +
-         std::to_string(s.slots) + "_layers" + std::to_string(s.layers_per_shard) +
-         (s.recompute ? "" : "_kept") + (s.link.paced() ? "_paced" : "") + "_admit" + std::to_string(s.admit);
+  return to_string(s.strategy) + "_" + s.policy + "_devices" + std::to_string(s.devices) +
+         "_slots" + std::to_string(s.slots) + "_layers" + std::to_string(s.layers_per_shard) +
+         (s.recompute ? "" : "_kept") + (s.link.paced() ? "_paced" : "") + "_admit" +
+         std::to_string(s.admit);
 }
 
 INSTANTIATE_TEST_SUITE_P(Executor, BitIdentity, testing::ValuesIn(settings()),
@@ -214,7 +222,8 @@ TEST(Executor, ADivergingJobStopsAloneAndSaysWhy) {
   work.jobs[1].optimizer.learning_rate = 1e30;
   const RunResult result = train(work, {});
   EXPECT_FALSE(result.outcome.jobs[1].completed);
-  EXPECT_NE(result.outcome.jobs[1].reason.find("the loss is"), std::string::npos) << result.outcome.jobs[1].reason;
+  EXPECT_NE(result.outcome.jobs[1].reason.find("the loss is"), std::string::npos)
+      << result.outcome.jobs[1].reason;
   for (const std::size_t other : {0u, 2u, 3u}) {
     EXPECT_TRUE(result.outcome.jobs[other].completed);
     EXPECT_EQ(result.jobs[other].losses, reference()[other].losses);

@@ -37,8 +37,7 @@ inline Cluster devices(std::size_t count, Bytes memory = kUnlimited, LinkSpec li
                        int copy_engines = 1) {
   Cluster cluster;
   for (std::size_t d = 0; d < count; ++d) {
-    cluster.devices.push_back(
-        {"d" + std::to_string(d), "test", memory, 1, copy_engines, link});
+    cluster.devices.push_back({"d" + std::to_string(d), "test", memory, 1, copy_engines, link});
   }
   return cluster;
 }
@@ -59,7 +58,8 @@ struct Shape {
   Bytes largest = 16;
 };
 
-/// Every duration and size drawn; a job's shards are single layers. Equal (shape, seed), equal case.
+/// Every duration and size drawn; a job's shards are single layers. Equal (shape, seed), equal
+/// case.
 inline Case draw(const Shape& shape, std::uint64_t seed) {
   std::mt19937_64 generator(seed);
   const auto upto = [&](std::int64_t most) {

@@ -13,9 +13,9 @@
 #include "models/text_data.h"
 #include "models/validate.h"
 
-/// The reference for bit-identity: one job trained alone, whole, in a plain loop. Every parameter is a tensor of its
-/// own, there is one graph and one .backward(). Nothing of sched/ or exec/; of models/ only the layers, the dropout
-/// key inside them and the optimizer step.
+/// The reference for bit-identity: one job trained alone, whole, in a plain loop. Every parameter
+/// is a tensor of its own, there is one graph and one .backward(). Nothing of sched/ or exec/; of
+/// models/ only the layers, the dropout key inside them and the optimizer step.
 namespace shardlab {
 
 struct PlainResult {
@@ -41,7 +41,8 @@ class PlainTraining {
       for (const at::Tensor& parameter : layer) {
         const auto* values = parameter.const_data_ptr<float>();
         result.weights.insert(result.weights.end(), values, values + parameter.numel());
-        result.weights.resize((result.weights.size() + kParameterGrain - 1) / kParameterGrain * kParameterGrain);
+        result.weights.resize((result.weights.size() + kParameterGrain - 1) / kParameterGrain *
+                              kParameterGrain);
       }
     }
     return result;
@@ -57,14 +58,17 @@ class PlainTraining {
     for (const ParameterSpec& spec : specs) {
       const at::Tensor view = at::from_blob(from, spec.shape, at::kFloat);
       parameters_.back().push_back(view.clone().set_requires_grad(true));
-      states_.emplace_back(static_cast<std::size_t>(spec.elements() * state_factor(job_.optimizer.kind)));
+      states_.emplace_back(
+          static_cast<std::size_t>(spec.elements() * state_factor(job_.optimizer.kind)));
       from += padded_elements(spec);
     }
   }
 
   double minibatch(std::int64_t s) {
-    std::vector<std::int64_t> input(static_cast<std::size_t>(job_.batch * inputs_per_sequence(job_.model)));
-    std::vector<std::int64_t> target(static_cast<std::size_t>(job_.batch * targets_per_sequence(job_.model)));
+    std::vector<std::int64_t> input(
+        static_cast<std::size_t>(job_.batch * inputs_per_sequence(job_.model)));
+    std::vector<std::int64_t> target(
+        static_cast<std::size_t>(job_.batch * targets_per_sequence(job_.model)));
     text_.batch(job_.model, job_.batch, job_.seed, s, input, target);
     at::Tensor x = view_tokens(input, job_.batch);
     for (int i = 0; i < model_.layers(); ++i) {
@@ -77,8 +81,8 @@ class PlainTraining {
       for (const at::Tensor& parameter : layer) {
         const auto size = static_cast<std::size_t>(parameter.numel());
         const at::Tensor gradient = parameter.grad().contiguous();
-        step(job_.optimizer, s + 1, {parameter.data_ptr<float>(), size}, {gradient.data_ptr<float>(), size},
-             *state++);
+        step(job_.optimizer, s + 1, {parameter.data_ptr<float>(), size},
+             {gradient.data_ptr<float>(), size}, *state++);
         parameter.mutable_grad().reset();
       }
     }

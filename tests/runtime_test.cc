@@ -1,10 +1,10 @@
 #include "exec/runtime.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <random>
 #include <tuple>
+
+#include <gtest/gtest.h>
 
 #include "core/error.h"
 #include "policies/registry.h"
@@ -20,8 +20,9 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return a ^ (a >> 29);
 }
 
-/// Work whose data are single numbers: a unit mixes what it reads into what it writes and creates. The end of a job
-/// tells whether every unit saw the newest version of everything, without LibTorch, so ThreadSanitizer can watch.
+/// Work whose data are single numbers: a unit mixes what it reads into what it writes and creates.
+/// The end of a job tells whether every unit saw the newest version of everything, without
+/// LibTorch, so ThreadSanitizer can watch.
 class MixingWork final : public Work {
  public:
   MixingWork(const Program& program, std::size_t devices) : program_(program), devices_(devices) {
@@ -99,7 +100,9 @@ struct Drawn {
 
 Drawn draw(std::uint64_t seed) {
   std::mt19937_64 generator(seed);
-  const auto pick = [&](int n) { return static_cast<int>(generator() % static_cast<std::uint64_t>(n)); };
+  const auto pick = [&](int n) {
+    return static_cast<int>(generator() % static_cast<std::uint64_t>(n));
+  };
   instances::Shape shape;
   shape.jobs = 1 + pick(6);
   shape.shards = 1 + pick(4);
@@ -110,7 +113,8 @@ Drawn draw(std::uint64_t seed) {
   for (JobPlan& plan : drawn.plan.jobs) {
     if (pick(3) > 0) continue;
     plan.strategy = Strategy::kModelParallel;
-    for (int s = 0; s < shape.shards; ++s) plan.device.push_back(device_id(static_cast<std::size_t>(s) % devices));
+    for (int s = 0; s < shape.shards; ++s)
+      plan.device.push_back(device_id(static_cast<std::size_t>(s) % devices));
   }
   LinkSpec link;
   if (pick(2) == 0) link = {Duration{pick(3000)}, 1e7};
@@ -140,7 +144,8 @@ TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
       runtime.run(driver, nullptr);
     }
     expect_valid(timeline, drawn.program);
-    for (std::size_t j = 0; j < jobs; ++j) ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+    for (std::size_t j = 0; j < jobs; ++j)
+      ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
   }
 }
 
@@ -164,7 +169,8 @@ TEST(Runtime, AFailedUnitStopsItsJobAloneAtAMinibatchBorder) {
     Program short_program = drawn.program;
     short_program.jobs[0].minibatches = 1;
     EXPECT_EQ(work.result(0), alone(short_program, 0));
-    for (std::size_t j = 1; j < jobs; ++j) ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+    for (std::size_t j = 1; j < jobs; ++j)
+      ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
   }
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/timeline.h"
 #include "sched/program.h"
@@ -13,7 +13,8 @@
 /// What every timeline must satisfy, whatever the policy: for simulated and measured ones alike.
 namespace shardlab {
 
-/// Every unit once, in the order of its job, and never two things at a time on one lane or link direction.
+/// Every unit once, in the order of its job, and never two things at a time on one lane or link
+/// direction.
 inline void expect_valid(const Timeline& timeline, const Program& program) {
   using Stretch = std::pair<Instant, Instant>;
   std::map<std::pair<std::size_t, int>, std::vector<Stretch>> lanes;

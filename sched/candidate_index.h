@@ -9,11 +9,11 @@
 
 namespace shardlab {
 
-/// Candidates by key, greatest first, ties to the lower job: one winner tree for those that any device may take,
-/// and one per device that has bound ones.
-class Ranking {
+/// Candidates by key, greatest first, ties to the lower job: one winner tree for those that any
+/// device may take, and one per device that has bound ones.
+class CandidateIndex {
  public:
-  explicit Ranking(std::size_t jobs) : any_(jobs), where_(jobs, kNoDevice), jobs_(jobs) {}
+  explicit CandidateIndex(std::size_t jobs) : any_(jobs), where_(jobs, kNoDevice), jobs_(jobs) {}
 
   void set(const Candidate& unit, WinnerTree::Key key) {
     where_[index(unit.job)] = unit.bound;
@@ -48,20 +48,21 @@ class Ranking {
   std::size_t jobs_;
 };
 
-/// A policy that is one number per candidate. `Key` is a callable `(const Candidate&) -> WinnerTree::Key`.
+/// A policy that is one number per candidate. `Key` is a callable `(const Candidate&) ->
+/// WinnerTree::Key`.
 template <typename Key>
 class RankedPolicy : public Policy {
  public:
   RankedPolicy(std::size_t jobs, Key key, bool lookahead)
-      : ranking_(jobs), key_(std::move(key)), lookahead_(lookahead) {}
+      : index_(jobs), key_(std::move(key)), lookahead_(lookahead) {}
 
-  void ready(const Candidate& unit) final { ranking_.set(unit, key_(unit)); }
-  void gone(JobId job) final { ranking_.clear(job); }
-  std::optional<JobId> pick(const DeviceView& device) final { return ranking_.first(device.id); }
+  void ready(const Candidate& unit) final { index_.set(unit, key_(unit)); }
+  void gone(JobId job) final { index_.clear(job); }
+  std::optional<JobId> pick(const DeviceView& device) final { return index_.first(device.id); }
   [[nodiscard]] bool lookahead() const final { return lookahead_; }
 
  private:
-  Ranking ranking_;
+  CandidateIndex index_;
   Key key_;
   bool lookahead_;
 };
