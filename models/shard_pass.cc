@@ -125,7 +125,8 @@ Recording ShardPass::record(const float* parameters, const at::Tensor& input,
   return recording;
 }
 
-Gradients ShardPass::finish(Recording recording, std::vector<at::Tensor> output_gradient) const {
+Gradients ShardPass::finish(const Recording& recording,
+                            const std::vector<at::Tensor>& output_gradient) const {
   // grad() accumulates nothing in the leaves and frees the graph as it goes.
   std::vector<at::Tensor> all =
       torch::autograd::grad(recording.output, recording.leaves, output_gradient);
@@ -138,14 +139,15 @@ Gradients ShardPass::finish(Recording recording, std::vector<at::Tensor> output_
   return gradients;
 }
 
+// By value: the graph goes when the gradients are there.
 Gradients ShardPass::backward(Recording recording, const at::Tensor& output_gradient) const {
-  return finish(std::move(recording), {output_gradient});
+  return finish(recording, {output_gradient});
 }
 
 Gradients ShardPass::backward(Recording recording) const {
   assert(makes_loss());
   const double value = recording.output.front().item<float>();
-  Gradients gradients = finish(std::move(recording), {});
+  Gradients gradients = finish(recording, {});
   gradients.loss = value;
   return gradients;
 }

@@ -72,8 +72,8 @@ class ShardPass {
   [[nodiscard]] at::Tensor run(std::span<const at::Tensor> parameters, const at::Tensor& input,
                                const PassKey& key) const;
   [[nodiscard]] Recording start(const float* parameters, const at::Tensor& input) const;
-  [[nodiscard]] Gradients finish(Recording recording,
-                                 std::vector<at::Tensor> output_gradient) const;
+  [[nodiscard]] Gradients finish(const Recording& recording,
+                                 const std::vector<at::Tensor>& output_gradient) const;
 
   const Model* model_;
   int first_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -115,7 +116,10 @@ Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
 const OptimizerSpec kAdamW{OptimizerKind::kAdamW, 1e-2, 0, 0.01};
 const OptimizerSpec kSgd{OptimizerKind::kSgd, 1e-1, 0.9, 0};
 
-class ShardPassCut : public testing::TestWithParam<Case> {};
+class ShardPassCut : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
 
 TEST_P(ShardPassCut, EveryPartitionTrainsToTheSameBits) {
   const Trained whole = train_whole(GetParam());
