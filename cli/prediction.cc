@@ -32,6 +32,22 @@ std::string mebibytes(Bytes bytes) {
   return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
 }
 
+/// One line per reason, however many plans have it.
+std::string refused_text(const std::vector<Ranking::Refused>& refused) {
+  std::vector<std::pair<std::string, std::string>> names_by_reason;
+  for (const auto& [name, reason] : refused) {
+    if (!names_by_reason.empty() && names_by_reason.back().second == reason) {
+      names_by_reason.back().first += ", " + name;
+    } else {
+      names_by_reason.emplace_back(name, reason);
+    }
+  }
+  std::string text;
+  for (const auto& [names, reason] : names_by_reason)
+    text += names + " cannot run: " + reason + "\n";
+  return text;
+}
+
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
   json["rank"] = ranked.rank;
@@ -99,8 +115,7 @@ std::string ranking_text(const Ranking& ranking) {
     if (!prediction.note.empty()) notes += result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
   }
-  for (const auto& [name, reason] : ranking.refused)
-    notes += name + " cannot run: " + reason + "\n";
+  notes += refused_text(ranking.refused);
   if (ties) {
     notes += fmt::format("= tie: within {} of the first of that rank, the stated error\n",
                          format_percent(kStatedError));

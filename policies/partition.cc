@@ -15,11 +15,12 @@ constexpr Duration kEndless = Duration::max();
 void refuse_layer(const ModelProfile& model, int layer, Bytes limit) {
   const Bytes needed = shard_cost(model, layer, layer + 1).peak();
   if (needed <= limit) return;
-  throw Error(fmt::format(
-      "layer {} ({}) alone needs {} ({} bytes), available are {} ({} bytes); take a smaller batch, "
-      "fewer slots or a device with more memory",
-      layer, model.layers[static_cast<std::size_t>(layer)].name, format_bytes(needed), needed,
-      format_bytes(limit), limit));
+  throw Error(
+      fmt::format("a shard of layer {} ({}) alone needs {} ({} bytes), available are {} ({} "
+                  "bytes); take a smaller batch, "
+                  "fewer slots or a device with more memory",
+                  layer, model.layers[static_cast<std::size_t>(layer)].name, format_bytes(needed),
+                  needed, format_bytes(limit), limit));
 }
 
 /// Best partitions of the first layers into ever more shards.

@@ -21,7 +21,9 @@ Bytes smallest_budget(const Cluster& cluster) {
 
 JobPlan spill(const ModelProfile& model, const Cluster& cluster, const PlanChoice& choice) {
   JobPlan plan{Strategy::kSpill, {}, {}, true};
-  plan.first_layer = greedy(model, smallest_budget(cluster) / choice.slots);
+  plan.first_layer = in_context(
+      fmt::format("spill with {} slot{} per device", choice.slots, choice.slots == 1 ? "" : "s"),
+      [&] { return greedy(model, smallest_budget(cluster) / choice.slots); });
   return plan;
 }
 

@@ -107,8 +107,8 @@ TEST(Greedy, LayerThatCannotFitIsNamedWithItsBytes) {
   model.layers[2].parameters = 1 << 20;
   const Bytes needed = shard_cost(model, 2, 3).peak();
   const std::string error = error_of([&] { greedy(model, 4096); });
-  EXPECT_EQ(error.find("layer 2 (block 1) alone needs 2.0 MiB (" + std::to_string(needed) +
-                       " bytes), available are 4.0 KiB (4096 bytes)"),
+  EXPECT_EQ(error.find("a shard of layer 2 (block 1) alone needs 2.0 MiB (" +
+                       std::to_string(needed) + " bytes), available are 4.0 KiB (4096 bytes)"),
             0u)
       << error;
 }

@@ -108,7 +108,10 @@ TEST(Planner, RefusesWhatContradictsItself) {
 TEST(Planner, JobAndLayerThatCannotFitAreNamed) {
   const auto drawn = even(1, 4);
   const std::string error = error_of([&] { plan(drawn, instances::devices(2, 100), {}); });
-  EXPECT_EQ(error.find("job0: layer 0 (block) alone needs "), 0u) << error;
+  EXPECT_EQ(
+      error.find("job0: spill with 2 slots per device: a shard of layer 0 (block) alone needs "),
+      0u)
+      << error;
 }
 
 TEST(Planner, EveryUsualChoiceThatFitsRunsToItsEnd) {
