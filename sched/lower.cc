@@ -85,7 +85,8 @@ class Lowering {
       case ItemKind::kGradient:
         return {kind, s, cost(s).output, false, device(s)};
       case ItemKind::kGraph:
-        return {kind, s, cost(s).graph, false, device(s)};
+        // The fused unit of the last shard leaves none.
+        return {kind, s, s + 1 < shards_ ? cost(s).graph : 0, false, device(s)};
     }
     return {};
   }
