@@ -1,12 +1,259 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/demo_report.h"
+#include "cli/engine.h"
+#include "cli/inputs.h"
+#include "cli/output.h"
+#include "cli/prediction.h"
+#include "cli/profile_report.h"
+#include "cli/terminal.h"
+#include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "report/summary.h"
+#include "traces/atomic_file.h"
+#include "traces/cluster_file.h"
+#include "traces/profile_file.h"
+#include "traces/workload_file.h"
 
 namespace shardlab {
+namespace {
 
-Action declare_demo(CLI::App&) {
-  return []() -> int { throw Error("not there yet"); };
+struct Options {
+  InputPaths paths;
+  std::string folder = "demo-out";
+  int repeats = 3;
+  bool quick = false;
+  bool json = false;
+};
+
+/// A file of examples/demo/, seen from the repository or from its build folder.
+std::string example(const std::string& name) {
+  const std::filesystem::path file = std::filesystem::path("examples/demo") / name;
+  std::error_code failed;
+  const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
+  const auto source = command.parent_path().parent_path().parent_path();
+  for (const auto& folder : {std::filesystem::path(), source}) {
+    if (std::filesystem::exists(folder / file)) return (folder / file).string();
+  }
+  throw Error(file.string() + " is not here; give --workload and --cluster");
+}
+
+/// "model_parallel/lrtf/admit=1" → "model_parallel-lrtf-admit1".
+std::string folder_name(std::string plan) {
+  std::replace(plan.begin(), plan.end(), '/', '-');
+  std::erase(plan, '=');
+  return plan;
+}
+
+/// A plan that the demo runs.
+struct Contender {
+  Prediction prediction;
+  MeasuredPlan measured;
+};
+
+class Demo {
+ public:
+  explicit Demo(const Options& options)
+      : options_(options), start_(std::chrono::steady_clock::now()), engine_(load_engine()) {
+    make_folder(options.folder);
+  }
+
+  int run() {
+    profile();
+    rank();
+    const bool complete = run_in_turn();
+    if (!contenders_.empty() && !contenders_.front().measured.runs.empty()) conclude();
+    return complete ? 0 : 1;
+  }
+
+ private:
+  void say(const std::string& text) const {
+    if (!options_.json) print_text(text);
+  }
+  void step(const std::string& what) { say(fmt::format("\n{}. {}\n\n", ++step_, what)); }
+  [[nodiscard]] std::string file(const std::string& name) const {
+    return options_.folder + "/" + name;
+  }
+  [[nodiscard]] double elapsed() const {
+    return seconds(std::chrono::steady_clock::now() - start_);
+  }
+
+  void profile();
+  void rank();
+  void choose(const Ranking& ranking);
+  bool run_in_turn();
+  bool run(Contender& contender);
+  [[nodiscard]] bool same_weights(const RunResult& result);
+  void conclude();
+
+  const Options& options_;
+  std::chrono::steady_clock::time_point start_;
+  std::unique_ptr<Engine> engine_;
+  Inputs inputs_;
+  Duration reference_{};
+  std::vector<Contender> contenders_;
+  std::vector<std::uint64_t> weights_;  ///< Hash per job, of the first run.
+  bool identical_ = true;
+  int step_ = 0;
+};
+
+void Demo::profile() {
+  inputs_.workload = read_workload(options_.paths.workload);
+  inputs_.cluster = read_cluster(options_.paths.cluster);
+  if (options_.quick) {
+    for (Job& job : inputs_.workload.jobs)
+      job.minibatches = std::min<std::int64_t>(job.minibatches, 2);
+  }
+  step(fmt::format("Measuring what every layer of {} jobs costs on this machine",
+                   inputs_.workload.jobs.size()));
+  ProfileOptions how;
+  how.seconds = options_.quick ? 4 : 20;
+  inputs_.profile = profile_with_progress(*engine_, inputs_.workload, inputs_.cluster, how);
+  write_profile(file("profile.json"), inputs_.profile);
+  reference_ = engine_->fixed_work(inputs_.cluster);
+  say(jobs_text(inputs_) + "\n" + profile_text(inputs_.profile));
+}
+
+void Demo::rank() {
+  step("Predicting every usual plan");
+  const Ranking ranking = rank_plans(
+      inputs_, make_plans(inputs_.workload, inputs_.cluster, inputs_.profile, usual_choices()));
+  write_file_atomically(file("ranking.json"), ranking_json(ranking).dump(1) + "\n");
+  say(ranking_text(ranking));
+  choose(ranking);
+}
+
+/// The best plan that spills, then model_parallel one job at a time: with recomputation, keeping activations.
+void Demo::choose(const Ranking& ranking) {
+  const auto first = [&](const auto& wanted) {
+    for (const Prediction& each : ranking.predictions) {
+      if (!wanted(each.plan)) continue;
+      Contender& chosen = contenders_.emplace_back();
+      chosen.prediction = predict(inputs_, each.plan, true);
+      chosen.measured.plan = each.plan;
+      return;
+    }
+  };
+  const auto bound = [](const Plan& plan, bool recompute) {
+    const JobPlan& job = plan.jobs.front();
+    return job.strategy == Strategy::kModelParallel && plan.admit == 1 &&
+           job.recompute == recompute;
+  };
+  first([](const Plan& plan) { return plan.jobs.front().strategy == Strategy::kSpill; });
+  first([&](const Plan& plan) { return bound(plan, true); });
+  if (contenders_.size() < 2) {
+    throw Error(
+        "the demo needs a plan that spills and model_parallel; neither may be refused above");
+  }
+  first([&](const Plan& plan) { return bound(plan, false); });
+}
+
+/// The first two plans alternately, so that both meet the same machine; the third once, when time is left.
+bool Demo::run_in_turn() {
+  constexpr double kLimit = 170;  // Of the three minutes that the demo may take.
+  step(fmt::format("Training by {} and, for comparison, {}, in turn",
+                   contenders_[0].measured.plan.name, contenders_[1].measured.plan.name));
+  for (int repeat = 0; repeat < options_.repeats; ++repeat) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!run(contenders_[i])) return false;
+    }
+  }
+  if (contenders_.size() == 2) return true;
+  const double needed = seconds(contenders_[2].prediction.outcome.makespan);
+  if (elapsed() + needed < kLimit || options_.quick) return run(contenders_[2]);
+  say(fmt::format("{} is left out: no time for its {:.0f} s\n", contenders_[2].measured.plan.name,
+                  needed));
+  contenders_.pop_back();
+  return true;
+}
+
+bool Demo::run(Contender& contender) {
+  const Prediction& prediction = contender.prediction;
+  const Trained trained = train(*engine_, inputs_, prediction, false);
+  MeasuredPlan& measured = contender.measured;
+  const std::string folder =
+      fmt::format("{}/{}", folder_name(prediction.plan.name), measured.runs.size() + 1);
+  write_run(file(folder), prediction, trained);
+  measured.folders.push_back(folder);
+  if (!trained.complete()) {
+    say(losses_text(trained));
+    return false;
+  }
+  if (weights_.empty()) say(losses_text(trained) + "\n");
+  identical_ = same_weights(trained.result) && identical_;
+  measured.runs.push_back(
+      compare(prediction.program, inputs_.cluster, prediction.plan, trained.result.timeline));
+  measured.drift.push_back(trained.drift(reference_));
+  say(fmt::format(
+      "{:<32} predicted {:7.2f} s, measured {:7.2f} s, drift of the machine {:+.1f} %\n",
+      prediction.plan.name, seconds(prediction.outcome.makespan),
+      seconds(trained.result.timeline.makespan), 100 * measured.drift.back()));
+  return true;
+}
+
+bool Demo::same_weights(const RunResult& result) {
+  std::vector<std::uint64_t> weights;
+  for (const TrainedJob& job : result.jobs) weights.push_back(job.weights_hash);
+  if (weights_.empty()) weights_ = weights;
+  return weights == weights_;
+}
+
+void Demo::conclude() {
+  std::vector<MeasuredPlan> plans;
+  for (const Contender& each : contenders_) {
+    if (!each.measured.runs.empty()) plans.push_back(each.measured);
+  }
+  nlohmann::ordered_json summary = summary_json(plans);
+  summary["identical_weights"] = identical_;
+  summary["elapsed_s"] = elapsed();
+  write_file_atomically(file("summary.json"), summary.dump(1) + "\n");
+  step("Predicted against measured");
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    say(comparison_text(plans[i].runs.at(plans[i].median()), drawing_options(stdout)) + "\n");
+  }
+  step("What came out");
+  say(measured_text(plans) + "\n");
+  for (const MeasuredPlan& plan : plans) say(overhead_text(plan));
+  say(fmt::format("\nfinal weights of every job under all plans: {}\n",
+                  identical_ ? "the same to the bit" : "DIFFERENT, which is a bug"));
+  say(fmt::format(
+      "{} holds profile, ranking, plans, timelines, traces (open one in the Perfetto UI) "
+      "and summary.json; {:.0f} s in all\n",
+      options_.folder, elapsed()));
+  if (options_.json) print_text(summary.dump(1) + "\n");
+}
+
+}  // namespace
+
+Action declare_demo(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("--workload", options->paths.workload, "TOML file (examples/demo/workload.toml)");
+  app.add_option("--cluster", options->paths.cluster, "TOML file (examples/demo/cluster.toml)");
+  app.add_option("-o,--output", options->folder, "folder for all files")->capture_default_str();
+  app.add_option("--repeats", options->repeats, "how often the two plans run in turn")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app.add_flag("--quick", options->quick,
+               "two minibatches per job at most, a short profile, one turn");
+  add_json_flag(app, options->json);
+  app.footer(
+      "Takes up to three minutes on two cores.\nExample:\n  shardlab demo --repeats 1 -o demo-out");
+  return [options] {
+    if (options->paths.workload.empty()) options->paths.workload = example("workload.toml");
+    if (options->paths.cluster.empty()) options->paths.cluster = example("cluster.toml");
+    if (options->quick) options->repeats = 1;
+    return Demo(*options).run();
+  };
 }
 
 }  // namespace shardlab

@@ -37,12 +37,13 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
     text += comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
-  return text + fmt::format(
-                    "\ndrift of the machine during the run: {} (fixed work: {} before, {} after)\n"
-                    "written: {}/plan.json, timeline.json, trace.json, losses.json\n",
-                    format_percent(seconds(trained.work_after) / seconds(trained.work_before) - 1),
-                    format_duration(trained.work_before), format_duration(trained.work_after),
-                    options.folder);
+  return text +
+         fmt::format(
+             "\ndrift of the machine during the run: {} (fixed work: {} before, {} after)\n"
+             "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
+             format_percent(seconds(trained.work_after) / seconds(trained.work_before) - 1),
+             format_duration(trained.work_before), format_duration(trained.work_after),
+             options.folder);
 }
 
 nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& prediction,

@@ -51,7 +51,7 @@ class TorchEngine final : public Engine {
 
   static Duration time(ModelBench& probe) {
     constexpr int kWarmUp = 3;
-    constexpr int kRounds = 40;
+    constexpr int kRounds = 25;
     std::vector<LayerSamples> samples;
     for (int i = 0; i < kWarmUp; ++i) probe.run(samples);
     return timed([&] {

@@ -34,13 +34,11 @@ class Reporter {
           job.name, now.minibatch, job.minibatches, now.loss));
     }
     if (!events_ || line_.shown()) return;
-    if (now.job_ended) {
-      print_text(fmt::format("{:9.3f} s  {} ended{}{}\n", seconds(now.now), job.name,
-                             now.reason.empty() ? "" : ": ", now.reason));
-    } else {
-      print_text(fmt::format("{:9.3f} s  {} minibatch {}/{} loss {:.4f}\n", seconds(now.now),
-                             job.name, now.minibatch, job.minibatches, now.loss));
-    }
+    const std::string end = !now.job_ended       ? ""
+                            : now.reason.empty() ? "; done"
+                                                 : "; stopped: " + now.reason;
+    print_text(fmt::format("{:9.3f} s  {} minibatch {}/{} loss {:.4f}{}\n", seconds(now.now),
+                           job.name, now.minibatch, job.minibatches, now.loss, end));
   }
 
  private:
@@ -87,6 +85,7 @@ void write_run(const std::string& folder, const Prediction& prediction, const Tr
   make_folder(folder);
   const Timeline& measured = trained.result.timeline;
   write_plan(folder + "/plan.json", prediction.plan);
+  write_timeline(folder + "/predicted.json", prediction.timeline);
   write_timeline(folder + "/timeline.json", measured);
   const std::array<const Timeline*, 2> both{&prediction.timeline, &measured};
   write_chrome_trace(folder + "/trace.json", both);

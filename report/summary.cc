@@ -131,6 +131,8 @@ ordered_json measured_plan_json(const MeasuredPlan& measured) {
   json["drift"] = *std::max_element(measured.drift.begin(), measured.drift.end(),
                                     [](double a, double b) { return std::abs(a) < std::abs(b); });
   json["drift_all"] = measured.drift;
+  json["folders"] = measured.folders;
+  json["median_run"] = measured.median();
   json["overhead"] = metrics(middle.measured).overhead();
   json["utilization"] = utilization_json(middle.measured);
   json["bytes_moved"] = metrics(middle.measured).bytes_moved();

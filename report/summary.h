@@ -31,7 +31,8 @@ nlohmann::ordered_json comparison_json(const Comparison& comparison);
 struct MeasuredPlan {
   Plan plan;
   std::vector<Comparison> runs;
-  std::vector<double> drift;  ///< Per run: see docs/formats.md.
+  std::vector<double> drift;         ///< Per run: see docs/formats.md.
+  std::vector<std::string> folders;  ///< Per run: where its files are.
 
   /// Of the run with the median makespan, the faster of the middle two.
   [[nodiscard]] std::size_t median() const;
