@@ -23,59 +23,56 @@ struct Minibatch {
 };
 
 struct Training::JobMemory {
-  JobMemory(const Job& the_job, const std::vector<int>& first, std::shared_ptr<const TextData> text)
+  JobMemory(const Job& the_job, const JobProgram& program, const std::vector<int>& first,
+            std::shared_ptr<const TextData> text)
       : job(the_job), model(the_job.model), data(std::move(text)) {
     data->check(job.model);
     for (std::size_t s = 0; s < first.size(); ++s) {
       const int last = s + 1 < first.size() ? first[s + 1] : model.layers();
       shards.emplace_back(model, first[s], last);
-      const auto floats = static_cast<std::size_t>(shards[s].parameter_floats());
-      arenas.emplace_back(floats *
-                          (1 + static_cast<std::size_t>(state_factor(job.optimizer.kind))));
-      shards[s].initialize(job.seed, std::span(arenas[s]).first(floats));
     }
-    next.resize(arenas.size());
-    boundary[0].resize(shards.size());
-    boundary[1].resize(shards.size());
+    for (const Item& item : program.items) add(item);
     graphs.resize(shards.size());
   }
 
-  /// Where an item sits in host memory: activations and gradients, too, once they were demoted.
-  std::span<float> host(const Item& item, bool write) {
-    const auto s = static_cast<std::size_t>(item.shard);
-    const auto floats = static_cast<std::size_t>(shards[s].parameter_floats());
-    const std::size_t wanted = static_cast<std::size_t>(item.bytes) / sizeof(float);
-    if (item.kind == ItemKind::kParameters || item.kind == ItemKind::kState) {
-      std::vector<float>& arena = write ? next[s] : arenas[s];
-      if (arena.empty()) arena.resize(arenas[s].size());
-      return item.kind == ItemKind::kParameters ? std::span(arena).first(floats)
-                                                : std::span(arena).subspan(floats);
+  /// Both versions now: the first touch of memory takes ten times as long as a copy.
+  void add(const Item& item) {
+    const auto floats = static_cast<std::size_t>(floats_of(item));
+    if (floats * sizeof(float) != static_cast<std::size_t>(item.bytes) &&
+        item.kind != ItemKind::kGraph) {
+      throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
+                  to_string(item.kind) + " of shard " + std::to_string(item.shard) +
+                  ", the model has " + std::to_string(floats * sizeof(float)) +
+                  "; profile this workload again");
     }
-    auto& values = boundary[item.kind == ItemKind::kActivation ? 0 : 1][s];
-    values.resize(wanted);
-    return values;
+    host.emplace_back(floats);
+    next.emplace_back(item.lasting ? floats : 0);
+    if (item.kind != ItemKind::kParameters) return;
+    shards[static_cast<std::size_t>(item.shard)].initialize(job.seed, host.back());
   }
 
-  /// The version that was just written becomes current.
-  void publish(const Item& item) {
-    if (item.kind != ItemKind::kParameters && item.kind != ItemKind::kState) return;
-    const auto s = static_cast<std::size_t>(item.shard);
-    const auto floats = shards[s].parameter_floats();
-    const auto first = item.kind == ItemKind::kParameters ? 0 : floats;
-    const auto last =
-        item.kind == ItemKind::kParameters ? floats : static_cast<std::int64_t>(arenas[s].size());
-    std::swap_ranges(next[s].begin() + first, next[s].begin() + last, arenas[s].begin() + first);
+  [[nodiscard]] std::int64_t floats_of(const Item& item) const {
+    const ShardPass& shard = shards[static_cast<std::size_t>(item.shard)];
+    switch (item.kind) {
+      case ItemKind::kParameters:
+        return shard.parameter_floats();
+      case ItemKind::kState:
+        return shard.parameter_floats() * state_factor(job.optimizer.kind);
+      case ItemKind::kActivation:
+      case ItemKind::kGradient:
+        return shard.makes_loss() ? 0 : boundary_elements(job.model, job.batch);
+      case ItemKind::kGraph:
+        return 0;  // Never in host memory.
+    }
+    return 0;
   }
 
   const Job& job;
   Model model;
   std::shared_ptr<const TextData> data;
   std::vector<ShardPass> shards;
-  std::vector<std::vector<float>>
-      arenas;                            ///< Per shard: [parameters | state], the current version.
-  std::vector<std::vector<float>> next;  ///< The version being written.
-  std::vector<std::vector<float>>
-      boundary[2];  ///< Activations, gradients; per shard below the boundary.
+  std::vector<std::vector<float>> host;          ///< Per item, the current version.
+  std::vector<std::vector<float>> next;          ///< Of lasting items: the version being written.
   std::vector<std::optional<Recording>> graphs;  ///< Kept from forward to backward.
 };
 
@@ -116,7 +113,7 @@ Training::Training(const Workload& workload, const Cluster& cluster, const Progr
     in_context(job.name, [&] {
       auto& text = texts[job.data];
       if (!text) text = std::make_shared<const TextData>(TextData::load(job.data));
-      jobs_.push_back(std::make_unique<JobMemory>(job, first_layers.at(j), text));
+      jobs_.push_back(std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text));
     });
   }
 }
@@ -218,16 +215,18 @@ void Training::copy(const Transfer& transfer) {
   const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
   at::Tensor& here = devices_[index(transfer.device)]->items[index(transfer.job)][transfer.item];
   const bool promote = transfer.direction == Direction::kPromote;
-  const std::span<float> host = job.host(item, !promote);
+  std::vector<float>& host = job.host[transfer.item];
+  const std::size_t bytes = host.size() * sizeof(float);
   if (promote) {
     const bool boundary = item.kind == ItemKind::kActivation || item.kind == ItemKind::kGradient;
     if (!here.defined()) here = at::empty({static_cast<std::int64_t>(host.size())}, at::kFloat);
-    std::memcpy(here.data_ptr<float>(), host.data(), host.size_bytes());
+    std::memcpy(here.data_ptr<float>(), host.data(), bytes);
     if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.job.batch).sizes());
-  } else {
-    std::memcpy(host.data(), here.data_ptr<float>(), host.size_bytes());
-    job.publish(item);
+    return;
   }
+  std::vector<float>& written = item.lasting ? job.next[transfer.item] : host;
+  std::memcpy(written.data(), here.data_ptr<float>(), bytes);
+  if (item.lasting) host.swap(written);  // Whole, so it becomes current.
 }
 
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
@@ -245,16 +244,12 @@ TrainedJob Training::result(JobId id, bool with_parameters) const {
   TrainedJob result;
   XXH64_state_t* hash = XXH64_createState();
   XXH64_reset(hash, 0);
-  for (const bool state : {false, true}) {
-    for (std::size_t s = 0; s < job.arenas.size(); ++s) {
-      const auto floats = static_cast<std::size_t>(job.shards[s].parameter_floats());
-      const std::span<const float> part =
-          state ? std::span(job.arenas[s]).subspan(floats) : std::span(job.arenas[s]).first(floats);
-      XXH64_update(hash, part.data(), part.size_bytes());
-      if (with_parameters && !state) {
-        result.parameters.insert(result.parameters.end(), part.begin(), part.end());
-      }
-    }
+  const auto& items = program_.jobs[index(id)].items;
+  for (std::size_t i = 0; i < items.size(); ++i) {  // All parameters, then all state.
+    if (!items[i].lasting) continue;
+    XXH64_update(hash, job.host[i].data(), job.host[i].size() * sizeof(float));
+    if (!with_parameters || items[i].kind != ItemKind::kParameters) continue;
+    result.parameters.insert(result.parameters.end(), job.host[i].begin(), job.host[i].end());
   }
   result.weights_hash = XXH64_digest(hash);
   XXH64_freeState(hash);

@@ -19,8 +19,8 @@ namespace shardlab {
 
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
 ///
-/// Host memory keeps, per shard, parameters and state in one arena. A demotion writes a second
-/// version, which becomes current when it is whole. Device memory is a tensor per item, charged to
+/// Host memory keeps an array per item. A demotion writes a second version, which becomes current
+/// when it is whole. Device memory is a tensor per item, charged to
 /// the device's account with the device's budget as its limit, so that no lane can take more than
 /// it was given.
 class Training final : public Work {
