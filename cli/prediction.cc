@@ -64,14 +64,27 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
 
 }  // namespace
 
+namespace {
+
+std::int64_t units_of(const Program& program) {
+  std::int64_t units = 0;
+  for (const JobProgram& job : program.jobs) {
+    units += static_cast<std::int64_t>(job.units.size()) * job.minibatches;
+  }
+  return units;
+}
+
+}  // namespace
+
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   Prediction made;
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
   EstimatedCosts costs(made.program);
   const auto policy = make_policy(plan.policy, made.program.jobs.size(), plan.seed);
-  made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
-                          with_timeline ? &made.timeline : nullptr);
+  made.outcome =
+      simulate(made.program, inputs.cluster, *policy, costs,
+               with_timeline && units_of(made.program) <= kMostSpans ? &made.timeline : nullptr);
   made.timeline.plan = plan.name;
   made.naive = naive_estimate(made.program, inputs.cluster);
   made.lower_bound = bounds(made.program, inputs.cluster).greatest();

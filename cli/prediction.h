@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,13 +19,16 @@ namespace shardlab {
 /// the median of measured runs (docs/measured.md).
 constexpr double kStatedError = 0.10;
 
+/// A timeline takes about 100 bytes a unit; plans of more units are predicted without one.
+constexpr std::int64_t kMostSpans = 2'000'000;
+
 /// A plan simulated with the profile's costs.
 struct Prediction {
   Plan plan;
   std::string note;
   Program program;
   Outcome outcome;
-  Timeline timeline;  ///< Empty unless it was asked for.
+  Timeline timeline;  ///< Empty unless it was asked for and has at most kMostSpans units.
   Duration naive{};
   Duration lower_bound{};
 

@@ -8,6 +8,7 @@
 #include "cli/prediction.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "core/error.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
 #include "traces/chrome_trace.h"
@@ -36,6 +37,9 @@ void write_files(const Options& options, const Prediction& best) {
 }
 
 std::string one_plan_text(const Prediction& prediction) {
+  if (prediction.timeline.units.empty()) {
+    return fmt::format("no drawing: more than {} units\n", kMostSpans);
+  }
   return "\n" + draw(prediction.timeline, drawing_options(stdout)) + "\n" +
          device_table(prediction.timeline, metrics(prediction.timeline));
 }
@@ -47,6 +51,10 @@ int simulate_plans(const Options& options) {
   Ranking ranking = rank_plans(inputs, planned(inputs, options.plan));
   Prediction& best = ranking.predictions.front();
   if (options.writes() && best.timeline.units.empty()) best = predict(inputs, best.plan, true);
+  if (options.writes() && best.timeline.units.empty()) {
+    throw Error(
+        fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
+  }
   write_files(options, best);
   if (options.json) {
     nlohmann::ordered_json body = ranking_json(ranking);

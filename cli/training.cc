@@ -1,7 +1,7 @@
 #include "cli/training.h"
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -85,10 +85,14 @@ void write_run(const std::string& folder, const Prediction& prediction, const Tr
   make_folder(folder);
   const Timeline& measured = trained.result.timeline;
   write_plan(folder + "/plan.json", prediction.plan);
-  write_timeline(folder + "/predicted.json", prediction.timeline);
   write_timeline(folder + "/timeline.json", measured);
-  const std::array<const Timeline*, 2> both{&prediction.timeline, &measured};
-  write_chrome_trace(folder + "/trace.json", both);
+  std::vector<const Timeline*> drawn;
+  if (!prediction.timeline.units.empty()) {
+    write_timeline(folder + "/predicted.json", prediction.timeline);
+    drawn.push_back(&prediction.timeline);
+  }
+  drawn.push_back(&measured);
+  write_chrome_trace(folder + "/trace.json", drawn);
   write_file_atomically(folder + "/losses.json", losses_json(trained).dump(1) + "\n");
 }
 
