@@ -1,0 +1,338 @@
+"""The command as a user sees it: exit codes, help, errors, --json, and a whole path on a tiny workload."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
+COMMAND = BUILD / "cli/shardlab"
+FIXTURES = ROOT / "tests/fixtures"
+INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "doctor"]
+needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
+
+
+def shardlab(*arguments, cwd=None, **environment):
+    return subprocess.run([str(COMMAND), *map(str, arguments)], capture_output=True, text=True, timeout=200, cwd=cwd,
+                          env={**os.environ, **environment})
+
+
+def good(*arguments, **options):
+    run = shardlab(*arguments, **options)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def bad(*arguments, code=1, **options):
+    """What it says of itself when it fails."""
+    run = shardlab(*arguments, **options)
+    assert run.returncode == code, run.stdout + run.stderr
+    assert run.stderr.startswith("shardlab: "), run.stderr
+    assert run.stdout == ""
+    return run.stderr
+
+
+# Usage
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb_ends_with_an_example(verb):
+    text = good(verb, "--help")
+    assert f"\n  shardlab {verb} " in text[text.index("Example"):]
+
+
+def test_help_and_version_are_no_failures():
+    text = good("--help")
+    assert all(verb in text for verb in VERBS)
+    assert good("--version").startswith("shardlab ")
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["fly"], ["simulate"], ["simulate", "--what"], ["simulate", *INPUTS, "--policy", "lifo"],
+    ["simulate", *INPUTS, "--slots", "0"], ["simulate", *INPUTS, "--admit", "-1"],
+    ["simulate", *INPUTS, "--plan", "p.json", "--strategy", "spill"], ["run", *INPUTS],
+    ["sweep", *INPUTS, "--devices", "none"], ["demo", "--repeats", "0"]])
+def test_wrong_usage_exits_with_2(arguments):
+    bad(*arguments, code=2)
+
+
+# simulate
+
+def test_simulate_ranks_the_usual_plans():
+    document = json.loads(good("simulate", *INPUTS, "--json"))
+    assert document["format"] == "shardlab-simulate" and document["version"] == 1
+    plans = {plan["name"]: plan for plan in document["plans"]}
+    assert {"spill/lrtf", "spill/fifo", "spill/srtf", "spill/round_robin", "spill/random", "model_parallel/lrtf",
+            "model_parallel/lrtf/admit=1", "model_parallel/lrtf/admit=1/keep"} == plans.keys()
+    assert [refused["name"] for refused in document["refused"]] == ["resident/lrtf"]
+    order = [plan["predicted_s"] for plan in document["plans"]]
+    assert order == sorted(order)
+    for plan in plans.values():
+        assert plan["predicted_s"] >= plan["lower_bound_s"] > 0
+        assert all(0 < peak <= 14 << 20 for peak in plan["peak_bytes"])
+    assert plans["spill/lrtf"]["predicted_s"] < plans["model_parallel/lrtf/admit=1"]["predicted_s"]
+    assert plans["model_parallel/lrtf/admit=1"]["naive_s"] > plans["spill/lrtf"]["naive_s"]
+
+
+def test_simulate_marks_ties_and_says_what_they_are():
+    text = good("simulate", *INPUTS)
+    assert "  =2  spill/fifo" in text
+    assert "= tie: within 10.0 % of the first of that rank, the stated error" in text
+    assert "resident/lrtf cannot run: decoder: the whole model needs " in text
+
+
+def test_simulate_draws_one_plan_and_its_utilization():
+    text = good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf")
+    for part in ["\ncpu-0  ", "\ncpu-1  ", "a decoder   b encoder   c wide", "occupied %", "copy wait %"]:
+        assert part in text
+    assert "\x1b" not in text, "colours only on a terminal"
+
+
+def test_simulate_gives_the_same_bytes_again(tmp_path):
+    for name in ["a", "b"]:
+        good("simulate", *INPUTS, "--policy", "random", "--seed", 5, "-o", f"{name}.json", cwd=tmp_path)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_saved_plan_gives_the_same_prediction(tmp_path):
+    best = json.loads(good("simulate", *INPUTS, "--json", "--save-plan", "plan.json", "--trace", "trace.json", cwd=tmp_path))
+    again = json.loads(good("simulate", *INPUTS, "--json", "--plan", "plan.json", cwd=tmp_path))
+    assert again["plans"][0]["name"] == best["plans"][0]["name"]
+    assert again["plans"][0]["predicted_s"] == best["plans"][0]["predicted_s"]
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+
+
+def test_simulate_never_loads_libtorch():
+    run = shardlab("simulate", *INPUTS, LD_DEBUG="libs")
+    assert run.returncode == 0
+    assert "libfmt" in run.stderr, "the loader did not say what it loads"
+    assert "torch" not in run.stderr
+
+
+# compare
+
+def test_a_simulated_timeline_compares_with_itself_without_error(tmp_path):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", "--save-plan", "plan.json", cwd=tmp_path)
+    document = json.loads(good("compare", *INPUTS, "timeline.json", "--json", cwd=tmp_path))
+    assert document["format"] == "shardlab-compare"
+    assert document["error"] == 0
+    assert sum(document["split"].values()) == pytest.approx(0, abs=1e-8)
+    assert document["replayed_s"] == pytest.approx(document["measured_s"], rel=0.01)
+    assert "measured - predicted = +0.000 s" in good("compare", *INPUTS, "timeline.json", cwd=tmp_path)
+
+
+def test_compare_wants_the_plan_of_the_run(tmp_path):
+    good("simulate", *INPUTS, "--policy", "fifo", "-o", "timeline.json", cwd=tmp_path)
+    assert "--plan" in bad("compare", *INPUTS, "timeline.json", cwd=tmp_path)
+    good("simulate", *INPUTS, "--strategy", "model_parallel", "--save-plan", "other.json", cwd=tmp_path)
+    error = bad("compare", *INPUTS, "timeline.json", "--plan", "other.json", cwd=tmp_path)
+    assert error.startswith("shardlab: timeline.json: the timeline was measured with another plan")
+
+
+# sweep
+
+def test_sweep_has_a_line_per_combination():
+    text = good("sweep", *INPUTS, "--policies", "lrtf,fifo", "--slots", "1,2", "--devices", "1,2,4")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 2 * 2 * 3
+    assert all(float(row["predicted_s"]) >= float(row["lower_bound_s"]) for row in rows)
+    one, two = (next(float(r["predicted_s"]) for r in rows if r["plan"] == "spill/lrtf" and r["devices"] == n) for n in "12")
+    assert two < one
+
+
+def test_sweep_says_why_a_combination_cannot_run(tmp_path):
+    good("sweep", *INPUTS, "--strategies", "spill,resident", "--policies", "lrtf", "--json", "-o", "s.json", cwd=tmp_path)
+    spill, resident = json.loads((tmp_path / "s.json").read_text())["rows"]
+    assert spill["predicted_s"] > 0 and spill["reason"] == ""
+    assert resident["predicted_s"] is None and resident["reason"].startswith("decoder: the whole model needs ")
+
+
+# doctor
+
+def test_doctor_says_what_it_found():
+    document = json.loads(good("doctor", "--no-torch", "--json"))
+    assert document["cores"] >= 1 and document["memory_bytes"] > 0
+    assert (document["driver"] == "") == (document["driver_problem"] != "")
+    assert "LibTorch" in good("doctor", "--no-torch")
+
+
+# Bad input
+
+def edited(tmp_path, name, change):
+    """A copy of a fixture whose text went through `change`."""
+    text = (FIXTURES / name).read_text()
+    assert change(text) != text
+    (tmp_path / name).write_text(change(text))
+    return str(tmp_path / name)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_missing_files_are_named(place):
+    arguments = list(INPUTS)
+    arguments[place] = "not-there"
+    assert bad("simulate", *arguments) == "shardlab: not-there: cannot read: No such file or directory\n"
+
+
+def test_truncated_profile_is_refused(tmp_path):
+    cut = edited(tmp_path, "profile.json", lambda text: text[:2000])
+    error = bad("simulate", *INPUTS[:2], "-p", cut)
+    assert error.startswith(f"shardlab: {cut}: ") and "ends too early" in error
+
+
+def test_unknown_key_is_named_with_its_line(tmp_path):
+    wrong = edited(tmp_path, "workload.toml", lambda text: text.replace("minibatches = 5", "minibatchs = 5"))
+    error = bad("simulate", wrong, *INPUTS[1:])
+    assert ":19: minibatchs: unknown key" in error and 'did you mean "minibatches"?' in error
+
+
+def test_profile_of_another_model_is_refused_with_what_it_has(tmp_path):
+    other = edited(tmp_path, "workload.toml", lambda text: text.replace("batch = 4", "batch = 8"))
+    error = bad("simulate", other, *INPUTS[1:])
+    assert "profile.json: decoder: no costs for gpt 4x128, 4 heads, context 64, dropout 0.1, batch 8, adamw" in error
+    assert "gpt 4x128, 4 heads, context 64, dropout 0.1, batch 4, adamw" in error
+
+
+def test_job_that_cannot_fit_is_named_with_its_bytes(tmp_path):
+    small = edited(tmp_path, "cluster.toml", lambda text: text.replace("14 MiB", "1 MiB"))
+    error = bad("simulate", INPUTS[0], small, *INPUTS[2:], "--strategy", "spill")
+    assert error.startswith("shardlab: decoder: spill with 2 slots per device: a shard of layer ")
+    assert "available are 512.0 KiB (524288 bytes)" in error
+    assert "none of the plans can run" in bad("simulate", INPUTS[0], small, *INPUTS[2:])
+
+
+def test_plan_that_does_not_fit_the_cluster_is_refused(tmp_path):
+    good("simulate", *INPUTS, "--strategy", "spill", "--save-plan", "plan.json", cwd=tmp_path)
+    small = edited(tmp_path, "cluster.toml", lambda text: text.replace("14 MiB", "4 MiB"))
+    error = bad("simulate", INPUTS[0], small, *INPUTS[2:], "--plan", tmp_path / "plan.json")
+    assert "decoder: shard 3 (fused) needs " in error and "on cpu-0, which has 4.0 MiB (4194304 bytes)" in error
+
+
+# The whole path, for real
+
+TINY = """
+[defaults]
+model = "gpt"
+layers = 2
+width = 32
+heads = 2
+context = 16
+batch = 2
+dropout = 0.1
+minibatches = 3
+data = "text.txt"
+
+[[job]]
+name = "one"
+
+[[job]]
+name = "two"
+optimizer = "sgd"
+"""
+TINY_CLUSTER = """
+[[device]]
+name = "cpu"
+count = 2
+memory = "640 KiB"
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A folder with a tiny workload and its profile."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "text.txt").write_text("The quick brown fox jumps over the lazy dog. " * 200)
+    (folder / "workload.toml").write_text(TINY)
+    (folder / "cluster.toml").write_text(TINY_CLUSTER)
+    text = good("profile", "workload.toml", "cluster.toml", "--seconds", "0.1", cwd=folder)
+    assert "gpt 2x32, 2 heads, context 16" in text and "drift" in text and "written: profile.json" in text
+    return folder
+
+
+PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
+
+
+@needs_torch
+def test_doctor_finds_libtorch():
+    assert json.loads(good("doctor", "--json"))["libtorch"].count(".") >= 2
+
+
+@needs_torch
+def test_run_trains_and_leaves_its_files(tiny):
+    text = good("run", *PATHS, "--strategy", "spill", "-o", "out", cwd=tiny)
+    assert "one minibatch 3/3 loss " in text and "changed decisions" in text and "\r" not in text
+    losses = json.loads((tiny / "out/losses.json").read_text())
+    assert [(job["name"], len(job["losses"]), job["completed"]) for job in losses["jobs"]] == [
+        ("one", 3, True), ("two", 3, True)]
+    assert (tiny / "out/trace.json").exists()
+    measured = json.loads((tiny / "out/timeline.json").read_text())
+    assert measured["source"] == "measured"
+    assert all(0 < peak <= 640 << 10 for peak in measured["peak_bytes"])
+    document = json.loads(good("compare", *PATHS, "out/timeline.json", "--json", cwd=tiny))
+    assert sum(document["split"].values()) == pytest.approx(document["measured_s"] - document["predicted_s"], abs=1e-8)
+
+
+@needs_torch
+def test_weights_do_not_depend_on_the_plan(tiny):
+    hashes = set()
+    for plan in [["--strategy", "spill", "--slots", 1], ["--strategy", "model_parallel", "--admit", 1]]:
+        document = json.loads(good("run", *PATHS, *plan, "-o", "plans", "--json", cwd=tiny))
+        hashes.add(tuple(job["weights_hash"] for job in document["jobs"]))
+    assert len(hashes) == 1
+
+
+@needs_torch
+def test_job_whose_loss_is_no_number_stops_alone(tiny):
+    broken = TINY.replace('optimizer = "sgd"', 'optimizer = "sgd"\nlearning_rate = 1e30\nminibatches = 8')
+    (tiny / "broken.toml").write_text(broken)
+    run = shardlab("run", "broken.toml", *PATHS[1:], "--strategy", "spill", "-o", "broken", cwd=tiny)
+    assert run.returncode == 1, run.stderr
+    one, two = json.loads((tiny / "broken/losses.json").read_text())["jobs"]
+    assert one["completed"] and not two["completed"] and two["reason"] != ""
+    assert "counts with " in run.stdout
+
+
+@needs_torch
+def test_missing_data_is_refused_before_anything_runs(tiny):
+    (tiny / "nodata.toml").write_text(TINY.replace("text.txt", "gone.txt"))
+    run = shardlab("run", "nodata.toml", *PATHS[1:], "--strategy", "spill", "-o", "nodata", cwd=tiny)
+    assert run.returncode == 1 and "gone.txt" in run.stderr
+    assert not (tiny / "nodata/timeline.json").exists()
+
+
+@needs_torch
+def test_interrupt_stops_cleanly_and_writes_the_timeline(tiny):
+    (tiny / "long.toml").write_text(TINY.replace("minibatches = 3", "minibatches = 3000"))
+    run = subprocess.Popen([str(COMMAND), "run", "long.toml", *PATHS[1:], "--strategy", "spill", "-o", "long"], cwd=tiny,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in run.stdout:
+        if "minibatch" in line:
+            break
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "interrupted after " in out
+    timeline = json.loads((tiny / "long/timeline.json").read_text())
+    assert timeline["interrupted"] and timeline["units"]["rows"]
+    error = bad("compare", "long.toml", *PATHS[1:], "long/timeline.json", cwd=tiny)
+    assert "only a whole run can be compared" in error
+
+
+@needs_torch
+def test_demo_leaves_a_summary(tiny):
+    text = good("demo", "--workload", "workload.toml", "--cluster", "cluster.toml", "--quick", "-o", "demo", cwd=tiny)
+    assert "the same to the bit" in text and "times as fast as" in text
+    summary = json.loads((tiny / "demo/summary.json").read_text())
+    assert {"jobs", "shards_per_job", "budget_bytes", "peak_bytes", "runs"} <= summary.keys()
+    assert summary["jobs"] == ["one", "two"] and summary["budget_bytes"] == [640 << 10] * 2
+    assert [run["strategy"] for run in summary["runs"]][:2] == ["spill", "model_parallel"]
+    for run in summary["runs"]:
+        assert {"strategy", "policy", "admit", "predicted_s", "measured_s", "measured_all_s", "drift", "utilization",
+                "bytes_moved"} <= run.keys()
+        assert set(run["utilization"]) == {"occupied", "busy", "useful"}
+        assert all((tiny / "demo" / folder / "timeline.json").exists() for folder in run["folders"])
