@@ -24,9 +24,7 @@ struct Options {
   std::string timeline, save_plan, trace;
   bool json = false;
 
-  [[nodiscard]] bool writes() const {
-    return !timeline.empty() || !save_plan.empty() || !trace.empty();
-  }
+  [[nodiscard]] bool needs_timeline() const { return !timeline.empty() || !trace.empty(); }
 };
 
 void write_files(const Options& options, const Prediction& best) {
@@ -50,8 +48,9 @@ int simulate_plans(const Options& options) {
   print_warnings(warnings);
   Ranking ranking = rank_plans(inputs, planned(inputs, options.plan));
   Prediction& best = ranking.predictions.front();
-  if (options.writes() && best.timeline.units.empty()) best = predict(inputs, best.plan, true);
-  if (options.writes() && best.timeline.units.empty()) {
+  if (options.needs_timeline() && best.timeline.units.empty())
+    best = predict(inputs, best.plan, true);
+  if (options.needs_timeline() && best.timeline.units.empty()) {
     throw Error(
         fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
   }

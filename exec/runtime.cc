@@ -16,7 +16,6 @@ constexpr std::chrono::milliseconds kStopPoll{50};
 
 Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
     : start_(std::chrono::steady_clock::now()),
-      cluster_(cluster),
       work_(work),
       observer_(std::move(observer)),
       lanes_(cluster.devices.size()) {

@@ -45,10 +45,13 @@ ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimize
       optimizer_{optimizer, 0.0, 0.9, 0.0},
       parameters_(whole_.parameter_floats()),
       state_(whole_.parameter_floats() * state_factor(optimizer)),
+      host_parameters_(whole_.parameter_floats()),
+      host_state_(whole_.parameter_floats() * state_factor(optimizer)),
       input_(made_up_bytes(batch * inputs_per_sequence(model))),
       target_(made_up_bytes(batch * targets_per_sequence(model))) {
   for (int i = 0; i < model_.layers(); ++i) layers_.emplace_back(model_, i, i + 1);
   whole_.initialize(1, parameters_.span());
+  whole_.initialize(1, host_parameters_.span());
 }
 
 float* ModelBench::parameters(const ShardPass& layer) const {
@@ -112,6 +115,7 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
   boundary[0] = view_tokens(input_, key_.batch);
   for (std::size_t i = 0; i < count; ++i) {
     const ShardPass& layer = layers_[i];
+    promote(layer, /*with_state=*/false);
     samples[i].forward.push_back(timed([&] {
       if (i + 1 < count) {
         boundary[i + 1] = layer.forward(parameters(layer), boundary[i], pass);
@@ -123,6 +127,7 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
   std::vector<Recording> recordings(count);
   for (std::size_t i = 0; i < count; ++i) {
     const ShardPass& layer = layers_[i];
+    promote(layer, /*with_state=*/true);
     samples[i].recompute.push_back(timed([&] {
       recordings[i] = i + 1 < count ? layer.record(parameters(layer), boundary[i], pass)
                                     : layer.record(parameters(layer), boundary[i], target, pass);
@@ -142,6 +147,19 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
     samples[i].step.push_back(timed(
         [&] { layer.step(optimizer_, step_, gradients[i], parameters(layer), state(layer)); }));
   }
+}
+
+void ModelBench::promote(const ShardPass& layer, bool with_state) {
+  const auto copy = [](const Arena& to, const Arena& from, std::int64_t first,
+                       std::int64_t floats) {
+    std::copy_n(from.data() + first, floats, to.data() + first);
+  };
+  const std::int64_t first = whole_.offset(layer.first());
+  const std::int64_t floats = layer.parameter_floats();
+  copy(parameters_, host_parameters_, first, floats);
+  if (!with_state) return;
+  const int factor = state_factor(optimizer_.kind);
+  copy(state_, host_state_, first * factor, floats * factor);
 }
 
 Duration time_unit_overhead() {

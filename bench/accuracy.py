@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""How far predictions are from runs, over links that load faster and slower than units compute.
+
+For each load/compute ratio, with and without double buffering, runs `spill` and `model_parallel` in turn and compares the
+median with the prediction, ours and the naive one. Load/compute is what `spill` promotes per device over the link's rate,
+against what the device computes. Ratio 0 stands for links that are not paced.
+
+Example: bench/accuracy.py --ratios 0,0.5,1,2 --repeats 3
+"""
+import argparse
+import itertools
+import json
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARDLAB = ROOT / "build/cli/shardlab"
+PLANS = {
+    "spill/lrtf": ["--strategy", "spill", "--policy", "lrtf"],
+    "model_parallel": ["--strategy", "model_parallel", "--admit", "1"],
+}
+
+
+def shardlab(*arguments):
+    done = subprocess.run([SHARDLAB, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def paced(cluster, rate, folder):
+    """The cluster with links of `rate` bytes per second, or as it is."""
+    text = pathlib.Path(cluster).read_text()
+    if rate:
+        text += f'link = {{ latency_us = 50, rate = "{rate / 1e6:.3f} MB" }}\n'
+    path = folder / f"cluster-{rate:.0f}.toml"
+    path.write_text(text)
+    return path
+
+
+def load_rate(options, profile, ratio):
+    """The rate at which loading takes `ratio` times the computing."""
+    if ratio == 0:
+        return 0
+    command = ["simulate", options.workload, options.cluster, "-p", profile, *PLANS["spill/lrtf"], "--json"]
+    plan = shardlab(*command)["plans"][0]
+    promoted = sum(device["promoted_bytes"] for device in plan["devices"])
+    busy = sum(device["busy"] for device in plan["devices"]) * plan["predicted_s"]
+    return promoted / (ratio * busy)
+
+
+def measure(options, folder):
+    profile = folder / "profile.json"
+    rows = []
+    for ratio, slots in itertools.product(options.ratios, options.slots):
+        # A fresh profile for each setting: a prediction is about the machine as it is now.
+        shardlab("profile", options.workload, options.cluster, "-o", profile, "--json", "--seconds", 8)
+        cluster = paced(options.cluster, load_rate(options, profile, ratio), folder)
+        results = {name: [] for name in PLANS}
+        for _, (name, plan) in itertools.product(range(options.repeats), PLANS.items()):
+            results[name].append(shardlab("run", options.workload, cluster, "-p", profile, *plan, "--slots", slots,
+                                          "-o", folder / "run", "--json"))
+        for name, runs in results.items():
+            row = {"load_over_compute": ratio, "slots": slots, "plan": name,
+                   "predicted_s": runs[0]["predicted_s"],
+                   "measured_s": statistics.median(run["measured_s"] for run in runs),
+                   "measured_all_s": [run["measured_s"] for run in runs],
+                   "naive_s": runs[0]["comparison"]["naive_s"],
+                   "overhead": statistics.median(run["comparison"]["overhead"] for run in runs)}
+            row["error"] = row["measured_s"] / row["predicted_s"] - 1
+            row["naive_error"] = row["measured_s"] / row["naive_s"] - 1
+            rows.append(row)
+            print(f"| {ratio:g} | {slots} | {name} | {row['predicted_s']:.2f} | {row['measured_s']:.2f} "
+                  f"| {100 * row['error']:+.1f} | {100 * row['naive_error']:+.1f} | {100 * row['overhead']:.1f} |", flush=True)
+    return rows
+
+
+def wrong_orders(rows):
+    """Pairs of rows whose predictions differ by more than 10 % but were measured the other way round."""
+    wrong = []
+    for one, other in itertools.combinations(rows, 2):
+        low, high = sorted((one, other), key=lambda row: row["predicted_s"])
+        if high["predicted_s"] > 1.1 * low["predicted_s"] and high["measured_s"] <= low["measured_s"]:
+            wrong.append((low, high))
+    return wrong
+
+
+def numbers(kind):
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", default=ROOT / "examples/accuracy/workload.toml")
+    parser.add_argument("--cluster", default=ROOT / "examples/accuracy/cluster.toml")
+    parser.add_argument("--ratios", type=numbers(float), default=[0, 0.5, 1, 2], help="load/compute (0,0.5,1,2)")
+    parser.add_argument("--slots", type=numbers(int), default=[1, 2], help="without and with double buffering (1,2)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each plan, in turn (3)")
+    parser.add_argument("-o", "--output", default="bench-out/accuracy.json")
+    options = parser.parse_args()
+    print("| load/compute | slots | plan | predicted s | measured s | error % | naive error % | overhead % |")
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(options, pathlib.Path(folder))
+    wrong = wrong_orders(rows)
+    worst = max(abs(row["error"]) for row in rows)
+    print(f"\nlargest error {100 * worst:.1f} %; wrong orders among pairs predicted more than 10 % apart: {len(wrong)}")
+    path = pathlib.Path(options.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"rows": rows, "wrong_orders": len(wrong)}, indent=1) + "\n")
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
