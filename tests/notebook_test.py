@@ -47,11 +47,6 @@ def execute(folder, monkeypatch, last_cell=None):
     return notebook
 
 
-def figures_of(notebook):
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {})]
-
-
 @pytest.fixture(scope="module")
 def executed():
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -61,6 +56,17 @@ def executed():
 @pytest.fixture(scope="module")
 def found(executed):
     return json.loads(executed.cells[-1].outputs[0].text)
+
+
+@pytest.fixture(scope="module")
+def figures(executed):
+    """Title → the name of each trace and how many spans it has. Whole figures would take pytest minutes to print."""
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    drawn = [output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {})]
+    return {
+        figure["layout"]["title"]["text"]: [(trace["name"], len(trace.get("customdata", ()))) for trace in figure["data"]]
+        for figure in drawn
+    }
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +80,11 @@ def test_is_committed_without_outputs():
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
 
-def test_draws_costs_ranking_error_utilization_losses_and_a_timeline_per_plan(executed, found, summary):
-    drawn = figures_of(executed)
-    assert len(drawn) == found["figures"] == 5 + len(summary["runs"])
-    assert all(figure["data"] for figure in drawn)
-    titles = [figure["layout"]["title"]["text"] for figure in drawn]
+def test_draws_costs_ranking_error_utilization_losses_and_a_timeline_per_plan(figures, found, summary):
+    assert len(figures) == found["figures"] == 5 + len(summary["runs"])
+    assert all(figures.values())
     for run in summary["runs"]:
-        assert f"{run['name']}: predicted {run['predicted_s']:.2f} s, measured {run['measured_s']:.2f} s" in titles
+        assert f"{run['name']}: predicted {run['predicted_s']:.2f} s, measured {run['measured_s']:.2f} s" in figures
 
 
 def test_the_speed_ups_are_those_of_the_summary(found, summary):
@@ -105,11 +109,10 @@ def test_predicted_and_measured_timelines_hold_the_same_units_and_end_with_the_m
             assert 0.95 * run[f"{source}_s"] < found["ends"][f"{run['name']} {source}"] <= run[f"{source}_s"]
 
 
-def test_every_unit_is_drawn_once(executed, found, summary):
+def test_every_unit_is_drawn_once(figures, found, summary):
     for run in summary["runs"]:
-        titled = {figure["layout"]["title"]["text"]: figure for figure in figures_of(executed)}
-        [figure] = [titled[title] for title in titled if title.startswith(f"{run['name']}: ")]
-        drawn = sum(len(bar["customdata"]) for bar in figure["data"] if bar["name"] in summary["jobs"])
+        [traces] = [traces for title, traces in figures.items() if title.startswith(f"{run['name']}: ")]
+        drawn = sum(units for name, units in traces if name in summary["jobs"])
         assert drawn == 2 * found["units"][f"{run['name']} measured"]
 
 
