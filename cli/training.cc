@@ -121,7 +121,9 @@ nlohmann::ordered_json losses_json(const Trained& trained) {
                     {"completed", end.completed},
                     {"reason", end.reason},
                     {"minibatches", end.minibatches},
-                    {"weights_hash", fmt::format("{:016x}", job.weights_hash)},
+                    {"weights_hash", end.completed ? nlohmann::ordered_json(
+                                                         fmt::format("{:016x}", job.weights_hash))
+                                                   : nlohmann::ordered_json(nullptr)},
                     {"losses", job.losses}});
   }
   return {{"format", "shardlab-losses"}, {"version", 1}, {"jobs", jobs}};

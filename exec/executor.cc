@@ -82,6 +82,7 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
     timeline.peak[d] = training.peak(device_id(d));
   }
   for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    if (!result.outcome.jobs[j].completed) continue;
     TrainedJob trained = training.result(job_id(j), options.keep_weights);
     trained.losses = std::move(result.jobs[j].losses);
     result.jobs[j] = std::move(trained);

@@ -34,10 +34,11 @@ struct RunOptions {
 
 struct TrainedJob {
   std::vector<double> losses;  ///< Per complete minibatch.
-  std::uint64_t weights_hash =
-      0;  ///< xxHash64 of parameters and state, in the order of the layers.
-  std::vector<float>
-      parameters;  ///< With keep_weights: all layers in order, without padding between shards.
+  /// xxHash64 of parameters and state in the order of the layers; 0 if the job did not complete, as
+  /// host memory may then hold shards of two minibatches.
+  std::uint64_t weights_hash = 0;
+  /// With keep_weights: of all layers in order.
+  std::vector<float> parameters;
 };
 
 struct RunResult {

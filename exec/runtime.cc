@@ -42,7 +42,11 @@ Runtime::~Runtime() {
 Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
   driver_ = &driver;
-  driver.start();
+  try {
+    driver.start();
+  } catch (...) {
+    fail(std::current_exception());
+  }
   turn();
   bool stopped = false;
   while (!over()) {
@@ -153,6 +157,8 @@ void Runtime::run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock) {
   } catch (const std::exception& error) {
     failure = error.what();
     if (failure.empty()) failure = "unknown failure";
+  } catch (...) {
+    failure = "unknown failure";
   }
   const Instant to = now();
   lock.lock();

@@ -199,13 +199,13 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
                   " at minibatch " + std::to_string(run.minibatch) + "; try a lower learning rate");
     }
   }
-  job.shards[s].step(job.job.optimizer, run.minibatch + 1, gradients,
-                     item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
-                     item(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
   if (unit.shard > 0) {
     item(run.device, run.job, ItemKind::kGradient, unit.shard - 1) =
         gradients.input.front().contiguous();
   }
+  job.shards[s].step(job.job.optimizer, run.minibatch + 1, gradients,
+                     item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
+                     item(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
   return pass;
 }
 

@@ -157,10 +157,12 @@ void ShardPass::step(const OptimizerSpec& optimizer, std::int64_t step, const Gr
   constexpr std::int64_t kPerThread =
       1 << 16;  // Below, handing work to threads costs more than it saves.
   const int factor = state_factor(optimizer.kind);
-  auto gradient = gradients.parameters.begin();
+  std::vector<at::Tensor> flat_gradients;  // All before the first write: a copy may find no memory.
+  for (const at::Tensor& each : gradients.parameters) flat_gradients.push_back(each.contiguous());
+  auto gradient = flat_gradients.begin();
   for (int i = first_; i < last_; ++i) {
     for (const ParameterSpec& spec : model_->layer(i).parameters()) {
-      const at::Tensor flat = gradient++->contiguous();
+      const at::Tensor& flat = *gradient++;
       const std::int64_t count = spec.elements();
       const float* values = flat.const_data_ptr<float>();
       at::parallel_for(0, count, kPerThread, [&](std::int64_t from, std::int64_t to) {

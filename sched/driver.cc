@@ -22,7 +22,6 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       buffering_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t d = 0; d < devices_.size(); ++d) {
-    devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
     empty_.insert(d);
   }
 }
@@ -453,7 +452,10 @@ void Driver::complete(TransferId id) {
   residency_->finished(transfer);
   touch(index(transfer.device));
   free_transfers_.push_back(id);
+  const Job& job = jobs_[index(transfer.job)];
+  if (job.claims > 0) touch(index(job.last_claim));  // It may have waited for that.
   end_job_if_flushed(transfer.job);
+  admit_waiting();  // What moved may have made room.
 }
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.

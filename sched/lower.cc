@@ -42,6 +42,11 @@ class Lowering {
       throw Error(fmt::format("{}: shards must start at ascending layers from 0 below {}",
                               program_.name, layers));
     }
+    constexpr std::size_t kMostShards = 400;  // MeasuredCosts' keys hold that many.
+    if (first.size() > kMostShards) {
+      throw Error(fmt::format("{}: {} shards, at most {} are possible", program_.name, first.size(),
+                              kMostShards));
+    }
     const bool bound = plan_.strategy == Strategy::kModelParallel;
     if (bound != (plan_.device.size() == first.size())) {
       throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard",
@@ -216,7 +221,10 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
     throw Error(fmt::format("the plan has {} jobs, the workload {}", plan.jobs.size(),
                             workload.jobs.size()));
   }
-  if (plan.slots < 1) throw Error("a plan needs at least one slot per device");
+  constexpr int kMostSlots = 64;
+  if (plan.slots < 1 || plan.slots > kMostSlots) {
+    throw Error(fmt::format("slots: {}; a device has 1 to {}", plan.slots, kMostSlots));
+  }
   Program program;
   program.admit = plan.admit;
   program.slots = plan.slots;

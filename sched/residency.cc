@@ -100,9 +100,16 @@ bool Residency::arrived(JobId job, const Unit& unit, DeviceId device) const {
     const CopyIndex copy = find(job, i, device);
     if (copy == kNone || copies_[copy].stage != Stage::kThere || copies_[copy].stale) return false;
     const bool changes = unit.writes.contains(i) || unit.consumes.contains(i);
-    if (changes && copies_[copy].leaving) return false;  // Write after read.
+    if (changes && moving(job, i)) return false;  // Write after read.
   }
   return true;
+}
+
+bool Residency::moving(JobId job, ItemIndex i) const {
+  for (CopyIndex c = state(job, i).first; c != kNone; c = copies_[c].sibling) {
+    if (copies_[c].leaving || copies_[c].stage == Stage::kArriving) return true;
+  }
+  return false;
 }
 
 void Residency::begin(JobId job, const Unit& unit, DeviceId device) {

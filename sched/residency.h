@@ -22,7 +22,8 @@ class Residency {
  public:
   Residency(const Program& program, const Cluster& cluster);
 
-  /// Sets the peak of a held job aside. Returns false, changing nothing, while it does not fit.
+  /// Sets the peak of a held job aside. Returns false, setting nothing aside, while there is no room;
+  /// demotions that make room are asked for.
   bool admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
 
   /// Reserves what `unit` needs on `device` and asks for the promotions that can start. Returns
@@ -114,6 +115,8 @@ class Residency {
   }
   [[nodiscard]] CopyIndex find(JobId job, ItemIndex i, DeviceId device) const;
 
+  /// Some copy of it is on its way, from the host or to it.
+  [[nodiscard]] bool moving(JobId job, ItemIndex i) const;
   CopyIndex add(JobId job, ItemIndex i, DeviceId device);
   void drop(CopyIndex copy);
   void drop_others(JobId job, ItemIndex i, DeviceId keep);

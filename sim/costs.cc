@@ -14,13 +14,11 @@ std::uint64_t unit_key(JobId job, std::uint32_t unit, std::int64_t minibatch) {
          index(job);
 }
 
-std::uint64_t copy_key(JobId job, int item, std::int64_t minibatch, Direction direction) {
-  return unit_key(job,
-                  static_cast<std::uint32_t>(item * 2 + (direction == Direction::kDemote ? 1 : 0)),
-                  minibatch);
+std::uint64_t copy_key(JobId job, int item, Direction direction) {
+  return unit_key(job, static_cast<std::uint32_t>(item), direction == Direction::kDemote ? 1 : 0);
 }
 
-/// All minibatches of a key share its low half.
+/// All minibatches of a unit share its low half.
 constexpr std::uint64_t kKind = 0xffffffffu;
 
 template <typename T>
@@ -45,23 +43,21 @@ MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, D
   for (const CopySpan& span : timeline.copies) {
     const int shards = static_cast<int>(program.jobs.at(index(span.job)).items.size()) / kItemKinds;
     const int item = item_index(span.item, span.shard, shards);
-    copies_[copy_key(span.job, item, span.minibatch, span.direction)] =
-        span.lane_to - span.lane_from;
+    copies_[copy_key(span.job, item, span.direction)].times.push_back(span.lane_to -
+                                                                      span.lane_from);
   }
   if (detail == Detail::kMedian) take_medians();
 }
 
 void MeasuredCosts::take_medians() {
-  std::unordered_map<std::uint64_t, std::vector<Duration>> totals, again, copies;
+  std::unordered_map<std::uint64_t, std::vector<Duration>> totals, again;
   for (const auto& [key, cost] : units_) {
     totals[key & kKind].push_back(cost.total);
     again[key & kKind].push_back(cost.recompute);
   }
-  for (const auto& [key, time] : copies_) copies[key & kKind].push_back(time);
   units_.clear();
-  copies_.clear();
   for (auto& [kind, values] : totals) units_[kind] = {median(values), median(again[kind])};
-  for (auto& [kind, values] : copies) copies_[kind] = median(values);
+  for (auto& [kind, copies] : copies_) copies.times = {median(copies.times)};
 }
 
 UnitCost MeasuredCosts::unit(const UnitRun& run) {
@@ -71,10 +67,12 @@ UnitCost MeasuredCosts::unit(const UnitRun& run) {
 }
 
 Duration MeasuredCosts::lane_copy(const Transfer& transfer) {
-  const std::int64_t minibatch = detail_ == Detail::kEach ? transfer.minibatch : 0;
-  const auto found =
-      copies_.find(copy_key(transfer.job, transfer.item, minibatch, transfer.direction));
-  return found != copies_.end() ? found->second : estimate_.lane_copy(transfer);
+  const auto found = copies_.find(copy_key(transfer.job, transfer.item, transfer.direction));
+  if (found == copies_.end()) return estimate_.lane_copy(transfer);
+  Copies& copies = found->second;
+  const std::size_t which = std::min(copies.next, copies.times.size() - 1);
+  if (detail_ == Detail::kEach) ++copies.next;
+  return copies.times[which];
 }
 
 }  // namespace shardlab

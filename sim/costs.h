@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "core/timeline.h"
 #include "sched/backend.h"
@@ -48,7 +50,13 @@ class MeasuredCosts final : public Costs {
   EstimatedCosts estimate_;
   Detail detail_;
   std::unordered_map<std::uint64_t, UnitCost> units_;
-  std::unordered_map<std::uint64_t, Duration> copies_;
+  /// Of one item in one direction, in the order in which they ended: an item may move more than once
+  /// in a minibatch.
+  struct Copies {
+    std::vector<Duration> times;
+    std::size_t next = 0;
+  };
+  std::unordered_map<std::uint64_t, Copies> copies_;
 };
 
 }  // namespace shardlab

@@ -133,7 +133,7 @@ class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
 // Hundreds of random cases, memory and links included, under every strategy.
 TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
   const std::string policy(GetParam().name);
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(400); ++seed) {
     std::mt19937_64 generator(seed);
     const auto pick = [&](int n) {
       return static_cast<int>(generator() % static_cast<std::uint64_t>(n));

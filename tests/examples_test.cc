@@ -26,7 +26,7 @@ TEST(Examples, TheClusterHasTwoDevicesWithPacedLinks) {
   EXPECT_EQ(cluster.host_memory, Bytes{4} << 30);
   ASSERT_EQ(cluster.devices.size(), 2u);
   EXPECT_EQ(cluster.devices[1].name, "cpu-1");
-  EXPECT_EQ(cluster.devices[1].memory, Bytes{24} << 20);
+  EXPECT_EQ(cluster.devices[1].memory, Bytes{32} << 20);
   EXPECT_EQ(cluster.devices[1].link.latency, Duration{50'000});
   EXPECT_EQ(cluster.devices[1].link.bytes_per_second, 4e8);
 }

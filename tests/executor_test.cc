@@ -182,6 +182,10 @@ std::vector<Setting> settings() {
     all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 2, false, 1, link});
     all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 1, false, 0});
     all.push_back({Strategy::kResident, "lrtf", 2, slots, 99});
+    for (const std::size_t devices : {1u, 4u}) {
+      all.push_back({Strategy::kModelParallel, "round_robin", devices, slots, 1, true, 2});
+      all.push_back({Strategy::kModelParallel, "random", devices, slots, 2, false, 1});
+    }
   }
   return all;
 }
@@ -236,7 +240,9 @@ TEST(Executor, StopsCleanlyWhenAsked) {
   std::atomic<bool> stop{false};
   RunOptions options;
   options.stop = &stop;
-  options.progress = [&](const RunProgress& progress) { stop = progress.minibatch >= 3; };
+  options.progress = [&](const RunProgress& progress) {
+    if (progress.minibatch >= 3) stop = true;
+  };
   const RunResult result = train(work, {}, options);
   EXPECT_TRUE(result.timeline.interrupted);
   EXPECT_FALSE(result.timeline.units.empty());

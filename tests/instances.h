@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,6 +13,12 @@
 
 /// Instances for tests and benchmarks: small ones by hand, others drawn from a seed.
 namespace shardlab::instances {
+
+/// How many seeds a random test draws: `usual`, or SHARDLAB_SEEDS in the long tier.
+inline std::uint64_t seeds(std::uint64_t usual) {
+  const char* wanted = std::getenv("SHARDLAB_SEEDS");
+  return wanted == nullptr ? usual : std::strtoull(wanted, nullptr, 10);
+}
 
 /// Jobs that only compute: jobs[j][u] is the time in ns of unit u of job j's only minibatch.
 inline Program chains(const std::vector<std::vector<int>>& jobs, int slots = 1) {

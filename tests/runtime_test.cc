@@ -130,7 +130,7 @@ Drawn draw(std::uint64_t seed) {
 
 TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
   const auto policies = known_policies();
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(150); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Drawn drawn = draw(seed);
     const std::size_t jobs = drawn.program.jobs.size();

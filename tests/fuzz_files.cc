@@ -1,0 +1,39 @@
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/error.h"
+#include "traces/cluster_file.h"
+#include "traces/plan_file.h"
+#include "traces/profile_file.h"
+#include "traces/timeline_file.h"
+#include "traces/workload_file.h"
+
+/// Any bytes are read as some file of ours, by the first byte; they give a result or an Error.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  try {
+    switch (data[0]) {
+      case 'w':
+        shardlab::parse_workload(text, "fuzz.toml");
+        break;
+      case 'c':
+        shardlab::parse_cluster(text, "fuzz.toml");
+        break;
+      case 'p':
+        shardlab::parse_profile(text);
+        break;
+      case 'l':
+        shardlab::parse_plan(text);
+        break;
+      case 't':
+        shardlab::parse_timeline(text);
+        break;
+      default:
+        return -1;  // Not worth keeping in the corpus.
+    }
+  } catch (const shardlab::Error&) {
+  }
+  return 0;
+}

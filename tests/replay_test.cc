@@ -1,0 +1,84 @@
+#include "policies/replay.h"
+
+#include <cmath>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "exec/executor.h"
+#include "policies/registry.h"
+#include "profiler/profile.h"
+#include "sched/lower.h"
+#include "sim/simulator.h"
+
+namespace shardlab {
+namespace {
+
+/// What a device ran, in order.
+std::vector<std::vector<std::string>> order(const Timeline& timeline) {
+  std::vector<const UnitSpan*> by_start;
+  for (const UnitSpan& span : timeline.units) by_start.push_back(&span);
+  std::stable_sort(by_start.begin(), by_start.end(),
+                   [](const UnitSpan* a, const UnitSpan* b) { return a->from < b->from; });
+  std::vector<std::vector<std::string>> devices(timeline.devices.size());
+  for (const UnitSpan* span : by_start) {
+    devices[index(span->device)].push_back(std::to_string(index(span->job)) + "/" +
+                                           std::to_string(span->minibatch) + "/" +
+                                           std::to_string(span->unit));
+  }
+  return devices;
+}
+
+// Real training, simulated again with what every unit and copy took: the same decisions, and a
+// makespan within 1 %.
+// What is left is the runtime's own time; another process that takes a core at the wrong moment can
+// spoil a run, not six of them.
+TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
+  const std::string text = testing::TempDir() + "replay.txt";
+  std::ofstream(text) << [] {
+    std::string bytes;
+    for (int i = 0; i < 5000; ++i) bytes += static_cast<char>('a' + i * i % 23);
+    return bytes;
+  }();
+  Workload work;
+  for (int j = 0; j < 3; ++j) {
+    work.jobs.push_back({"job" + std::to_string(j),
+                         {Architecture::kGpt, 2 + j, 128, 4, 64, 0.1},
+                         8,
+                         {},
+                         6,
+                         static_cast<std::uint64_t>(j),
+                         text});
+  }
+  Cluster cluster;
+  for (const char* name : {"cpu-0", "cpu-1"}) {
+    cluster.devices.push_back({name, "cpu", Bytes{64} << 20, 1, 0, {Duration{50'000}, 1e9}});
+  }
+  Plan plan;
+  plan.slots = 2;
+  std::vector<std::vector<int>> first;
+  for (const Job& job : work.jobs) {
+    first.push_back({0, 2, job.model.layers + 1});
+    plan.jobs.push_back({Strategy::kSpill, first.back(), {}, true});
+  }
+  ProfileOptions quick;
+  quick.min_rounds = quick.max_rounds = 1;
+  const Program program = lower(work, cluster, profile(work, cluster, quick), plan);
+
+  double closest = 1;
+  for (int attempt = 0; attempt < 6 && closest > 0.01; ++attempt) {
+    const auto policy = make_policy("lrtf", work.jobs.size(), 1);
+    const RunResult measured = run(work, cluster, program, first, *policy, {});
+    Replay replay(measured.timeline, work.jobs.size());
+    MeasuredCosts costs(measured.timeline, program, MeasuredCosts::Detail::kEach);
+    Timeline again;
+    simulate(program, cluster, replay, costs, &again);
+    ASSERT_EQ(order(again), order(measured.timeline));
+    const double ratio = seconds(again.makespan) / seconds(measured.timeline.makespan);
+    closest = std::min(closest, std::abs(ratio - 1));
+  }
+  EXPECT_LE(closest, 0.01);
+}
+
+}  // namespace
+}  // namespace shardlab
