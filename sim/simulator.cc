@@ -11,7 +11,8 @@ Simulator::Simulator(const Cluster& cluster, Costs& costs, Duration dispatch)
       dispatch_(dispatch),
       lanes_(cluster.devices.size()),
       passing_(2 * cluster.devices.size()),
-      ends_(3 * cluster.devices.size()) {
+      lane_ends_(cluster.devices.size()),
+      link_ends_(2 * cluster.devices.size()) {
   for (int direction = 0; direction < 2; ++direction) {
     for (const DeviceSpec& device : cluster.devices) links_.emplace_back(device.link);
   }
@@ -24,7 +25,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.unit = run;
   lane.recompute = cost.recompute;
   lane.from = now_ + dispatch_;
-  set_end(index(run.device), lane.from + cost.total);
+  set_end(lane_ends_, index(run.device), lane.from + cost.total);
 }
 
 void Simulator::start_lane_copy(const Transfer& transfer) {
@@ -32,7 +33,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   lane.copies = true;
   lane.transfer = transfer.id;
   lane.from = now_;
-  set_end(index(transfer.device), now_ + costs_.lane_copy(transfer));
+  set_end(lane_ends_, index(transfer.device), now_ + costs_.lane_copy(transfer));
 }
 
 void Simulator::start_link(const Transfer& transfer) {
@@ -40,22 +41,16 @@ void Simulator::start_link(const Transfer& transfer) {
       index(transfer.device) + (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
   const auto passage = links_[link].pass(now_, transfer.bytes);
   passing_[link].push_back({transfer.id, passage});
-  if (passing_[link].size() == 1) set_end(lanes_.size() + link, passage.to);
+  if (passing_[link].size() == 1) set_end(link_ends_, link, passage.to);
 }
 
 std::span<const Event> Simulator::wait() {
   events_.clear();
-  if (ends_.empty()) return events_;
-  const WinnerTree::Key instant = ends_.top();
+  const WinnerTree::Key instant = std::max(lane_ends_.top(), link_ends_.top());
+  if (instant == WinnerTree::kAbsent) return events_;
   now_ = Instant{Duration{-instant}};
-  while (ends_.top() == instant) {
-    const std::size_t source = ends_.winner();
-    if (source < lanes_.size()) {
-      end_of_lane(source);
-    } else {
-      end_of_link(source - lanes_.size());
-    }
-  }
+  while (lane_ends_.top() == instant) end_of_lane(lane_ends_.winner());
+  while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   return events_;
 }
 
@@ -67,7 +62,7 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from,
                                   now_, lane.recompute});
   }
-  ends_.clear(device);
+  lane_ends_.clear(device);
 }
 
 void Simulator::end_of_link(std::size_t link) {
@@ -76,9 +71,9 @@ void Simulator::end_of_link(std::size_t link) {
   queue.pop_front();
   events_.emplace_back(LinkDone{done.transfer, done.passage.from, done.passage.to});
   if (queue.empty()) {
-    ends_.clear(lanes_.size() + link);
+    link_ends_.clear(link);
   } else {
-    set_end(lanes_.size() + link, queue.front().passage.to);
+    set_end(link_ends_, link, queue.front().passage.to);
   }
 }
 

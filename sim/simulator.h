@@ -14,7 +14,7 @@
 namespace shardlab {
 
 /// The backend whose clock jumps. A device's lane has at most one activity and a link at most one
-/// first copy, so one winner tree over their ends is the whole event queue. Ties: lanes before
+/// first copy, so winner trees over their ends are the whole event queue. Ties: lanes before
 /// links, then by device.
 class Simulator final : public Backend {
  public:
@@ -40,8 +40,8 @@ class Simulator final : public Backend {
     TransferId transfer = 0;
     Link::Passage passage;
   };
-  void set_end(std::size_t source, Instant end) {
-    ends_.set(source, -end.time_since_epoch().count());
+  static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
+    ends.set(of, -end.time_since_epoch().count());
   }
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
@@ -52,7 +52,8 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
   std::vector<std::deque<Passing>> passing_;
-  WinnerTree ends_;  ///< Of lanes, then links; negated, as the earliest shall win.
+  /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
+  WinnerTree lane_ends_, link_ends_;
   std::vector<Event> events_;
 };
 
