@@ -29,9 +29,9 @@ class WinnerTree {
     nodes_[node].key = key;
     while (node > 1) {
       node /= 2;
-      const Node& left = nodes_[2 * node];
-      const Node& right = nodes_[2 * node + 1];
-      const Node& winner = right.key > left.key ? right : left;
+      // An index, not a choice of references: which side wins cannot be predicted.
+      const std::size_t right_wins = nodes_[2 * node + 1].key > nodes_[2 * node].key ? 1 : 0;
+      const Node winner = nodes_[2 * node + right_wins];
       if (nodes_[node].key == winner.key && nodes_[node].leaf == winner.leaf) return;
       nodes_[node] = winner;
     }
