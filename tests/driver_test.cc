@@ -200,7 +200,8 @@ TEST(Driver, JobsThatDoNotFitTogetherSwapAtEveryTurn) {
   const Timeline timeline = run(program, cluster, "round_robin");
   expect_valid(timeline, program);
   EXPECT_EQ(timeline.units.size(), 4u);
-  EXPECT_EQ(timeline.copies.size(), 15u);  // 4 units x (parameters, state) x (in, out), but one stayed.
+  // 4 units x (parameters, state) x (in, out), but one copy of parameters was still there.
+  EXPECT_EQ(timeline.copies.size(), 15u);
 }
 
 TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
