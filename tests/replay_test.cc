@@ -43,16 +43,16 @@ TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
   Workload work;
   for (int j = 0; j < 3; ++j) {
     work.jobs.push_back({"job" + std::to_string(j),
-                         {Architecture::kGpt, 2 + j, 128, 4, 64, 0.1},
-                         8,
+                         {Architecture::kGpt, 2 + j, 256, 4, 64, 0.1},
+                         16,
                          {},
-                         6,
+                         3,
                          static_cast<std::uint64_t>(j),
                          text});
   }
   Cluster cluster;
   for (const char* name : {"cpu-0", "cpu-1"}) {
-    cluster.devices.push_back({name, "cpu", Bytes{64} << 20, 1, 0, {Duration{50'000}, 1e9}});
+    cluster.devices.push_back({name, "cpu", Bytes{256} << 20, 1, 0, {Duration{50'000}, 1e9}});
   }
   Plan plan;
   plan.slots = 2;
