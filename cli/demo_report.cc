@@ -10,10 +10,6 @@
 namespace shardlab {
 namespace {
 
-std::string mebibytes(Bytes bytes) {
-  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
-}
-
 std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fraction); }
 
 double largest(const std::vector<double>& drifts) {
@@ -43,7 +39,7 @@ std::string jobs_text(const Inputs& inputs) {
     for (const LayerCost& layer : model.layers) bytes += 2 * layer.parameters + layer.state;
     table.row({job.name, describe(job.model), to_string(job.optimizer.kind),
                fmt::format("{}", job.batch * job.model.context), fmt::format("{}", job.minibatches),
-               mebibytes(bytes),
+               format_mebibytes(bytes),
                budget == kUnlimited ? "-"
                                     : fmt::format("{:.2f}", static_cast<double>(bytes) /
                                                                 static_cast<double>(budget))});
@@ -61,7 +57,7 @@ std::string measured_text(const std::vector<MeasuredPlan>& plans) {
                fmt::format("{:.2f}", plan.measured_s()), percent(middle.error()),
                all_makespans(plan), fmt::format("{:.2f}", seconds(middle.naive)),
                percent(found.occupied()), percent(found.busy()), percent(found.useful()),
-               mebibytes(found.bytes_moved()), percent(largest(plan.drift))});
+               format_mebibytes(found.bytes_moved()), percent(largest(plan.drift))});
   }
   std::string text =
       table.text() +

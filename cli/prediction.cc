@@ -28,10 +28,6 @@ PlanResult result(const Prediction& prediction) {
           seconds(prediction.lower_bound), largest(prediction.outcome.peak)};
 }
 
-std::string mebibytes(Bytes bytes) {
-  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
-}
-
 /// One line per reason, however many plans have it.
 std::string refused_text(const std::vector<Ranking::Refused>& refused) {
   std::vector<std::pair<std::string, std::string>> names_by_reason;
@@ -61,10 +57,6 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
   return json;
 }
-
-}  // namespace
-
-namespace {
 
 std::int64_t units_of(const Program& program) {
   std::int64_t units = 0;
@@ -123,8 +115,8 @@ std::string ranking_text(const Ranking& ranking) {
     const PlanResult& result = each.result;
     table.row({each.label(), result.name, fmt::format("{:.3f}", result.predicted_s),
                fmt::format("{:.3f}", result.naive_s), fmt::format("{:.3f}", result.lower_bound_s),
-               fmt::format("{:.1f}", 100 * result.gap()), mebibytes(prediction.bytes_moved()),
-               mebibytes(result.peak)});
+               fmt::format("{:.1f}", 100 * result.gap()),
+               format_mebibytes(prediction.bytes_moved()), format_mebibytes(result.peak)});
     if (!prediction.note.empty()) notes += result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
   }

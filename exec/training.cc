@@ -141,9 +141,8 @@ void Training::forward(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
   at::Tensor& output = item(run.device, run.job, ItemKind::kActivation, unit.shard);
-  const bool keeps = program_.jobs[index(run.job)].items.size() > 0 &&
-                     unit.creates.contains(item_index(ItemKind::kGraph, unit.shard,
-                                                      static_cast<int>(job.shards.size())));
+  const bool keeps = unit.creates.contains(
+      item_index(ItemKind::kGraph, unit.shard, static_cast<int>(job.shards.size())));
   if (keeps) {
     Recording recording = record(run, unit);
     output = recording.output.front().detach();

@@ -10,11 +10,6 @@
 namespace shardlab {
 namespace {
 
-std::string mebibytes(Bytes bytes) {
-  if (bytes == kUnlimited) return "-";
-  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
-}
-
 /// The device's entry of a list that may be left empty.
 Bytes entry(const std::vector<Bytes>& list, std::size_t device, Bytes otherwise) {
   return device < list.size() ? list[device] : otherwise;
@@ -37,7 +32,7 @@ std::string device_table(const Timeline& timeline, const Metrics& metrics) {
     }
     for (const Bytes bytes : {device.promoted, device.demoted, entry(timeline.peak, d, 0),
                               entry(timeline.budget, d, kUnlimited)}) {
-      cells.push_back(mebibytes(bytes));
+      cells.push_back(format_mebibytes(bytes));
     }
     table.row(std::move(cells));
   }

@@ -81,6 +81,11 @@ std::string format_duration(Duration duration) {
   return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
+std::string format_mebibytes(Bytes bytes) {
+  if (bytes == kUnlimited) return "-";
+  return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);
+}
+
 std::string format_percent(double fraction) {
   const std::string text = fmt::format("{:.1f} %", fraction * 100);
   return text == "-0.0 %" ? "0.0 %" : text;

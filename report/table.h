@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/bytes.h"
 #include "core/time.h"
 
 namespace shardlab {
@@ -33,5 +34,8 @@ std::string format_duration(Duration duration);
 
 /// 0.1234 → "12.3 %".
 std::string format_percent(double fraction);
+
+/// MiB with one decimal, without the unit, for a column that names it; "-" for kUnlimited.
+std::string format_mebibytes(Bytes bytes);
 
 }  // namespace shardlab
