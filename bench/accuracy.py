@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How far predictions are from runs, over links that load faster and slower than units compute.
 
-For each load/compute ratio, with and without double buffering, runs `spill` and `model_parallel` in turn and compares the
-median with the prediction, ours and the naive one. Load/compute is what `spill` promotes per device over the link's rate,
-against what the device computes. Ratio 0 stands for links that are not paced.
+For each load/compute ratio, with and without double buffering, several times in turn: profiles, runs `spill`, runs
+`model_parallel`. A machine drifts from minute to minute, so a run counts against the mean of the predictions by the
+profiles before and after it; the error by the one before alone, as a user has it, stands beside it. Load/compute is what
+`spill` promotes per device over the link's rate, against what the device computes. Ratio 0: links that are not paced.
 
 Example: bench/accuracy.py --ratios 0,0.5,1,2 --repeats 3
 """
@@ -38,41 +39,65 @@ def paced(cluster, rate, folder):
     return path
 
 
+def profiled(options, path):
+    shardlab("profile", options.workload, options.cluster, "-o", path, "--json", "--seconds", options.seconds)
+    return path
+
+
+def simulated(options, cluster, profile, plan, slots=2):
+    return shardlab("simulate", options.workload, cluster, "-p", profile, *plan, "--slots", slots, "--json")["plans"][0]
+
+
 def load_rate(options, profile, ratio):
     """The rate at which loading takes `ratio` times the computing."""
     if ratio == 0:
         return 0
-    command = ["simulate", options.workload, options.cluster, "-p", profile, *PLANS["spill/lrtf"], "--json"]
-    plan = shardlab(*command)["plans"][0]
+    plan = simulated(options, options.cluster, profile, PLANS["spill/lrtf"])
     promoted = sum(device["promoted_bytes"] for device in plan["devices"])
     busy = sum(device["busy"] for device in plan["devices"]) * plan["predicted_s"]
     return promoted / (ratio * busy)
 
 
 def measure(options, folder):
-    profile = folder / "profile.json"
     rows = []
+    before = profiled(options, folder / "profile-0.json")
     for ratio, slots in itertools.product(options.ratios, options.slots):
-        # A fresh profile for each setting: a prediction is about the machine as it is now.
-        shardlab("profile", options.workload, options.cluster, "-o", profile, "--json", "--seconds", 8)
-        cluster = paced(options.cluster, load_rate(options, profile, ratio), folder)
+        cluster = paced(options.cluster, load_rate(options, before, ratio), folder)
         results = {name: [] for name in PLANS}
-        for _, (name, plan) in itertools.product(range(options.repeats), PLANS.items()):
-            results[name].append(shardlab("run", options.workload, cluster, "-p", profile, *plan, "--slots", slots,
-                                          "-o", folder / "run", "--json"))
+        for _ in range(options.repeats):
+            runs = {name: shardlab("run", options.workload, cluster, "-p", before, *plan, "--slots", slots,
+                                   "-o", folder / "run", "--json") for name, plan in PLANS.items()}
+            after = profiled(options, folder / f"profile-{'01'[before.name == 'profile-0.json']}.json")
+            for name, run in runs.items():
+                # What a profile of the same minutes says: runs lie between two of them.
+                later = simulated(options, cluster, after, PLANS[name], slots)
+                run["between_s"] = (run["predicted_s"] + later["predicted_s"]) / 2
+                results[name].append(run)
+            before = after
         for name, runs in results.items():
-            row = {"load_over_compute": ratio, "slots": slots, "plan": name,
-                   "predicted_s": runs[0]["predicted_s"],
-                   "measured_s": statistics.median(run["measured_s"] for run in runs),
-                   "measured_all_s": [run["measured_s"] for run in runs],
-                   "naive_s": runs[0]["comparison"]["naive_s"],
-                   "overhead": statistics.median(run["comparison"]["overhead"] for run in runs)}
-            row["error"] = row["measured_s"] / row["predicted_s"] - 1
-            row["naive_error"] = row["measured_s"] / row["naive_s"] - 1
-            rows.append(row)
-            print(f"| {ratio:g} | {slots} | {name} | {row['predicted_s']:.2f} | {row['measured_s']:.2f} "
-                  f"| {100 * row['error']:+.1f} | {100 * row['naive_error']:+.1f} | {100 * row['overhead']:.1f} |", flush=True)
+            rows.append(summarize(ratio, slots, name, runs))
     return rows
+
+
+def summarize(ratio, slots, name, runs):
+    def median(of):
+        return statistics.median(of(run) for run in runs)
+
+    row = {"load_over_compute": ratio, "slots": slots, "plan": name,
+           "predicted_s": median(lambda run: run["between_s"]),
+           "measured_s": median(lambda run: run["measured_s"]),
+           "naive_s": median(lambda run: run["comparison"]["naive_s"]),
+           "error": median(lambda run: run["measured_s"] / run["between_s"]) - 1,
+           "error_of_the_profile_before": median(lambda run: run["measured_s"] / run["predicted_s"]) - 1,
+           "replay_error": max(abs(run["comparison"]["replayed_s"] / run["measured_s"] - 1) for run in runs),
+           "overhead": median(lambda run: run["comparison"]["overhead"]),
+           "runs": [{key: run[key] for key in ("predicted_s", "between_s", "measured_s", "drift")} for run in runs]}
+    row["naive_error"] = row["measured_s"] / row["naive_s"] - 1
+    print(f"| {ratio:g} | {slots} | {name} | {row['predicted_s']:.2f} | {row['measured_s']:.2f} "
+          f"| {100 * row['error']:+.1f} | {100 * row['error_of_the_profile_before']:+.1f} "
+          f"| {100 * row['naive_error']:+.1f} | {100 * row['replay_error']:.1f} | {100 * row['overhead']:.1f} |",
+          flush=True)
+    return row
 
 
 def wrong_orders(rows):
@@ -95,11 +120,13 @@ def main():
     parser.add_argument("--cluster", default=ROOT / "examples/accuracy/cluster.toml")
     parser.add_argument("--ratios", type=numbers(float), default=[0, 0.5, 1, 2], help="load/compute (0,0.5,1,2)")
     parser.add_argument("--slots", type=numbers(int), default=[1, 2], help="without and with double buffering (1,2)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each plan, in turn (3)")
+    parser.add_argument("--repeats", type=int, default=3, help="profiles, and runs of each plan, in turn (3)")
+    parser.add_argument("--seconds", type=float, default=8, help="of measuring per profile (8)")
     parser.add_argument("-o", "--output", default="bench-out/accuracy.json")
     options = parser.parse_args()
-    print("| load/compute | slots | plan | predicted s | measured s | error % | naive error % | overhead % |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| load/compute | slots | plan | predicted s | measured s | error % | by the profile before % | naive error % "
+          "| replay % | overhead % |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(options, pathlib.Path(folder))
     wrong = wrong_orders(rows)

@@ -100,7 +100,6 @@ class Demo {
   std::chrono::steady_clock::time_point start_;
   std::unique_ptr<Engine> engine_;
   Inputs inputs_;
-  Duration reference_{};
   std::vector<Contender> contenders_;
   std::vector<std::uint64_t> weights_;  ///< Hash per job, of the first run.
   bool identical_ = true;
@@ -120,7 +119,6 @@ void Demo::profile() {
   how.seconds = options_.quick ? 4 : 20;
   inputs_.profile = profile_with_progress(*engine_, inputs_.workload, inputs_.cluster, how);
   write_profile(file("profile.json"), inputs_.profile);
-  reference_ = engine_->fixed_work(inputs_.cluster);
   say(jobs_text(inputs_) + "\n" + profile_text(inputs_.profile));
 }
 
@@ -193,7 +191,7 @@ bool Demo::run(Contender& contender) {
   identical_ = same_weights(trained.result) && identical_;
   measured.runs.push_back(
       compare(prediction.program, inputs_.cluster, prediction.plan, trained.result.timeline));
-  measured.drift.push_back(trained.drift(reference_));
+  measured.drift.push_back(trained.drift(inputs_.profile));
   say(fmt::format(
       "{:<32} predicted {:7.2f} s, measured {:7.2f} s, drift of the machine {:+.1f} %\n",
       prediction.plan.name, seconds(prediction.outcome.makespan),

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "policies/bounds.h"
 #include "policies/registry.h"
 #include "report/summary.h"
@@ -58,12 +59,22 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   return json;
 }
 
-std::int64_t units_of(const Program& program) {
-  std::int64_t units = 0;
+double units_of(const Program& program) {
+  double units = 0;
   for (const JobProgram& job : program.jobs) {
-    units += static_cast<std::int64_t>(job.units.size()) * job.minibatches;
+    units += static_cast<double>(job.units.size()) * static_cast<double>(job.minibatches);
   }
   return units;
+}
+
+/// A simulation of hours would look like a hang.
+void refuse_hours(const Program& program) {
+  constexpr double kMostUnits = 5e9;
+  if (units_of(program) <= kMostUnits) return;
+  throw Error(
+      fmt::format("{:.1e} units would take hours to simulate, at most {:.0e} are; give fewer "
+                  "minibatches: makespans grow in proportion",
+                  units_of(program), kMostUnits));
 }
 
 }  // namespace
@@ -72,11 +83,13 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   Prediction made;
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
+  refuse_hours(made.program);
   EstimatedCosts costs(made.program);
   const auto policy = make_policy(plan.policy, made.program.jobs.size(), plan.seed);
-  made.outcome =
-      simulate(made.program, inputs.cluster, *policy, costs,
-               with_timeline && units_of(made.program) <= kMostSpans ? &made.timeline : nullptr);
+  made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
+                          with_timeline && units_of(made.program) <= static_cast<double>(kMostSpans)
+                              ? &made.timeline
+                              : nullptr);
   made.timeline.plan = plan.name;
   made.naive = naive_estimate(made.program, inputs.cluster);
   made.lower_bound = bounds(made.program, inputs.cluster).greatest();

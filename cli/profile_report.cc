@@ -77,7 +77,7 @@ std::string profile_text(const Profile& profile) {
                      from.libtorch, from.rounds, from.warm_up, from.lanes) +
          table.text() + "times with all lanes busy; loaded/alone compares minibatches\n\n" +
          host_text("alone ", profile.alone) + host_text("loaded", profile.loaded) +
-         fmt::format("drift of the machine while profiling (probe): {}\n",
+         fmt::format("drift of the machine while profiling (fixed work): {}\n",
                      format_percent(from.drift));
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 
 #include <fmt/format.h>
@@ -37,12 +38,17 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
     text += comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
+  const Duration reference = inputs.profile.provenance.fixed_work;
+  const std::string against =
+      reference == Duration{}
+          ? ""
+          : fmt::format("; {} while profiling: the machine drifted by {}",
+                        format_duration(reference), format_percent(trained.drift(inputs.profile)));
   return text +
          fmt::format(
-             "\ndrift of the machine during the run: {} (fixed work: {} before, {} after)\n"
+             "\nfixed work took {} before and {} after the run{}\n"
              "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
-             format_percent(seconds(trained.work_after) / seconds(trained.work_before) - 1),
-             format_duration(trained.work_before), format_duration(trained.work_after),
+             format_duration(trained.work_before), format_duration(trained.work_after), against,
              options.folder);
 }
 
@@ -55,6 +61,9 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["measured_s"] = seconds(measured.makespan);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
+  const double drift = trained.drift(inputs.profile);
+  body["drift"] =
+      std::isnan(drift) ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(drift);
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);

@@ -14,10 +14,9 @@ struct Trained {
   RunResult result;
   Duration work_before{}, work_after{};  ///< Engine::fixed_work().
 
-  /// How much slower the machine is around the run than when fixed work took `reference`.
-  [[nodiscard]] double drift(Duration reference) const {
-    return (seconds(work_before) + seconds(work_after)) / (2 * seconds(reference)) - 1;
-  }
+  /// How much slower the machine is around the run than while profiling; not a number where the
+  /// profile does not tell.
+  [[nodiscard]] double drift(const Profile& profile) const;
   /// No job was stopped, the run not interrupted.
   [[nodiscard]] bool complete() const;
 };

@@ -24,6 +24,8 @@ struct JobPlan {
   [[nodiscard]] int shards() const { return static_cast<int>(first_layer.size()); }
 };
 
+constexpr int kMostSlots = 64;
+
 /// Partition and strategy per job, and the policy between jobs.
 struct Plan {
   std::string name;  ///< "spill/lrtf", for tables.
@@ -31,7 +33,8 @@ struct Plan {
   std::string policy = "lrtf";
   std::uint64_t seed = 1;  ///< Of policies that draw.
   int admit = 0;           ///< How many jobs run at once; 0: all.
-  int slots = 2;           ///< Units claimed at once per device: 1, or 1 + n with n-deep buffering.
+  /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
+  int slots = 2;
 };
 
 std::string to_string(Strategy strategy);  ///< "spill", "resident", "model_parallel"

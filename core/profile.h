@@ -72,10 +72,10 @@ struct Provenance {
   std::string method;    ///< For example "clock, round robin".
   int lanes = 1;         ///< Lanes busy while `loaded` was measured.
   int threads_per_lane = 1;
-  int warm_up = 0;  ///< Rounds thrown away.
-  int rounds = 0;   ///< Rounds kept.
-  double drift =
-      0;  ///< Largest relative change of the probe unit between before, during and after.
+  int warm_up = 0;        ///< Rounds thrown away.
+  int rounds = 0;         ///< Rounds kept.
+  double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
+  Duration fixed_work{};  ///< What it took, on average; a run compares its own. 0: not known.
 };
 
 struct Profile {

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "exec/runtime.h"
 #include "exec/training.h"
-#include "sched/lower.h"
+#include "sched/limits.h"
 
 namespace shardlab {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "models/counter_hash.h"
+#include "core/counter_hash.h"
 #include "models/vector_clones.h"
 
 namespace shardlab {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <numbers>
 
-#include "models/counter_hash.h"
+#include "core/counter_hash.h"
 
 namespace shardlab {
 namespace {

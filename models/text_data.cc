@@ -13,8 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "core/counter_hash.h"
 #include "core/error.h"
-#include "models/counter_hash.h"
 #include "models/standard_library.h"
 #include "models/validate.h"
 

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "policies/partition.h"
 #include "policies/registry.h"
+#include "sched/limits.h"
 #include "sched/lower.h"
 #include "sched/shard_cost.h"
 

@@ -1,17 +1,24 @@
 #include "policies/replay.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace shardlab {
 
 Replay::Replay(const Timeline& timeline, std::size_t jobs)
     : order_(timeline.devices.size()), ready_(jobs), present_(jobs) {
-  std::vector<const UnitSpan*> by_start;
-  for (const UnitSpan& span : timeline.units) by_start.push_back(&span);
-  std::stable_sort(by_start.begin(), by_start.end(),
-                   [](const UnitSpan* a, const UnitSpan* b) { return a->from < b->from; });
-  for (const UnitSpan* span : by_start) {
-    order_.at(index(span->device)).push_back({span->job, span->minibatch, span->unit});
+  // Not by start: a device may start what it claimed later, while earlier claims wait for copies.
+  std::vector<const UnitSpan*> by_claim;
+  for (const UnitSpan& span : timeline.units) by_claim.push_back(&span);
+  std::stable_sort(by_claim.begin(), by_claim.end(), [](const UnitSpan* a, const UnitSpan* b) {
+    return std::tie(a->claimed, a->reserved, a->from) < std::tie(b->claimed, b->reserved, b->from);
+  });
+  std::vector<Instant> previous_end(jobs);  // A job's units are claimed in their order.
+  for (const UnitSpan* span : by_claim) {
+    Instant& previous = previous_end.at(index(span->job));
+    order_.at(index(span->device))
+        .push_back({span->job, span->minibatch, span->unit, span->claimed < previous});
+    previous = span->to;
   }
 }
 
@@ -29,7 +36,7 @@ std::optional<JobId> Replay::pick(const DeviceView& device) {
   const Candidate& unit = ready_[index(next.job)];
   const bool there =
       present_[index(next.job)] && unit.minibatch == next.minibatch && unit.unit == next.unit;
-  if (!there) return std::nullopt;
+  if (!there || (unit.ahead && !next.ahead)) return std::nullopt;
   order.pop_front();
   return next.job;
 }

@@ -25,6 +25,7 @@ class Replay final : public Policy {
     JobId job{};
     std::int64_t minibatch = 0;
     std::uint32_t unit = 0;
+    bool ahead = false;  ///< It was claimed while its predecessor ran.
   };
   std::vector<std::deque<Place>> order_;  ///< Per device, what is still to be claimed.
   std::vector<Candidate> ready_;          ///< Per job; `present_` says whether it is one.

@@ -31,7 +31,7 @@ void Lane::enter() {
   if (!models_.empty()) return;
   for (const BenchKey& key : keys_) {
     models_.push_back(in_context(describe(key.model), [&] {
-      return std::make_unique<ModelBench>(key.model, key.batch, key.optimizer);
+      return std::make_unique<ModelBench>(key.model, key.batch, key.optimizer, key.shard);
     }));
   }
   copies_ = std::make_unique<CopyBench>();

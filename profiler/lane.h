@@ -20,6 +20,7 @@ struct BenchKey {
   ModelSpec model;
   int batch = 0;
   OptimizerKind optimizer = OptimizerKind::kAdamW;
+  Bytes shard = kUnlimited;  ///< See ModelBench.
   auto operator<=>(const BenchKey&) const = default;
 };
 

@@ -8,8 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/counter_hash.h"
 #include "core/error.h"
-#include "models/counter_hash.h"
 #include "models/memory_account.h"
 #include "models/validate.h"
 
@@ -37,7 +37,7 @@ int positive(int batch) {
 
 }  // namespace
 
-ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer)
+ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer, Bytes shard)
     : key_{model, positive(batch), optimizer, {}},
       model_(model),
       whole_(model_, 0, model_.layers()),
@@ -50,6 +50,7 @@ ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimize
       input_(made_up_bytes(batch * inputs_per_sequence(model))),
       target_(made_up_bytes(batch * targets_per_sequence(model))) {
   for (int i = 0; i < model_.layers(); ++i) layers_.emplace_back(model_, i, i + 1);
+  cut(shard);
   whole_.initialize(1, parameters_.span());
   whole_.initialize(1, host_parameters_.span());
 }
@@ -113,53 +114,74 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
   samples.resize(count);
   std::vector<at::Tensor> boundary(count);
   boundary[0] = view_tokens(input_, key_.batch);
-  for (std::size_t i = 0; i < count; ++i) {
-    const ShardPass& layer = layers_[i];
-    promote(layer, /*with_state=*/false);
-    samples[i].forward.push_back(timed([&] {
-      if (i + 1 < count) {
-        boundary[i + 1] = layer.forward(parameters(layer), boundary[i], pass);
-      } else {
-        (void)layer.evaluate(parameters(layer), boundary[i], target, pass);
-      }
-    }));
+  for (const Group& group : groups_) {
+    promote(group, /*with_state=*/false);
+    for (std::size_t i = group.first; i < group.last; ++i) {
+      samples[i].forward.push_back(timed([&] {
+        if (i + 1 < count) {
+          boundary[i + 1] = layers_[i].forward(parameters(layers_[i]), boundary[i], pass);
+        } else {
+          (void)layers_[i].evaluate(parameters(layers_[i]), boundary[i], target, pass);
+        }
+      }));
+    }
   }
-  std::vector<Recording> recordings(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const ShardPass& layer = layers_[i];
-    promote(layer, /*with_state=*/true);
-    samples[i].recompute.push_back(timed([&] {
-      recordings[i] = i + 1 < count ? layer.record(parameters(layer), boundary[i], pass)
-                                    : layer.record(parameters(layer), boundary[i], target, pass);
-    }));
-  }
-  std::vector<Gradients> gradients(count);
-  for (std::size_t i = count; i-- > 0;) {
-    samples[i].backward.push_back(timed([&] {
-      gradients[i] = i + 1 < count ? layers_[i].backward(std::move(recordings[i]),
-                                                         gradients[i + 1].input.front())
-                                   : layers_[i].backward(std::move(recordings[i]));
-      if (i + 1 < count) gradients[i + 1].input.clear();
-    }));
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const ShardPass& layer = layers_[i];
-    samples[i].step.push_back(timed(
-        [&] { layer.step(optimizer_, step_, gradients[i], parameters(layer), state(layer)); }));
+  at::Tensor above;  // The gradient from the group above.
+  for (std::size_t g = groups_.size(); g-- > 0;) {
+    const auto [first, last] = groups_[g];
+    promote(groups_[g], /*with_state=*/true);
+    std::vector<Recording> recordings(last - first);
+    for (std::size_t i = first; i < last; ++i) {
+      const float* weights = parameters(layers_[i]);
+      samples[i].recompute.push_back(timed([&] {
+        recordings[i - first] = i + 1 < count
+                                    ? layers_[i].record(weights, boundary[i], pass)
+                                    : layers_[i].record(weights, boundary[i], target, pass);
+      }));
+    }
+    std::vector<Gradients> gradients(last - first);
+    for (std::size_t i = last; i-- > first;) {
+      Recording& recording = recordings[i - first];
+      samples[i].backward.push_back(timed([&] {
+        gradients[i - first] = i + 1 < count
+                                   ? layers_[i].backward(std::move(recording), std::move(above))
+                                   : layers_[i].backward(std::move(recording));
+      }));
+      if (i > 0) above = std::move(gradients[i - first].input.front());
+    }
+    for (std::size_t i = first; i < last; ++i) {
+      samples[i].step.push_back(timed([&] {
+        layers_[i].step(optimizer_, step_, gradients[i - first], parameters(layers_[i]),
+                        state(layers_[i]));
+      }));
+    }
   }
 }
 
-void ModelBench::promote(const ShardPass& layer, bool with_state) {
-  const auto copy = [](const Arena& to, const Arena& from, std::int64_t first,
-                       std::int64_t floats) {
-    std::copy_n(from.data() + first, floats, to.data() + first);
+void ModelBench::cut(Bytes shard) {
+  const auto bytes = [&](std::size_t i) {
+    return layers_[i].parameter_bytes() * (2 + state_factor(optimizer_.kind));
   };
-  const std::int64_t first = whole_.offset(layer.first());
-  const std::int64_t floats = layer.parameter_floats();
-  copy(parameters_, host_parameters_, first, floats);
-  if (!with_state) return;
-  const int factor = state_factor(optimizer_.kind);
-  copy(state_, host_state_, first * factor, floats * factor);
+  Bytes used = 0;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (groups_.empty() || used > shard - bytes(i)) {
+      groups_.push_back({i, i});
+      used = 0;
+    }
+    groups_.back().last = i + 1;
+    used += bytes(i);
+  }
+}
+
+void ModelBench::promote(const Group& group, bool with_state) {
+  const std::int64_t first = whole_.offset(layers_[group.first].first());
+  std::int64_t floats = 0;
+  for (std::size_t i = group.first; i < group.last; ++i) floats += layers_[i].parameter_floats();
+  const auto copy = [&](const Arena& to, const Arena& from, int factor) {
+    std::copy_n(from.data() + first * factor, floats * factor, to.data() + first * factor);
+  };
+  copy(parameters_, host_parameters_, 1);
+  if (with_state) copy(state_, host_state_, state_factor(optimizer_.kind));
 }
 
 Duration time_unit_overhead() {

@@ -14,30 +14,36 @@ namespace shardlab {
 /// a time.
 class ModelBench {
  public:
-  /// Throws Error when `model` makes no model or batch is not positive.
-  ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer);
+  /// Layers run in groups of about `shard` bytes of parameters, gradients and state, as a shard
+  /// would. Throws Error when `model` makes no model or batch is not positive.
+  ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer, Bytes shard = kUnlimited);
 
   [[nodiscard]] const ModelProfile& key() const { return key_; }  ///< Without layers.
 
   /// Names and exact bytes of every layer, from one pass under a memory account.
   [[nodiscard]] std::vector<LayerCost> measure_bytes();
 
-  /// One minibatch in the order of training, so that caches are as warm as there: all layers
-  /// forward without a graph, all recorded, all backward in reverse, all stepped. Adds one sample
-  /// per layer and kind. What a unit would have promoted is copied in before, not timed: it leaves
-  /// the caches as a promotion does.
+  /// One minibatch in the order of training, so that caches are as warm as there: forward without
+  /// a graph, group by group; then, from the last group to the first, its layers recorded,
+  /// backward in reverse and stepped. Adds one sample per layer and kind. What a unit of the group
+  /// would have promoted is copied in before, not timed: it leaves the caches as a promotion does.
   void run(std::vector<LayerSamples>& samples);
 
  private:
+  struct Group {
+    std::size_t first = 0, last = 0;  ///< Layers from first to before last.
+  };
+  void cut(Bytes shard);
+  void promote(const Group& group, bool with_state);
   [[nodiscard]] at::Tensor measure_passes(const ShardPass& layer, const at::Tensor& input,
                                           const at::Tensor& target, LayerCost& cost);
-  void promote(const ShardPass& layer, bool with_state);
   [[nodiscard]] float* parameters(const ShardPass& layer) const;
   [[nodiscard]] float* state(const ShardPass& layer) const;
 
   ModelProfile key_;
   Model model_;
   std::vector<ShardPass> layers_;  // One layer each.
+  std::vector<Group> groups_;
   ShardPass whole_;
   OptimizerSpec optimizer_;
   Arena parameters_;

@@ -1,15 +1,18 @@
 #include "profiler/profile.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include <torch/version.h>
 
 #include "core/error.h"
+#include "profiler/fixed_work.h"
 #include "profiler/lane.h"
 #include "profiler/provenance.h"
 #include "profiler/rounds.h"
@@ -17,10 +20,17 @@
 namespace shardlab {
 namespace {
 
-std::vector<BenchKey> distinct_models(const Workload& workload) {
+/// Half of the smallest device, as double buffering leaves.
+Bytes usual_shard(const Cluster& cluster) {
+  Bytes least = kUnlimited;
+  for (const DeviceSpec& device : cluster.devices) least = std::min(least, device.memory / 2);
+  return least;
+}
+
+std::vector<BenchKey> distinct_models(const Workload& workload, const Cluster& cluster) {
   std::vector<BenchKey> keys;
   for (const Job& job : workload.jobs) {
-    const BenchKey key{job.model, job.batch, job.optimizer.kind};
+    const BenchKey key{job.model, job.batch, job.optimizer.kind, usual_shard(cluster)};
     if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
   }
   if (keys.empty()) throw Error("no job to profile");
@@ -43,29 +53,6 @@ void in_thread(int threads, const Body& body) {
     body();
   }).get();
 }
-
-/// One layer of fixed size, timed several times in the profile's life: what changes is the machine.
-class Probe {
- public:
-  void run() {
-    constexpr int kWarmUp = 5;
-    constexpr int kSamples = 25;
-    std::vector<LayerSamples> samples;
-    for (int i = 0; i < kWarmUp; ++i) bench_.run(samples);
-    samples.clear();
-    for (int i = 0; i < kSamples; ++i) bench_.run(samples);
-    medians_.push_back(seconds(summarize(samples[1].forward).median));
-  }
-
-  [[nodiscard]] double drift() const {
-    const auto [least, most] = std::ranges::minmax(medians_);
-    return most / least - 1;
-  }
-
- private:
-  ModelBench bench_{{Architecture::kGpt, 1, 128, 4, 64, 0}, 4, OptimizerKind::kSgd};
-  std::vector<double> medians_;
-};
 
 HostCosts host_costs(const LaneSamples& samples) {
   return {fit_copy_cost(samples.copies), summarize(samples.overhead).median,
@@ -105,12 +92,71 @@ Provenance provenance(const Cluster& cluster, const ProfileOptions& options) {
   return result;
 }
 
+/// Rounds of all models alone and with all lanes busy, and of fixed work, in turn: a machine that
+/// drifts shows in all of them alike.
+class Rounds {
+ public:
+  Rounds(const std::vector<Lane*>& lanes, const Cluster& cluster, const ProfileOptions& options)
+      : lanes_(lanes), probe_(cluster), options_(options) {}
+
+  struct Taken {
+    LaneSamples alone, loaded;
+    std::vector<Duration> probes;
+    int rounds = 0;
+  };
+  [[nodiscard]] const Taken& taken() const { return taken_; }
+
+  /// One round more, thrown away while warming up; false when there are enough.
+  template <typename Report>
+  bool next(const Report& report) {
+    if (round_ == options_.warm_up) begin_ = Clock::now();
+    if (enough()) return false;
+    const bool keep = round_ >= options_.warm_up;
+    LaneSamples thrown_away;
+    if (keep && taken_.probes.empty()) taken_.probes.push_back(probe_.run());
+    // Alone each in its turn: a lane that computes now has rested before, as under model_parallel.
+    const auto alone = static_cast<std::size_t>(round_) % lanes_.size();
+    run_round({lanes_[alone]}, keep ? taken_.alone : thrown_away,
+              [&] { report(share(), "one lane alone"); });
+    run_round(lanes_, keep ? taken_.loaded : thrown_away,
+              [&] { report(share(), "all lanes busy"); });
+    if (keep) taken_.probes.push_back(probe_.run());
+    ++round_;
+    taken_.rounds = std::max(0, round_ - options_.warm_up);
+    return true;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] double elapsed() const {
+    return std::chrono::duration<double>(Clock::now() - begin_).count();
+  }
+  [[nodiscard]] bool enough() const {
+    if (taken_.rounds < options_.min_rounds) return false;
+    return taken_.rounds >= options_.max_rounds || elapsed() >= options_.seconds;
+  }
+  [[nodiscard]] double share() const {
+    if (round_ < options_.warm_up) return 0;
+    const auto of = [&](int rounds) { return taken_.rounds / std::max(1.0, double(rounds)); };
+    const double by_time = elapsed() / std::max(options_.seconds, 1e-9);
+    return std::min({1.0, of(options_.min_rounds), std::max(by_time, of(options_.max_rounds))});
+  }
+
+  const std::vector<Lane*>& lanes_;
+  FixedWork probe_;
+  const ProfileOptions& options_;
+  Taken taken_;
+  int round_ = 0;
+  Clock::time_point begin_{};
+};
+
 }  // namespace
 
 Profile profile(const Workload& workload, const Cluster& cluster, const ProfileOptions& options,
                 const Progress& progress) {
   check(cluster);
-  const std::vector<BenchKey> keys = distinct_models(workload);
+  const std::vector<BenchKey> keys = distinct_models(workload, cluster);
   const auto report = [&](double done, const char* doing) {
     if (progress) progress(done, doing);
   };
@@ -125,21 +171,19 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   const int threads = cluster.devices.front().threads;
   in_thread(threads, [&] { result.models = measure_bytes(*lanes.front()); });
 
-  Probe probe;
-  const auto run_probe = [&] { probe.run(); };
-  in_thread(threads, run_probe);
-  const auto alone = run_rounds({lanes.front()}, options, options.seconds / 2,
-                                [&](double done) { report(done / 2, "alone"); });
-  in_thread(threads, run_probe);
-  const auto loaded = run_rounds(lanes, options, options.seconds / 2,
-                                 [&](double done) { report(0.5 + done / 2, "all lanes busy"); });
-  in_thread(threads, run_probe);
-  result.provenance.rounds = std::min(alone.rounds, loaded.rounds);
-  result.provenance.drift = probe.drift();
-  result.alone = host_costs(alone.samples);
-  result.loaded = host_costs(loaded.samples);
-  fill(result.models, alone.samples, &LayerCost::alone);
-  fill(result.models, loaded.samples, &LayerCost::loaded);
+  Rounds rounds(lanes, cluster, options);
+  while (rounds.next(report)) {
+  }
+  const auto& [alone, loaded, probes, kept] = rounds.taken();
+  result.provenance.rounds = kept;
+  const auto [least, most] = std::ranges::minmax(probes);
+  result.provenance.drift = seconds(most) / seconds(least) - 1;
+  result.provenance.fixed_work =
+      std::reduce(probes.begin(), probes.end()) / static_cast<Duration::rep>(probes.size());
+  result.alone = host_costs(alone);
+  result.loaded = host_costs(loaded);
+  fill(result.models, alone, &LayerCost::alone);
+  fill(result.models, loaded, &LayerCost::loaded);
   report(1, "done");
   return result;
 }

@@ -1,7 +1,6 @@
 #include "profiler/rounds.h"
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -13,36 +12,25 @@
 namespace shardlab {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// What the lanes of one measurement share.
+/// What the lanes of one round share.
 class Session {
  public:
-  Session(std::size_t lanes, std::size_t models, const ProfileOptions& options, double seconds)
-      : options_(options),
-        models_(static_cast<int>(models)),
-        seconds_(seconds),
-        done_(lanes),
-        entered_(static_cast<std::ptrdiff_t>(lanes)) {}
+  Session(std::size_t lanes, std::size_t models)
+      : models_(models), done_(lanes), entered_(static_cast<std::ptrdiff_t>(lanes)) {}
 
   /// All lanes start together, once all have made their models.
-  void start() {
-    entered_.arrive_and_wait();
-    const std::lock_guard lock(mutex_);
-    if (begin_ == Clock::time_point{}) begin_ = Clock::now();
-  }
+  void start() { entered_.arrive_and_wait(); }
 
   /// A lane leaves before it has begun.
   void drop() { entered_.count_down(); }
 
-  /// After a lane's next round of a model; false when some lane may have stopped, so that the round
-  /// does not count.
+  /// After a lane's next model; false when some lane may have stopped, so that it does not count.
   bool next(std::size_t lane) {
     const std::lock_guard lock(mutex_);
     changed_.notify_all();
     if (stopped_) return false;
     ++done_[lane];
-    stopped_ = enough();
+    stopped_ = *std::ranges::min_element(done_) >= models_;
     return true;
   }
 
@@ -58,54 +46,26 @@ class Session {
     return stopped_;
   }
 
-  /// Calls `tick` after each round until the end.
-  void watch(const std::function<void(double)>& tick) {
+  /// Calls `tick` after each model until the end.
+  void watch(const std::function<void()>& tick) {
     std::unique_lock lock(mutex_);
     while (!stopped_) {
       changed_.wait(lock);
       if (stopped_) break;
-      const double share = share_done();
       lock.unlock();
-      tick(share);
+      tick();
       lock.lock();
     }
   }
 
-  [[nodiscard]] bool warming_up(int rounds) const { return rounds < options_.warm_up * models_; }
-
-  [[nodiscard]] int rounds() const {
-    return std::max(0, *std::ranges::min_element(done_) / models_ - options_.warm_up);
-  }
   [[nodiscard]] std::exception_ptr error() const { return error_; }
 
  private:
-  [[nodiscard]] double elapsed() const {
-    return std::chrono::duration<double>(Clock::now() - begin_).count();
-  }
-
-  [[nodiscard]] bool enough() const {
-    const int kept = rounds();
-    return kept >= options_.min_rounds && (kept >= options_.max_rounds || elapsed() >= seconds_);
-  }
-
-  [[nodiscard]] double share_done() const {
-    const int fewest = *std::ranges::min_element(done_);
-    const auto share = [&](int rounds) {
-      return static_cast<double>(fewest) / std::max(1, (options_.warm_up + rounds) * models_);
-    };
-    const double by_time =
-        std::max(elapsed() / std::max(seconds_, 1e-9), share(options_.max_rounds));
-    return std::min({1.0, share(options_.min_rounds), by_time});
-  }
-
-  const ProfileOptions& options_;
-  int models_;
-  double seconds_;
+  std::size_t models_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<int> done_;  // Per lane: rounds of a model, warm-up included.
+  std::vector<std::size_t> done_;  // Models, per lane.
   std::latch entered_;
-  Clock::time_point begin_{};
   std::exception_ptr error_;
   bool stopped_ = false;
 };
@@ -118,10 +78,10 @@ void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes
     entered = true;
     session.start();
     std::size_t model = index * lane.models() / lanes;
-    for (int round = 0; !session.stopped(); ++round) {
+    while (!session.stopped()) {
       LaneSamples samples;
       lane.run(model, samples);
-      if (session.next(index) && !session.warming_up(round)) append(kept, samples);
+      if (session.next(index)) append(kept, samples);
       model = (model + 1) % lane.models();
     }
   } catch (...) {
@@ -132,9 +92,9 @@ void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes
 
 }  // namespace
 
-RoundsResult run_rounds(const std::vector<Lane*>& lanes, const ProfileOptions& options,
-                        double seconds, const std::function<void(double)>& tick) {
-  Session session(lanes.size(), lanes.front()->models(), options, seconds);
+void run_round(const std::vector<Lane*>& lanes, LaneSamples& kept,
+               const std::function<void()>& tick) {
+  Session session(lanes.size(), lanes.front()->models());
   std::vector<LaneSamples> samples(lanes.size());
   {
     std::vector<std::jthread> threads;
@@ -149,9 +109,7 @@ RoundsResult run_rounds(const std::vector<Lane*>& lanes, const ProfileOptions& o
     }
   }
   if (session.error()) std::rethrow_exception(session.error());
-  RoundsResult result{{}, session.rounds()};
-  for (const LaneSamples& lane : samples) append(result.samples, lane);
-  return result;
+  for (const LaneSamples& lane : samples) append(kept, lane);
 }
 
 }  // namespace shardlab

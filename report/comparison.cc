@@ -29,11 +29,49 @@ void refuse_another(const Program& program, const Cluster& cluster, const Timeli
     throw Error(fmt::format("job {} is \"{}\" in the timeline and \"{}\" in the workload", j,
                             measured.jobs[j], program.jobs[j].name));
   }
-  for (const UnitSpan& span : measured.units) {
+  for (std::size_t row = 0; row < measured.units.size(); ++row) {
+    const UnitSpan& span = measured.units[row];
     const auto& units = program.jobs.at(index(span.job)).units;
-    const bool same = span.unit < units.size() && units[span.unit].kind == span.kind &&
-                      units[span.unit].shard == span.shard;
-    if (!same) throw Error("the timeline was measured with another plan; give that with --plan");
+    const bool same =
+        span.unit < units.size() && units[span.unit].kind == span.kind &&
+        units[span.unit].shard == span.shard &&
+        (units[span.unit].bound == kNoDevice || units[span.unit].bound == span.device);
+    if (same) continue;
+    throw Error(
+        fmt::format("units: row {}: is no unit of this plan; give the plan that was run "
+                    "with --plan",
+                    row));
+  }
+}
+
+/// Every unit of the complete minibatches once, one after the other, within the makespan: else a
+/// replay would wait for ever for what is missing.
+void refuse_gaps(const Program& program, const Timeline& measured) {
+  std::vector<std::int64_t> next(program.jobs.size());
+  std::vector<Instant> end(program.jobs.size());
+  for (const UnitSpan& span : measured.units) {
+    const std::size_t j = index(span.job);
+    const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
+    const std::int64_t expected = next[j]++;
+    if (span.minibatch != expected / units || span.unit != expected % units) {
+      throw Error(fmt::format(
+          "units: {} has unit {} of minibatch {} where unit {} of minibatch {} "
+          "belongs",
+          measured.jobs[j], span.unit, span.minibatch, expected % units, expected / units));
+    }
+    if (span.from < end[j] || span.to > measured.makespan) {
+      throw Error(
+          fmt::format("units: {}: unit {} of minibatch {} runs before the one before it "
+                      "ends, or after the run",
+                      measured.jobs[j], span.unit, span.minibatch));
+    }
+    end[j] = span.to;
+  }
+  for (std::size_t j = 0; j < next.size(); ++j) {
+    const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
+    if (next[j] == units * program.jobs[j].minibatches) continue;
+    throw Error(fmt::format("units: {} has {} of {} units", measured.jobs[j], next[j],
+                            units * program.jobs[j].minibatches));
   }
 }
 
@@ -98,6 +136,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
                    const Timeline& measured) {
   refuse_another(program, cluster, measured);
   auto [cut, timeline, note] = completed(program, measured);
+  refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, Costs& costs) {
     const auto policy = make_policy(plan.policy, work.jobs.size(), plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);

@@ -179,12 +179,13 @@ void Driver::fill(bool buffers) {
 }
 
 bool Driver::claim_one(std::size_t device, bool ahead) {
-  std::vector<JobId> offered;
-  if (ahead) offer_ahead(device, offered);
+  offered_ahead_.clear();
+  if (ahead) offer_ahead(device);
   const DeviceView view{device_id(device), now_};
   const std::optional<JobId> job = candidates_ > 0 ? policy_.pick(view) : std::nullopt;
-  const bool was_ahead = job && std::find(offered.begin(), offered.end(), *job) != offered.end();
-  for (const JobId other : offered) withdraw(other);
+  const bool was_ahead =
+      job && std::find(offered_ahead_.begin(), offered_ahead_.end(), *job) != offered_ahead_.end();
+  for (const JobId other : offered_ahead_) withdraw(other);
   if (!job) return false;
   if (!was_ahead) withdraw(*job);
   claim(device, *job, !was_ahead);
@@ -208,7 +209,7 @@ void Driver::claim(std::size_t id, JobId job, bool ready) {
   touch(id);
 }
 
-void Driver::offer_ahead(std::size_t device, std::vector<JobId>& offered) {
+void Driver::offer_ahead(std::size_t device) {
   const auto running = [](const Device& d) {
     return std::find_if(d.claims.begin(), d.claims.end(), [](const Claim& c) { return c.running; });
   };
@@ -222,7 +223,7 @@ void Driver::offer_ahead(std::size_t device, std::vector<JobId>& offered) {
     const JobId job = producer->job;
     if (jobs_[index(job)].claims > 1 || !ledger_.has_next(job)) continue;
     offer(ledger_.candidate(job, true));
-    offered.push_back(job);
+    offered_ahead_.push_back(job);
   }
 }
 

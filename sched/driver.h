@@ -114,7 +114,7 @@ class Driver {
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool ahead);
   void claim(std::size_t device, JobId job, bool ready);
-  void offer_ahead(std::size_t device, std::vector<JobId>& offered);
+  void offer_ahead(std::size_t device);
   void settle_done();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
@@ -151,7 +151,8 @@ class Driver {
   IdSet buffering_;  ///< Devices with a claim and a free slot.
   std::vector<std::size_t> touched_;
   std::vector<Done> done_;
-  std::vector<CopySpan> transfers_;  ///< By TransferId.
+  std::vector<JobId> offered_ahead_;  ///< While a device chooses.
+  std::vector<CopySpan> transfers_;   ///< By TransferId.
   std::vector<Transfer> transfer_of_;
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;

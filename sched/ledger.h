@@ -42,7 +42,8 @@ class Ledger {
             unit.bound,
             rest + (program.minibatches - at.minibatch - 1) * program.rest.front(),
             rest - program.rest[at.unit + 1],
-            {}};
+            {},
+            ahead};
   }
   [[nodiscard]] bool has_next(JobId job) const {
     const JobProgram& program = program_.jobs[index(job)];

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "sched/limits.h"
 #include "sched/shard_cost.h"
 
 namespace shardlab {
@@ -20,7 +21,9 @@ class Lowering {
     program_.minibatches = job.minibatches;
     program_.resident = plan.strategy == Strategy::kResident;
     program_.held = program_.resident || !plan.recompute;
-    cut(find(profile, job.model, job.batch, job.optimizer.kind));
+    const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
+    refuse_absurd(job, model);
+    cut(model);
   }
 
   JobProgram lower() {
@@ -166,54 +169,7 @@ class Lowering {
   JobProgram program_;
 };
 
-[[noreturn]] void refuse(const JobProgram& job, const std::string& what, Bytes needed,
-                         const std::string& where, Bytes available) {
-  throw Error(fmt::format(
-      "{}: {} needs {} ({} bytes) on {}, which has {} ({} bytes); cut the model into more shards, "
-      "take a smaller batch or a device with more memory",
-      job.name, what, format_bytes(needed), needed, where, format_bytes(available), available));
-}
-
-void refuse_held(const Program& program, const JobProgram& job, const Cluster& cluster) {
-  const DeviceSpec* roomiest = nullptr;
-  Bytes most = -1;
-  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
-    const DeviceSpec& device = cluster.devices[d];
-    const Bytes room = device.memory - headroom(program.jobs, device_id(d));
-    if (!job.resident && job.peak[d] > 0 && job.peak[d] > room) {
-      refuse(job, "what it keeps there", job.peak[d], device.name, room);
-    }
-    if (room > most) roomiest = &device;
-    most = std::max(most, room);
-  }
-  if (job.resident && job.peak.front() > most) {
-    refuse(job, "the whole model", job.peak.front(), roomiest->name, most);
-  }
-}
-
-void refuse_job(const JobProgram& job, const Cluster& cluster) {
-  for (const Unit& unit : job.units) {
-    for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
-      if (unit.bound != kNoDevice && index(unit.bound) != d) continue;
-      if (need(job, unit) <= cluster.devices[d].memory) continue;
-      refuse(job, fmt::format("shard {} ({})", unit.shard, to_string(unit.kind)), need(job, unit),
-             cluster.devices[d].name, cluster.devices[d].memory);
-    }
-  }
-}
-
 }  // namespace
-
-Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
-  Bytes most = 0;
-  for (const JobProgram& job : jobs) {
-    if (job.held) continue;
-    for (const Unit& unit : job.units) {
-      if (unit.bound == kNoDevice || unit.bound == device) most = std::max(most, need(job, unit));
-    }
-  }
-  return most;
-}
 
 Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
               const Plan& plan) {
@@ -221,7 +177,6 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
     throw Error(fmt::format("the plan has {} jobs, the workload {}", plan.jobs.size(),
                             workload.jobs.size()));
   }
-  constexpr int kMostSlots = 64;
   if (plan.slots < 1 || plan.slots > kMostSlots) {
     throw Error(fmt::format("slots: {}; a device has 1 to {}", plan.slots, kMostSlots));
   }
@@ -240,24 +195,8 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
     }
     program.jobs.push_back(std::move(job));
   }
+  refuse_endless(program, cluster);
   return program;
-}
-
-void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
-  if (cluster.devices.empty()) throw Error("the cluster has no device");
-  Bytes host = 0;
-  for (const JobProgram& job : program.jobs) {
-    if (job.held) {
-      refuse_held(program, job, cluster);
-    } else {
-      refuse_job(job, cluster);
-    }
-    for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
-  }
-  if (host <= cluster.host_memory) return;
-  throw Error(
-      fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
-                  format_bytes(host), format_bytes(cluster.host_memory)));
 }
 
 }  // namespace shardlab

@@ -16,12 +16,8 @@ namespace shardlab {
 /// device instead.
 ///
 /// Throws Error when plan and workload do not match, when a partition is no partition of the
-/// model's layers, or when the profile lacks a model.
+/// model's layers, when the profile lacks a model, or when times or sizes add up beyond the clock.
 Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
               const Plan& plan);
-
-/// Throws Error naming job, shard, bytes needed and bytes available, if a unit (or a held job) can
-/// never fit its device, or all jobs together the host's memory.
-void refuse_what_cannot_fit(const Program& program, const Cluster& cluster);
 
 }  // namespace shardlab

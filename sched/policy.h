@@ -18,6 +18,7 @@ struct Candidate {
   Duration remaining{};        ///< Estimated time to the end of its job, this unit included.
   Duration unit_time{};        ///< Estimated time of this unit.
   Instant since{};             ///< When it was offered.
+  bool ahead = false;          ///< Its predecessor still runs; see Policy::lookahead().
 };
 
 /// The device that chooses.

@@ -91,11 +91,6 @@ inline Bytes need(const JobProgram& job, const Unit& unit) {
   return bytes;
 }
 
-/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it
-/// free, or a slot that waits for memory and a job that waits for the slot would wait for each
-/// other.
-Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device);
-
 /// A lowered plan: all that the Driver needs to know, costs as estimated.
 struct Program {
   std::vector<JobProgram> jobs;

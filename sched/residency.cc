@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "sched/limits.h"
+
 namespace shardlab {
 
 Residency::Residency(const Program& program, const Cluster& cluster)
@@ -172,8 +174,17 @@ bool Residency::flushed(JobId job) const {
 
 void Residency::forget(JobId job) {
   for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    state(job, static_cast<ItemIndex>(i)).forgotten = true;
     drop_others(job, static_cast<ItemIndex>(i), kNoDevice);
     if (!item(job, static_cast<ItemIndex>(i)).lasting) drop_host(job, static_cast<ItemIndex>(i));
+  }
+  free_set_aside(job);
+}
+
+/// Once the last copy is gone: one that is still in flight keeps its place in memory.
+void Residency::free_set_aside(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    if (state(job, static_cast<ItemIndex>(i)).first != kNone) return;
   }
   for (const auto& [device, bytes] : std::exchange(set_aside_[index(job)], {})) {
     charge(device, -bytes);
@@ -204,6 +215,7 @@ void Residency::finished(const Transfer& transfer) {
   }
   if (copies_[found].stale) {
     if (copies_[found].pins == 0) drop(found);
+    if (here.forgotten) free_set_aside(transfer.job);
     return;
   }
   if (transfer.direction == Direction::kPromote) return;

@@ -93,8 +93,9 @@ class Residency {
   };
   struct ItemState {
     CopyIndex first = kNone;
-    bool host = false;     ///< The version in host memory is current.
-    bool writing = false;  ///< A unit is changing it.
+    bool host = false;       ///< The version in host memory is current.
+    bool writing = false;    ///< A unit is changing it.
+    bool forgotten = false;  ///< Its job has ended.
   };
   struct Device {
     Bytes budget = 0, used = 0, peak = 0;
@@ -127,6 +128,7 @@ class Residency {
   void demote(CopyIndex copy);
   bool make_room(DeviceId device, Bytes need);
   void charge(DeviceId device, Bytes bytes);
+  void free_set_aside(JobId job);
   [[nodiscard]] bool evictable(const Copy& copy) const;
   void link(CopyIndex copy);
   void unlink(CopyIndex copy);

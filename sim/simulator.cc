@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "sched/lower.h"
+#include "sched/limits.h"
 
 namespace shardlab {
 

@@ -39,6 +39,17 @@ def bad(*arguments, code=1, **options):
     return run.stderr
 
 
+# Examples
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*/command")), ids=lambda path: path.parent.name)
+def test_an_example_prints_what_it_says(example):
+    path = f"{COMMAND.parent}:{os.environ['PATH']}"
+    run = subprocess.run(["bash", example], cwd=ROOT, capture_output=True, text=True, timeout=200,
+                         env={**os.environ, "PATH": path})
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == (example.parent / "expected.txt").read_text()
+
+
 # Usage
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -82,7 +93,7 @@ def test_simulate_ranks_the_usual_plans():
 
 def test_simulate_marks_ties_and_says_what_they_are():
     text = good("simulate", *INPUTS)
-    assert "  =2  spill/fifo" in text
+    assert "  =3  spill/fifo" in text
     assert "= tie: within 10.0 % of the first of that rank, the stated error" in text
     assert "resident/lrtf cannot run: decoder: the whole model needs " in text
 
@@ -132,7 +143,7 @@ def test_compare_wants_the_plan_of_the_run(tmp_path):
     assert "--plan" in bad("compare", *INPUTS, "timeline.json", cwd=tmp_path)
     good("simulate", *INPUTS, "--strategy", "model_parallel", "--save-plan", "other.json", cwd=tmp_path)
     error = bad("compare", *INPUTS, "timeline.json", "--plan", "other.json", cwd=tmp_path)
-    assert error.startswith("shardlab: timeline.json: the timeline was measured with another plan")
+    assert error.startswith("shardlab: timeline.json: units: row 1: is no unit of this plan; give")
 
 
 # sweep

@@ -124,8 +124,16 @@ TEST(Comparison, RefusesTimelinesOfSomethingElse) {
             "job 2 is \"other\" in the timeline and \"job2\" in the workload");
   EXPECT_EQ(error([](Timeline& t) { t.devices.pop_back(); }),
             "the timeline has 1 devices, the cluster 2");
-  EXPECT_EQ(error([](Timeline& t) { t.units[0].shard += 1; }),
-            "the timeline was measured with another plan; give that with --plan");
+  const std::string another_plan =
+      "units: row 0: is no unit of this plan; give the plan that was run with --plan";
+  EXPECT_EQ(error([](Timeline& t) { t.units[0].shard += 1; }), another_plan);
+  EXPECT_EQ(error([](Timeline& t) { t.units[0].unit = 99; }), another_plan);
+  EXPECT_EQ(error([](Timeline& t) { std::swap(t.units.front(), t.units.back()); }),
+            "units: job4 has unit 4 of minibatch 5 where unit 0 of minibatch 0 belongs");
+  EXPECT_EQ(error([](Timeline& t) { t.units.pop_back(); }), "units: job4 has 29 of 30 units");
+  EXPECT_EQ(error([](Timeline& t) { t.makespan = Instant{}; }),
+            "units: job0: unit 0 of minibatch 0 runs before the one before it ends, or after the "
+            "run");
 }
 
 TEST(Comparison, TextNamesEveryPartWithItsUnit) {

@@ -8,8 +8,10 @@
 #include "core/error.h"
 #include "policies/registry.h"
 #include "policies/replay.h"
+#include "sched/limits.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
+#include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/timeline_check.h"
 
@@ -110,24 +112,6 @@ TEST(Driver, ScalingAllTimesScalesTheTimelineExactly) {
   }
 }
 
-/// Large enough for every unit of the case, with `slots` at once; smaller than its jobs.
-Bytes tight_budget(const Program& program) {
-  Bytes largest = 0;
-  for (const JobProgram& job : program.jobs) {
-    for (const Unit& unit : job.units) {
-      largest = std::max(largest, need(job, unit));
-    }
-  }
-  return largest * program.slots;
-}
-
-struct Setting {
-  int slots;
-  int copy_engines;
-  bool paced;
-  bool tight;
-};
-
 class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
 
 // Hundreds of random cases, memory and links included, under every strategy.
@@ -162,12 +146,8 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     drawn.profile.loaded.copy = drawn.profile.alone.copy = {Duration{pick(3)}, pick(2) * 2e9};
     drawn.profile.loaded.dispatch = Duration{pick(2)};
     const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-    Bytes held = 0;
-    for (const JobProgram& job : program.jobs) {
-      if (job.held) held = std::max(held, *std::max_element(job.peak.begin(), job.peak.end()));
-    }
     for (DeviceSpec& device : cluster.devices)
-      device.memory = tight_budget(program) + held + pick(10);
+      device.memory = instances::tight_budget(program) + pick(10);
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Timeline timeline = run(program, cluster, policy);
     expect_valid(timeline, program);
@@ -196,7 +176,8 @@ TEST(Driver, JobsThatDoNotFitTogetherSwapAtEveryTurn) {
   instances::Case drawn = instances::draw(shape, 7);
   Cluster cluster = instances::devices(1, kUnlimited, {Duration{}, 1e9});  // one byte per ns
   Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-  cluster.devices[0].memory = tight_budget(program);  // only one job fits: every unit swaps
+  cluster.devices[0].memory =
+      instances::tight_budget(program);  // only one job fits: every unit swaps
   const Timeline timeline = run(program, cluster, "round_robin");
   expect_valid(timeline, program);
   EXPECT_EQ(timeline.units.size(), 4u);
@@ -217,7 +198,7 @@ TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
     Cluster cluster = instances::devices(2, kUnlimited, {Duration{1}, 1e9});
     Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
     for (auto& device : cluster.devices)
-      device.memory = 2 * tight_budget(program) / program.slots + 20;
+      device.memory = 2 * instances::tight_budget(program) / program.slots + 20;
     (slots == 1 ? without : with) =
         run(program, cluster, "lrtf").makespan.time_since_epoch().count();
   }
@@ -236,6 +217,35 @@ TEST(Driver, RefusesWhatCanNeverFitNamingJobShardAndBytes) {
     EXPECT_NE(text.find("job0: shard 0 (forward) needs"), std::string::npos) << text;
     EXPECT_NE(text.find("10 bytes"), std::string::npos) << text;
   }
+}
+
+// Sums of times and sizes that a file may hold must not overflow.
+TEST(Driver, RefusesWhatWouldOutliveTheClock) {
+  const auto error = [](const auto& spoil) {
+    instances::Case drawn = instances::draw({}, 1);
+    Cluster cluster = instances::devices(2);
+    spoil(drawn, cluster);
+    return error_of([&] { lower(drawn.workload, cluster, drawn.profile, drawn.plan); });
+  };
+  static constexpr std::int64_t kMost = std::int64_t{1} << 60;
+  const auto expect_part = [](const std::string& text, const char* part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  expect_part(error([](auto& drawn, auto&) { drawn.workload.jobs[2].minibatches = kMost; }),
+              "job2: 1152921504606846976 minibatches would take more than 73 years");
+  expect_part(error([](auto& drawn, auto&) {
+                for (LayerCost& layer : drawn.profile.models[0].layers)
+                  layer.loaded.step.median = Duration{kMost};
+              }),
+              "job0: 3 minibatches would take more than 73 years");
+  expect_part(error([](auto& drawn, auto&) {
+                for (LayerCost& layer : drawn.profile.models[1].layers) layer.state = kMost;
+              }),
+              "job1: its layers take more than 2 EiB");
+  expect_part(error([](auto& drawn, auto&) { drawn.profile.alone.copy.bytes_per_second = 1e-30; }),
+              "the links' rates");
+  expect_part(error([](auto&, auto& cluster) { cluster.devices[1].link.bytes_per_second = 1e-9; }),
+              "the links' rates");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sched/shard_cost.h"
+#include "tests/instances.h"
 #include "tests/plain_training.h"
 #include "tests/timeline_check.h"
 
@@ -99,15 +100,6 @@ struct Setting {
   Bytes memory = kUnlimited;  ///< kUnlimited: just what the largest units need.
 };
 
-Bytes largest_need(const Program& program) {
-  Bytes most = 0;
-  for (const JobProgram& job : program.jobs) {
-    for (const Unit& unit : job.units) most = std::max(most, need(job, unit));
-    for (const Bytes peak : job.peak) most = std::max(most, peak);
-  }
-  return most;
-}
-
 RunResult train(const Workload& work, const Setting& setting, const RunOptions& options = {}) {
   const auto first =
       cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
@@ -125,8 +117,7 @@ RunResult train(const Workload& work, const Setting& setting, const RunOptions& 
   Cluster cluster = cpu_devices(setting.devices, setting.memory, setting.link);
   const Program program = lower(work, cluster, rough_profile(work), plan);
   if (setting.memory == kUnlimited) {
-    for (DeviceSpec& device : cluster.devices)
-      device.memory = largest_need(program) * setting.slots;
+    for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
   }
   const auto policy = make_policy(setting.policy, work.jobs.size(), 1);
   RunOptions with_weights = options;
@@ -168,7 +159,9 @@ std::vector<Setting> settings() {
     for (const std::size_t devices : {1u, 2u, 4u}) {
       for (const int slots : {1, 2}) {
         for (const int layers : {1, 3}) {
-          all.push_back({Strategy::kSpill, std::string(policy.name), devices, slots, layers});
+          for (const Strategy strategy : {Strategy::kSpill, Strategy::kModelParallel}) {
+            all.push_back({strategy, std::string(policy.name), devices, slots, layers});
+          }
         }
       }
     }
@@ -178,7 +171,6 @@ std::vector<Setting> settings() {
   all.push_back({Strategy::kSpill, "fifo", 4, 3, 1, true, 2, link});
   for (const int slots : {1, 2}) {
     all.push_back({Strategy::kModelParallel, "lrtf", 2, slots, 2, true, 1, link});
-    all.push_back({Strategy::kModelParallel, "lrtf", 2, slots, 1, true, 0});
     all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 2, false, 1, link});
     all.push_back({Strategy::kModelParallel, "fifo", 2, slots, 1, false, 0});
     all.push_back({Strategy::kResident, "lrtf", 2, slots, 99});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -47,6 +48,17 @@ inline Cluster devices(std::size_t count, Bytes memory = kUnlimited, LinkSpec li
     cluster.devices.push_back({"d" + std::to_string(d), "test", memory, 1, copy_engines, link});
   }
   return cluster;
+}
+
+/// Of a device: just enough for every slot's largest unit and for the largest held job; too little
+/// for all jobs together.
+inline Bytes tight_budget(const Program& program) {
+  Bytes unit_need = 0, held = 0;
+  for (const JobProgram& job : program.jobs) {
+    for (const Unit& unit : job.units) unit_need = std::max(unit_need, need(job, unit));
+    for (const Bytes peak : job.peak) held = std::max(held, peak);
+  }
+  return unit_need * program.slots + held;
 }
 
 /// A workload with its profile and plan: everything that lower() wants.

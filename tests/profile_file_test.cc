@@ -33,6 +33,7 @@ TEST(ProfileFile, PutsEachFieldInItsPlace) {
   EXPECT_EQ(read.provenance.warm_up, 3);
   EXPECT_EQ(read.provenance.rounds, 20);
   EXPECT_EQ(read.provenance.drift, 0.0125);
+  EXPECT_EQ(read.provenance.fixed_work, Duration{250'000'000});
   EXPECT_EQ(read.alone.copy.latency, Duration{1'500});
   EXPECT_EQ(read.loaded.copy.bytes_per_second, 6.5e9);
   EXPECT_EQ(read.loaded.unit_overhead, Duration{24'000});

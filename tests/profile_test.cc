@@ -157,6 +157,7 @@ TEST(Profile, HoldsEveryDistinctModelOnceAndEveryField) {
   EXPECT_EQ(from.warm_up, 1);
   EXPECT_EQ(from.rounds, 3);
   EXPECT_GE(from.drift, 0);
+  EXPECT_GT(from.fixed_work.count(), 0);
 }
 
 TEST(Profile, ProgressRisesToOne) {

@@ -120,11 +120,8 @@ Drawn draw(std::uint64_t seed) {
   if (pick(2) == 0) link = {Duration{pick(3000)}, 1e7};
   Drawn made{{}, instances::devices(devices, kUnlimited, link, 0)};
   made.program = lower(drawn.workload, made.cluster, drawn.profile, drawn.plan);
-  Bytes largest = 0;
-  for (const JobProgram& job : made.program.jobs) {
-    for (const Unit& unit : job.units) largest = std::max(largest, need(job, unit));
-  }
-  for (DeviceSpec& device : made.cluster.devices) device.memory = largest * shape.slots + pick(20);
+  for (DeviceSpec& device : made.cluster.devices)
+    device.memory = instances::tight_budget(made.program) + pick(20);
   return made;
 }
 

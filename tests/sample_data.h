@@ -26,9 +26,17 @@ inline Profile sample_profile() {
                       {Duration{50 * scale}, Duration{6}, 20}};
   };
   Profile profile;
-  profile.provenance = {
-      "Example CPU", "2.13.0", "0.1.0", "2025-01-31T12:00:00Z", "clock, round robin", 2, 1, 3, 20,
-      0.0125};
+  profile.provenance = {"Example CPU",
+                        "2.13.0",
+                        "0.1.0",
+                        "2025-01-31T12:00:00Z",
+                        "clock, round robin",
+                        2,
+                        1,
+                        3,
+                        20,
+                        0.0125,
+                        Duration{250'000'000}};
   profile.alone = {{Duration{1'500}, 8e9}, Duration{20'000}, Duration{5'000}};
   profile.loaded = {{Duration{1'800}, 6.5e9}, Duration{24'000}, Duration{6'000}};
   ModelProfile model{{Architecture::kGpt, 1, 64, 2, 32, 0.1}, 8, OptimizerKind::kAdamW, {}};

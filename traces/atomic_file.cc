@@ -9,12 +9,16 @@
 
 #include <fmt/format.h>
 
+#include "core/bytes.h"
 #include "core/error.h"
 
 namespace shardlab {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Some ten times a timeline of millions of units. Without it, a device such as /dev/zero never ends.
+constexpr std::size_t kLargestFile = std::size_t{2} << 30;
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
   throw Error(fmt::format("{}: {}: {}", path, what, std::strerror(errno)));
@@ -128,7 +132,13 @@ std::string read_whole_file(const std::string& path) {
   if (!file.is_open()) fail(path, "cannot read");
   std::array<char, 65536> buffer{};
   std::string text;
-  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) text += part;
+  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) {
+    text += part;
+    if (text.size() > kLargestFile) {
+      throw Error(fmt::format("{}: cannot read: is larger than {}", path,
+                              format_bytes(static_cast<Bytes>(kLargestFile))));
+    }
+  }
   return text;
 }
 

@@ -83,7 +83,7 @@ Plan parse_plan(std::string_view text) {
   result.policy = root.text("policy");
   result.seed = root.seed("seed");
   result.admit = static_cast<int>(root.integer("admit", 0, INT32_MAX));
-  result.slots = static_cast<int>(root.integer("slots", 1, INT32_MAX));
+  result.slots = static_cast<int>(root.integer("slots", 1, kMostSlots));
   for (const json& job : root.array("jobs")) {
     in_context(fmt::format("job {}", result.jobs.size()),
                [&] { result.jobs.push_back(job_plan(JsonObject(job))); });

@@ -135,7 +135,8 @@ ordered_json provenance_json(const Provenance& from) {
           {"threads_per_lane", from.threads_per_lane},
           {"warm_up_rounds", from.warm_up},
           {"rounds", from.rounds},
-          {"drift", json_number(from.drift)}};
+          {"drift", json_number(from.drift)},
+          {"fixed_work_ns", from.fixed_work.count()}};
 }
 
 Provenance provenance(const JsonObject& from) {
@@ -153,6 +154,7 @@ Provenance provenance(const JsonObject& from) {
   result.warm_up = count("warm_up_rounds");
   result.rounds = count("rounds");
   result.drift = from.number("drift");
+  result.fixed_work = from.duration("fixed_work_ns");
   return result;
 }
 

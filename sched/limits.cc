@@ -1,0 +1,136 @@
+#include "sched/limits.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "core/time.h"
+
+namespace shardlab {
+namespace {
+
+[[noreturn]] void refuse(const JobProgram& job, const std::string& what, Bytes needed,
+                         const std::string& where, Bytes available) {
+  throw Error(fmt::format(
+      "{}: {} needs {} ({} bytes) on {}, which has {} ({} bytes); cut the model into more shards, "
+      "take a smaller batch or a device with more memory",
+      job.name, what, format_bytes(needed), needed, where, format_bytes(available), available));
+}
+
+void refuse_held(const Program& program, const JobProgram& job, const Cluster& cluster) {
+  const DeviceSpec* roomiest = nullptr;
+  Bytes most = -1;
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    const DeviceSpec& device = cluster.devices[d];
+    const Bytes room = device.memory - headroom(program.jobs, device_id(d));
+    if (!job.resident && job.peak[d] > 0 && job.peak[d] > room) {
+      refuse(job, "what it keeps there", job.peak[d], device.name, room);
+    }
+    if (room > most) roomiest = &device;
+    most = std::max(most, room);
+  }
+  if (job.resident && job.peak.front() > most) {
+    refuse(job, "the whole model", job.peak.front(), roomiest->name, most);
+  }
+}
+
+void refuse_job(const JobProgram& job, const Cluster& cluster) {
+  for (const Unit& unit : job.units) {
+    for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+      if (unit.bound != kNoDevice && index(unit.bound) != d) continue;
+      if (need(job, unit) <= cluster.devices[d].memory) continue;
+      refuse(job, fmt::format("shard {} ({})", unit.shard, to_string(unit.kind)), need(job, unit),
+             cluster.devices[d].name, cluster.devices[d].memory);
+    }
+  }
+}
+
+/// Longest time and size that are reckoned with: what sums of them may reach stays below 2^63.
+constexpr double kMostTime = 0x1p61, kMostBytes = 0x1p61;
+
+}  // namespace
+
+Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
+  Bytes most = 0;
+  for (const JobProgram& job : jobs) {
+    if (job.held) continue;
+    for (const Unit& unit : job.units) {
+      if (unit.bound == kNoDevice || unit.bound == device) most = std::max(most, need(job, unit));
+    }
+  }
+  return most;
+}
+
+void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
+  if (cluster.devices.empty()) throw Error("the cluster has no device");
+  Bytes host = 0;
+  for (const JobProgram& job : program.jobs) {
+    if (job.held) {
+      refuse_held(program, job, cluster);
+    } else {
+      refuse_job(job, cluster);
+    }
+    for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
+  }
+  if (host <= cluster.host_memory) return;
+  throw Error(
+      fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
+                  format_bytes(host), format_bytes(cluster.host_memory)));
+}
+
+// In floating point, so that nothing overflows before it is refused.
+void refuse_absurd(const Job& job, const ModelProfile& model) {
+  double time = 0, bytes = 0;
+  for (const LayerCost& layer : model.layers) {
+    for (const LayerTimes* times : {&layer.alone, &layer.loaded}) {
+      for (const Measured* each :
+           {&times->forward, &times->recompute, &times->backward, &times->step}) {
+        time += static_cast<double>(each->median.count());
+      }
+    }
+    for (const Bytes each : {layer.parameters, layer.state, layer.output, layer.saved,
+                             layer.forward_workspace, layer.backward_workspace}) {
+      bytes += 4 * static_cast<double>(each);
+    }
+  }
+  if (time > kMostTime / static_cast<double>(std::max<std::int64_t>(job.minibatches, 1))) {
+    throw Error(
+        fmt::format("{}: {} minibatches would take more than 73 years by this profile; "
+                    "check minibatches and the profile's *_ns",
+                    job.name, job.minibatches));
+  }
+  if (bytes > kMostBytes) {
+    throw Error(fmt::format(
+        "{}: its layers take more than 2 EiB by this profile; check its *_bytes", job.name));
+  }
+}
+
+void refuse_endless(const Program& program, const Cluster& cluster) {
+  double slowest = 0, latency = 0;  // Of a copy: seconds per byte, seconds.
+  for (const CopyCost& copy : {program.copy_alone, program.copy_loaded}) {
+    if (copy.bytes_per_second > 0) slowest = std::max(slowest, 1 / copy.bytes_per_second);
+    latency = std::max(latency, seconds(copy.latency));
+  }
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.link.bytes_per_second > 0)
+      slowest = std::max(slowest, 1 / device.link.bytes_per_second);
+    latency = std::max(latency, seconds(device.link.latency));
+  }
+  double all = 0;
+  for (const JobProgram& job : program.jobs) {
+    double minibatch = 0;
+    for (const Unit& unit : job.units) {
+      // Ten items at most, each in and out, over link and lane.
+      minibatch += seconds(std::max(unit.alone.total, unit.loaded.total) + program.dispatch) +
+                   40 * latency + 4 * slowest * static_cast<double>(need(job, unit));
+    }
+    all += minibatch * static_cast<double>(job.minibatches);
+  }
+  if (all * 1e9 < kMostTime) return;
+  throw Error(
+      "the jobs would take more than 73 years; check minibatches, the profile's *_ns and "
+      "*_per_second and the links' rates");
+}
+
+}  // namespace shardlab

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/cluster.h"
+#include "core/ids.h"
+#include "core/profile.h"
+#include "core/workload.h"
+#include "sched/program.h"
+
+/// What no run may ask for: found before anything runs.
+namespace shardlab {
+
+/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it
+/// free, or a slot that waits for memory and a job that waits for the slot would wait for each
+/// other.
+Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device);
+
+/// Throws Error naming job, shard, bytes needed and bytes available, if a unit (or a held job) can
+/// never fit its device, or all jobs together the host's memory.
+void refuse_what_cannot_fit(const Program& program, const Cluster& cluster);
+
+/// Throws Error when the job alone adds up beyond the range of clock (73 years) or sizes (2 EiB).
+void refuse_absurd(const Job& job, const ModelProfile& model);
+
+/// Throws Error when all units and copies, one after the other, would end beyond the clock's range.
+void refuse_endless(const Program& program, const Cluster& cluster);
+
+}  // namespace shardlab
