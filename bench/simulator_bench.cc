@@ -1,55 +1,80 @@
 #include <benchmark/benchmark.h>
 
+#include "core/counter_hash.h"
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
 #include "tests/instances.h"
 
 /// Units per second of the simulator on one core; every unit is simulated, none skipped.
+/// bench/summary.py compares with a peer on the same instance.
 namespace shardlab {
 namespace {
 
-/// M jobs of K shards, durations drawn per job, shard and phase; units = (2K-1) B M.
-Program many_jobs(int jobs, int shards, std::int64_t minibatches, std::size_t devices) {
-  instances::Shape shape;
-  shape.jobs = jobs;
-  shape.shards = shards;
-  shape.minibatches = minibatches;
-  shape.longest = 1'000'000;
-  const instances::Case drawn = instances::draw(shape, 1);
-  return lower(drawn.workload, instances::devices(devices), drawn.profile, drawn.plan);
+constexpr std::uint64_t kLongest = 1'000'000;  // ns
+
+Duration drawn(std::uint64_t job, std::uint64_t shard, std::uint64_t phase) {
+  return Duration{static_cast<Duration::rep>(1 + counter_hash({job, shard, phase}) % kLongest)};
+}
+
+/// M jobs of K shards and B minibatches that only compute: units = (2K-1) B M. Durations are drawn
+/// per job, shard and phase; simpy_peer.py draws the same.
+Program compute_only(int jobs, int shards, std::int64_t minibatches) {
+  Program program;
+  program.jobs.resize(static_cast<std::size_t>(jobs));
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    JobProgram& job = program.jobs[j];
+    job.minibatches = minibatches;
+    for (int u = 0; u < 2 * shards - 1; ++u) {
+      const bool forward = u < shards - 1;
+      Unit unit;
+      unit.shard = forward ? u : 2 * (shards - 1) - u;
+      unit.kind = forward           ? UnitKind::kForward
+                  : u == shards - 1 ? UnitKind::kFused
+                                    : UnitKind::kBackward;
+      const Duration time = drawn(j, static_cast<std::uint64_t>(unit.shard), forward ? 0 : 1);
+      unit.alone = unit.loaded = {time, {}};
+      job.units.push_back(unit);
+    }
+    expect(job, false);
+  }
+  return program;
 }
 
 void run(benchmark::State& state, const Program& program, const Cluster& cluster) {
+  Outcome outcome;
   std::int64_t units = 0;
   for (auto _ : state) {
     const auto policy = make_policy("lrtf", program.jobs.size(), 1);
     EstimatedCosts costs(program);
-    units += simulate(program, cluster, *policy, costs, nullptr).units;
+    outcome = simulate(program, cluster, *policy, costs, nullptr);
+    units += outcome.units;
   }
   state.SetItemsProcessed(units);
+  state.counters["makespan_ns"] = static_cast<double>(outcome.makespan.time_since_epoch().count());
+  state.counters["units"] = static_cast<double>(outcome.units);
 }
 
-/// `spill` without links: compute only. Bar: 5 million units/s.
-void BM_SpillWithoutLinks(benchmark::State& state) {
-  run(state, many_jobs(64, 16, 1000, 8), instances::devices(8));
+void compute(benchmark::State& state, int jobs, std::int64_t minibatches, std::size_t devices) {
+  run(state, compute_only(jobs, 16, minibatches), instances::devices(devices));
 }
-BENCHMARK(BM_SpillWithoutLinks)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(compute, compute_only, 64, 1000, 8)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(compute, wide_512, 1024, 100, 512)->Unit(benchmark::kMillisecond);
 
-/// The same with 512 devices and twice the jobs.
-void BM_SpillWithoutLinksWide(benchmark::State& state) {
-  run(state, many_jobs(1024, 16, 50, 512), instances::devices(512));
-}
-BENCHMARK(BM_SpillWithoutLinksWide)->Unit(benchmark::kMillisecond);
-
-/// `spill` with budgets, double buffering and paced links: every promotion, eviction and
-/// write-back.
-void BM_SpillWithLinks(benchmark::State& state) {
-  Program program = many_jobs(64, 16, 100, 8);
+/// Budgets, double buffering and FIFO links: every promotion, eviction and write-back.
+void spill_links(benchmark::State& state) {
+  instances::Shape shape;
+  shape.jobs = 64;
+  shape.shards = 16;
+  shape.minibatches = 100;
+  shape.longest = kLongest;
+  const instances::Case drawn = instances::draw(shape, 1);
+  const Cluster cluster = instances::devices(8, 200, {Duration{10}, 1e8});
+  Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
   program.slots = 2;
-  run(state, program, instances::devices(8, 200, {Duration{10}, 1e8}));
+  run(state, program, cluster);
 }
-BENCHMARK(BM_SpillWithLinks)->Unit(benchmark::kMillisecond);
+BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace shardlab

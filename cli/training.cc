@@ -29,7 +29,7 @@ class Progress {
         predicted_(seconds(prediction.outcome.makespan)),
         left_(jobs_.size()) {
     for (std::size_t j = 0; j < jobs_.size(); ++j) {
-      left_[j] = static_cast<double>(jobs_[j].minibatches) * seconds(jobs_[j].rest.front());
+      left_[j] = static_cast<double>(jobs_[j].minibatches) * seconds(minibatch_time(jobs_[j]));
       all_ += left_[j];
     }
   }
@@ -37,7 +37,7 @@ class Progress {
   void take(const RunProgress& now) {
     const JobProgram& job = jobs_[index(now.job)];
     const std::int64_t left = now.job_ended ? 0 : job.minibatches - now.minibatch;
-    left_[index(now.job)] = static_cast<double>(left) * seconds(job.rest.front());
+    left_[index(now.job)] = static_cast<double>(left) * seconds(minibatch_time(job));
   }
 
   /// When it will end, in seconds: as predicted at the beginning, then more and more as its speed

@@ -166,7 +166,9 @@ void Runtime::run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock) {
   if (failure.empty()) {
     reported_.emplace_back(UnitDone{run.device, run.job, run.attempt, from, to, pass.recompute});
   } else {
-    reported_.emplace_back(UnitFailed{run.device, run.job, run.attempt, from, to, failure});
+    failures_.push_back(failure);
+    reported_.emplace_back(
+        UnitFailed{run.device, run.job, run.attempt, from, to, failures_.back()});
   }
 }
 

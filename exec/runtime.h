@@ -3,11 +3,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -86,6 +88,7 @@ class Runtime final : public Backend {
   std::thread link_thread_;
   Driver* driver_ = nullptr;
   std::vector<Event> reported_, delivered_;
+  std::deque<std::string> failures_;  ///< What reported failures refer to.
   std::exception_ptr failure_;
   bool quit_ = false;
 };

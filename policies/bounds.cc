@@ -56,7 +56,7 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
 Duration naive_estimate(const Program& program, const Cluster& cluster) {
   Duration sum{}, longest{};
   for (const JobProgram& job : program.jobs) {
-    const Duration chain = job.minibatches * job.rest.front();
+    const Duration chain = job.minibatches * minibatch_time(job);
     sum += chain;
     longest = std::max(longest, chain);
   }

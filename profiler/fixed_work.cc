@@ -30,9 +30,9 @@ Duration FixedWork::time(const Probe& probe) {
   constexpr int kRounds = 25;
   set_threads(probe.threads);
   std::vector<LayerSamples> samples;
-  for (int i = 0; i < kWarmUp; ++i) probe.bench->run(samples);
+  for (int i = 0; i < kWarmUp; ++i) probe.bench->run({}, samples);
   return timed([&] {
-    for (int i = 0; i < kRounds; ++i) probe.bench->run(samples);
+    for (int i = 0; i < kRounds; ++i) probe.bench->run({}, samples);
   });
 }
 

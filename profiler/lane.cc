@@ -37,13 +37,15 @@ void Lane::enter() {
   copies_ = std::make_unique<CopyBench>();
 }
 
-void Lane::run(std::size_t model, LaneSamples& samples) {
+void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
   constexpr int kSmall = 10;  // Samples of microseconds per round.
   samples.models.resize(keys_.size());
-  models_[model]->run(samples.models[model]);
+  models_[model]->run(around, samples.models[model]);
+  around.begin();
   copies_->run(samples.copies);
   for (int i = 0; i < kSmall; ++i) samples.overhead.push_back(time_unit_overhead());
   time_hand_over(kSmall, samples.hand_over);
+  around.end();
 }
 
 }  // namespace shardlab

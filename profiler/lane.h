@@ -46,7 +46,7 @@ class Lane {
   [[nodiscard]] std::size_t models() const { return keys_.size(); }
 
   /// One round of a model, then copies and hand-overs.
-  void run(std::size_t model, LaneSamples& samples);
+  void run(std::size_t model, const Surroundings& around, LaneSamples& samples);
 
  private:
   std::vector<BenchKey> keys_;

@@ -107,7 +107,7 @@ at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& 
   return above;
 }
 
-void ModelBench::run(std::vector<LayerSamples>& samples) {
+void ModelBench::run(const Surroundings& around, std::vector<LayerSamples>& samples) {
   const at::Tensor target = view_tokens(target_, key_.batch);
   const std::size_t count = layers_.size();
   const PassKey pass{1, step_++, 0};
@@ -115,7 +115,8 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
   std::vector<at::Tensor> boundary(count);
   boundary[0] = view_tokens(input_, key_.batch);
   for (const Group& group : groups_) {
-    promote(group, /*with_state=*/false);
+    around.begin();
+    if (around.promotes) promote(group, /*with_state=*/false);
     for (std::size_t i = group.first; i < group.last; ++i) {
       samples[i].forward.push_back(timed([&] {
         if (i + 1 < count) {
@@ -125,11 +126,13 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
         }
       }));
     }
+    around.end();
   }
   at::Tensor above;  // The gradient from the group above.
   for (std::size_t g = groups_.size(); g-- > 0;) {
     const auto [first, last] = groups_[g];
-    promote(groups_[g], /*with_state=*/true);
+    around.begin();
+    if (around.promotes) promote(groups_[g], /*with_state=*/true);
     std::vector<Recording> recordings(last - first);
     for (std::size_t i = first; i < last; ++i) {
       const float* weights = parameters(layers_[i]);
@@ -155,6 +158,7 @@ void ModelBench::run(std::vector<LayerSamples>& samples) {
                         state(layers_[i]));
       }));
     }
+    around.end();
   }
 }
 

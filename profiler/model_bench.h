@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -9,6 +10,14 @@
 #include "profiler/samples.h"
 
 namespace shardlab {
+
+/// What surrounds the work of a unit.
+struct Surroundings {
+  /// What the unit promotes is copied in before, not timed, which warms the caches; else weights
+  /// lie where they were left, and caches have forgotten them.
+  bool promotes = false;
+  std::function<void()> begin = [] {}, end = [] {};  ///< Of each unit.
+};
 
 /// A model with its own weights and state, run layer by layer on made-up tokens. For one thread at
 /// a time.
@@ -25,9 +34,8 @@ class ModelBench {
 
   /// One minibatch in the order of training, so that caches are as warm as there: forward without
   /// a graph, group by group; then, from the last group to the first, its layers recorded,
-  /// backward in reverse and stepped. Adds one sample per layer and kind. What a unit of the group
-  /// would have promoted is copied in before, not timed: it leaves the caches as a promotion does.
-  void run(std::vector<LayerSamples>& samples);
+  /// backward in reverse and stepped. Adds one sample per layer and kind.
+  void run(const Surroundings& around, std::vector<LayerSamples>& samples);
 
  private:
   struct Group {

@@ -114,11 +114,9 @@ class Rounds {
     const bool keep = round_ >= options_.warm_up;
     LaneSamples thrown_away;
     if (keep && taken_.probes.empty()) taken_.probes.push_back(probe_.run());
-    // Alone each in its turn: a lane that computes now has rested before, as under model_parallel.
-    const auto alone = static_cast<std::size_t>(round_) % lanes_.size();
-    run_round({lanes_[alone]}, keep ? taken_.alone : thrown_away,
-              [&] { report(share(), "one lane alone"); });
-    run_round(lanes_, keep ? taken_.loaded : thrown_away,
+    run_round(two_lanes(), Beside::kInTurn, keep ? taken_.alone : thrown_away,
+              [&] { report(share(), "one lane at a time"); });
+    run_round(lanes_, Beside::kAtOnce, keep ? taken_.loaded : thrown_away,
               [&] { report(share(), "all lanes busy"); });
     if (keep) taken_.probes.push_back(probe_.run());
     ++round_;
@@ -129,6 +127,12 @@ class Rounds {
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// Enough to take turns; others each round.
+  [[nodiscard]] std::vector<Lane*> two_lanes() const {
+    const auto lane = [&](int i) { return lanes_[static_cast<std::size_t>(i) % lanes_.size()]; };
+    if (lanes_.size() == 1) return lanes_;
+    return {lane(round_), lane(round_ + 1)};
+  }
   [[nodiscard]] double elapsed() const {
     return std::chrono::duration<double>(Clock::now() - begin_).count();
   }

@@ -31,6 +31,7 @@ class Session {
     if (stopped_) return false;
     ++done_[lane];
     stopped_ = *std::ranges::min_element(done_) >= models_;
+    if (stopped_) turned_.notify_all();
     return true;
   }
 
@@ -39,6 +40,7 @@ class Session {
     if (!error_) error_ = std::move(error);
     stopped_ = true;
     changed_.notify_all();
+    turned_.notify_all();
   }
 
   [[nodiscard]] bool stopped() {
@@ -58,20 +60,39 @@ class Session {
     }
   }
 
+  /// Waits for the lane's turn; nobody else computes until pass().
+  void take_turn(std::size_t lane) {
+    std::unique_lock lock(mutex_);
+    turned_.wait(lock, [&] { return stopped_ || turn_ == lane; });
+  }
+  void pass_turn() {
+    const std::lock_guard lock(mutex_);
+    turn_ = (turn_ + 1) % done_.size();
+    turned_.notify_all();
+  }
+
   [[nodiscard]] std::exception_ptr error() const { return error_; }
 
  private:
   std::size_t models_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable turned_;
+  std::size_t turn_ = 0;
   std::vector<std::size_t> done_;  // Models, per lane.
   std::latch entered_;
   std::exception_ptr error_;
   bool stopped_ = false;
 };
 
-void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes,
+void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes, Beside beside,
               LaneSamples& kept) {
+  Surroundings around;
+  around.promotes = beside == Beside::kAtOnce;
+  if (beside == Beside::kInTurn) {
+    around.begin = [&] { session.take_turn(index); };
+    around.end = [&] { session.pass_turn(); };
+  }
   bool entered = false;
   try {
     lane.enter();
@@ -80,7 +101,7 @@ void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes
     std::size_t model = index * lane.models() / lanes;
     while (!session.stopped()) {
       LaneSamples samples;
-      lane.run(model, samples);
+      lane.run(model, around, samples);
       if (session.next(index)) append(kept, samples);
       model = (model + 1) % lane.models();
     }
@@ -92,7 +113,7 @@ void run_lane(Session& session, Lane& lane, std::size_t index, std::size_t lanes
 
 }  // namespace
 
-void run_round(const std::vector<Lane*>& lanes, LaneSamples& kept,
+void run_round(const std::vector<Lane*>& lanes, Beside beside, LaneSamples& kept,
                const std::function<void()>& tick) {
   Session session(lanes.size(), lanes.front()->models());
   std::vector<LaneSamples> samples(lanes.size());
@@ -100,7 +121,8 @@ void run_round(const std::vector<Lane*>& lanes, LaneSamples& kept,
     std::vector<std::jthread> threads;
     try {
       for (std::size_t i = 0; i < lanes.size(); ++i) {
-        threads.emplace_back([&, i] { run_lane(session, *lanes[i], i, lanes.size(), samples[i]); });
+        threads.emplace_back(
+            [&, i] { run_lane(session, *lanes[i], i, lanes.size(), beside, samples[i]); });
       }
       session.watch(tick);
     } catch (...) {

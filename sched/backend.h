@@ -2,7 +2,8 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
+#include <type_traits>
 #include <variant>
 
 #include "sched/program.h"
@@ -48,7 +49,7 @@ struct UnitFailed {
   JobId job{};
   std::int32_t attempt = 1;
   Instant from{}, to{};
-  std::string reason;
+  std::string_view reason;  ///< Lives as long as the backend.
 };
 struct LinkDone {
   TransferId transfer = 0;
@@ -62,6 +63,7 @@ struct LaneCopyDone {
 struct Interrupted {};
 
 using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Interrupted>;
+static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
 /// at a time.

@@ -23,6 +23,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
   }
 }
 
@@ -179,10 +180,20 @@ void Driver::fill(bool buffers) {
 }
 
 bool Driver::claim_one(std::size_t device, bool ahead) {
+  if (ahead) return claim_ahead(device);
+  if (candidates_ == 0) return false;
+  const std::optional<JobId> job = policy_.pick({device_id(device), now_});
+  if (!job) return false;
+  withdraw(*job);
+  claim(device, *job, /*ready=*/true);
+  return true;
+}
+
+bool Driver::claim_ahead(std::size_t device) {
   offered_ahead_.clear();
-  if (ahead) offer_ahead(device);
-  const DeviceView view{device_id(device), now_};
-  const std::optional<JobId> job = candidates_ > 0 ? policy_.pick(view) : std::nullopt;
+  offer_ahead(device);
+  const std::optional<JobId> job =
+      candidates_ > 0 ? policy_.pick({device_id(device), now_}) : std::nullopt;
   const bool was_ahead =
       job && std::find(offered_ahead_.begin(), offered_ahead_.end(), *job) != offered_ahead_.end();
   for (const JobId other : offered_ahead_) withdraw(other);
@@ -194,9 +205,12 @@ bool Driver::claim_one(std::size_t device, bool ahead) {
 
 void Driver::claim(std::size_t id, JobId job, bool ready) {
   Device& device = devices_[id];
-  const Candidate next = ledger_.candidate(job, !ready);
-  Claim claim{job, next.unit, next.minibatch, ready, false, false, now_, {},
-              {},  {},        next.unit_time};
+  Claim claim{job, ledger_.unit(job), ledger_.minibatch(job), ready, false, false, now_, {}, {}};
+  if (!ready) {
+    const Candidate next = ledger_.candidate(job, /*ahead=*/true);
+    claim.unit = next.unit;
+    claim.minibatch = next.minibatch;
+  }
   device.claims.push_back(claim);
   jobs_[index(job)].last_claim = device_id(id);
   ++jobs_[index(job)].claims;
@@ -215,11 +229,13 @@ void Driver::offer_ahead(std::size_t device) {
   };
   const auto mine = running(devices_[device]);
   if (mine == devices_[device].claims.end()) return;
-  const Instant free_at = mine->started_at + mine->expected;
+  const auto expected_end = [&](const Claim& claim) {
+    return claim.started_at + unit(claim.job, claim.unit).expected;
+  };
+  const Instant free_at = expected_end(*mine);
   for (const Device& other : devices_) {
     const auto producer = running(other);
-    if (producer == other.claims.end() || producer->started_at + producer->expected > free_at)
-      continue;
+    if (producer == other.claims.end() || expected_end(*producer) > free_at) continue;
     const JobId job = producer->job;
     if (jobs_[index(job)].claims > 1 || !ledger_.has_next(job)) continue;
     offer(ledger_.candidate(job, true));
@@ -273,7 +289,7 @@ void Driver::start_claimed(std::size_t id) {
     if (residency_) residency_->begin(claim.job, next, where);
     clean_up();
     claim.running = true;
-    claim.arrived_at = claim.started_at = now_;
+    claim.started_at = now_;
     device.lane_busy = true;
     ++running_units_;
     backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});

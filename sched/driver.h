@@ -64,8 +64,7 @@ class Driver {
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     bool ready = false, reserved = false, running = false;
-    Instant claimed_at{}, reserved_at{}, arrived_at{}, started_at{};
-    Duration expected{};
+    Instant claimed_at{}, reserved_at{}, started_at{};
   };
   struct Device {
     std::vector<Claim> claims;  ///< In order of claim; at most Program::slots.
@@ -113,6 +112,7 @@ class Driver {
   void give_back(Device& device, std::size_t slot);
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool ahead);
+  bool claim_ahead(std::size_t device);
   void claim(std::size_t device, JobId job, bool ready);
   void offer_ahead(std::size_t device);
   void settle_done();

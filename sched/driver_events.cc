@@ -18,7 +18,7 @@ void Driver::take_in(const UnitDone& event) {
   if (timeline_ != nullptr) {
     timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
                                 event.device, event.attempt, claim.claimed_at, claim.reserved_at,
-                                claim.arrived_at, event.from, event.to, event.recompute});
+                                claim.started_at, event.from, event.to, event.recompute});
   }
   if (residency_) {
     residency_->commit(claim.job, ran, event.device);

@@ -100,7 +100,10 @@ class Lowering {
   }
 
   [[nodiscard]] Unit forward(int s) const {
-    Unit unit{UnitKind::kForward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
+    Unit unit;
+    unit.kind = UnitKind::kForward;
+    unit.shard = s;
+    unit.bound = device(s);
     const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
       return UnitCost{(plan_.recompute ? t.forward : t.recompute) + host.unit_overhead, {}};
     };
@@ -118,8 +121,10 @@ class Lowering {
   [[nodiscard]] Unit backward(int s) const {
     const bool fused = s == shards_ - 1;
     const bool kept = !fused && !plan_.recompute;
-    Unit unit{
-        fused ? UnitKind::kFused : UnitKind::kBackward, s, device(s), {}, {}, 0, {}, {}, {}, {}};
+    Unit unit;
+    unit.kind = fused ? UnitKind::kFused : UnitKind::kBackward;
+    unit.shard = s;
+    unit.bound = device(s);
     const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
       const Duration again = kept ? Duration{} : t.recompute;
       return UnitCost{again + t.backward + t.step + host.unit_overhead, fused ? Duration{} : again};
@@ -189,10 +194,7 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   const bool alone = plan.admit == 1 || cluster.devices.size() == 1;
   for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
     JobProgram job = Lowering(workload.jobs[j], plan.jobs[j], cluster, profile).lower();
-    job.rest.assign(job.units.size() + 1, Duration{});
-    for (std::size_t u = job.units.size(); u-- > 0;) {
-      job.rest[u] = job.rest[u + 1] + (alone ? job.units[u].alone : job.units[u].loaded).total;
-    }
+    expect(job, alone);
     program.jobs.push_back(std::move(job));
   }
   refuse_endless(program, cluster);

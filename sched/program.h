@@ -43,13 +43,17 @@ struct UnitCost {
 
 /// One forward, backward or fused pass of a shard on one minibatch. The units of a minibatch form a
 /// chain in the order of JobProgram::units, and minibatches follow one another.
-struct Unit {
+///
+/// What computing needs comes first and fills a cache line; what memory needs follows.
+struct alignas(64) Unit {
   UnitKind kind{};
   std::int32_t shard = 0;
   DeviceId bound = kNoDevice;  ///< kNoDevice: any device.
   UnitCost alone, loaded;
-  Bytes workspace =
-      0;            ///< Beyond items: gradients of parameters, recomputed activations, temporaries.
+  Duration expected{};  ///< Estimated time.
+  Duration rest{};      ///< Estimated time from its start to the end of the minibatch.
+  /// Beyond items: gradients of parameters, recomputed activations, temporaries.
+  Bytes workspace = 0;
   ItemList reads;   ///< Must be on the device before it runs.
   ItemList writes;  ///< Subset of `reads` that it changes.
   ItemList creates;
@@ -71,9 +75,6 @@ struct JobProgram {
   std::vector<Unit> units;  ///< Of one minibatch, in order.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
-  /// Expected time from the start of units[i] to the end of the minibatch; one more entry, zero, at
-  /// the end.
-  std::vector<Duration> rest;
   /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
   /// evicted.
   bool held = false;
@@ -82,6 +83,19 @@ struct JobProgram {
   std::vector<Bytes> peak;
   bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
 };
+
+/// Estimated time of a minibatch.
+inline Duration minibatch_time(const JobProgram& job) { return job.units.front().rest; }
+
+/// Fills in Unit::expected and Unit::rest; `alone`: by the costs with nothing beside it.
+inline void expect(JobProgram& job, bool alone) {
+  Duration rest{};
+  for (std::size_t u = job.units.size(); u-- > 0;) {
+    Unit& unit = job.units[u];
+    unit.expected = (alone ? unit.alone : unit.loaded).total;
+    unit.rest = rest += unit.expected;
+  }
+}
 
 /// What `unit` of `job` needs on its device at once.
 inline Bytes need(const JobProgram& job, const Unit& unit) {

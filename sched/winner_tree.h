@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +42,14 @@ class WinnerTree {
   [[nodiscard]] bool empty() const { return nodes_[1].key == kAbsent; }
   [[nodiscard]] Key top() const { return nodes_[1].key; }
   [[nodiscard]] std::size_t winner() const { return nodes_[1].leaf; }
+  /// The greatest key of all but the winner's.
+  [[nodiscard]] Key second() const {
+    Key best = kAbsent;
+    for (std::size_t node = leaves_ + winner(); node > 1; node /= 2) {
+      best = std::max(best, nodes_[node ^ 1].key);
+    }
+    return best;
+  }
   [[nodiscard]] Key key(std::size_t leaf) const { return nodes_[leaves_ + leaf].key; }
 
  private:

@@ -1,6 +1,7 @@
 #include "sim/simulator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/limits.h"
 
@@ -21,7 +22,7 @@ Simulator::Simulator(const Cluster& cluster, Costs& costs, Duration dispatch)
 void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
   Lane& lane = lanes_[index(run.device)];
-  lane.copies = false;
+  lane.copies = lane.ended = false;
   lane.unit = run;
   lane.recompute = cost.recompute;
   lane.from = now_ + dispatch_;
@@ -31,6 +32,7 @@ void Simulator::start_unit(const UnitRun& run) {
 void Simulator::start_lane_copy(const Transfer& transfer) {
   Lane& lane = lanes_[index(transfer.device)];
   lane.copies = true;
+  lane.ended = false;
   lane.transfer = transfer.id;
   lane.from = now_;
   set_end(lane_ends_, index(transfer.device), now_ + costs_.lane_copy(transfer));
@@ -46,12 +48,28 @@ void Simulator::start_link(const Transfer& transfer) {
 
 std::span<const Event> Simulator::wait() {
   events_.clear();
+  for (const std::size_t device : ended_) {
+    if (std::exchange(lanes_[device].ended, false)) lane_ends_.clear(device);
+  }
+  ended_.clear();
   const WinnerTree::Key instant = std::max(lane_ends_.top(), link_ends_.top());
   if (instant == WinnerTree::kAbsent) return events_;
   now_ = Instant{Duration{-instant}};
-  while (lane_ends_.top() == instant) end_of_lane(lane_ends_.winner());
+  if (lane_ends_.top() == instant) end_lanes(instant);
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   return events_;
+}
+
+/// The last of them stays in the tree until it starts again, or the next wait().
+void Simulator::end_lanes(WinnerTree::Key instant) {
+  while (true) {
+    const std::size_t device = lane_ends_.winner();
+    end_of_lane(device);
+    if (lane_ends_.second() != instant) break;
+    lane_ends_.clear(device);
+  }
+  ended_.push_back(lane_ends_.winner());
+  lanes_[lane_ends_.winner()].ended = true;
 }
 
 void Simulator::end_of_lane(std::size_t device) {
@@ -62,7 +80,6 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from,
                                   now_, lane.recompute});
   }
-  lane_ends_.clear(device);
 }
 
 void Simulator::end_of_link(std::size_t link) {

@@ -31,6 +31,7 @@ class Simulator final : public Backend {
  private:
   struct Lane {
     bool copies = false;
+    bool ended = false;  ///< Its end is still in the tree: most lanes start again at once.
     UnitRun unit;
     Duration recompute{};
     TransferId transfer = 0;
@@ -43,6 +44,7 @@ class Simulator final : public Backend {
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, -end.time_since_epoch().count());
   }
+  void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
 
@@ -54,6 +56,7 @@ class Simulator final : public Backend {
   std::vector<std::deque<Passing>> passing_;
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
+  std::vector<std::size_t> ended_;  ///< Lanes that ended in the last wait().
   std::vector<Event> events_;
 };
 

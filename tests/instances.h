@@ -29,13 +29,12 @@ inline Program chains(const std::vector<std::vector<int>>& jobs, int slots = 1) 
     JobProgram job;
     job.name = std::string(1, static_cast<char>('A' + program.jobs.size()));
     job.minibatches = 1;
-    job.rest.assign(times.size() + 1, Duration{});
     for (const int time : times) {
       Unit unit;
       unit.alone = unit.loaded = {Duration{time}, {}};
       job.units.push_back(unit);
     }
-    for (std::size_t u = times.size(); u-- > 0;) job.rest[u] = job.rest[u + 1] + Duration{times[u]};
+    expect(job, false);
     program.jobs.push_back(job);
   }
   return program;
