@@ -1,6 +1,9 @@
+#include <atomic>
+
 #include <benchmark/benchmark.h>
 
 #include "core/counter_hash.h"
+#include "core/parallel.h"
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
@@ -75,6 +78,29 @@ void spill_links(benchmark::State& state) {
   run(state, program, cluster);
 }
 BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
+
+/// 1000 settings, as `shardlab sweep` simulates them, on as many threads as the argument says.
+void sweep(benchmark::State& state) {
+  constexpr std::size_t kSettings = 1000;
+  const Program program = compute_only(16, 8, 20);
+  std::atomic<std::int64_t> units = 0;
+  for (auto _ : state) {
+    parallel_for(kSettings, static_cast<std::size_t>(state.range(0)), [&](std::size_t i) {
+      const auto policy = make_policy("random", program.jobs.size(), i);
+      EstimatedCosts costs(program);
+      units += simulate(program, instances::devices(1 + i % 8), *policy, costs, nullptr).units;
+    });
+  }
+  state.SetItemsProcessed(units);
+}
+BENCHMARK(sweep)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+/// P=10 000 M=100 000 B=10, and the way there.
+void scale(benchmark::State& state) {
+  const auto jobs = static_cast<int>(state.range(0));
+  run(state, compute_only(jobs, 16, 10), instances::devices(static_cast<std::size_t>(jobs) / 10));
+}
+BENCHMARK(scale)->Arg(100)->Arg(1000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace shardlab
