@@ -27,6 +27,7 @@ struct UnitSpan {
   std::int32_t shard = 0;
   DeviceId device{};
   std::int32_t attempt = 1;
+  std::int64_t claim = 0;  ///< How many claims came before it in the run, given back or not.
   Instant claimed{}, reserved{}, arrived{}, from{}, to{};
   Duration recompute{};  ///< Part of it that repeated a forward.
 };

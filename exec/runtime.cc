@@ -16,6 +16,7 @@ constexpr std::chrono::milliseconds kStopPoll{50};
 
 Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
     : start_(std::chrono::steady_clock::now()),
+      cluster_(cluster),
       work_(work),
       observer_(std::move(observer)),
       lanes_(cluster.devices.size()) {
@@ -74,8 +75,7 @@ void Runtime::give(std::size_t device, Order order) {
 }
 
 void Runtime::start_link(const Transfer& transfer) {
-  const std::size_t link =
-      index(transfer.device) + (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
+  const std::size_t link = link_index(cluster_, transfer);
   passing_.push_back({transfer.id, links_[link].pass(now(), transfer.bytes)});
   passing_changed_.notify_one();
 }

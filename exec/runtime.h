@@ -77,6 +77,7 @@ class Runtime final : public Backend {
   }
 
   const std::chrono::steady_clock::time_point start_;
+  const Cluster& cluster_;
   Work& work_;
   UnitObserver observer_;
   mutable std::mutex mutex_;

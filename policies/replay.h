@@ -17,6 +17,7 @@ class Replay final : public Policy {
   void ready(const Candidate& unit) override;
   void gone(JobId job) override;
   std::optional<JobId> pick(const DeviceView& device) override;
+  DeviceId place(JobId job) override { return first_device_.at(index(job)); }
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient() const override { return true; }
 
@@ -30,6 +31,7 @@ class Replay final : public Policy {
   std::vector<std::deque<Place>> order_;  ///< Per device, what is still to be claimed.
   std::vector<Candidate> ready_;          ///< Per job; `present_` says whether it is one.
   std::vector<bool> present_;
+  std::vector<DeviceId> first_device_;  ///< Per job.
 };
 
 }  // namespace shardlab

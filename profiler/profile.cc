@@ -137,7 +137,7 @@ class Rounds {
     return std::chrono::duration<double>(Clock::now() - begin_).count();
   }
   [[nodiscard]] bool enough() const {
-    if (taken_.rounds < options_.min_rounds) return false;
+    if (taken_.rounds < std::min(options_.min_rounds, options_.max_rounds)) return false;
     return taken_.rounds >= options_.max_rounds || elapsed() >= options_.seconds;
   }
   [[nodiscard]] double share() const {

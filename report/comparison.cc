@@ -29,6 +29,15 @@ void refuse_another(const Program& program, const Cluster& cluster, const Timeli
     throw Error(fmt::format("job {} is \"{}\" in the timeline and \"{}\" in the workload", j,
                             measured.jobs[j], program.jobs[j].name));
   }
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    if (measured.ends[j].minibatches <= program.jobs[j].minibatches) continue;
+    throw Error(fmt::format("ends: {} has {} minibatches, the workload {}", measured.jobs[j],
+                            measured.ends[j].minibatches, program.jobs[j].minibatches));
+  }
+  for (const CopySpan& span : measured.copies) {
+    if (std::max({span.done, span.lane_to, span.link_to}) <= measured.makespan) continue;
+    throw Error("copies: one ends after the run");
+  }
   for (std::size_t row = 0; row < measured.units.size(); ++row) {
     const UnitSpan& span = measured.units[row];
     const auto& units = program.jobs.at(index(span.job)).units;
@@ -143,7 +152,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   };
   // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or not.
   Program undelayed = cut;
-  undelayed.dispatch = {};
+  undelayed.dispatch_alone = undelayed.dispatch_loaded = {};
   EstimatedCosts profile(cut);
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);

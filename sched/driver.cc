@@ -116,11 +116,13 @@ bool Driver::admit(JobId job) {
       std::stable_sort(all.begin(), all.end(),
                        [&](DeviceId a, DeviceId b) { return room(a) > room(b); });
       all.resize(1);
+      if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) all.front() = chosen;
       state.bound = all.front();
     }
     if (!residency_->admit(job, all, program.peak)) return false;
   } else if (program.resident) {
-    state.bound = device_id(index(job) % devices_.size());
+    const DeviceId chosen = policy_.place(job);
+    state.bound = chosen != kNoDevice ? chosen : device_id(index(job) % devices_.size());
   }
   state.state = Job::State::kRunning;
   ++running_jobs_;
@@ -205,7 +207,9 @@ bool Driver::claim_ahead(std::size_t device) {
 
 void Driver::claim(std::size_t id, JobId job, bool ready) {
   Device& device = devices_[id];
-  Claim claim{job, ledger_.unit(job), ledger_.minibatch(job), ready, false, false, now_, {}, {}};
+  Claim claim{
+      job, ledger_.unit(job), ledger_.minibatch(job), claims_made_++, ready, false, false, now_, {},
+      {}};
   if (!ready) {
     const Candidate next = ledger_.candidate(job, /*ahead=*/true);
     claim.unit = next.unit;
@@ -261,7 +265,7 @@ void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
   const DeviceId where = device_id(id);
   for (Claim& claim : device.claims) {
-    if (claim.reserved) continue;
+    if (claim.reserved || interrupted_) continue;
     if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
     claim.reserved = true;
     claim.reserved_at = now_;

@@ -63,6 +63,7 @@ class Driver {
     JobId job{};
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
+    std::int64_t number = 0;  ///< See UnitSpan::claim.
     bool ready = false, reserved = false, running = false;
     Instant claimed_at{}, reserved_at{}, started_at{};
   };
@@ -157,6 +158,7 @@ class Driver {
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
+  std::int64_t claims_made_ = 0;
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0;
   std::size_t ended_jobs_ = 0;

@@ -17,8 +17,9 @@ void Driver::take_in(const UnitDone& event) {
   const Unit& ran = unit(claim.job, claim.unit);
   if (timeline_ != nullptr) {
     timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
-                                event.device, event.attempt, claim.claimed_at, claim.reserved_at,
-                                claim.started_at, event.from, event.to, event.recompute});
+                                event.device, event.attempt, claim.number, claim.claimed_at,
+                                claim.reserved_at, claim.started_at, event.from, event.to,
+                                event.recompute});
   }
   if (residency_) {
     residency_->commit(claim.job, ran, event.device);

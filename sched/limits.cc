@@ -122,7 +122,8 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
     double minibatch = 0;
     for (const Unit& unit : job.units) {
       // Ten items at most, each in and out, over link and lane.
-      minibatch += seconds(std::max(unit.alone.total, unit.loaded.total) + program.dispatch) +
+      minibatch += seconds(std::max(unit.alone.total, unit.loaded.total) +
+                           std::max(program.dispatch_alone, program.dispatch_loaded)) +
                    40 * latency + 4 * slowest * static_cast<double>(need(job, unit));
     }
     all += minibatch * static_cast<double>(job.minibatches);

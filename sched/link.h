@@ -5,6 +5,7 @@
 
 #include "core/cluster.h"
 #include "core/profile.h"
+#include "sched/backend.h"
 
 namespace shardlab {
 
@@ -17,6 +18,15 @@ inline Duration transfer_time(Bytes bytes, double bytes_per_second) {
 
 inline Duration transfer_time(Bytes bytes, const CopyCost& cost) {
   return cost.latency + transfer_time(bytes, cost.bytes_per_second);
+}
+
+/// Which queue an item waits in: promotions of all devices come first, then demotions. A single copy
+/// engine serves both directions of its device, one at a time.
+inline std::size_t link_index(const Cluster& cluster, const Transfer& transfer) {
+  const std::size_t device = index(transfer.device);
+  const bool own =
+      transfer.direction == Direction::kDemote && cluster.devices[device].copy_engines != 1;
+  return device + (own ? cluster.devices.size() : 0);
 }
 
 /// One direction of a link, first come first served: a copy ends latency + bytes/rate after the

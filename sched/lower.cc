@@ -50,6 +50,9 @@ class Lowering {
       throw Error(fmt::format("{}: {} shards, at most {} are possible", program_.name, first.size(),
                               kMostShards));
     }
+    if (plan_.strategy == Strategy::kSpill && !plan_.recompute) {
+      throw Error(program_.name + ": spill cannot keep activations; let it recompute them");
+    }
     const bool bound = plan_.strategy == Strategy::kModelParallel;
     if (bound != (plan_.device.size() == first.size())) {
       throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard",
@@ -190,8 +193,10 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   program.slots = plan.slots;
   program.copy_alone = profile.alone.copy;
   program.copy_loaded = profile.loaded.copy;
-  program.dispatch = profile.loaded.dispatch;
-  const bool alone = plan.admit == 1 || cluster.devices.size() == 1;
+  program.dispatch_alone = profile.alone.dispatch;
+  program.dispatch_loaded = profile.loaded.dispatch;
+  const bool alone = plan.admit == 1 || cluster.devices.size() == 1 ||
+                     plan.jobs.size() == 1;  // As the Driver says.
   for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
     JobProgram job = Lowering(workload.jobs[j], plan.jobs[j], cluster, profile).lower();
     expect(job, alone);

@@ -39,6 +39,9 @@ class Policy {
   /// The job whose unit `device` takes next, or nothing to leave the slot empty until the next
   /// event. Depends only on earlier calls and on the seed. At most O(log jobs).
   virtual std::optional<JobId> pick(const DeviceView& device) = 0;
+  /// Where a job goes that stays on one device: one of the cluster's, or kNoDevice for the one with
+  /// most room. Asked at admission.
+  virtual DeviceId place(JobId) { return kNoDevice; }
   /// Completion lookahead: when a device chooses for its buffer, also offer the units whose
   /// predecessor, running elsewhere or here, is expected to end before this device is free.
   [[nodiscard]] virtual bool lookahead() const { return false; }

@@ -112,7 +112,8 @@ struct Program {
   int slots = 1;
   /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.
   CopyCost copy_alone, copy_loaded;
-  Duration dispatch{};  ///< Between two units of a lane.
+  /// Between two units of a lane. Alone, the lane has rested and must be woken.
+  Duration dispatch_alone{}, dispatch_loaded{};
 };
 
 /// The position of an item of this kind in JobProgram::items of a job with `shards` shards.

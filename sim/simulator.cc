@@ -7,9 +7,10 @@
 
 namespace shardlab {
 
-Simulator::Simulator(const Cluster& cluster, Costs& costs, Duration dispatch)
-    : costs_(costs),
-      dispatch_(dispatch),
+Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& costs)
+    : program_(program),
+      cluster_(cluster),
+      costs_(costs),
       lanes_(cluster.devices.size()),
       passing_(2 * cluster.devices.size()),
       lane_ends_(cluster.devices.size()),
@@ -25,7 +26,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.copies = lane.ended = false;
   lane.unit = run;
   lane.recompute = cost.recompute;
-  lane.from = now_ + dispatch_;
+  lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
   set_end(lane_ends_, index(run.device), lane.from + cost.total);
 }
 
@@ -39,8 +40,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
 }
 
 void Simulator::start_link(const Transfer& transfer) {
-  const std::size_t link =
-      index(transfer.device) + (transfer.direction == Direction::kDemote ? lanes_.size() : 0);
+  const std::size_t link = link_index(cluster_, transfer);
   const auto passage = links_[link].pass(now_, transfer.bytes);
   passing_[link].push_back({transfer.id, passage});
   if (passing_[link].size() == 1) set_end(link_ends_, link, passage.to);
@@ -112,7 +112,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
       timeline->budget.push_back(device.memory);
     }
   }
-  Simulator simulator(cluster, costs, program.dispatch);
+  Simulator simulator(program, cluster, costs);
   Driver driver(program, cluster, policy, simulator, timeline, tracks);
   return drive(driver, simulator);
 }

@@ -18,8 +18,9 @@ namespace shardlab {
 /// links, then by device.
 class Simulator final : public Backend {
  public:
-  /// Requires: the references outlive the Simulator. Dispatch is added in front of every unit.
-  Simulator(const Cluster& cluster, Costs& costs, Duration dispatch);
+  /// Requires: the references outlive the Simulator. The program's dispatch is added in front of
+  /// every unit.
+  Simulator(const Program& program, const Cluster& cluster, Costs& costs);
 
   [[nodiscard]] Instant now() const override { return now_; }
   void start_unit(const UnitRun& run) override;
@@ -48,8 +49,9 @@ class Simulator final : public Backend {
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
 
+  const Program& program_;
+  const Cluster& cluster_;
   Costs& costs_;
-  Duration dispatch_;
   Instant now_{};
   std::vector<Lane> lanes_;
   std::vector<Link> links_;  ///< Promotions of all devices, then demotions.

@@ -131,9 +131,7 @@ TEST(Comparison, RefusesTimelinesOfSomethingElse) {
   EXPECT_EQ(error([](Timeline& t) { std::swap(t.units.front(), t.units.back()); }),
             "units: job4 has unit 4 of minibatch 5 where unit 0 of minibatch 0 belongs");
   EXPECT_EQ(error([](Timeline& t) { t.units.pop_back(); }), "units: job4 has 29 of 30 units");
-  EXPECT_EQ(error([](Timeline& t) { t.makespan = Instant{}; }),
-            "units: job0: unit 0 of minibatch 0 runs before the one before it ends, or after the "
-            "run");
+  EXPECT_EQ(error([](Timeline& t) { t.makespan = Instant{}; }), "copies: one ends after the run");
 }
 
 TEST(Comparison, TextNamesEveryPartWithItsUnit) {

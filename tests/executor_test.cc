@@ -140,6 +140,7 @@ const std::vector<PlainResult>& reference() {
 
 void expect_identical(const RunResult& result) {
   for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    EXPECT_TRUE(result.outcome.jobs[j].completed) << result.outcome.jobs[j].reason;
     const PlainResult trained{result.jobs[j].losses, result.jobs[j].parameters};
     EXPECT_TRUE(trained == reference()[j]) << "job " << j;
   }
@@ -206,6 +207,7 @@ TEST(Executor, MeasuredPeakStaysInABudgetFourTimesSmallerThanTheModels) {
   setting.layers_per_shard = 1;
   setting.memory = smallest_model / 4;
   const RunResult result = train(work, setting);
+  for (const JobEnd& end : result.outcome.jobs) EXPECT_TRUE(end.completed) << end.reason;
   for (std::size_t d = 0; d < 2; ++d) {
     EXPECT_LE(result.timeline.peak[d], setting.memory);
     EXPECT_LE(result.outcome.peak[d], setting.memory);

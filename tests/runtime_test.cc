@@ -146,6 +146,28 @@ TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
   }
 }
 
+// The wall's clock, not the rule's own figures: no copy ends before its passage.
+TEST(Runtime, HoldsACopyBackUntilItsLinkLetsItPass) {
+  instances::Case drawn = instances::draw({.jobs = 2, .shards = 2, .minibatches = 2}, 5);
+  Cluster cluster = instances::devices(1, kUnlimited, {Duration{200'000}, 1e5}, 0);
+  const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+  cluster.devices[0].memory = instances::tight_budget(program);
+  const auto policy = make_policy("lrtf", program.jobs.size(), 1);
+  MixingWork work(program, 1);
+  Timeline timeline;
+  timeline.devices.resize(1);
+  {
+    Runtime runtime(cluster, work, nullptr);
+    Driver driver(program, cluster, *policy, runtime, &timeline, true);
+    runtime.run(driver, nullptr);
+  }
+  ASSERT_FALSE(timeline.copies.empty());
+  for (const CopySpan& span : timeline.copies) {
+    const Duration passage = Duration{200'000} + transfer_time(span.bytes, 1e5);
+    EXPECT_GE(span.done - span.asked, passage);
+  }
+}
+
 TEST(Runtime, AFailedUnitStopsItsJobAloneAtAMinibatchBorder) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -22,9 +22,9 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-timeline";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 13> kUnitColumns{
-    "job",        "unit",        "minibatch",  "kind",    "shard", "device",      "attempt",
-    "claimed_ns", "reserved_ns", "arrived_ns", "from_ns", "to_ns", "recompute_ns"};
+constexpr std::array<std::string_view, 14> kUnitColumns{
+    "job",   "unit",       "minibatch",   "kind",       "shard",   "device", "attempt",
+    "claim", "claimed_ns", "reserved_ns", "arrived_ns", "from_ns", "to_ns",  "recompute_ns"};
 constexpr std::array<std::string_view, 13> kCopyColumns{
     "job",      "item",         "shard",      "minibatch",    "device",     "direction", "bytes",
     "asked_ns", "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns", "done_ns"};
@@ -32,10 +32,10 @@ constexpr std::array<std::string_view, 13> kCopyColumns{
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
-  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
+  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
                      span.minibatch, to_string(span.kind), span.shard, index(span.device),
-                     span.attempt, ns(span.claimed), ns(span.reserved), ns(span.arrived),
-                     ns(span.from), ns(span.to), span.recompute.count());
+                     span.attempt, span.claim, ns(span.claimed), ns(span.reserved),
+                     ns(span.arrived), ns(span.from), ns(span.to), span.recompute.count());
 }
 
 std::string copy_row(const CopySpan& span) {
@@ -132,12 +132,13 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.shard = static_cast<std::int32_t>(row.integer(4, INT32_MAX));
   span.device = DeviceId{static_cast<std::uint32_t>(row.integer(5, last_device))};
   span.attempt = static_cast<std::int32_t>(row.integer(6, INT32_MAX));
-  span.claimed = row.instant(7);
-  span.reserved = row.instant(8);
-  span.arrived = row.instant(9);
-  span.from = row.instant(10);
-  span.to = row.instant(11);
-  span.recompute = Duration(row.integer(12));
+  span.claim = row.integer(7);
+  span.claimed = row.instant(8);
+  span.reserved = row.instant(9);
+  span.arrived = row.instant(10);
+  span.from = row.instant(11);
+  span.to = row.instant(12);
+  span.recompute = Duration(row.integer(13));
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
   check_order("from_ns", span.from, "to_ns", span.to);
   if (span.recompute > span.to - span.from) throw Error("recompute_ns: is longer than the unit");
