@@ -32,14 +32,14 @@ void Replay::ready(const Candidate& unit) {
 
 void Replay::gone(JobId job) { present_[index(job)] = false; }
 
-std::optional<JobId> Replay::pick(const DeviceView& device) {
+JobId Replay::pick(const DeviceView& device) {
   auto& order = order_.at(index(device.id));
-  if (order.empty()) return std::nullopt;
+  if (order.empty()) return kNoJob;
   const Place next = order.front();
   const Candidate& unit = ready_[index(next.job)];
   const bool there =
       present_[index(next.job)] && unit.minibatch == next.minibatch && unit.unit == next.unit;
-  if (!there || (unit.ahead && !next.ahead)) return std::nullopt;
+  if (!there || (unit.ahead && !next.ahead)) return kNoJob;
   order.pop_front();
   return next.job;
 }

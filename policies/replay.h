@@ -16,7 +16,7 @@ class Replay final : public Policy {
 
   void ready(const Candidate& unit) override;
   void gone(JobId job) override;
-  std::optional<JobId> pick(const DeviceView& device) override;
+  JobId pick(const DeviceView& device) override;
   DeviceId place(JobId job) override { return first_device_.at(index(job)); }
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient() const override { return true; }

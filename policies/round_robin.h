@@ -14,9 +14,9 @@ class RoundRobin final : public Policy {
 
   void ready(const Candidate& unit) override { index_.set(unit, -last_turn_[index(unit.job)]); }
   void gone(JobId job) override { index_.clear(job); }
-  std::optional<JobId> pick(const DeviceView& device) override {
-    const auto job = index_.first(device.id);
-    if (job) last_turn_[index(*job)] = ++turn_;
+  JobId pick(const DeviceView& device) override {
+    const JobId job = index_.first(device.id);
+    if (job != kNoJob) last_turn_[index(job)] = ++turn_;
     return job;
   }
 

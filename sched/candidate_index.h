@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "sched/policy.h"
@@ -21,7 +20,8 @@ class CandidateIndex {
   }
   void clear(JobId job) { tree(where_[index(job)]).clear(index(job)); }
 
-  [[nodiscard]] std::optional<JobId> first(DeviceId device) const {
+  /// kNoJob: there is none for the device.
+  [[nodiscard]] JobId first(DeviceId device) const {
     const WinnerTree* best = any_.empty() ? nullptr : &any_;
     if (index(device) < bound_.size() && bound_[index(device)] && !bound_[index(device)]->empty()) {
       const WinnerTree& own = *bound_[index(device)];
@@ -29,8 +29,7 @@ class CandidateIndex {
                         (own.top() == best->top() && own.winner() < best->winner());
       if (wins) best = &own;
     }
-    if (best == nullptr) return std::nullopt;
-    return job_id(best->winner());
+    return best == nullptr ? kNoJob : job_id(best->winner());
   }
 
  private:
@@ -58,7 +57,7 @@ class RankedPolicy : public Policy {
 
   void ready(const Candidate& unit) final { index_.set(unit, key_(unit)); }
   void gone(JobId job) final { index_.clear(job); }
-  std::optional<JobId> pick(const DeviceView& device) final { return index_.first(device.id); }
+  JobId pick(const DeviceView& device) final { return index_.first(device.id); }
   [[nodiscard]] bool lookahead() const final { return lookahead_; }
 
  private:

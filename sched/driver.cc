@@ -130,7 +130,7 @@ bool Driver::admit(JobId job) {
   return true;
 }
 
-void Driver::offer(Candidate unit) {
+void Driver::offer(Candidate&& unit) {
   Job& state = jobs_[index(unit.job)];
   if (state.bound != kNoDevice) unit.bound = state.bound;
   unit.since = now_;
@@ -184,38 +184,42 @@ void Driver::fill(bool buffers) {
 bool Driver::claim_one(std::size_t device, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const std::optional<JobId> job = policy_.pick({device_id(device), now_});
-  if (!job) return false;
-  withdraw(*job);
-  claim(device, *job, /*ready=*/true);
+  const JobId job = policy_.pick({device_id(device), now_});
+  if (job == kNoJob) return false;
+  withdraw(job);
+  claim(device, job, /*ready=*/true);
   return true;
 }
 
 bool Driver::claim_ahead(std::size_t device) {
   offered_ahead_.clear();
   offer_ahead(device);
-  const std::optional<JobId> job =
-      candidates_ > 0 ? policy_.pick({device_id(device), now_}) : std::nullopt;
+  const JobId job = candidates_ > 0 ? policy_.pick({device_id(device), now_}) : kNoJob;
   const bool was_ahead =
-      job && std::find(offered_ahead_.begin(), offered_ahead_.end(), *job) != offered_ahead_.end();
+      std::find(offered_ahead_.begin(), offered_ahead_.end(), job) != offered_ahead_.end();
   for (const JobId other : offered_ahead_) withdraw(other);
-  if (!job) return false;
-  if (!was_ahead) withdraw(*job);
-  claim(device, *job, !was_ahead);
+  if (job == kNoJob) return false;
+  if (!was_ahead) withdraw(job);
+  claim(device, job, !was_ahead);
   return true;
 }
 
 void Driver::claim(std::size_t id, JobId job, bool ready) {
   Device& device = devices_[id];
-  Claim claim{
-      job, ledger_.unit(job), ledger_.minibatch(job), claims_made_++, ready, false, false, now_, {},
-      {}};
-  if (!ready) {
+  // In place, here and elsewhere on this path: copying what was just written stalls the core.
+  Claim& claim = device.claims.emplace_back();
+  claim.job = job;
+  claim.ready = ready;
+  claim.number = claims_made_++;
+  claim.claimed_at = now_;
+  if (ready) {
+    claim.unit = ledger_.unit(job);
+    claim.minibatch = ledger_.minibatch(job);
+  } else {
     const Candidate next = ledger_.candidate(job, /*ahead=*/true);
     claim.unit = next.unit;
     claim.minibatch = next.minibatch;
   }
-  device.claims.push_back(claim);
   jobs_[index(job)].last_claim = device_id(id);
   ++jobs_[index(job)].claims;
   empty_.erase(id);

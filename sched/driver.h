@@ -107,7 +107,7 @@ class Driver {
   void decide();
   void admit_waiting();
   bool admit(JobId job);
-  void offer(Candidate unit);
+  void offer(Candidate&& unit);
   void withdraw(JobId job);
   void give_back_late_claims();
   void give_back(Device& device, std::size_t slot);

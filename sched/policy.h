@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "core/ids.h"
 #include "core/time.h"
@@ -36,9 +35,9 @@ class Policy {
   /// `unit` may be picked from now on, until `gone(unit.job)`.
   virtual void ready(const Candidate& unit) = 0;
   virtual void gone(JobId job) = 0;
-  /// The job whose unit `device` takes next, or nothing to leave the slot empty until the next
+  /// The job whose unit `device` takes next, or kNoJob to leave the slot empty until the next
   /// event. Depends only on earlier calls and on the seed. At most O(log jobs).
-  virtual std::optional<JobId> pick(const DeviceView& device) = 0;
+  virtual JobId pick(const DeviceView& device) = 0;
   /// Where a job goes that stays on one device: one of the cluster's, or kNoDevice for the one with
   /// most room. Asked at admission.
   virtual DeviceId place(JobId) { return kNoDevice; }

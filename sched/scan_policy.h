@@ -23,14 +23,14 @@ class ScanPolicy : public Policy {
 
   void ready(const Candidate& unit) override { candidates_.insert(position(unit.job), unit); }
   void gone(JobId job) override { candidates_.erase(position(job)); }
-  std::optional<JobId> pick(const DeviceView& device) override {
+  JobId pick(const DeviceView& device) override {
     allowed_.clear();
     std::copy_if(
         candidates_.begin(), candidates_.end(), std::back_inserter(allowed_),
         [&](const Candidate& unit) { return unit.bound == kNoDevice || unit.bound == device.id; });
-    if (allowed_.empty()) return std::nullopt;
+    if (allowed_.empty()) return kNoJob;
     const int chosen = choose_(allowed_, device);
-    if (chosen < 0) return std::nullopt;
+    if (chosen < 0) return kNoJob;
     return allowed_.at(static_cast<std::size_t>(chosen)).job;
   }
   [[nodiscard]] bool lookahead() const override { return lookahead_; }

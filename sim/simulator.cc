@@ -24,7 +24,8 @@ void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
   Lane& lane = lanes_[index(run.device)];
   lane.copies = lane.ended = false;
-  lane.unit = run;
+  lane.job = run.job;
+  lane.attempt = run.attempt;
   lane.recompute = cost.recompute;
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
   set_end(lane_ends_, index(run.device), lane.from + cost.total);
@@ -75,10 +76,10 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 void Simulator::end_of_lane(std::size_t device) {
   const Lane& lane = lanes_[device];
   if (lane.copies) {
-    events_.emplace_back(LaneCopyDone{lane.transfer, lane.from, now_});
+    events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
   } else {
-    events_.emplace_back(UnitDone{lane.unit.device, lane.unit.job, lane.unit.attempt, lane.from,
-                                  now_, lane.recompute});
+    events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
+                         lane.from, now_, lane.recompute);
   }
 }
 

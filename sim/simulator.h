@@ -33,7 +33,8 @@ class Simulator final : public Backend {
   struct Lane {
     bool copies = false;
     bool ended = false;  ///< Its end is still in the tree: most lanes start again at once.
-    UnitRun unit;
+    JobId job{};
+    std::int32_t attempt = 1;
     Duration recompute{};
     TransferId transfer = 0;
     Instant from{};
