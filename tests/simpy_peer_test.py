@@ -1,6 +1,7 @@
 """The peer that our speed is compared with simulates the same thing: exact makespans of small instances.
 
-peer_test.cc holds our simulator against the same lines of fixtures/simpy_peer.txt: jobs, shards, minibatches, devices, makespan.
+peer_test.cc holds our simulator against the same lines of fixtures/simpy_peer.txt: jobs, shards, minibatches, devices and the
+makespan in ns.
 """
 
 import json
