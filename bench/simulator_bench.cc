@@ -2,7 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "core/counter_hash.h"
+#include "bench/instance.h"
 #include "core/parallel.h"
 #include "policies/registry.h"
 #include "sched/lower.h"
@@ -13,36 +13,6 @@
 /// bench/summary.py compares with a peer on the same instance.
 namespace shardlab {
 namespace {
-
-constexpr std::uint64_t kLongest = 1'000'000;  // ns
-
-Duration drawn(std::uint64_t job, std::uint64_t shard, std::uint64_t phase) {
-  return Duration{static_cast<Duration::rep>(1 + counter_hash({job, shard, phase}) % kLongest)};
-}
-
-/// M jobs of K shards and B minibatches that only compute: units = (2K-1) B M. Durations are drawn
-/// per job, shard and phase; simpy_peer.py draws the same.
-Program compute_only(int jobs, int shards, std::int64_t minibatches) {
-  Program program;
-  program.jobs.resize(static_cast<std::size_t>(jobs));
-  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
-    JobProgram& job = program.jobs[j];
-    job.minibatches = minibatches;
-    for (int u = 0; u < 2 * shards - 1; ++u) {
-      const bool forward = u < shards - 1;
-      Unit unit;
-      unit.shard = forward ? u : 2 * (shards - 1) - u;
-      unit.kind = forward           ? UnitKind::kForward
-                  : u == shards - 1 ? UnitKind::kFused
-                                    : UnitKind::kBackward;
-      const Duration time = drawn(j, static_cast<std::uint64_t>(unit.shard), forward ? 0 : 1);
-      unit.alone = unit.loaded = {time, {}};
-      job.units.push_back(unit);
-    }
-    expect(job, false);
-  }
-  return program;
-}
 
 void run(benchmark::State& state, const Program& program, const Cluster& cluster) {
   Outcome outcome;
@@ -64,18 +34,43 @@ void compute(benchmark::State& state, int jobs, std::int64_t minibatches, std::s
 BENCHMARK_CAPTURE(compute, compute_only, 64, 1000, 8)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(compute, wide_512, 1024, 100, 512)->Unit(benchmark::kMillisecond);
 
-/// Budgets, double buffering and FIFO links: every promotion, eviction and write-back.
-void spill_links(benchmark::State& state) {
+/// 64 jobs of 16 shards under `spill`, drawn as a profile and lowered, as a user's are.
+instances::Case drawn_spill(std::int64_t minibatches, int slots) {
   instances::Shape shape;
   shape.jobs = 64;
   shape.shards = 16;
-  shape.minibatches = 100;
+  shape.minibatches = minibatches;
+  shape.slots = slots;
   shape.longest = kLongest;
-  const instances::Case drawn = instances::draw(shape, 1);
-  const Cluster cluster = instances::devices(8, 200, {Duration{10}, 1e8});
-  Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-  program.slots = 2;
+  return instances::draw(shape, 1);
+}
+
+Program lowered(const instances::Case& drawn, const Cluster& cluster) {
+  return lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+}
+
+/// Units as lower() makes them, without budgets and with copies that cost nothing: what is left is
+/// the order. The simulator then leaves memory and copies out.
+void spill_no_links(benchmark::State& state) {
+  const Cluster cluster = instances::devices(8);
+  run(state, lowered(drawn_spill(200, 1), cluster), cluster);
+}
+BENCHMARK(spill_no_links)->Unit(benchmark::kMillisecond);
+
+/// The same with double buffering and no more memory than two of the largest units need: every
+/// reservation, eviction and write-back, by copy engines over links that are not paced.
+void spill_budget(benchmark::State& state) {
+  Cluster cluster = instances::devices(8);
+  const Program program = lowered(drawn_spill(200, 2), cluster);
+  for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
   run(state, program, cluster);
+}
+BENCHMARK(spill_budget)->Unit(benchmark::kMillisecond);
+
+/// Budgets and double buffering over paced links: copies that wait for each other, too.
+void spill_links(benchmark::State& state) {
+  const Cluster cluster = instances::devices(8, 200, {Duration{10}, 1e8});
+  run(state, lowered(drawn_spill(100, 2), cluster), cluster);
 }
 BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
 

@@ -18,8 +18,8 @@ std::string error(const std::string& broken) {
 
 /// A plan of one job, written by hand.
 std::string plan_of(const std::string& job) {
-  return R"({"format":"shardlab-plan","version":1,"name":"n","policy":"lrtf","seed":1,"admit":0,"slots":2,)"
-         R"("jobs":[)" +
+  return R"({"format":"shardlab-plan","version":1,"name":"n","policy":"lrtf","seed":1,)"
+         R"("admit":0,"slots":2,"jobs":[)" +
          job + "]}";
 }
 
