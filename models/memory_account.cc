@@ -42,7 +42,8 @@ std::shared_ptr<Counters>& account_of_thread() {
 
 constexpr std::size_t kLine = 64;
 
-/// In front of every allocation, counted or not: oneDNN frees by address alone, through raw_deleter().
+/// In front of every allocation, counted or not: oneDNN frees by address alone, through
+/// raw_deleter().
 struct Header {
   void* memory;
   std::shared_ptr<Counters> account;  // Alive as long as anything charged to it.
@@ -59,8 +60,9 @@ void free_block(void* data) {
   std::free(memory);
 }
 
-/// As c10's own, every block starts on a cache line. But that one calls posix_memalign, which before glibc 2.38 leaves
-/// slivers between blocks, so that freed ones cannot be used again: ten times slower here, 16 MiB at a time.
+/// As c10's own, every block starts on a cache line. But that one calls posix_memalign, which before
+/// glibc 2.38 leaves slivers between blocks, so that freed ones cannot be used again: ten times
+/// slower here, 16 MiB at a time.
 class CountingAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t size) override {

@@ -20,10 +20,10 @@ struct ProfileOptions {
 /// is being done. May throw; profile() then stops its threads and throws that.
 using Progress = std::function<void(double done, const std::string& doing)>;
 
-/// Costs on this machine's CPU of every model, batch and optimizer of `workload`: on one lane alone,
-/// and on as many lanes as `cluster` has devices, all measuring at once, each with its own weights
-/// (host memory: lanes x the parameters and state of all models). Rounds go over all models, alone
-/// and loaded in turn, so that a drifting machine spoils none; lanes start at different models. Throws Error
+/// Costs on this machine's CPU of every model, batch and optimizer of `workload`: on one lane at a
+/// time, and on as many lanes as `cluster` has devices, all measuring at once, each with its own
+/// weights (host memory: lanes x twice the parameters and state of all models). Rounds go over all
+/// models, alone and loaded in turn, so that a drifting machine spoils none. Throws Error
 /// on an empty workload, on a cluster without devices or with a device that is no CPU, and on a
 /// model that cannot be made.
 Profile profile(const Workload& workload, const Cluster& cluster,

@@ -20,8 +20,8 @@ inline Duration transfer_time(Bytes bytes, const CopyCost& cost) {
   return cost.latency + transfer_time(bytes, cost.bytes_per_second);
 }
 
-/// Which queue an item waits in: promotions of all devices come first, then demotions. A single copy
-/// engine serves both directions of its device, one at a time.
+/// Which queue an item waits in: promotions of all devices come first, then demotions. A single
+/// copy engine serves both directions of its device, one at a time.
 inline std::size_t link_index(const Cluster& cluster, const Transfer& transfer) {
   const std::size_t device = index(transfer.device);
   const bool own =

@@ -22,8 +22,8 @@ class Residency {
  public:
   Residency(const Program& program, const Cluster& cluster);
 
-  /// Sets the peak of a held job aside. Returns false, setting nothing aside, while there is no room;
-  /// demotions that make room are asked for.
+  /// Sets the peak of a held job aside. Returns false, setting nothing aside, while there is no
+  /// room; demotions that make room are asked for.
   bool admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
 
   /// Reserves what `unit` needs on `device` and asks for the promotions that can start. Returns

@@ -50,8 +50,8 @@ class MeasuredCosts final : public Costs {
   EstimatedCosts estimate_;
   Detail detail_;
   std::unordered_map<std::uint64_t, UnitCost> units_;
-  /// Of one item in one direction, in the order in which they ended: an item may move more than once
-  /// in a minibatch.
+  /// Of one item in one direction, in the order in which they ended: an item may move more than
+  /// once in a minibatch.
   struct Copies {
     std::vector<Duration> times;
     std::size_t next = 0;

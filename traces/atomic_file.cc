@@ -17,7 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Some ten times a timeline of millions of units. Without it, a device such as /dev/zero never ends.
+/// Some ten times a timeline of millions of units. Without it, a device such as /dev/zero never
+/// ends.
 constexpr std::size_t kLargestFile = std::size_t{2} << 30;
 
 [[noreturn]] void fail(const std::string& path, const char* what) {

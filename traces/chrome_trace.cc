@@ -96,7 +96,8 @@ class Process {
         fmt::format("{} {} {}", job(span.job), to_string(span.item), span.shard);
     const std::string args = fmt::format(
         R"("job":{},"shard":{},"minibatch":{},"item":"{}","direction":"{}","bytes":{},)"
-        R"("asked_us":{},"link_from_us":{},"link_to_us":{},"lane_from_us":{},"lane_to_us":{},"done_us":{})",
+        R"("asked_us":{},"link_from_us":{},"link_to_us":{},)"
+        R"("lane_from_us":{},"lane_to_us":{},"done_us":{})",
         json_string(job(span.job)), span.shard, span.minibatch, to_string(span.item),
         to_string(span.direction), span.bytes, microseconds(span.asked),
         microseconds(span.link_from), microseconds(span.link_to), microseconds(span.lane_from),
