@@ -141,7 +141,8 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
     const auto policy = make_policy(plan.policy, work.jobs.size(), plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);
   };
-  // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or not.
+  // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or
+  // not.
   Program undelayed = cut;
   undelayed.dispatch = {};
   EstimatedCosts profile(cut);
