@@ -362,6 +362,12 @@ def test_missing_data_is_refused_before_anything_runs(tiny):
 
 
 @needs_torch
+def test_refused_demo_leaves_no_folder(tiny):
+    bad("demo", "--workload", "gone.toml", "--cluster", "cluster.toml", "-o", "refused", cwd=tiny)
+    assert not (tiny / "refused").exists()
+
+
+@needs_torch
 def test_place_that_cannot_be_written_is_refused_before_training(tiny):
     (tiny / "file").write_text("")
     error = bad("run", *PATHS, "--strategy", "spill", "-o", "file/out", cwd=tiny)
