@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/contenders.h"
 #include "cli/demo_report.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
@@ -39,9 +38,7 @@ struct Options {
 /// A file of examples/demo/, seen from the repository or from its build folder.
 std::string example(const std::string& name) {
   const std::filesystem::path file = std::filesystem::path("examples/demo") / name;
-  std::error_code failed;
-  const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
-  const auto source = command.parent_path().parent_path().parent_path();
+  const auto source = command_folder().parent_path().parent_path();
   for (const auto& folder : {std::filesystem::path(), source}) {
     if (std::filesystem::exists(folder / file)) return (folder / file).string();
   }
@@ -65,7 +62,7 @@ class Demo {
  public:
   explicit Demo(const Options& options)
       : options_(options), start_(std::chrono::steady_clock::now()), engine_(load_engine()) {
-    make_folder(options.folder);
+    refuse_unwritable(options.folder);
   }
 
   int run() {
@@ -92,6 +89,7 @@ class Demo {
   void rank();
   void choose(const Ranking& ranking);
   bool run_in_turn();
+  [[nodiscard]] bool time_for(double needed) const;
   bool run(Contender& contender);
   [[nodiscard]] bool same_weights(const RunResult& result);
   void conclude();
@@ -118,6 +116,7 @@ void Demo::profile() {
   ProfileOptions how;
   how.seconds = options_.quick ? 4 : 20;
   inputs_.profile = profile_with_progress(*engine_, inputs_.workload, inputs_.cluster, how);
+  make_folder(options_.folder);
   write_profile(file("profile.json"), inputs_.profile);
   say(jobs_text(inputs_) + "\n" + profile_text(inputs_.profile));
 }
@@ -131,44 +130,40 @@ void Demo::rank() {
   choose(ranking);
 }
 
-/// The best plan that spills, then model_parallel one job at a time: with recomputation, keeping activations.
 void Demo::choose(const Ranking& ranking) {
-  const auto first = [&](const auto& wanted) {
-    for (const Prediction& each : ranking.predictions) {
-      if (!wanted(each.plan)) continue;
-      Contender& chosen = contenders_.emplace_back();
-      chosen.prediction = predict(inputs_, each.plan, true);
-      chosen.measured.plan = each.plan;
-      return;
-    }
-  };
-  const auto bound = [](const Plan& plan, bool recompute) {
-    const JobPlan& job = plan.jobs.front();
-    return job.strategy == Strategy::kModelParallel && plan.admit == 1 &&
-           job.recompute == recompute;
-  };
-  first([](const Plan& plan) { return plan.jobs.front().strategy == Strategy::kSpill; });
-  first([&](const Plan& plan) { return bound(plan, true); });
-  if (contenders_.size() < 2) {
-    throw Error(
-        "the demo needs a plan that spills and model_parallel; neither may be refused above");
+  const Contenders chosen = choose_contenders(ranking);
+  for (const Plan& plan : chosen.plans) {
+    Contender& contender = contenders_.emplace_back();
+    contender.prediction = predict(inputs_, plan, true);
+    contender.measured.plan = plan;
   }
-  first([&](const Plan& plan) { return bound(plan, false); });
+  say(chosen.note);
 }
 
-/// The first two plans alternately, so that both meet the same machine; the third once, when time is left.
-bool Demo::run_in_turn() {
+bool Demo::time_for(double needed) const {
   constexpr double kLimit = 170;  // Of the three minutes that the demo may take.
+  return options_.quick || elapsed() + needed < kLimit;
+}
+
+/// The first two plans alternately, so that both meet the same machine; the third once. What would
+/// take too long is left out, but no plan of the first two.
+bool Demo::run_in_turn() {
   step(fmt::format("Training by {} and, for comparison, {}, in turn",
                    contenders_[0].measured.plan.name, contenders_[1].measured.plan.name));
-  for (int repeat = 0; repeat < options_.repeats; ++repeat) {
-    for (std::size_t i = 0; i < 2; ++i) {
-      if (!run(contenders_[i])) return false;
+  double turn = 0;  // How long the one before took.
+  for (int repeat = 1; repeat <= options_.repeats; ++repeat) {
+    if (repeat > 1 && !time_for(turn)) {
+      say(fmt::format("after {} of {} turns there is no time for another of {:.0f} s\n", repeat - 1,
+                      options_.repeats, turn));
+      break;
     }
+    const double before = elapsed();
+    if (!run(contenders_[0]) || !run(contenders_[1])) return false;
+    turn = elapsed() - before;
   }
   if (contenders_.size() == 2) return true;
   const double needed = seconds(contenders_[2].prediction.outcome.makespan);
-  if (elapsed() + needed < kLimit || options_.quick) return run(contenders_[2]);
+  if (time_for(needed)) return run(contenders_[2]);
   say(fmt::format("{} is left out: no time for its {:.0f} s\n", contenders_[2].measured.plan.name,
                   needed));
   contenders_.pop_back();
@@ -238,7 +233,8 @@ Action declare_demo(CLI::App& app) {
   app.add_option("--workload", options->paths.workload, "TOML file (examples/demo/workload.toml)");
   app.add_option("--cluster", options->paths.cluster, "TOML file (examples/demo/cluster.toml)");
   app.add_option("-o,--output", options->folder, "folder for all files")->capture_default_str();
-  app.add_option("--repeats", options->repeats, "how often the two plans run in turn")
+  app.add_option("--repeats", options->repeats,
+                 "how often the two plans run in turn, while there is time")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   app.add_flag("--quick", options->quick,

@@ -12,11 +12,6 @@ namespace {
 
 std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fraction); }
 
-double largest(const std::vector<double>& drifts) {
-  const auto smaller = [](double a, double b) { return std::abs(a) < std::abs(b); };
-  return *std::max_element(drifts.begin(), drifts.end(), smaller);
-}
-
 /// "12.3 12.5 12.9".
 std::string all_makespans(const MeasuredPlan& plan) {
   std::string text;
@@ -57,7 +52,7 @@ std::string measured_text(const std::vector<MeasuredPlan>& plans) {
                fmt::format("{:.2f}", plan.measured_s()), percent(middle.error()),
                all_makespans(plan), fmt::format("{:.2f}", seconds(middle.naive)),
                percent(found.occupied()), percent(found.busy()), percent(found.useful()),
-               format_mebibytes(found.bytes_moved()), percent(largest(plan.drift))});
+               format_mebibytes(found.bytes_moved()), percent(plan.largest_drift())});
   }
   std::string text =
       table.text() +

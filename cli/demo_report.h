@@ -8,11 +8,12 @@
 
 namespace shardlab {
 
-/// Per job: model, minibatches, and its parameters, gradients and state against the smallest device.
+/// Per job: model, minibatches, and its parameters, gradients and state against the smallest
+/// device.
 std::string jobs_text(const Inputs& inputs);
 
-/// Per plan: predicted, measured (median and all), error, naive estimate, utilization, bytes moved and drift; then how
-/// many times as long as the first each takes.
+/// Per plan: predicted, measured (median and all), error, naive estimate, utilization, bytes moved
+/// and drift; then how many times as long as the first each takes.
 std::string measured_text(const std::vector<MeasuredPlan>& plans);
 
 /// What of devices x makespan was no unit's own computation in the median run, by its causes.

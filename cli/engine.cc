@@ -12,17 +12,17 @@ namespace {
 
 constexpr const char* kModule = "libshardlab_torch.so";
 
-std::filesystem::path module_path() {
+}  // namespace
+
+std::filesystem::path command_folder() {
   std::error_code failed;
   const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
   if (failed) throw Error("cannot tell where the command lies: " + failed.message());
-  return command.parent_path() / kModule;
+  return command.parent_path();
 }
 
-}  // namespace
-
 std::unique_ptr<Engine> load_engine() {
-  const auto path = module_path();
+  const auto path = command_folder() / kModule;
   if (!std::filesystem::exists(path)) {
     throw Error(fmt::format(
         "{} is not beside the command: this build has no LibTorch, so it can neither profile nor "

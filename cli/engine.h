@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,9 +38,12 @@ class Engine {
 
 /// Raised whenever anything that crosses the border changes: the command refuses another build's
 /// module.
-constexpr int kEngineVersion = 1;
+constexpr int kEngineVersion = 2;
 /// The module exports this: `Engine* shardlab_engine(int version)`, null for another version.
 constexpr const char* kEngineFactory = "shardlab_engine";
+
+/// Where the command itself lies. Throws Error where /proc does not say.
+std::filesystem::path command_folder();
 
 /// Loads the module that lies beside the command. Throws Error that says what is missing and what
 /// to do.

@@ -60,35 +60,35 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--policy", options.policy, "which ready unit a free device takes (lrtf)")
       ->check(CLI::IsMember(policies));
   app.add_option("--slots", options.slots,
-                 "units claimed at once per device: 1, or 2 with double buffering")
-      ->check(CLI::Range(1, 16))
-      ->capture_default_str();
+                 "units claimed at once per device: 1, or 2 with double buffering (2)")
+      ->check(CLI::Range(1, 16));
   app.add_option("--admit", options.admit, "jobs that run at once, 0 for all (0)")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--keep-activations", options.keep,
                "keep activations instead of recomputing them (model_parallel)");
-  app.add_option("--seed", options.seed, "of policies that draw")->capture_default_str();
+  app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
 }
 
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
   if (!options.plan.empty()) {
-    if (!options.strategy.empty() || !options.policy.empty() || options.admit || options.keep) {
-      throw UsageError("--plan already says strategy, policy, admit and activations");
+    if (!options.strategy.empty() || !options.policy.empty() || options.slots || options.admit ||
+        options.keep || options.seed) {
+      throw UsageError("--plan already says strategy, policy, slots, admit, activations and seed");
     }
     return {PlannedChoice{{}, read_plan(options.plan), {}}};
   }
+  PlanChoice choice;
+  choice.slots = options.slots.value_or(choice.slots);
+  choice.seed = options.seed.value_or(choice.seed);
   if (!options.one()) {
     return make_plans(inputs.workload, inputs.cluster, inputs.profile,
-                      usual_choices(options.slots, options.seed));
+                      usual_choices(choice.slots, choice.seed));
   }
-  PlanChoice choice;
   if (!options.strategy.empty()) choice.strategy = parse_strategy(options.strategy);
   if (!options.policy.empty()) choice.policy = options.policy;
-  choice.slots = options.slots;
   choice.admit = options.admit.value_or(0);
   choice.recompute = !options.keep;
-  choice.seed = options.seed;
   return make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
 }
 

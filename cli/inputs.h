@@ -38,10 +38,9 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
 /// Which plan is meant: by its properties, or a file.
 struct PlanOptions {
   std::string strategy, policy, plan;
-  int slots = 2;
-  std::optional<int> admit;
+  std::optional<int> slots, admit;
   bool keep = false;
-  std::uint64_t seed = 1;
+  std::optional<std::uint64_t> seed;
 
   /// One plan is meant, not all the usual ones.
   [[nodiscard]] bool one() const {

@@ -1,7 +1,10 @@
 #include "cli/output.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <system_error>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -34,6 +37,20 @@ void make_folder(const std::string& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
   if (failed) throw Error(path + ": cannot make this folder: " + failed.message());
+}
+
+void refuse_unwritable(const std::string& path) {
+  std::error_code ignored;  // make_folder says what is wrong.
+  std::vector<std::filesystem::path> missing;
+  for (auto folder = std::filesystem::absolute(path); !std::filesystem::exists(folder, ignored);
+       folder = folder.parent_path()) {
+    missing.push_back(folder);
+  }
+  make_folder(path);
+  const bool writable = access(path.c_str(), W_OK | X_OK) == 0;
+  const std::string why = writable ? "" : std::generic_category().message(errno);
+  for (const auto& folder : missing) std::filesystem::remove(folder, ignored);
+  if (!writable) throw Error(path + ": cannot write here: " + why + "; give another with --output");
 }
 
 }  // namespace shardlab

@@ -24,4 +24,8 @@ void print_warnings(const std::vector<std::string>& warnings);
 /// Makes the folder with those above it. Throws Error with the path and the reason.
 void make_folder(const std::string& path);
 
+/// Throws Error where make_folder or writing into the folder would fail, and leaves nothing behind:
+/// a verb asks before it trains, and makes the folder when it has something to write.
+void refuse_unwritable(const std::string& path);
+
 }  // namespace shardlab

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "policies/bounds.h"
 #include "policies/registry.h"
+#include "report/metrics.h"
 #include "report/summary.h"
 #include "report/table.h"
 #include "sched/lower.h"
@@ -45,6 +46,13 @@ std::string refused_text(const std::vector<Ranking::Refused>& refused) {
   return text;
 }
 
+/// "99/93/72".
+std::string utilization_text(const Outcome& outcome) {
+  const Utilization found = utilization(outcome);
+  return fmt::format("{:.0f}/{:.0f}/{:.0f}", 100 * found.occupied, 100 * found.busy,
+                     100 * found.useful);
+}
+
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
   json["rank"] = ranked.rank;
@@ -52,6 +60,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["predicted_s"] = ranked.result.predicted_s;
   json["naive_s"] = ranked.result.naive_s;
   json["lower_bound_s"] = ranked.result.lower_bound_s;
+  json["utilization"] = utilization_json(utilization(prediction.outcome));
   json["bytes_moved"] = prediction.bytes_moved();
   json["peak_bytes"] = prediction.outcome.peak;
   json["note"] = prediction.note;
@@ -119,7 +128,7 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
 
 std::string ranking_text(const Ranking& ranking) {
   TextTable table({"rank", "plan", "predicted s", "naive s", "bound s", "above bound %",
-                   "moved MiB", "peak MiB"});
+                   "occupied/busy/useful %", "moved MiB", "peak MiB"});
   std::string notes;
   bool ties = false;
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
@@ -128,7 +137,7 @@ std::string ranking_text(const Ranking& ranking) {
     const PlanResult& result = each.result;
     table.row({each.label(), result.name, fmt::format("{:.3f}", result.predicted_s),
                fmt::format("{:.3f}", result.naive_s), fmt::format("{:.3f}", result.lower_bound_s),
-               fmt::format("{:.1f}", 100 * result.gap()),
+               fmt::format("{:.1f}", 100 * result.gap()), utilization_text(prediction.outcome),
                format_mebibytes(prediction.bytes_moved()), format_mebibytes(result.peak)});
     if (!prediction.note.empty()) notes += result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;

@@ -50,7 +50,8 @@ struct Ranking {
 
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans);
 
-/// rank, plan, predicted, naive, bound, bytes moved, peak; then notes and what was refused.
+/// rank, plan, predicted, naive, bound, utilization, bytes moved, peak; then notes and what was
+/// refused.
 std::string ranking_text(const Ranking& ranking);
 nlohmann::ordered_json ranking_json(const Ranking& ranking);
 

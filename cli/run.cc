@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -27,15 +28,22 @@ struct Options {
   bool json = false;
 };
 
+/// Without one there is nothing to compare, and the reasons why are all that counts.
+bool any_minibatch(const Timeline& measured) {
+  return std::any_of(measured.ends.begin(), measured.ends.end(),
+                     [](const JobEnd& end) { return end.minibatches > 0; });
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
-  std::string text = "\n" + losses_text(trained) + "\n";
+  std::string text = "\n" + losses_text(trained);
   if (measured.interrupted) {
-    text += fmt::format("interrupted after {:.3f} s\n", seconds(measured.makespan)) +
+    text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
-  } else if (!measured.units.empty()) {
-    text += comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
+  } else if (any_minibatch(measured)) {
+    text += "\n" +
+            comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
   const Duration reference = inputs.profile.provenance.fixed_work;
@@ -82,7 +90,7 @@ int run_workload(const Options& options) {
   const Inputs inputs = read_inputs(options.paths);
   const PlannedChoice chosen = planned(inputs, options.plan).front();
   const Prediction prediction = predict(inputs, *chosen.plan, true);
-  make_folder(options.folder);
+  refuse_unwritable(options.folder);
   const auto engine = load_engine();
   const auto warnings = profile_warnings(inputs, engine->processor());
   print_warnings(warnings);

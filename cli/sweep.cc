@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "policies/registry.h"
+#include "report/metrics.h"
 #include "report/summary.h"
 #include "traces/atomic_file.h"
 
@@ -79,19 +81,17 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made,
                    {"policy", choice.policy},  {"slots", choice.slots},
                    {"admit", choice.admit},    {"recompute", choice.recompute},
                    {"seed", choice.seed},      {"devices", point.devices}};
-  for (const char* key :
-       {"predicted_s", "naive_s", "lower_bound_s", "busy", "bytes_moved", "peak_bytes"}) {
+  for (const char* key : {"predicted_s", "naive_s", "lower_bound_s", "occupied", "busy", "useful",
+                          "bytes_moved", "peak_bytes"}) {
     row[key] = nullptr;
   }
   if (made) {
-    double busy = 0;
     Bytes peak = 0;
-    for (const Duration time : made->outcome.busy) busy += seconds(time);
     for (const Bytes bytes : made->outcome.peak) peak = std::max(peak, bytes);
     row["predicted_s"] = seconds(made->outcome.makespan);
     row["naive_s"] = seconds(made->naive);
     row["lower_bound_s"] = seconds(made->lower_bound);
-    row["busy"] = busy / point.devices / seconds(made->outcome.makespan);
+    row.update(utilization_json(utilization(made->outcome)));
     row["bytes_moved"] = made->bytes_moved();
     row["peak_bytes"] = peak;
   }
@@ -144,17 +144,34 @@ std::string csv(const ordered_json& rows) {
   return text + "\n";
 }
 
+/// Of all numbers of devices, each once.
+std::vector<std::string> warnings_of(const Inputs& inputs, const std::vector<int>& devices) {
+  std::vector<std::string> warnings;
+  Inputs sized = inputs;
+  for (const int count : devices) {
+    sized.cluster = resized(inputs.cluster, count);
+    for (const std::string& each : profile_warnings(sized, "")) {
+      if (std::find(warnings.begin(), warnings.end(), each) == warnings.end()) {
+        warnings.push_back(each);
+      }
+    }
+  }
+  return warnings;
+}
+
 int sweep(Options options) {
   const Inputs inputs = read_inputs(options.paths);
-  print_warnings(profile_warnings(inputs, ""));
   if (options.devices.empty()) {
     options.devices.push_back(static_cast<int>(inputs.cluster.devices.size()));
   }
   if (options.policies.empty()) {
     for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
   }
+  const auto warnings = warnings_of(inputs, options.devices);
+  print_warnings(warnings);
   const ordered_json rows = simulate_points(inputs, points(options), options.threads);
-  const ordered_json document{{"format", "shardlab-sweep"}, {"version", 1}, {"rows", rows}};
+  const ordered_json document{
+      {"format", "shardlab-sweep"}, {"version", 1}, {"rows", rows}, {"warnings", warnings}};
   const std::string text = options.json ? document.dump(1) + "\n" : csv(rows);
   if (options.output.empty()) {
     print_text(text);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
@@ -10,7 +9,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/terminal.h"
+#include "cli/reporter.h"
 #include "policies/registry.h"
 #include "report/table.h"
 #include "traces/atomic_file.h"
@@ -20,71 +19,6 @@
 
 namespace shardlab {
 namespace {
-
-/// How far a run is: work done, as the profile weighs it.
-class Progress {
- public:
-  explicit Progress(const Prediction& prediction)
-      : jobs_(prediction.program.jobs),
-        predicted_(seconds(prediction.outcome.makespan)),
-        left_(jobs_.size()) {
-    for (std::size_t j = 0; j < jobs_.size(); ++j) {
-      left_[j] = static_cast<double>(jobs_[j].minibatches) * seconds(minibatch_time(jobs_[j]));
-      all_ += left_[j];
-    }
-  }
-
-  void take(const RunProgress& now) {
-    const JobProgram& job = jobs_[index(now.job)];
-    const std::int64_t left = now.job_ended ? 0 : job.minibatches - now.minibatch;
-    left_[index(now.job)] = static_cast<double>(left) * seconds(minibatch_time(job));
-  }
-
-  /// When it will end, in seconds: as predicted at the beginning, then more and more as its speed
-  /// so far says.
-  [[nodiscard]] double end(double now) const {
-    const double rest = all_ > 0 ? std::reduce(left_.begin(), left_.end()) / all_ : 0;
-    const double trust = 0.1 * predicted_;  // In the prediction: as good as a tenth of the run.
-    const double slower = (now + trust) / (predicted_ * (1 - rest) + trust);
-    return now + predicted_ * rest * slower;
-  }
-
- private:
-  const std::vector<JobProgram>& jobs_;
-  double predicted_;
-  std::vector<double> left_;
-  double all_ = 0;
-};
-
-/// Says how a run goes on. Called under the scheduler's lock.
-class Reporter {
- public:
-  Reporter(const Inputs& inputs, const Prediction& prediction, bool events)
-      : inputs_(inputs), progress_(prediction), events_(events) {}
-
-  void operator()(const RunProgress& now) {
-    const Job& job = inputs_.workload.jobs[index(now.job)];
-    progress_.take(now);
-    if (line_.shown()) {
-      line_.update(fmt::format(
-          "{:6.1f} s of about {:.1f} s   {} of {} jobs done   {} {}/{}  loss {:.4f}",
-          seconds(now.now), progress_.end(seconds(now.now)), now.jobs_ended,
-          inputs_.workload.jobs.size(), job.name, now.minibatch, job.minibatches, now.loss));
-    }
-    if (!events_ || line_.shown()) return;
-    const std::string end = !now.job_ended       ? ""
-                            : now.reason.empty() ? "; done"
-                                                 : "; stopped: " + now.reason;
-    print_text(fmt::format("{:9.3f} s  {} minibatch {}/{} loss {:.4f}{}\n", seconds(now.now),
-                           job.name, now.minibatch, job.minibatches, now.loss, end));
-  }
-
- private:
-  const Inputs& inputs_;
-  Progress progress_;
-  bool events_;
-  ProgressLine line_;
-};
 
 std::vector<std::vector<int>> first_layers(const Plan& plan) {
   std::vector<std::vector<int>> all;

@@ -34,10 +34,13 @@ class Observer {
     if (pass.has_loss) loss_[index(run.job)] = pass.loss;
     const bool minibatch_done = failure.empty() && run.unit + 1 == job.units.size();
     if (!minibatch_done && failure.empty()) return;
-    RunProgress progress{now,   ended_, run.job, run.minibatch + 1, loss_[index(run.job)],
-                         false, failure};
-    if (minibatch_done) jobs_[index(run.job)].losses.push_back(progress.loss);
-    progress.job_ended = !failure.empty() || run.minibatch + 1 == job.minibatches;
+    RunProgress progress{now, ended_, run.job, run.minibatch, 0, !minibatch_done, failure};
+    if (minibatch_done) {
+      progress.minibatch = run.minibatch + 1;
+      progress.loss = loss_[index(run.job)];
+      progress.job_ended = progress.minibatch == job.minibatches;
+      jobs_[index(run.job)].losses.push_back(progress.loss);
+    }
     if (progress.job_ended) progress.jobs_ended = ++ended_;
     if (options_.progress) options_.progress(progress);
   }

@@ -19,11 +19,11 @@ namespace shardlab {
 struct RunProgress {
   Instant now{};
   std::size_t jobs_ended = 0;
-  JobId job{};  ///< Whose minibatch just ended, or which ended.
-  std::int64_t minibatch = 0;
-  double loss = 0;
+  JobId job{};                 ///< Whose minibatch just ended, or which ended.
+  std::int64_t minibatch = 0;  ///< How many the job has completed.
+  double loss = 0;             ///< Of the last of them; 0 where the job was stopped.
   bool job_ended = false;
-  std::string reason;  ///< Of a job that was stopped.
+  std::string reason;  ///< Of a job that was stopped, in the minibatch after those.
 };
 
 struct RunOptions {

@@ -195,7 +195,7 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
     if (!std::isfinite(pass.loss)) {
       throw Error("the loss is " +
                   std::string(std::isnan(pass.loss) ? "not a number" : "infinite") +
-                  " at minibatch " + std::to_string(run.minibatch) + "; try a lower learning rate");
+                  "; try a lower learning rate");
     }
   }
   if (unit.shard > 0) {

@@ -150,7 +150,8 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
     const auto policy = make_policy(plan.policy, work.jobs.size(), plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);
   };
-  // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or not.
+  // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or
+  // not.
   Program undelayed = cut;
   undelayed.dispatch_alone = undelayed.dispatch_loaded = {};
   EstimatedCosts profile(cut);

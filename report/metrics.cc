@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 namespace shardlab {
 namespace {
@@ -98,6 +99,16 @@ Bytes Metrics::bytes_moved() const {
 double Metrics::overhead() const {
   if (devices.empty() || makespan <= Instant{}) return 0;
   return 1 - fraction(unit_time) / static_cast<double>(devices.size());
+}
+
+Utilization utilization(const Outcome& outcome) {
+  const auto share = [&](const std::vector<Duration>& parts) {
+    const Duration sum = std::accumulate(parts.begin(), parts.end(), Duration{});
+    const double all = static_cast<double>(parts.size()) * seconds(outcome.makespan);
+    return all > 0 ? seconds(sum) / all : 0;
+  };
+  const double busy = share(outcome.busy);
+  return {share(outcome.occupied), busy, busy - share(outcome.recompute)};
 }
 
 Metrics metrics(const Timeline& timeline) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/timeline.h"
+#include "sched/driver.h"
 
 namespace shardlab {
 
@@ -50,6 +51,14 @@ struct Metrics {
   /// computation.
   [[nodiscard]] double overhead() const;
 };
+
+/// Means over the devices, as fractions of the makespan, 0 where that is 0. See DeviceMetrics.
+struct Utilization {
+  double occupied = 0, busy = 0, useful = 0;
+};
+
+/// Without a timeline. A claim that was given back counts as occupied here, in metrics() not.
+Utilization utilization(const Outcome& outcome);
 
 /// Of several units claimed at once the one furthest along says what the device waits for. Spans
 /// are cut at the makespan.

@@ -34,7 +34,4 @@ struct RankedResult {
 /// apart. Equal times keep their order.
 std::vector<RankedResult> rank(std::vector<PlanResult> results, double relative_error);
 
-/// rank, plan, predicted s, naive s, above bound %, peak MiB; then what a tie means.
-std::string ranking_table(const std::vector<RankedResult>& ranked, double relative_error);
-
 }  // namespace shardlab

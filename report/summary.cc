@@ -6,8 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "report/metrics.h"
-
 namespace shardlab {
 namespace {
 
@@ -57,9 +55,15 @@ ordered_json plan_properties_json(const Plan& plan) {
           {"seed", plan.seed},   {"shards_per_job", shards}};
 }
 
+ordered_json utilization_json(const Utilization& utilization) {
+  return {{"occupied", utilization.occupied},
+          {"busy", utilization.busy},
+          {"useful", utilization.useful}};
+}
+
 ordered_json utilization_json(const Timeline& timeline) {
   const Metrics found = metrics(timeline);
-  return {{"occupied", found.occupied()}, {"busy", found.busy()}, {"useful", found.useful()}};
+  return utilization_json(Utilization{found.occupied(), found.busy(), found.useful()});
 }
 
 ordered_json devices_json(const Timeline& timeline) {
@@ -114,6 +118,11 @@ std::size_t MeasuredPlan::median() const {
 
 double MeasuredPlan::measured_s() const { return seconds(runs.at(median()).measured.makespan); }
 
+double MeasuredPlan::largest_drift() const {
+  const auto nearer = [](double a, double b) { return std::abs(a) < std::abs(b); };
+  return *std::max_element(drift.begin(), drift.end(), nearer);
+}
+
 ordered_json measured_plan_json(const MeasuredPlan& measured) {
   const Comparison& middle = measured.runs.at(measured.median());
   ordered_json json = plan_properties_json(measured.plan);
@@ -128,8 +137,7 @@ ordered_json measured_plan_json(const MeasuredPlan& measured) {
   json["error"] = middle.error();
   json["naive_error"] = middle.naive_error();
   json["split"] = split_json(middle.split);
-  json["drift"] = *std::max_element(measured.drift.begin(), measured.drift.end(),
-                                    [](double a, double b) { return std::abs(a) < std::abs(b); });
+  json["drift"] = measured.largest_drift();
   json["drift_all"] = measured.drift;
   json["folders"] = measured.folders;
   json["median_run"] = measured.median();

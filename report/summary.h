@@ -8,6 +8,7 @@
 #include "core/plan.h"
 #include "core/timeline.h"
 #include "report/comparison.h"
+#include "report/metrics.h"
 
 /// What --json and summary.json say, as docs/formats.md lists it. Times are seconds, sizes bytes,
 /// utilizations fractions of the makespan.
@@ -18,6 +19,7 @@ namespace shardlab {
 nlohmann::ordered_json plan_properties_json(const Plan& plan);
 
 /// {"occupied", "busy", "useful"}: means over the devices.
+nlohmann::ordered_json utilization_json(const Utilization& utilization);
 nlohmann::ordered_json utilization_json(const Timeline& timeline);
 
 /// Per device: utilization, what the lane waited for, bytes in and out, peak and budget.
@@ -37,6 +39,7 @@ struct MeasuredPlan {
   /// Of the run with the median makespan, the faster of the middle two.
   [[nodiscard]] std::size_t median() const;
   [[nodiscard]] double measured_s() const;
+  [[nodiscard]] double largest_drift() const;  ///< The one furthest from 0.
 };
 
 /// One entry of `runs` in summary.json.

@@ -51,8 +51,12 @@ Outcome Driver::outcome() {
   Outcome outcome = outcome_;
   outcome.interrupted = interrupted_;
   for (std::size_t d = 0; d < devices_.size(); ++d) {
-    outcome.busy.push_back(devices_[d].busy);
-    outcome.recompute.push_back(devices_[d].recompute);
+    const Device& device = devices_[d];
+    const bool claimed = !device.claims.empty();  // Of an interrupted run.
+    outcome.occupied.push_back(device.occupied +
+                               (claimed ? now_ - device.occupied_since : Duration{}));
+    outcome.busy.push_back(device.busy);
+    outcome.recompute.push_back(device.recompute);
     outcome.peak.push_back(residency_ ? residency_->peak(device_id(d)) : Bytes{0});
   }
   if (residency_) outcome.host_peak = residency_->host_peak();
@@ -165,9 +169,20 @@ void Driver::give_back(Device& device, std::size_t slot) {
   }
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
   --jobs_[index(claim.job)].claims;
-  (device.claims.empty() ? empty_ : buffering_).insert(d);
-  if (device.claims.empty()) buffering_.erase(d);
-  touch(d);
+  claim_gone(d);
+}
+
+/// Of a device whose claims just became fewer.
+void Driver::claim_gone(std::size_t id) {
+  Device& device = devices_[id];
+  if (device.claims.empty()) {
+    device.occupied += now_ - device.occupied_since;
+    buffering_.erase(id);
+    empty_.insert(id);
+  } else {
+    buffering_.insert(id);
+  }
+  touch(id);
 }
 
 void Driver::fill(bool buffers) {
@@ -207,6 +222,7 @@ bool Driver::claim_ahead(std::size_t device) {
 void Driver::claim(std::size_t id, JobId job, bool ready) {
   Device& device = devices_[id];
   // In place, here and elsewhere on this path: copying what was just written stalls the core.
+  if (device.claims.empty()) device.occupied_since = now_;
   Claim& claim = device.claims.emplace_back();
   claim.job = job;
   claim.ready = ready;

@@ -22,7 +22,8 @@ namespace shardlab {
 struct Outcome {
   Instant makespan{};
   std::int64_t units = 0;
-  std::vector<Duration> busy;  ///< Per device: computing.
+  std::vector<Duration> occupied;  ///< Per device: holding a claim.
+  std::vector<Duration> busy;      ///< Per device: computing.
   std::vector<Duration> recompute;
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
@@ -72,7 +73,8 @@ class Driver {
     std::deque<TransferId> lane_copies;
     bool lane_busy = false;
     bool touched = false;
-    Duration busy{}, recompute{};
+    Duration occupied{}, busy{}, recompute{};
+    Instant occupied_since{};  ///< While there are claims.
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -111,6 +113,7 @@ class Driver {
   void withdraw(JobId job);
   void give_back_late_claims();
   void give_back(Device& device, std::size_t slot);
+  void claim_gone(std::size_t device);
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool ahead);
   bool claim_ahead(std::size_t device);

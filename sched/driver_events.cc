@@ -84,9 +84,7 @@ Driver::Claim Driver::end_claim(DeviceId id) {
   device.lane_busy = false;
   --running_units_;
   --jobs_[index(claim.job)].claims;
-  (device.claims.empty() ? empty_ : buffering_).insert(index(id));
-  if (device.claims.empty()) buffering_.erase(index(id));
-  touch(index(id));
+  claim_gone(index(id));
   return claim;
 }
 

@@ -140,5 +140,18 @@ TEST(DeviceTable, ShowsEveryPart) {
       "         0.0   100.0     0.0      0.0       0.0           -\n");
 }
 
+TEST(Metrics, UtilizationOfAnOutcomeIsTheMeanOverItsDevices) {
+  Outcome outcome;
+  outcome.makespan = Instant(ns(100));
+  outcome.occupied = {ns(90), ns(70)};
+  outcome.busy = {ns(80), ns(20)};
+  outcome.recompute = {ns(30), ns(10)};
+  const Utilization found = utilization(outcome);
+  EXPECT_DOUBLE_EQ(found.occupied, 0.8);
+  EXPECT_DOUBLE_EQ(found.busy, 0.5);
+  EXPECT_DOUBLE_EQ(found.useful, 0.3);
+  EXPECT_EQ(utilization(Outcome{}).busy, 0);
+}
+
 }  // namespace
 }  // namespace shardlab

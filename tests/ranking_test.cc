@@ -44,21 +44,5 @@ TEST(Ranking, EqualTimesTieEvenWithoutAnError) {
   EXPECT_EQ(ranks({}, 0.1), "");
 }
 
-TEST(Ranking, PrintsWhatATieMeans) {
-  std::vector<PlanResult> results{{"spill/lrtf", 10, 9.5, 8, Bytes{24} << 20},
-                                  {"spill/fifo", 10.4, 9.5, 8, Bytes{24} << 20},
-                                  {"resident/fifo", 20, 19, 0, Bytes{3} << 19}};
-  EXPECT_EQ(ranking_table(rank(results, 0.05), 0.05),
-            "rank  plan           predicted s  naive s  above bound %  peak MiB\n"
-            "  =1  spill/lrtf          10.000    9.500           25.0      24.0\n"
-            "  =1  spill/fifo          10.400    9.500           30.0      24.0\n"
-            "   3  resident/fifo       20.000   19.000              -       1.5\n"
-            "= ties: within 5.0 % of the first of that rank, which is the stated error of a "
-            "prediction\n");
-  results.erase(results.begin());
-  const std::string text = ranking_table(rank(results, 0.05), 0.05);
-  EXPECT_EQ(text.find("ties"), std::string::npos);
-}
-
 }  // namespace
 }  // namespace shardlab
