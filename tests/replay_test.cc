@@ -15,14 +15,14 @@
 namespace shardlab {
 namespace {
 
-/// What a device ran, in order.
+/// What a device ran, in the order in which it claimed it.
 std::vector<std::vector<std::string>> order(const Timeline& timeline) {
-  std::vector<const UnitSpan*> by_start;
-  for (const UnitSpan& span : timeline.units) by_start.push_back(&span);
-  std::stable_sort(by_start.begin(), by_start.end(),
-                   [](const UnitSpan* a, const UnitSpan* b) { return a->from < b->from; });
+  std::vector<const UnitSpan*> by_claim;
+  for (const UnitSpan& span : timeline.units) by_claim.push_back(&span);
+  std::sort(by_claim.begin(), by_claim.end(),
+            [](const UnitSpan* a, const UnitSpan* b) { return a->claim < b->claim; });
   std::vector<std::vector<std::string>> devices(timeline.devices.size());
-  for (const UnitSpan* span : by_start) {
+  for (const UnitSpan* span : by_claim) {
     devices[index(span->device)].push_back(std::to_string(index(span->job)) + "/" +
                                            std::to_string(span->minibatch) + "/" +
                                            std::to_string(span->unit));
