@@ -16,7 +16,8 @@ MINIBATCHES = {"compute_only": 1000}  # Of the case; a peer runs a twentieth of 
 
 def cases():
     runs = json.loads((OUT / "simulator_bench.json").read_text())["benchmarks"]
-    return {run["name"].split("/")[-1]: run for run in runs if run["run_type"] == "iteration"}
+    names = [run["name"].removeprefix("compute/").removesuffix("/real_time") for run in runs]
+    return {name: run for name, run in zip(names, runs) if run["run_type"] == "iteration"}
 
 
 def peer(minibatches):

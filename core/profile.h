@@ -75,7 +75,7 @@ struct Provenance {
   int warm_up = 0;        ///< Rounds thrown away.
   int rounds = 0;         ///< Rounds kept.
   double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
-  Duration fixed_work{};  ///< What it took, on average; a run compares its own. 0: not known.
+  Duration fixed_work{};  ///< Its median time; a run compares its own. 0: not known.
 };
 
 struct Profile {

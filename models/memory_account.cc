@@ -60,7 +60,7 @@ void free_block(void* data) {
   std::free(memory);
 }
 
-/// As c10's own, every block starts on a cache line. But that one calls posix_memalign, which before
+/// As with c10, every block starts on a cache line. But that calls posix_memalign, which before
 /// glibc 2.38 leaves slivers between blocks, so that freed ones cannot be used again: ten times
 /// slower here, 16 MiB at a time.
 class CountingAllocator : public c10::Allocator {

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <future>
 #include <memory>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -182,8 +181,7 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   result.provenance.rounds = kept;
   const auto [least, most] = std::ranges::minmax(probes);
   result.provenance.drift = seconds(most) / seconds(least) - 1;
-  result.provenance.fixed_work =
-      std::reduce(probes.begin(), probes.end()) / static_cast<Duration::rep>(probes.size());
+  result.provenance.fixed_work = summarize(probes).median;
   result.alone = host_costs(alone);
   result.loaded = host_costs(loaded);
   fill(result.models, alone, &LayerCost::alone);
