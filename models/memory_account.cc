@@ -109,9 +109,6 @@ MemoryAccount::MemoryAccount(Bytes limit) : counters_(std::make_shared<Counters>
 Bytes MemoryAccount::current() const { return counters_->current; }
 Bytes MemoryAccount::peak() const { return counters_->peak; }
 void MemoryAccount::reset_peak() { counters_->peak = counters_->current.load(); }
-void MemoryAccount::set_limit(Bytes limit) { counters_->limit = limit; }
-void MemoryAccount::charge(Bytes bytes) { counters_->charge(bytes); }
-void MemoryAccount::release(Bytes bytes) { counters_->current.fetch_sub(bytes); }
 
 AccountScope::AccountScope(const MemoryAccount& account)
     : before_(std::exchange(account_of_thread(), account.counters_)) {}

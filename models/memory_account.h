@@ -17,12 +17,6 @@ class MemoryAccount {
   [[nodiscard]] Bytes current() const;
   [[nodiscard]] Bytes peak() const;  ///< Since the start or the last reset_peak().
   void reset_peak();
-  void set_limit(Bytes limit);
-
-  /// Memory that is not a tensor's own, such as an arena. Throws Error, and charges nothing, beyond
-  /// the limit.
-  void charge(Bytes bytes);
-  void release(Bytes bytes);
 
   struct Counters;
 

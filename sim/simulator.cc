@@ -63,14 +63,14 @@ std::span<const Event> Simulator::wait() {
 
 /// The last of them stays in the tree until it starts again, or the next wait().
 void Simulator::end_lanes(WinnerTree::Key instant) {
-  while (true) {
-    const std::size_t device = lane_ends_.winner();
+  std::size_t device = lane_ends_.winner();
+  for (; ; device = lane_ends_.winner()) {
     end_of_lane(device);
-    if (lane_ends_.second() != instant) break;
+    if (lane_ends_.greatest_beside(device) != instant) break;
     lane_ends_.clear(device);
   }
-  ended_.push_back(lane_ends_.winner());
-  lanes_[lane_ends_.winner()].ended = true;
+  ended_.push_back(device);
+  lanes_[device].ended = true;
 }
 
 void Simulator::end_of_lane(std::size_t device) {

@@ -10,6 +10,7 @@
 #include "policies/replay.h"
 #include "sched/limits.h"
 #include "sched/lower.h"
+#include "sched/scan_policy.h"
 #include "sim/simulator.h"
 #include "tests/error_of.h"
 #include "tests/instances.h"
@@ -166,6 +167,27 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
 
 INSTANTIATE_TEST_SUITE_P(All, EveryPolicy, testing::ValuesIn(known_policies()),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// The slow way to write a policy decides as the fast one.
+TEST(Driver, AScanPolicyIsThePolicyWhoseRuleItHas) {
+  const auto longest = [](std::span<const Candidate> units, const DeviceView&) {
+    const auto more = [](const Candidate& a, const Candidate& b) { return a.remaining < b.remaining; };
+    return static_cast<int>(std::max_element(units.begin(), units.end(), more) - units.begin());
+  };
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const instances::Case drawn =
+        instances::draw({.jobs = 5, .shards = 3, .minibatches = 4, .slots = 2}, seed);
+    Cluster cluster = instances::devices(2, kUnlimited, {Duration{2}, 1e9});
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
+    ScanPolicy scan(longest, /*lookahead=*/true);
+    EstimatedCosts costs(program);
+    Timeline timeline;
+    simulate(program, cluster, scan, costs, &timeline);
+    expect_valid(timeline, program);
+    ASSERT_EQ(timeline.makespan, run(program, cluster, "lrtf").makespan) << "seed " << seed;
+  }
+}
 
 // One device, one slot, room for one job: every unit loads what it lacks and writes it back.
 TEST(Driver, JobsThatDoNotFitTogetherSwapAtEveryTurn) {

@@ -74,13 +74,13 @@ TEST(MemoryAccount, ScopesNestAndNothingIsCountedOutside) {
 }
 
 TEST(MemoryAccount, RefusesBeyondItsLimitAndStaysUsable) {
-  MemoryAccount account(4096);
-  account.charge(1024);
+  const MemoryAccount account(4096);
   const AccountScope scope(account);
+  std::optional<at::Tensor> filler = kibibytes(1);
   const at::Tensor fits = kibibytes(3);
   EXPECT_THROW(kibibytes(1), Error);
   EXPECT_EQ(account.current(), 4096);
-  account.release(1024);
+  filler.reset();
   EXPECT_EQ(kibibytes(1).numel(), 256);
   EXPECT_EQ(account.peak(), 4096);
 }

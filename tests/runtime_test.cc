@@ -1,7 +1,10 @@
 #include "exec/runtime.h"
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
+#include <thread>
 #include <tuple>
 
 #include <gtest/gtest.h>
@@ -190,6 +193,31 @@ TEST(Runtime, AFailedUnitStopsItsJobAloneAtAMinibatchBorder) {
     EXPECT_EQ(work.result(0), alone(short_program, 0));
     for (std::size_t j = 1; j < jobs; ++j)
       ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+  }
+}
+
+TEST(Runtime, AStopEndsItWithWhatRunsAndMoves) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    Drawn drawn = draw(seed);
+    for (JobProgram& job : drawn.program.jobs) job.minibatches = 1'000'000;
+    const auto policy = make_policy("lrtf", drawn.program.jobs.size(), 1);
+    MixingWork work(drawn.program, drawn.cluster.devices.size());
+    std::atomic<bool> stop{seed % 2 == 0};  // Before it begins, or in its midst.
+    Timeline timeline;
+    timeline.devices.resize(drawn.cluster.devices.size());
+    Outcome outcome;
+    {
+      Runtime runtime(drawn.cluster, work, nullptr);
+      Driver driver(drawn.program, drawn.cluster, *policy, runtime, &timeline, true);
+      const std::jthread stopper([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        stop = true;
+      });
+      outcome = runtime.run(driver, &stop);
+    }
+    EXPECT_TRUE(outcome.interrupted);
+    expect_valid(timeline, drawn.program);
+    for (const JobEnd& end : outcome.jobs) EXPECT_EQ(end.reason, "interrupted");
   }
 }
 
