@@ -42,7 +42,7 @@ std::string refused_text(const std::vector<Ranking::Refused>& refused) {
   }
   std::string text;
   for (const auto& [names, reason] : names_by_reason)
-    text += names + " cannot run: " + reason + "\n";
+    text += fmt::format("{} cannot run: {}\n", names, reason);
   return text;
 }
 

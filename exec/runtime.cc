@@ -69,8 +69,8 @@ Instant Runtime::now() const {
 void Runtime::start_unit(const UnitRun& run) { give(index(run.device), run); }
 void Runtime::start_lane_copy(const Transfer& transfer) { give(index(transfer.device), transfer); }
 
-void Runtime::give(std::size_t device, Order order) {
-  lanes_[device].order = std::move(order);
+void Runtime::give(std::size_t device, const Order& order) {
+  lanes_[device].order = order;
   lanes_[device].has_order.notify_one();
 }
 

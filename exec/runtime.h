@@ -68,7 +68,7 @@ class Runtime final : public Backend {
   void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
   void serve_links();
-  void give(std::size_t device, Order order);
+  void give(std::size_t device, const Order& order);
   void turn();
   void fail(std::exception_ptr failure);
   [[nodiscard]] bool at_rest() const;

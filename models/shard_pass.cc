@@ -140,6 +140,7 @@ Gradients ShardPass::finish(const Recording& recording,
 }
 
 // By value: the graph goes when the gradients are there.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Gradients ShardPass::backward(Recording recording, const at::Tensor& output_gradient) const {
   return finish(recording, {output_gradient});
 }

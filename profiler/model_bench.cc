@@ -146,9 +146,8 @@ void ModelBench::run(const Surroundings& around, std::vector<LayerSamples>& samp
     for (std::size_t i = last; i-- > first;) {
       Recording& recording = recordings[i - first];
       samples[i].backward.push_back(timed([&] {
-        gradients[i - first] = i + 1 < count
-                                   ? layers_[i].backward(std::move(recording), std::move(above))
-                                   : layers_[i].backward(std::move(recording));
+        gradients[i - first] = i + 1 < count ? layers_[i].backward(std::move(recording), above)
+                                             : layers_[i].backward(std::move(recording));
       }));
       if (i > 0) above = std::move(gradients[i - first].input.front());
     }
@@ -189,14 +188,14 @@ void ModelBench::promote(const Group& group, bool with_state) {
 }
 
 Duration time_unit_overhead() {
-  static const Arena values(16 * 16);
+  static const Arena kValues(16 * 16);
   const std::array<std::int64_t, 16> tokens{};
   const ModelSpec spec{Architecture::kMlp, 1, 16, 1, 1, 0};
   const MemoryAccount account;
   return timed([&] {
     const AccountScope scope(account);
     const at::Tensor ids = view_tokens(tokens, 16);
-    const at::Tensor below = view_activation(values.data(), spec, 16);
+    const at::Tensor below = view_activation(kValues.data(), spec, 16);
     const at::Tensor above = below.clone();
     (void)timed([] {});
   });

@@ -22,14 +22,14 @@ namespace {
 
 /// Text of a test's own, in a file as a user would give it.
 const std::string& text_file() {
-  static const std::string path = [] {
-    const std::string file = std::filesystem::temp_directory_path() /
-                             ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
+  static const std::string kPath = [] {
+    std::string file = std::filesystem::temp_directory_path() /
+                       ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
     std::ofstream out(file);
     for (int i = 0; i < 3000; ++i) out << static_cast<char>('a' + i * i % 23);
     return file;
   }();
-  return path;
+  return kPath;
 }
 
 Workload small_jobs() {
@@ -128,14 +128,14 @@ RunResult train(const Workload& work, const Setting& setting, const RunOptions& 
 }
 
 const std::vector<PlainResult>& reference() {
-  static const std::vector<PlainResult> results = [] {
+  static const std::vector<PlainResult> kResults = [] {
     at::set_num_threads(1);
     const TextData text = TextData::load(text_file());
     std::vector<PlainResult> all;
     for (const Job& job : small_jobs().jobs) all.push_back(PlainTraining(job, text).run());
     return all;
   }();
-  return results;
+  return kResults;
 }
 
 void expect_identical(const RunResult& result) {
