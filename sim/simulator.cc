@@ -64,7 +64,7 @@ std::span<const Event> Simulator::wait() {
 /// The last of them stays in the tree until it starts again, or the next wait().
 void Simulator::end_lanes(WinnerTree::Key instant) {
   std::size_t device = lane_ends_.winner();
-  for (; ; device = lane_ends_.winner()) {
+  for (;; device = lane_ends_.winner()) {
     end_of_lane(device);
     if (lane_ends_.greatest_beside(device) != instant) break;
     lane_ends_.clear(device);

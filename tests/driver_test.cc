@@ -171,7 +171,9 @@ INSTANTIATE_TEST_SUITE_P(All, EveryPolicy, testing::ValuesIn(known_policies()),
 // The slow way to write a policy decides as the fast one.
 TEST(Driver, AScanPolicyIsThePolicyWhoseRuleItHas) {
   const auto longest = [](std::span<const Candidate> units, const DeviceView&) {
-    const auto more = [](const Candidate& a, const Candidate& b) { return a.remaining < b.remaining; };
+    const auto more = [](const Candidate& a, const Candidate& b) {
+      return a.remaining < b.remaining;
+    };
     return static_cast<int>(std::max_element(units.begin(), units.end(), more) - units.begin());
   };
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
