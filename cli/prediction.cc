@@ -61,7 +61,11 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["naive_s"] = ranked.result.naive_s;
   json["lower_bound_s"] = ranked.result.lower_bound_s;
   json["utilization"] = utilization_json(utilization(prediction.outcome));
+  const CompletionTimes completion = completion_times(prediction.outcome.jobs);
+  json["completion"] = {
+      {"mean_s", completion.mean}, {"p95_s", completion.p95}, {"max_s", completion.largest}};
   json["bytes_moved"] = prediction.bytes_moved();
+  json["host_peak_bytes"] = prediction.outcome.host_peak;
   json["peak_bytes"] = prediction.outcome.peak;
   json["note"] = prediction.note;
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);

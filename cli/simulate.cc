@@ -35,10 +35,15 @@ void write_files(const Options& options, const Prediction& best) {
 }
 
 std::string one_plan_text(const Prediction& prediction) {
+  const CompletionTimes completion = completion_times(prediction.outcome.jobs);
+  const std::string jobs = fmt::format(
+      "jobs took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
+      "{:.3f} s\n",
+      completion.mean, completion.p95, completion.largest);
   if (prediction.timeline.units.empty()) {
-    return fmt::format("no drawing: more than {} units\n", kMostSpans);
+    return jobs + fmt::format("no drawing: more than {} units\n", kMostSpans);
   }
-  return "\n" + draw(prediction.timeline, drawing_options(stdout)) + "\n" +
+  return jobs + "\n" + draw(prediction.timeline, drawing_options(stdout)) + "\n" +
          device_table(prediction.timeline, metrics(prediction.timeline));
 }
 

@@ -53,6 +53,7 @@ struct JobEnd {
   bool completed = false;  ///< false: stopped; `reason` says why.
   std::string reason;
   std::int64_t minibatches = 0;  ///< Complete.
+  Instant arrived{};
 };
 
 /// What ran or moved, where, from when to when: predicted by sim/ or measured by exec/.

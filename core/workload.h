@@ -18,6 +18,7 @@ struct Job {
   std::uint64_t seed =
       0;             ///< Of initial weights, batches and dropout; nothing else influences them.
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
+  Duration arrival{};  ///< When it is submitted, from the start of the run; nothing of it runs before.
 };
 
 struct Workload {

@@ -80,6 +80,11 @@ void Runtime::start_link(const Transfer& transfer) {
   passing_changed_.notify_one();
 }
 
+void Runtime::wake_at(Instant instant) {
+  wake_ = instant;
+  passing_changed_.notify_one();
+}
+
 void Runtime::dropped(JobId job, ItemIndex item, DeviceId from) { work_.drop(job, item, from); }
 
 std::span<const Event> Runtime::wait() {
@@ -113,7 +118,7 @@ void Runtime::fail(std::exception_ptr failure) {
 
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
-  return passing_.empty() && reported_.empty() &&
+  return passing_.empty() && wake_ == Instant::max() && reported_.empty() &&
          std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
            return !lane.working && std::holds_alternative<std::monostate>(lane.order);
          });
@@ -192,15 +197,24 @@ void Runtime::serve_links() {
     const auto first = std::min_element(
         passing_.begin(), passing_.end(),
         [](const Passing& a, const Passing& b) { return a.passage.to < b.passage.to; });
-    if (first == passing_.end()) {
+    const Instant passed = first == passing_.end() ? Instant::max() : first->passage.to;
+    const Instant next = std::min(passed, wake_);
+    if (next == Instant::max()) {
       passing_changed_.wait(lock);
-    } else if (const Instant end = first->passage.to; now() < end) {
-      passing_changed_.wait_until(lock, start_ + end.time_since_epoch());
-    } else {
-      reported_.emplace_back(LinkDone{first->transfer, first->passage.from, end});
-      passing_.erase(first);
-      if (failure_ == nullptr) turn();
+      continue;
     }
+    if (now() < next) {
+      passing_changed_.wait_until(lock, start_ + next.time_since_epoch());
+      continue;
+    }
+    if (next == passed) {
+      reported_.emplace_back(LinkDone{first->transfer, first->passage.from, passed});
+      passing_.erase(first);
+    } else {
+      wake_ = Instant::max();
+      reported_.emplace_back(Woken{});
+    }
+    if (failure_ == nullptr) turn();
   }
 }
 

@@ -24,7 +24,8 @@ namespace shardlab {
 
 /// The backend whose clock is the wall's. One thread per device: it does what the Driver ordered,
 /// then takes the lock and runs the Driver itself, so there is no driver thread and no hand-off.
-/// One more thread ends the copies that paced links delay; it sleeps until then.
+/// One more thread ends the copies that paced links delay and wakes the Driver when jobs arrive; it
+/// sleeps until then.
 class Runtime final : public Backend {
  public:
   /// Called under the lock, after each unit: what ran and what it gave, or why it failed.
@@ -46,6 +47,7 @@ class Runtime final : public Backend {
   void start_unit(const UnitRun& run) override;
   void start_link(const Transfer& transfer) override;
   void start_lane_copy(const Transfer& transfer) override;
+  void wake_at(Instant instant) override;
   void dropped(JobId job, ItemIndex item, DeviceId from) override;
   /// What has been reported since the last call; never blocks. Requires the lock.
   std::span<const Event> wait() override;
@@ -85,6 +87,7 @@ class Runtime final : public Backend {
   std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
   std::vector<Passing> passing_;
   std::condition_variable passing_changed_;
+  Instant wake_ = Instant::max();  ///< The end of time: nobody waits to be woken.
   std::condition_variable over_changed_;
   std::thread link_thread_;
   Driver* driver_ = nullptr;

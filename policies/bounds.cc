@@ -44,7 +44,7 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
       if (unit.bound != kNoDevice) bound[index(unit.bound)] += time;
     }
     sum += chain;
-    found.longest = std::max(found.longest, chain);
+    found.longest = std::max(found.longest, job.arrival.time_since_epoch() + chain);
   }
   for (const Duration time : bound) found.bound = std::max(found.bound, time);
   found.work = share(sum, cluster.devices.size());

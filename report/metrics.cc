@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 namespace shardlab {
@@ -109,6 +110,18 @@ Utilization utilization(const Outcome& outcome) {
   };
   const double busy = share(outcome.busy);
   return {share(outcome.occupied), busy, busy - share(outcome.recompute)};
+}
+
+CompletionTimes completion_times(const std::vector<JobEnd>& jobs) {
+  std::vector<double> times;
+  for (const JobEnd& end : jobs) {
+    if (end.completed) times.push_back(seconds(end.at - end.arrived));
+  }
+  if (times.empty()) return {};
+  std::sort(times.begin(), times.end());
+  const auto rank = static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(times.size())));
+  return {std::reduce(times.begin(), times.end()) / static_cast<double>(times.size()),
+          times[rank - 1], times.back()};
 }
 
 Metrics metrics(const Timeline& timeline) {

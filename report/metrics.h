@@ -60,6 +60,13 @@ struct Utilization {
 /// Without a timeline. A claim that was given back counts as occupied here, in metrics() not.
 Utilization utilization(const Outcome& outcome);
 
+/// From arrival to end, in seconds, over the jobs that completed; 0 without one.
+struct CompletionTimes {
+  double mean = 0, p95 = 0, largest = 0;
+};
+
+CompletionTimes completion_times(const std::vector<JobEnd>& jobs);
+
 /// Of several units claimed at once the one furthest along says what the device waits for. Spans
 /// are cut at the makespan.
 Metrics metrics(const Timeline& timeline);

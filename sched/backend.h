@@ -59,10 +59,12 @@ struct LaneCopyDone {
   TransferId transfer = 0;
   Instant from{}, to{};
 };
+/// The instant of the last wake_at() has come.
+struct Woken {};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Interrupted>;
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
@@ -80,6 +82,8 @@ class Backend {
   virtual void start_link(const Transfer& transfer) = 0;
   /// Copies an item by the device's compute lane; ends with LaneCopyDone.
   virtual void start_lane_copy(const Transfer& transfer) = 0;
+  /// Reports Woken at that instant, which is after now. One at a time.
+  virtual void wake_at(Instant instant) = 0;
   /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
   virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator

@@ -21,6 +21,13 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    by_arrival_.push_back(job_id(j));
+    jobs_[j].end.arrived = program.jobs[j].arrival;
+  }
+  std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
+    return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
+  });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
@@ -29,7 +36,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
 
 void Driver::start() {
   now_ = backend_.now();
-  admit_waiting();
+  await_arrivals();
   decide();
 }
 
@@ -96,13 +103,23 @@ void Driver::decide() {
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
+/// Admits who is there, and asks to be woken when the next one comes.
+void Driver::await_arrivals() {
+  const auto arrival = [&](std::size_t place) {
+    return program_.jobs[index(by_arrival_[place])].arrival;
+  };
+  while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
+  if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
+  admit_waiting();
+}
+
 void Driver::admit_waiting() {
   if (interrupted_) return;
   const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
-  for (std::size_t j = next_waiting_; j < jobs_.size() && running_jobs_ < limit; ++j) {
-    const JobId job = job_id(j);
-    if (jobs_[j].state == Job::State::kWaiting) admit(job);
-    if (j == next_waiting_ && jobs_[j].state != Job::State::kWaiting) ++next_waiting_;
+  for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
+    const JobId job = by_arrival_[i];
+    if (jobs_[index(job)].state == Job::State::kWaiting) admit(job);
+    if (i == next_waiting_ && jobs_[index(job)].state != Job::State::kWaiting) ++next_waiting_;
   }
 }
 

@@ -99,6 +99,7 @@ class Driver {
   void take_in(const UnitFailed& event);
   void take_in(const LinkDone& event);
   void take_in(const LaneCopyDone& event);
+  void take_in(const Woken& event);
   void take_in(const Interrupted& event);
   Claim end_claim(DeviceId device);
   void offer_next(JobId job);
@@ -107,6 +108,7 @@ class Driver {
 
   // Deciding.
   void decide();
+  void await_arrivals();
   void admit_waiting();
   bool admit(JobId job);
   void offer(Candidate&& unit);
@@ -165,7 +167,9 @@ class Driver {
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0;
   std::size_t ended_jobs_ = 0;
-  std::size_t next_waiting_ = 0;
+  std::vector<JobId> by_arrival_;
+  std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
+  std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;

@@ -71,6 +71,8 @@ void Driver::take_in(const LaneCopyDone& event) {
   }
 }
 
+void Driver::take_in(const Woken&) { await_arrivals(); }
+
 void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 /// Takes the running claim off its device.

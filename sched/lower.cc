@@ -19,6 +19,7 @@ class Lowering {
       : plan_(plan), cluster_(cluster), profile_(profile), shards_(plan.shards()) {
     program_.name = job.name;
     program_.minibatches = job.minibatches;
+    program_.arrival = Instant{job.arrival};
     program_.resident = plan.strategy == Strategy::kResident;
     program_.held = program_.resident || !plan.recompute;
     const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);

@@ -75,6 +75,7 @@ struct JobProgram {
   std::vector<Unit> units;  ///< Of one minibatch, in order.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
+  Instant arrival{};  ///< It is not admitted before.
   /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
   /// evicted.
   bool held = false;

@@ -53,11 +53,16 @@ std::span<const Event> Simulator::wait() {
     if (std::exchange(lanes_[device].ended, false)) lane_ends_.clear(device);
   }
   ended_.clear();
-  const WinnerTree::Key instant = std::max(lane_ends_.top(), link_ends_.top());
-  if (instant == WinnerTree::kAbsent) return events_;
+  const WinnerTree::Key instant =
+      std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
+  if (instant <= -Instant::max().time_since_epoch().count()) return events_;
   now_ = Instant{Duration{-instant}};
   if (lane_ends_.top() == instant) end_lanes(instant);
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
+  if (wake_ == now_) {
+    wake_ = Instant::max();
+    events_.emplace_back(Woken{});
+  }
   return events_;
 }
 

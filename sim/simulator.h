@@ -26,6 +26,7 @@ class Simulator final : public Backend {
   void start_unit(const UnitRun& run) override;
   void start_link(const Transfer& transfer) override;
   void start_lane_copy(const Transfer& transfer) override;
+  void wake_at(Instant instant) override { wake_ = instant; }
   void dropped(JobId, ItemIndex, DeviceId) override {}
   std::span<const Event> wait() override;
 
@@ -54,6 +55,7 @@ class Simulator final : public Backend {
   const Cluster& cluster_;
   Costs& costs_;
   Instant now_{};
+  Instant wake_ = Instant::max();  ///< The end of time: nobody waits to be woken.
   std::vector<Lane> lanes_;
   std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
   std::vector<std::deque<Passing>> passing_;

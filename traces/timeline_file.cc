@@ -169,7 +169,7 @@ CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
 
 JobEnd job_end(const JsonObject& from) {
   return {from.instant("at_ns"), from.flag("completed"), from.text("reason"),
-          from.integer("minibatches", 0, kMostInFile)};
+          from.integer("minibatches", 0, kMostInFile), from.instant("arrived_ns")};
 }
 
 ordered_json ends_json(const std::vector<JobEnd>& ends) {
@@ -178,7 +178,8 @@ ordered_json ends_json(const std::vector<JobEnd>& ends) {
     result.push_back({{"at_ns", ns(end.at)},
                       {"completed", end.completed},
                       {"reason", end.reason},
-                      {"minibatches", end.minibatches}});
+                      {"minibatches", end.minibatches},
+                      {"arrived_ns", ns(end.arrived)}});
   }
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counter_hash.h"
 #include "core/error.h"
 #include "traces/atomic_file.h"
 #include "traces/toml_node.h"
@@ -35,10 +37,16 @@ double positive(const toml::node& node) {
   return value;
 }
 
+/// From seconds, below 30 years.
+Duration arrival(double at) {
+  if (at >= 1e9) throw Error(fmt::format("must be below 1e9 seconds, is {}", at));
+  return Duration{std::llround(at * 1e9)};
+}
+
 int count(const toml::node& node) { return static_cast<int>(integer(node, 1)); }
 
 // All keys of a job but its name.
-constexpr std::array<Key, 14> kKeys{{
+constexpr std::array<Key, 15> kKeys{{
     {"model", true,
      [](Job& job, const toml::node& v) { job.model.architecture = parse_architecture(text(v)); }},
     {"layers", true, [](Job& job, const toml::node& v) { job.model.layers = count(v); }},
@@ -62,6 +70,7 @@ constexpr std::array<Key, 14> kKeys{{
        job.seed = static_cast<std::uint64_t>(integer(v, 0, INT64_MAX));
      }},
     {"data", false, [](Job& job, const toml::node& v) { job.data = text(v); }},
+    {"arrival_s", false, [](Job& job, const toml::node& v) { job.arrival = arrival(number(v, 0)); }},
 }};
 
 std::vector<std::string_view> key_names(std::optional<std::string_view> more) {
@@ -207,11 +216,44 @@ class JobReader {
   std::map<std::string, toml::source_index> lines_;  // Where each name was given.
 };
 
+/// The jobs come as a Poisson process, in their order.
+void draw_arrivals(const toml::node& node, const std::string& origin, Workload& workload) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) {
+    throw Error(place(origin, node.source(), "arrivals") + ": must be a table: [arrivals]");
+  }
+  constexpr std::array<std::string_view, 2> kNames{"per_hour", "seed"};
+  refuse_unknown_keys(*table, origin, kNames);
+  double per_hour = 0;
+  std::uint64_t seed = 0;
+  const toml::node* rate = table->get("per_hour");
+  if (rate == nullptr) {
+    throw Error(place(origin, table->source(), "per_hour") + ": missing in [arrivals]");
+  }
+  in_context(place(origin, rate->source(), "per_hour"), [&] { per_hour = positive(*rate); });
+  if (const toml::node* given = table->get("seed")) {
+    in_context(place(origin, given->source(), "seed"), [&] {
+      seed = static_cast<std::uint64_t>(integer(*given, 0, INT64_MAX));
+    });
+  }
+  double at = 0;
+  for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
+    Job& job = workload.jobs[j];
+    in_context(place(origin, table->source(), "arrivals"), [&] {
+      if (job.arrival != Duration{}) throw Error(job.name + " says arrival_s itself; take one out");
+      // From a uniform number in (0, 1]: the inverse of the exponential distribution.
+      const double uniform = (static_cast<double>(counter_hash({seed, j}) >> 11) + 1) * 0x1p-53;
+      at -= std::log(uniform) * 3600 / per_hour;
+      job.arrival = arrival(at);
+    });
+  }
+}
+
 }  // namespace
 
 Workload parse_workload(std::string_view text, const std::string& origin) {
   const toml::table root = parse_toml(text, origin);
-  constexpr std::array<std::string_view, 2> kTables{"job", "defaults"};
+  constexpr std::array<std::string_view, 3> kTables{"job", "defaults", "arrivals"};
   refuse_unknown_keys(root, origin, kTables);
   toml::table none;
   const toml::table* defaults = &none;
@@ -226,7 +268,9 @@ Workload parse_workload(std::string_view text, const std::string& origin) {
   std::size_t ordinal = 0;
   for (const toml::table* table : tables(root, origin, "job"))
     reader.expand(*table, *defaults, ++ordinal);
-  return std::move(reader).workload();
+  Workload workload = std::move(reader).workload();
+  if (const toml::node* node = root.get("arrivals")) draw_arrivals(*node, origin, workload);
+  return workload;
 }
 
 Workload read_workload(const std::string& path) {
