@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/model.h"
+#include "core/time.h"
 
 namespace shardlab {
 
@@ -18,7 +19,8 @@ struct Job {
   std::uint64_t seed =
       0;             ///< Of initial weights, batches and dropout; nothing else influences them.
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
-  Duration arrival{};  ///< When it is submitted, from the start of the run; nothing of it runs before.
+  Duration
+      arrival{};  ///< When it is submitted, from the start of the run; nothing of it runs before.
 };
 
 struct Workload {

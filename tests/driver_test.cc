@@ -141,6 +141,9 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
       }
     }
     drawn.plan.admit = pick(3);
+    if (pick(2) == 0) {
+      for (Job& job : drawn.workload.jobs) job.arrival = Duration{pick(100)};
+    }
     LinkSpec link;
     if (pick(3) > 0) link = {Duration{pick(5)}, 1e9 / (1 + pick(4))};
     Cluster cluster = instances::devices(count, kUnlimited, link, pick(2));
@@ -153,6 +156,9 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     const Timeline timeline = run(program, cluster, policy);
     expect_valid(timeline, program);
     for (const JobEnd& end : timeline.ends) ASSERT_TRUE(end.completed);
+    for (const UnitSpan& span : timeline.units) {
+      ASSERT_GE(span.claimed, program.jobs[index(span.job)].arrival);
+    }
 
     // The same decisions with the same durations are the same run.
     Replay replay(timeline, program.jobs.size());

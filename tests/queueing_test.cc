@@ -43,8 +43,7 @@ double mean_time(std::size_t jobs, std::size_t servers, double load, std::uint64
   EstimatedCosts costs(program);
   const Outcome outcome = simulate(program, instances::devices(servers), fifo, costs, nullptr);
   double sum = 0;
-  for (const JobEnd& end : outcome.jobs)
-    sum += static_cast<double>((end.at - end.arrived).count());
+  for (const JobEnd& end : outcome.jobs) sum += static_cast<double>((end.at - end.arrived).count());
   return sum / kService / static_cast<double>(jobs);
 }
 

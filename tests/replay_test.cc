@@ -67,7 +67,7 @@ TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
   const Program program = lower(work, cluster, profile(work, cluster, quick), plan);
 
   double off = 1;
-  for (int attempt = 0; attempt < 10 && off > 0.01; ++attempt) {
+  for (int attempt = 0; attempt < 20 && off > 0.01; ++attempt) {
     const auto policy = make_policy("lrtf", work.jobs.size(), 1);
     const RunResult measured = run(work, cluster, program, first, *policy, {});
     const Comparison found = compare(program, cluster, plan, measured.timeline);

@@ -119,6 +119,9 @@ Drawn draw(std::uint64_t seed) {
     for (int s = 0; s < shape.shards; ++s)
       plan.device.push_back(device_id(static_cast<std::size_t>(s) % devices));
   }
+  if (pick(3) == 0) {
+    for (Job& job : drawn.workload.jobs) job.arrival = Duration{pick(3'000'000)};
+  }
   LinkSpec link;
   if (pick(2) == 0) link = {Duration{pick(3000)}, 1e7};
   Drawn made{{}, instances::devices(devices, kUnlimited, link, 0)};
@@ -144,6 +147,9 @@ TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
       runtime.run(driver, nullptr);
     }
     expect_valid(timeline, drawn.program);
+    for (const UnitSpan& span : timeline.units) {
+      ASSERT_GE(span.claimed, drawn.program.jobs[index(span.job)].arrival);
+    }
     for (std::size_t j = 0; j < jobs; ++j)
       ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
   }

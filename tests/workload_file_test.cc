@@ -220,8 +220,9 @@ TEST(WorkloadFile, AnyPrefixEitherReadsOrIsAnError) {
 }
 
 TEST(WorkloadFile, JobsArriveWhenTheySayOrAsAPoissonProcess) {
-  const std::string job = "[[job]]\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nbatch = 1\n"
-                          "minibatches = 1\nseed = [";
+  const std::string job =
+      "[[job]]\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nbatch = 1\n"
+      "minibatches = 1\nseed = [";
   EXPECT_EQ(parse_workload(job + "1]\narrival_s = 2.5\n", "w.toml").jobs[0].arrival,
             Duration{2'500'000'000});
   std::string many = job + "0";
@@ -237,12 +238,12 @@ TEST(WorkloadFile, JobsArriveWhenTheySayOrAsAPoissonProcess) {
   const auto error = [&](const std::string& text) {
     return error_of([&] { parse_workload(text, "w.toml"); });
   };
-  EXPECT_EQ(error(job + "1]\narrival_s = -1\n"), "w.toml:9: arrival_s: negative (-1)");
+  EXPECT_EQ(error(job + "1]\narrival_s = -1\n"), "w.toml:9: arrival_s: must be at least 0, is -1");
   EXPECT_NE(error(job + "1]\n[arrivals]\nseed = 1\n").find("per_hour: missing in [arrivals]"),
             std::string::npos);
-  EXPECT_NE(error(job + "1]\narrival_s = 1\n[arrivals]\nper_hour = 1\n")
-                .find("says arrival_s itself"),
-            std::string::npos);
+  EXPECT_NE(
+      error(job + "1]\narrival_s = 1\n[arrivals]\nper_hour = 1\n").find("says arrival_s itself"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ constexpr std::array<Key, 15> kKeys{{
        job.seed = static_cast<std::uint64_t>(integer(v, 0, INT64_MAX));
      }},
     {"data", false, [](Job& job, const toml::node& v) { job.data = text(v); }},
-    {"arrival_s", false, [](Job& job, const toml::node& v) { job.arrival = arrival(number(v, 0)); }},
+    {"arrival_s", false,
+     [](Job& job, const toml::node& v) { job.arrival = arrival(number(v, 0)); }},
 }};
 
 std::vector<std::string_view> key_names(std::optional<std::string_view> more) {
@@ -232,9 +233,8 @@ void draw_arrivals(const toml::node& node, const std::string& origin, Workload& 
   }
   in_context(place(origin, rate->source(), "per_hour"), [&] { per_hour = positive(*rate); });
   if (const toml::node* given = table->get("seed")) {
-    in_context(place(origin, given->source(), "seed"), [&] {
-      seed = static_cast<std::uint64_t>(integer(*given, 0, INT64_MAX));
-    });
+    in_context(place(origin, given->source(), "seed"),
+               [&] { seed = static_cast<std::uint64_t>(integer(*given, 0, INT64_MAX)); });
   }
   double at = 0;
   for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
