@@ -56,7 +56,7 @@ std::string measured_text(const std::vector<MeasuredPlan>& plans) {
   }
   std::string text =
       table.text() +
-      "measured: median; drift: fixed work around the runs against after profiling\n\n";
+      "measured: median; drift: fixed work around the runs against while profiling\n\n";
   for (std::size_t i = 1; i < plans.size(); ++i) {
     text += fmt::format("{} is {:.2f} times as fast as {}\n", plans[0].plan.name,
                         plans[i].measured_s() / plans[0].measured_s(), plans[i].plan.name);

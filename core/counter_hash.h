@@ -22,4 +22,9 @@ constexpr std::uint64_t counter_hash(std::initializer_list<std::uint64_t> parts)
   return mix(x);
 }
 
+/// A hash as a number in (0, 1]: minus its logarithm is exponentially distributed.
+constexpr double unit_interval(std::uint64_t hash) {
+  return (static_cast<double>(hash >> 11) + 1) * 0x1p-53;
+}
+
 }  // namespace shardlab

@@ -19,6 +19,9 @@ struct RunClock {
 };
 using Instant = RunClock::time_point;
 
+/// The end of time: what is awaited for then does not come.
+constexpr Instant kNever = Instant::max();
+
 /// For report/ and messages only.
 constexpr double seconds(Duration d) { return static_cast<double>(d.count()) * 1e-9; }
 constexpr double seconds(Instant t) { return seconds(t.time_since_epoch()); }

@@ -19,10 +19,8 @@ Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
       cluster_(cluster),
       work_(work),
       observer_(std::move(observer)),
-      lanes_(cluster.devices.size()) {
-  for (int direction = 0; direction < 2; ++direction) {
-    for (const DeviceSpec& device : cluster.devices) links_.emplace_back(device.link);
-  }
+      lanes_(cluster.devices.size()),
+      links_(make_links(cluster)) {
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
   }
@@ -118,7 +116,7 @@ void Runtime::fail(std::exception_ptr failure) {
 
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
-  return passing_.empty() && wake_ == Instant::max() && reported_.empty() &&
+  return passing_.empty() && wake_ == kNever && reported_.empty() &&
          std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
            return !lane.working && std::holds_alternative<std::monostate>(lane.order);
          });
@@ -197,9 +195,9 @@ void Runtime::serve_links() {
     const auto first = std::min_element(
         passing_.begin(), passing_.end(),
         [](const Passing& a, const Passing& b) { return a.passage.to < b.passage.to; });
-    const Instant passed = first == passing_.end() ? Instant::max() : first->passage.to;
+    const Instant passed = first == passing_.end() ? kNever : first->passage.to;
     const Instant next = std::min(passed, wake_);
-    if (next == Instant::max()) {
+    if (next == kNever) {
       passing_changed_.wait(lock);
       continue;
     }
@@ -211,7 +209,7 @@ void Runtime::serve_links() {
       reported_.emplace_back(LinkDone{first->transfer, first->passage.from, passed});
       passing_.erase(first);
     } else {
-      wake_ = Instant::max();
+      wake_ = kNever;
       reported_.emplace_back(Woken{});
     }
     if (failure_ == nullptr) turn();

@@ -84,10 +84,10 @@ class Runtime final : public Backend {
   UnitObserver observer_;
   mutable std::mutex mutex_;
   std::vector<Lane> lanes_;
-  std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
+  std::vector<Link> links_;  ///< By link_index().
   std::vector<Passing> passing_;
   std::condition_variable passing_changed_;
-  Instant wake_ = Instant::max();  ///< The end of time: nobody waits to be woken.
+  Instant wake_ = kNever;
   std::condition_variable over_changed_;
   std::thread link_thread_;
   Driver* driver_ = nullptr;

@@ -44,15 +44,6 @@ void check(const Cluster& cluster) {
   }
 }
 
-/// Runs `body` in a thread that computes with `threads`.
-template <typename Body>
-void in_thread(int threads, const Body& body) {
-  std::async(std::launch::async, [&] {
-    set_threads(threads);
-    body();
-  }).get();
-}
-
 HostCosts host_costs(const LaneSamples& samples) {
   return {fit_copy_cost(samples.copies), summarize(samples.overhead).median,
           summarize(samples.hand_over).median};
@@ -101,9 +92,9 @@ class Rounds {
   struct Taken {
     LaneSamples alone, loaded;
     std::vector<Duration> probes;
-    int rounds = 0;
   };
   [[nodiscard]] const Taken& taken() const { return taken_; }
+  [[nodiscard]] int kept() const { return std::max(0, round_ - options_.warm_up); }
 
   /// One round more, thrown away while warming up; false when there are enough.
   template <typename Report>
@@ -119,7 +110,6 @@ class Rounds {
               [&] { report(share(), "all lanes busy"); });
     if (keep) taken_.probes.push_back(probe_.run());
     ++round_;
-    taken_.rounds = std::max(0, round_ - options_.warm_up);
     return true;
   }
 
@@ -136,12 +126,12 @@ class Rounds {
     return std::chrono::duration<double>(Clock::now() - begin_).count();
   }
   [[nodiscard]] bool enough() const {
-    if (taken_.rounds < std::min(options_.min_rounds, options_.max_rounds)) return false;
-    return taken_.rounds >= options_.max_rounds || elapsed() >= options_.seconds;
+    if (kept() < std::min(options_.min_rounds, options_.max_rounds)) return false;
+    return kept() >= options_.max_rounds || elapsed() >= options_.seconds;
   }
   [[nodiscard]] double share() const {
     if (round_ < options_.warm_up) return 0;
-    const auto of = [&](int rounds) { return taken_.rounds / std::max(1.0, double(rounds)); };
+    const auto of = [&](int rounds) { return kept() / std::max(1.0, double(rounds)); };
     const double by_time = elapsed() / std::max(options_.seconds, 1e-9);
     return std::min({1.0, of(options_.min_rounds), std::max(by_time, of(options_.max_rounds))});
   }
@@ -171,14 +161,14 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   Profile result;
   result.provenance = provenance(cluster, options);
   report(0, "counting bytes");
-  const int threads = cluster.devices.front().threads;
-  in_thread(threads, [&] { result.models = measure_bytes(*lanes.front()); });
+  result.models =
+      std::async(std::launch::async, [&] { return measure_bytes(*lanes.front()); }).get();
 
   Rounds rounds(lanes, cluster, options);
   while (rounds.next(report)) {
   }
-  const auto& [alone, loaded, probes, kept] = rounds.taken();
-  result.provenance.rounds = kept;
+  const auto& [alone, loaded, probes] = rounds.taken();
+  result.provenance.rounds = rounds.kept();
   const auto [least, most] = std::ranges::minmax(probes);
   result.provenance.drift = seconds(most) / seconds(least) - 1;
   result.provenance.fixed_work = summarize(probes).median;

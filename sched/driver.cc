@@ -126,29 +126,33 @@ void Driver::admit_waiting() {
 bool Driver::admit(JobId job) {
   const JobProgram& program = program_.jobs[index(job)];
   Job& state = jobs_[index(job)];
+  if (program.resident) state.bound = home(job);
   if (residency_ && program.held) {
-    std::vector<DeviceId> all;
-    for (std::size_t d = 0; d < devices_.size(); ++d) all.push_back(device_id(d));
+    std::vector<DeviceId> devices;
     if (program.resident) {
-      // Where most room is left: with equal devices, the one with the fewest jobs.
-      const auto room = [&](DeviceId d) {
-        return cluster_.devices[index(d)].memory - residency_->used(d);
-      };
-      std::stable_sort(all.begin(), all.end(),
-                       [&](DeviceId a, DeviceId b) { return room(a) > room(b); });
-      all.resize(1);
-      if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) all.front() = chosen;
-      state.bound = all.front();
+      devices.push_back(state.bound);
+    } else {
+      for (std::size_t d = 0; d < devices_.size(); ++d) devices.push_back(device_id(d));
     }
-    if (!residency_->admit(job, all, program.peak)) return false;
-  } else if (program.resident) {
-    const DeviceId chosen = policy_.place(job);
-    state.bound = chosen != kNoDevice ? chosen : device_id(index(job) % devices_.size());
+    if (!residency_->admit(job, devices, program.peak)) return false;
   }
   state.state = Job::State::kRunning;
   ++running_jobs_;
   offer(ledger_.candidate(job));
   return true;
+}
+
+/// Where a resident job goes: where the policy says or most room is left, which with equal devices
+/// is the one with the fewest jobs.
+DeviceId Driver::home(JobId job) {
+  if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) return chosen;
+  if (!residency_) return device_id(index(job) % devices_.size());
+  std::vector<Bytes> room;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    room.push_back(cluster_.devices[d].memory - residency_->used(device_id(d)));
+  }
+  return device_id(
+      static_cast<std::size_t>(std::max_element(room.begin(), room.end()) - room.begin()));
 }
 
 void Driver::offer(Candidate&& unit) {

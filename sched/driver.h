@@ -111,6 +111,7 @@ class Driver {
   void await_arrivals();
   void admit_waiting();
   bool admit(JobId job);
+  DeviceId home(JobId job);
   void offer(Candidate&& unit);
   void withdraw(JobId job);
   void give_back_late_claims();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/cluster.h"
 #include "core/profile.h"
@@ -48,5 +49,14 @@ class Link {
   LinkSpec spec_;
   Instant free_{};
 };
+
+/// Of all devices, by link_index().
+inline std::vector<Link> make_links(const Cluster& cluster) {
+  std::vector<Link> links;
+  for (int direction = 0; direction < 2; ++direction) {
+    for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link);
+  }
+  return links;
+}
 
 }  // namespace shardlab

@@ -1,7 +1,6 @@
 #include "sched/lower.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 

@@ -51,7 +51,6 @@ struct alignas(64) Unit {
   DeviceId bound = kNoDevice;  ///< kNoDevice: any device.
   UnitCost alone, loaded;
   Duration expected{};  ///< Estimated time.
-  Duration rest{};      ///< Estimated time from its start to the end of the minibatch.
   /// Beyond items: gradients of parameters, recomputed activations, temporaries.
   Bytes workspace = 0;
   ItemList reads;   ///< Must be on the device before it runs.
@@ -86,16 +85,15 @@ struct JobProgram {
 };
 
 /// Estimated time of a minibatch.
-inline Duration minibatch_time(const JobProgram& job) { return job.units.front().rest; }
+inline Duration minibatch_time(const JobProgram& job) {
+  Duration sum{};
+  for (const Unit& unit : job.units) sum += unit.expected;
+  return sum;
+}
 
-/// Fills in Unit::expected and Unit::rest; `alone`: by the costs with nothing beside it.
+/// Fills in Unit::expected; `alone`: by the costs with nothing beside it.
 inline void expect(JobProgram& job, bool alone) {
-  Duration rest{};
-  for (std::size_t u = job.units.size(); u-- > 0;) {
-    Unit& unit = job.units[u];
-    unit.expected = (alone ? unit.alone : unit.loaded).total;
-    unit.rest = rest += unit.expected;
-  }
+  for (Unit& unit : job.units) unit.expected = (alone ? unit.alone : unit.loaded).total;
 }
 
 /// What `unit` of `job` needs on its device at once.

@@ -39,14 +39,6 @@ class WinnerTree {
     while (node < leaves_) node = 2 * node + (greatest_[2 * node] != greatest_[1] ? 1 : 0);
     return node - leaves_;
   }
-  /// The greatest key of all but that leaf's.
-  [[nodiscard]] Key greatest_beside(std::size_t leaf) const {
-    Key best = kAbsent;
-    for (std::size_t node = leaves_ + leaf; node > 1; node /= 2) {
-      best = std::max(best, greatest_[node ^ 1]);
-    }
-    return best;
-  }
 
  private:
   std::size_t leaves_;

@@ -1,7 +1,6 @@
 #include "sim/simulator.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "sched/limits.h"
 
@@ -12,18 +11,15 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       cluster_(cluster),
       costs_(costs),
       lanes_(cluster.devices.size()),
+      links_(make_links(cluster)),
       passing_(2 * cluster.devices.size()),
       lane_ends_(cluster.devices.size()),
-      link_ends_(2 * cluster.devices.size()) {
-  for (int direction = 0; direction < 2; ++direction) {
-    for (const DeviceSpec& device : cluster.devices) links_.emplace_back(device.link);
-  }
-}
+      link_ends_(2 * cluster.devices.size()) {}
 
 void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
   Lane& lane = lanes_[index(run.device)];
-  lane.copies = lane.ended = false;
+  lane.copies = false;
   lane.job = run.job;
   lane.attempt = run.attempt;
   lane.recompute = cost.recompute;
@@ -34,7 +30,6 @@ void Simulator::start_unit(const UnitRun& run) {
 void Simulator::start_lane_copy(const Transfer& transfer) {
   Lane& lane = lanes_[index(transfer.device)];
   lane.copies = true;
-  lane.ended = false;
   lane.transfer = transfer.id;
   lane.from = now_;
   set_end(lane_ends_, index(transfer.device), now_ + costs_.lane_copy(transfer));
@@ -49,33 +44,17 @@ void Simulator::start_link(const Transfer& transfer) {
 
 std::span<const Event> Simulator::wait() {
   events_.clear();
-  for (const std::size_t device : ended_) {
-    if (std::exchange(lanes_[device].ended, false)) lane_ends_.clear(device);
-  }
-  ended_.clear();
   const WinnerTree::Key instant =
       std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
-  if (instant <= -Instant::max().time_since_epoch().count()) return events_;
+  if (instant <= -kNever.time_since_epoch().count()) return events_;
   now_ = Instant{Duration{-instant}};
-  if (lane_ends_.top() == instant) end_lanes(instant);
+  while (lane_ends_.top() == instant) end_of_lane(lane_ends_.winner());
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   if (wake_ == now_) {
-    wake_ = Instant::max();
+    wake_ = kNever;
     events_.emplace_back(Woken{});
   }
   return events_;
-}
-
-/// The last of them stays in the tree until it starts again, or the next wait().
-void Simulator::end_lanes(WinnerTree::Key instant) {
-  std::size_t device = lane_ends_.winner();
-  for (;; device = lane_ends_.winner()) {
-    end_of_lane(device);
-    if (lane_ends_.greatest_beside(device) != instant) break;
-    lane_ends_.clear(device);
-  }
-  ended_.push_back(device);
-  lanes_[device].ended = true;
 }
 
 void Simulator::end_of_lane(std::size_t device) {
@@ -86,6 +65,7 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
                          lane.from, now_, lane.recompute);
   }
+  lane_ends_.clear(device);
 }
 
 void Simulator::end_of_link(std::size_t link) {

@@ -33,7 +33,6 @@ class Simulator final : public Backend {
  private:
   struct Lane {
     bool copies = false;
-    bool ended = false;  ///< Its end is still in the tree: most lanes start again at once.
     JobId job{};
     std::int32_t attempt = 1;
     Duration recompute{};
@@ -47,7 +46,6 @@ class Simulator final : public Backend {
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, -end.time_since_epoch().count());
   }
-  void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
 
@@ -55,13 +53,12 @@ class Simulator final : public Backend {
   const Cluster& cluster_;
   Costs& costs_;
   Instant now_{};
-  Instant wake_ = Instant::max();  ///< The end of time: nobody waits to be woken.
+  Instant wake_ = kNever;
   std::vector<Lane> lanes_;
-  std::vector<Link> links_;  ///< Promotions of all devices, then demotions.
+  std::vector<Link> links_;  ///< By link_index().
   std::vector<std::deque<Passing>> passing_;
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
-  std::vector<std::size_t> ended_;  ///< Lanes that ended in the last wait().
   std::vector<Event> events_;
 };
 

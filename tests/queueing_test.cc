@@ -15,7 +15,7 @@ namespace {
 constexpr double kService = 1e6;  // Mean, in ns.
 
 double exponential(std::uint64_t seed, std::uint64_t what, std::uint64_t job) {
-  return -std::log((static_cast<double>(counter_hash({seed, what, job}) >> 11) + 1) * 0x1p-53);
+  return -std::log(unit_interval(counter_hash({seed, what, job})));
 }
 
 /// `load`: arrivals per second over what `servers` can serve per second.

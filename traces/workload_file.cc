@@ -241,9 +241,7 @@ void draw_arrivals(const toml::node& node, const std::string& origin, Workload& 
     Job& job = workload.jobs[j];
     in_context(place(origin, table->source(), "arrivals"), [&] {
       if (job.arrival != Duration{}) throw Error(job.name + " says arrival_s itself; take one out");
-      // From a uniform number in (0, 1]: the inverse of the exponential distribution.
-      const double uniform = (static_cast<double>(counter_hash({seed, j}) >> 11) + 1) * 0x1p-53;
-      at -= std::log(uniform) * 3600 / per_hour;
+      at -= std::log(unit_interval(counter_hash({seed, j}))) * 3600 / per_hour;
       job.arrival = arrival(at);
     });
   }
