@@ -186,7 +186,7 @@ bool Demo::run(Contender& contender) {
   identical_ = same_weights(trained.result) && identical_;
   measured.runs.push_back(
       compare(prediction.program, inputs_.cluster, prediction.plan, trained.result.timeline));
-  measured.drift.push_back(trained.drift(inputs_.profile));
+  measured.drift.push_back(trained.drift(inputs_.profile).value());
   say(fmt::format(
       "{:<32} predicted {:7.2f} s, measured {:7.2f} s, drift of the machine {:+.1f} %\n",
       prediction.plan.name, seconds(prediction.outcome.makespan),

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include <fmt/format.h>
@@ -46,12 +45,12 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
-  const Duration reference = inputs.profile.provenance.fixed_work;
+  const auto drift = trained.drift(inputs.profile);
   const std::string against =
-      reference == Duration{}
-          ? ""
-          : fmt::format("; {} while profiling: the machine drifted by {}",
-                        format_duration(reference), format_percent(trained.drift(inputs.profile)));
+      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
+                          format_duration(inputs.profile.provenance.fixed_work),
+                          format_percent(*drift))
+            : "";
   return text +
          fmt::format(
              "\nfixed work took {} before and {} after the run{}\n"
@@ -69,9 +68,8 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["measured_s"] = seconds(measured.makespan);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
-  const double drift = trained.drift(inputs.profile);
-  body["drift"] =
-      std::isnan(drift) ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(drift);
+  body["drift"] = nullptr;
+  if (const auto drift = trained.drift(inputs.profile)) body["drift"] = *drift;
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);

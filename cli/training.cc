@@ -1,7 +1,6 @@
 #include "cli/training.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -34,9 +33,9 @@ bool Trained::complete() const {
          std::all_of(ends.begin(), ends.end(), [](const JobEnd& end) { return end.completed; });
 }
 
-double Trained::drift(const Profile& profile) const {
+std::optional<double> Trained::drift(const Profile& profile) const {
   const double reference = seconds(profile.provenance.fixed_work);
-  if (reference == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (reference == 0) return std::nullopt;
   return (seconds(work_before) + seconds(work_after)) / (2 * reference) - 1;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,9 +15,9 @@ struct Trained {
   RunResult result;
   Duration work_before{}, work_after{};  ///< Engine::fixed_work().
 
-  /// How much slower the machine is around the run than while profiling; not a number where the
-  /// profile does not tell.
-  [[nodiscard]] double drift(const Profile& profile) const;
+  /// How much slower the machine is around the run than while profiling; nothing where the profile
+  /// does not tell.
+  [[nodiscard]] std::optional<double> drift(const Profile& profile) const;
   /// No job was stopped, the run not interrupted.
   [[nodiscard]] bool complete() const;
 };
