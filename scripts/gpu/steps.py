@@ -1,0 +1,192 @@
+"""The steps of scripts/gpu-check: a new case is a line in PROFILES or RUNS, a new kind a function and a line in STEPS."""
+import importlib.util
+import json
+import pathlib
+import shutil
+import statistics
+import sys
+from functools import partial
+
+from runner import Failed, Step
+
+HERE = pathlib.Path(__file__).resolve().parent
+SPILL = ["--strategy", "spill", "--policy", "lrtf", "--slots", "2"]
+RESIDENT = ["--strategy", "resident", "--policy", "lrtf"]
+
+# case: workload and cluster (files here, without .toml), seconds to measure, limit in seconds
+PROFILES = {
+    "gpt-2048": ("gpt-2048", "cluster", 10, 90),
+    "bert-2048": ("bert-2048", "cluster", 10, 90),
+    "bert-large": ("bert-large", "cluster", 20, 150),
+    "gpt2-xl": ("gpt2-xl", "cluster", 20, 150),
+}
+# case: workload, cluster, plan, seconds to measure, limit in seconds
+RUNS = {
+    "spill": ("two-deep", "cluster-small", SPILL, 10, 300),
+    "two-lanes": ("two-deep", "cluster-two-lanes", SPILL, 10, 300),
+    "resident": ("two-deep", "cluster", [*RESIDENT, "--admit", "1"], 10, 300),
+}
+
+
+def toml(name):
+    return HERE / f"{name}.toml"
+
+
+def shardlab(context, *arguments):
+    """The object that the verb prints."""
+    command = context.build / "cli/shardlab"
+    if not command.exists():
+        raise Failed(f"{command} is not there: run the step build first")
+    return json.loads(context.command(command, *arguments, "--json"))
+
+
+def meson():
+    return [shutil.which("meson")] if shutil.which("meson") else ["python3", "-m", "mesonbuild.mesonmain"]
+
+
+def build(context):
+    again = ["--reconfigure"] if (context.build / "build.ninja").exists() else []
+    context.command(*meson(), "setup", *again, context.build, *context.build_arguments)
+    # To the end whatever fails: one test that does not compile leaves the command and the others.
+    context.command("ninja", "-C", context.build, "-k", "0", "-j", context.jobs)
+    return {"jobs": context.jobs}
+
+
+def doctor(context):
+    found = shardlab(context, "doctor")
+    figures = {name: found[name] for name in ("shardlab", "libtorch", "driver", "gpus", "cupti")}
+    problems = [f"{name}: {found.get(name + '_problem') or 'none'}" for name in ("libtorch", "driver", "gpus", "cupti")
+                if not found[name]]
+    if problems:
+        raise Failed("\n".join(problems), figures)
+    return figures
+
+
+def load_tally(context):
+    spec = importlib.util.spec_from_file_location("tally", context.root / ".ci/tally.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.tally
+
+
+def tests(context):
+    """Those of the suite gpu, and the quick ones in C++. Counts cases, as ./bootstrap test does."""
+    listed = json.loads(context.command(*meson(), "introspect", "--tests", context.build))
+    suites = {test["name"]: {suite.split(":")[-1] for suite in test["suite"]} for test in listed}
+    chosen = [name for name, of in suites.items() if "gpu" in of or {"quick", "cpp"} <= of]
+    of_gpu = sum("gpu" in suites[name] for name in chosen)
+    shutil.rmtree(context.build / "test-results", ignore_errors=True)
+    (context.build / "meson-logs/testlog.json").unlink(missing_ok=True)
+    stopped = None
+    try:
+        context.command(*meson(), "test", "-C", context.build, "--no-rebuild", "--print-errorlogs", *chosen)
+    except Failed as problem:  # The tally says what failed, unless nothing ran.
+        stopped = problem
+    counts, failures = load_tally(context)(context.build)
+    figures = {"programs": len(chosen), "of_suite_gpu": of_gpu,
+               **{what: counts[what] for what in ("passed", "failed", "skipped")}}
+    if counts["failed"] or stopped:
+        raise Failed("\n".join(failures) or str(stopped), figures)
+    return figures
+
+
+KINDS = ("forward", "recompute", "backward", "step")
+
+
+def profile_figures(found):
+    """Of all layers of all models together, alone: what one minibatch of each takes."""
+    layers = [layer for model in found["models"] for layer in model["costs"]]
+    times = [layer["alone"] for layer in layers]
+    beside = [layer["loaded"][f"{kind}_ns"] / layer["alone"][f"{kind}_ns"] for layer in layers for kind in KINDS
+              if layer["alone"][f"{kind}_ns"]]
+    spreads = [time["backward_spread_ns"] / time["backward_ns"] for time in times if time["backward_ns"]]
+    source, host = found["provenance"], found["alone"]
+    return {"device": source["device"], "rounds": source["rounds"], "layers": len(layers),
+            "parameter_bytes": sum(layer["parameter_bytes"] for layer in layers),
+            **{f"{kind}_ms": sum(time[f"{kind}_ns"] for time in times) / 1e6 for kind in KINDS},
+            "beside_copies": statistics.median(beside) - 1, "largest_spread": max(spreads, default=0), "drift": source["drift"],
+            "copy_latency_us": host["copy_latency_ns"] / 1e3, "copy_bytes_per_second": host["copy_bytes_per_second"]}
+
+
+def recorded_figures(found):
+    """How the layers' times fit the whole minibatch and what CUPTI recorded."""
+    times = [layer["alone"] for model in found["models"] for layer in model["costs"]]
+    alone = sum(time[f"{kind}_ns"] for time in times for kind in KINDS)
+    whole = sum(model["whole_ns"] for model in found["models"])
+    busy = sum(time.get(f"{kind}_busy_ns", 0) for time in times for kind in KINDS)
+    activity = found["provenance"]["activity"]
+    return {"whole_ms": whole / 1e6, "layers_error": alone / whole - 1, "busy": busy / alone,
+            "unattributed": activity["unattributed"], "by_launch": activity["by_launch"], "recording": activity["slow_down"],
+            "records_lost": activity["dropped"]}
+
+
+def profile(context, case, workload, cluster, seconds):
+    path = context.out / f"profile-{case}.json"
+    found = shardlab(context, "profile", workload, cluster, "-o", path, "--seconds", seconds)
+    figures = {**profile_figures(found), **recorded_figures(found)}
+    if abs(figures["layers_error"]) > 0.03:
+        raise Failed(f"the layers' times add up to {100 * figures['layers_error']:+.1f} % of the whole, more than 3 %", figures)
+    if not figures["busy"] or figures["unattributed"] > 0.01:
+        raise Failed(f"kernels are not attributed: {found['provenance']['activity']['source']}", figures)
+    return figures
+
+
+def links(context):
+    """Our fit of each way, page-locked and pageable, against plain cudaMemcpyAsync loops over 256 MiB."""
+    found = shardlab(context, "links", toml("cluster"))["links"]
+    plain = json.loads(context.command(sys.executable, HERE / "cuda_copies.py"))
+    rows = []
+    for link in found:
+        ours = link["bytes_per_second"]
+        theirs = plain[f"{'to_device' if link['to_device'] else 'to_host'}_{'pinned' if link['pinned'] else 'pageable'}"]
+        rows.append({"case": f"{'to device' if link['to_device'] else 'to host'}, "
+                             f"{'page-locked' if link['pinned'] else 'pageable'}",
+                     "latency_us": link["latency_ns"] / 1e3, "copy_bytes_per_second": ours,
+                     "plain_bytes_per_second": theirs, "error": ours / theirs - 1, "residual": link["residual"],
+                     "shared_bytes_per_second": link["shared_bytes_per_second"]})
+    worst = max(abs(row["error"]) for row in rows if "page-locked" in row["case"])
+    if worst > 0.05:
+        raise Failed(f"page-locked copies are {100 * worst:.1f} % off the plain loops, more than 5 %", {"rows": rows})
+    return {"rows": rows}
+
+
+def train(context, case, workload, cluster, plan, seconds):
+    """Profiles, predicts, trains and compares. The same plan file from the prediction on."""
+    folder = context.out / f"run-{case}"
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = [workload, cluster, "-p", folder / "profile.json"]
+    shardlab(context, "profile", workload, cluster, "-o", folder / "profile.json", "--seconds", seconds)
+    best = shardlab(context, "simulate", *inputs, *plan, "--save-plan", folder / "plan.json")["plans"][0]
+    ran = shardlab(context, "run", *inputs, "--plan", folder / "plan.json", "-o", folder)
+    seen = shardlab(context, "run", *inputs, "--plan", folder / "plan.json", "-o", folder / "recorded", "--records")["records"]
+    compared = shardlab(context, "compare", workload, cluster, folder / "timeline.json", "-p", folder / "profile.json",
+                        "--plan", folder / "plan.json")
+    measured = compared["measured"]
+    return {"plan": best["name"], "jobs": len(ran["jobs"]), "predicted_s": best["predicted_s"],
+            "measured_s": compared["measured_s"], "error": compared["measured_s"] / best["predicted_s"] - 1,
+            "naive_s": compared["naive_s"], "naive_error": compared["naive_error"], **compared["split"],
+            "overhead": compared["overhead"], "drift": ran["drift"], "busy": measured["utilization"]["busy"],
+            "kernels_s": seen["kernels_s"], "copies_s": seen["copies_s"], "hidden": seen["hidden_share"],
+            "moved_bytes": measured["bytes_moved"], "peak_bytes": max(device["peak_bytes"] for device in measured["devices"])}
+
+
+def profile_steps():
+    for case, (workload, cluster, seconds, limit) in PROFILES.items():
+        yield Step(f"profile:{case}", f"what each layer of {workload} costs", limit,
+                   partial(profile, case=case, workload=toml(workload), cluster=toml(cluster), seconds=seconds))
+
+
+def run_steps():
+    for case, (workload, cluster, plan, seconds, limit) in RUNS.items():
+        yield Step(f"run:{case}", f"{workload} on {cluster}: predicted against measured", limit,
+                   partial(train, case=case, workload=toml(workload), cluster=toml(cluster), plan=plan, seconds=seconds))
+
+
+STEPS = [
+    Step("build", "Shardlab against this LibTorch and this toolkit", 420, build),
+    Step("doctor", "the build sees LibTorch, driver, GPU and CUPTI", 60, doctor),
+    Step("tests", "the suite gpu, and the quick tests in C++", 240, tests),
+    *profile_steps(),
+    Step("links", "copies between host and device", 60, links),
+    *run_steps(),
+]

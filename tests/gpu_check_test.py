@@ -1,0 +1,192 @@
+"""scripts/gpu-check without a GPU: what it says, what becomes of steps that fail, its page, and a run's figures on a CPU."""
+
+import ctypes
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
+SCRIPT = ROOT / "scripts/gpu-check"
+
+
+def load(name):
+    """A module of scripts/gpu under its own name, for those that import it."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/gpu/{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+runner, page, machine = load("runner"), load("page"), load("machine")
+steps = load("steps")
+
+
+def gpu_check(*arguments):
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def context_in(folder, build=BUILD):
+    return runner.Context(root=ROOT, build=build, out=folder)
+
+
+def has_driver():
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+# What it says
+
+def test_help_holds_an_example():
+    run = gpu_check("--help")
+    assert run.returncode == 0
+    assert "scripts/gpu-check --deps" in run.stdout
+
+
+def test_list_names_every_step_and_its_limit():
+    run = gpu_check("--list")
+    assert run.returncode == 0
+    lines = run.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [step.name for step in steps.STEPS]
+    assert all(line.endswith(" s)") for line in lines)
+
+
+def test_only_takes_groups_and_cases_and_refuses_others():
+    run = gpu_check("--list", "--only", "run,profile:gpt2-xl")
+    assert [line.split()[0] for line in run.stdout.splitlines()] == ["profile:gpt2-xl", *(f"run:{case}" for case in steps.RUNS)]
+    wrong = gpu_check("--list", "--only", "profil")
+    assert wrong.returncode == 2
+    assert "no step profil; --list shows them" in wrong.stderr
+
+
+@pytest.mark.skipif(has_driver(), reason="this machine has a driver")
+def test_without_a_gpu_it_ends_with_2_and_says_what_is_needed(tmp_path):
+    run = gpu_check("--out", str(tmp_path / "out"))
+    assert run.returncode == 2
+    assert run.stderr.startswith("gpu-check: no NVIDIA GPU here")
+    assert "CUDA build of torch 2.11" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# Steps
+
+def test_every_file_of_a_case_is_there():
+    cases = [(workload, cluster) for workload, cluster, *_ in [*steps.PROFILES.values(), *steps.RUNS.values()]]
+    assert all(steps.toml(name).exists() for case in cases for name in case)
+
+
+def test_steps_that_fail_or_time_out_leave_the_others_running(tmp_path):
+    def broken(context):
+        raise runner.Failed("two tests", {"failed": 2})
+
+    work = [
+        runner.Step("fails", "exits with 3", 60, lambda context: context.command("sh", "-c", "echo cause >&2; exit 3")),
+        runner.Step("bug", "raises", 60, lambda context: {}["missing"]),
+        runner.Step("hangs", "never ends", 0.2, lambda context: context.command("sleep", "1000")),
+        runner.Step("half", "has figures all the same", 60, broken),
+        runner.Step("good:case", "prints", 60, lambda context: {"said": context.command("echo", "well").strip()}),
+    ]
+    kept = []
+    results = runner.run_steps(work, context_in(tmp_path), lambda found: kept.append(len(found)))
+    assert [step["result"] for step in results] == ["failed", "failed", "failed", "failed", "passed"]
+    assert results[0]["detail"] == "sh: exit code 3: cause"
+    assert "missing" in results[1]["detail"]
+    assert results[2]["detail"] == "not done after 0.2 s"
+    assert results[3]["figures"] == {"failed": 2}
+    assert results[4]["figures"] == {"said": "well"}
+    assert kept == [1, 2, 3, 4, 5]
+    assert (tmp_path / "logs/good-case.log").read_text() == "$ echo well\nwell\n\n"
+
+
+def test_a_step_without_the_build_says_which_step_comes_before(tmp_path):
+    with pytest.raises(runner.Failed, match="run the step build first"):
+        steps.shardlab(context_in(tmp_path, tmp_path / "nothing"), "profile")
+
+
+# The build's environment
+
+def test_with_unpacked_packages_pkg_config_looks_there_and_nowhere_else(tmp_path):
+    (tmp_path / "usr/lib/x86_64-linux-gnu/pkgconfig").mkdir(parents=True)
+    (tmp_path / "usr/bin").mkdir()
+    (tmp_path / "usr/bin/pkgconf").touch()
+    found = machine.environment(tmp_path)
+    assert found["PKG_CONFIG_LIBDIR"] == f"{tmp_path}/usr/lib/x86_64-linux-gnu/pkgconfig:{tmp_path}/usr/share/pkgconfig"
+    assert found["PKG_CONFIG_SYSROOT_DIR"] == str(tmp_path)
+    assert found["PKG_CONFIG"] == f"{tmp_path}/usr/bin/pkgconf"
+    assert found["LD_LIBRARY_PATH"].split(":")[0] == f"{tmp_path}/usr/lib/x86_64-linux-gnu"
+    assert machine.environment(None) == dict(os.environ)
+
+
+def test_a_toolkit_needs_the_headers_of_cuda_and_of_cupti(tmp_path):
+    (tmp_path / "extras/CUPTI/include").mkdir(parents=True)
+    (tmp_path / "extras/CUPTI/include/cupti.h").touch()
+    assert machine.cupti_headers(tmp_path) is None
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include/cuda.h").touch()
+    assert machine.cupti_headers(tmp_path) == tmp_path / "extras/CUPTI/include"
+
+
+# The page
+
+def step(name, result="passed", detail="", **figures):
+    return {"name": name, "what": f"what {name} is", "result": result, "seconds": 1.25, "limit_s": 60, "figures": figures,
+            "detail": detail}
+
+
+RESULTS = {
+    "format": "shardlab-gpu-check", "version": 1,
+    "provenance": {"gpu": "Example GPU", "driver": "1.2", "date": "2026-01-31T12:00:00Z", "shardlab": "0.1.0", "commit": "abc"},
+    "steps": [
+        step("tests", "failed", "executor: Executor.Fails", passed=10, failed=1),
+        step("profile:a", device="Example GPU", backward_ms=1.5, parameter_bytes=2**30, largest_spread=0.02),
+        step("profile:b", device="Example GPU", backward_ms=2.5, rounds=20),
+        step("links", rows=[{"case": "up/1 MiB", "copy_bytes_per_second": 5e10}]),
+        step("run:pair", predicted_s=1.0, measured_s=1.0625, error=0.0625),
+        step("run:other", "failed", "a | b\ncannot"),
+    ],
+}
+
+
+def test_the_page_has_a_table_per_group_in_readable_units():
+    text = page.page(RESULTS)
+    assert "on 2026-01-31T12:00:00Z. Shardlab 0.1.0, commit abc." in text
+    assert "| gpu | Example GPU |" in text
+    assert "| tests | what tests is | failed | 1.2 |" in text
+    assert "| case | device | backward ms | parameter GiB | largest spread % | rounds |" in text
+    assert "| a | Example GPU | 1.50 | 1.00 | 2.0 |  |" in text
+    assert "| b | Example GPU | 2.50 |  |  | 20 |" in text
+    assert "| up/1 MiB | 50.00 |" in text
+    assert "| case | predicted s | measured s | error % |\n|" in text
+    assert "| pair | 1.000 | 1.062 | +6.2 |" in text
+    assert "run:other, failed:\n\n    a | b\n    cannot\n" in text
+    assert "tests, failed:\n\n    executor: Executor.Fails\n" in text
+    assert text == page.page(RESULTS)
+
+
+def test_the_page_of_nothing_is_a_page():
+    assert page.page({**RESULTS, "steps": []}).startswith("# Shardlab on a GPU\n")
+
+
+# Figures, of a CPU: the command's objects have the members that the steps read
+
+@pytest.mark.skipif(not (BUILD / "cli/libshardlab_torch.so").exists(), reason="built without LibTorch")
+def test_a_run_case_lays_what_was_measured_over_what_was_predicted(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[[device]]\nname = "cpu"\ncount = 2\nmemory = "40 MiB"\n')
+    context = context_in(tmp_path)
+    figures = steps.train(context, "cpu", ROOT / "tests/fixtures/workload.toml", cluster, steps.SPILL, 0.5)
+    assert (figures["plan"], figures["jobs"]) == ("spill/lrtf", 3)
+    assert figures["measured_s"] > 0
+    assert figures["error"] == pytest.approx(figures["measured_s"] / figures["predicted_s"] - 1)
+    assert 0 < figures["peak_bytes"] <= 40 * 2**20
+    known = steps.profile_figures(json.loads((tmp_path / "run-cpu/profile.json").read_text()))
+    assert known["backward_ms"] > known["forward_ms"] / 2 > 0
+    assert known["parameter_bytes"] > 0
