@@ -19,6 +19,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "report/summary.h"
+#include "sched/link.h"
 #include "traces/atomic_file.h"
 #include "traces/cluster_file.h"
 #include "traces/profile_file.h"
@@ -106,7 +107,7 @@ class Demo {
 
 void Demo::profile() {
   inputs_.workload = read_workload(options_.paths.workload);
-  inputs_.cluster = read_cluster(options_.paths.cluster);
+  inputs_.machine = read_cluster(options_.paths.cluster);
   if (options_.quick) {
     for (Job& job : inputs_.workload.jobs)
       job.minibatches = std::min<std::int64_t>(job.minibatches, 2);
@@ -115,7 +116,8 @@ void Demo::profile() {
                    inputs_.workload.jobs.size()));
   ProfileOptions how;
   how.seconds = options_.quick ? 4 : 20;
-  inputs_.profile = profile_with_progress(*engine_, inputs_.workload, inputs_.cluster, how);
+  inputs_.profile = profile_with_progress(*engine_, inputs_.workload, inputs_.machine, how);
+  inputs_.cluster = with_measured_links(inputs_.machine, inputs_.profile);
   make_folder(options_.folder);
   write_profile(file("profile.json"), inputs_.profile);
   say(jobs_text(inputs_) + "\n" + profile_text(inputs_.profile));
@@ -172,7 +174,7 @@ bool Demo::run_in_turn() {
 
 bool Demo::run(Contender& contender) {
   const Prediction& prediction = contender.prediction;
-  const Trained trained = train(*engine_, inputs_, prediction, false);
+  const Trained trained = train(*engine_, inputs_, prediction, {.events = false, .records = false});
   MeasuredPlan& measured = contender.measured;
   const std::string folder =
       fmt::format("{}/{}", folder_name(prediction.plan.name), measured.runs.size() + 1);

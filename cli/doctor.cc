@@ -6,12 +6,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/accelerators.h"
 #include "cli/engine.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/bytes.h"
 #include "core/error.h"
+#include "profiler/accelerators.h"
 #include "profiler/provenance.h"
 
 namespace shardlab {
@@ -27,20 +27,22 @@ struct Findings {
   unsigned cores = std::thread::hardware_concurrency();
   Bytes memory = Bytes{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   std::string libtorch, libtorch_problem;
-  Accelerators accelerators = find_accelerators();
+  Accelerators accelerators;
 };
 
 Findings find(const Options& options) {
   Findings found;
   if (options.no_torch) {
     found.libtorch_problem = "not asked";
-    return found;
+  } else {
+    try {
+      found.libtorch = load_engine()->libtorch();
+    } catch (const Error& error) {
+      found.libtorch_problem = error.what();
+    }
   }
-  try {
-    found.libtorch = load_engine()->libtorch();
-  } catch (const Error& error) {
-    found.libtorch_problem = error.what();
-  }
+  // After LibTorch, which may have brought its own CUPTI.
+  found.accelerators = find_accelerators();
   return found;
 }
 

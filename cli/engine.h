@@ -9,6 +9,7 @@
 #include "core/profile.h"
 #include "core/workload.h"
 #include "exec/executor.h"
+#include "profiler/link_bench.h"
 #include "profiler/profile.h"
 #include "sched/policy.h"
 #include "sched/program.h"
@@ -32,13 +33,15 @@ class Engine {
   /// from call to call is the machine.
   virtual Duration fixed_work(const Cluster& cluster) = 0;
 
-  [[nodiscard]] virtual std::string libtorch() const = 0;   ///< Version.
-  [[nodiscard]] virtual std::string processor() const = 0;  ///< As in Provenance::device.
+  /// See profiler/link_bench.h.
+  virtual std::vector<LinkCost> links(const Cluster& cluster, int rounds) = 0;
+
+  [[nodiscard]] virtual std::string libtorch() const = 0;  ///< Version.
 };
 
 /// Raised whenever anything that crosses the border changes: the command refuses another build's
 /// module.
-constexpr int kEngineVersion = 2;
+constexpr int kEngineVersion = 4;
 /// The module exports this: `Engine* shardlab_engine(int version)`, null for another version.
 constexpr const char* kEngineFactory = "shardlab_engine";
 

@@ -1,9 +1,12 @@
 #include "cli/inputs.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "core/error.h"
 #include "policies/registry.h"
+#include "sched/link.h"
 #include "traces/cluster_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
@@ -22,8 +25,10 @@ void add_profile_file(CLI::App& app, InputPaths& paths) {
 }
 
 Inputs read_inputs(const InputPaths& paths) {
-  Inputs inputs{read_workload(paths.workload), read_cluster(paths.cluster),
-                read_profile(paths.profile)};
+  Inputs inputs{
+      read_workload(paths.workload), read_cluster(paths.cluster), read_profile(paths.profile), {}};
+  inputs.machine = inputs.cluster;
+  inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
   for (const Job& job : inputs.workload.jobs) {
     in_context(paths.profile + ": " + job.name,
                [&] { return &find(inputs.profile, job.model, job.batch, job.optimizer.kind); });

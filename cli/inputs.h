@@ -24,8 +24,9 @@ void add_profile_file(CLI::App& app, InputPaths& paths);
 
 struct Inputs {
   Workload workload;
-  Cluster cluster;
+  Cluster cluster;  ///< As simulated: with the profile's links where the file has none.
   Profile profile;
+  Cluster machine;  ///< As in the file: what a run is paced by.
 };
 
 /// Throws Error naming the file; also when the profile lacks a model of the workload.

@@ -1,6 +1,7 @@
 #include "cli/profile_report.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -58,6 +59,39 @@ std::string host_text(const char* what, const HostCosts& host) {
                      format_duration(host.unit_overhead), format_duration(host.dispatch));
 }
 
+/// Share of the recorded layers' time alone in which kernels ran; nothing without records.
+std::optional<double> busy_share(const Profile& profile) {
+  Duration busy{}, all{};
+  for (const ModelProfile& model : profile.models) {
+    for (const LayerCost& layer : model.layers) {
+      for (const Measured* each : {&layer.alone.forward, &layer.alone.recompute,
+                                   &layer.alone.backward, &layer.alone.step}) {
+        if (!each->busy) continue;
+        busy += *each->busy;
+        all += each->median;
+      }
+    }
+  }
+  if (all == Duration{}) return std::nullopt;
+  return seconds(busy) / seconds(all);
+}
+
+std::string activity_text(const Profile& profile) {
+  const auto& activity = profile.provenance.activity;
+  if (!activity) return "";
+  const std::string text =
+      fmt::format("copies back {:.2f} GB/s after {}\nrecords: {}",
+                  profile.alone.copy_back.bytes_per_second * 1e-9,
+                  format_duration(profile.alone.copy_back.latency), activity->source);
+  const std::optional<double> busy = busy_share(profile);
+  if (!busy) return text + "\n";
+  return text + fmt::format(
+                    "; kernels ran {:.1f} % of the layers' time, {:.1f} % of it in no layer; {} "
+                    "records lost; recording slows a minibatch by {:.1f} %\n",
+                    100 * *busy, 100 * activity->unattributed, activity->dropped,
+                    100 * activity->slow_down);
+}
+
 }  // namespace
 
 Profile profile_with_progress(Engine& engine, const Workload& workload, const Cluster& cluster,
@@ -77,6 +111,7 @@ std::string profile_text(const Profile& profile) {
                      from.libtorch, from.rounds, from.warm_up, from.lanes) +
          table.text() + "times with all lanes busy; loaded/alone compares minibatches\n\n" +
          host_text("alone ", profile.alone) + host_text("loaded", profile.loaded) +
+         activity_text(profile) +
          fmt::format("drift of the machine while profiling (fixed work): {}\n",
                      format_percent(from.drift));
 }

@@ -12,6 +12,7 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
 #include "report/summary.h"
@@ -24,6 +25,7 @@ struct Options {
   InputPaths paths;
   PlanOptions plan;
   std::string folder = "run-out";
+  bool records = false;
   bool json = false;
 };
 
@@ -45,6 +47,7 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
+  if (trained.records) text += "\n" + records_text(trained);
   const auto drift = trained.drift(inputs.profile);
   const std::string against =
       drift ? fmt::format("; {} while profiling: the machine drifted by {}",
@@ -74,6 +77,7 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
   body["warnings"] = warnings;
+  if (trained.records) body["records"] = records_json(trained);
   if (trained.complete()) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
@@ -90,7 +94,7 @@ int run_workload(const Options& options) {
   const Prediction prediction = predict(inputs, *chosen.plan, true);
   refuse_unwritable(options.folder);
   const auto engine = load_engine();
-  const auto warnings = profile_warnings(inputs, engine->processor());
+  const auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
   print_warnings(warnings);
   if (!options.json) {
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
@@ -98,7 +102,8 @@ int run_workload(const Options& options) {
                            seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained = train(*engine, inputs, prediction, !options.json);
+  const Trained trained =
+      train(*engine, inputs, prediction, {.events = !options.json, .records = options.records});
   write_run(options.folder, prediction, trained);
   if (options.json) {
     print_json("run", end_json(inputs, prediction, trained, warnings));
@@ -118,6 +123,8 @@ Action declare_run(CLI::App& app) {
   app.add_option("-o,--output", options->folder,
                  "folder for plan, timeline, Chrome trace and losses")
       ->capture_default_str();
+  app.add_flag("--records", options->records,
+               "also record kernels and copies by CUPTI and say how they overlapped (a GPU)");
   add_json_flag(app, options->json);
   app.footer(
       "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "

@@ -100,7 +100,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made,
 }
 
 ordered_json simulate_point(const Inputs& inputs, const Point& point) {
-  const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile};
+  const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile, {}};
   try {
     const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);
     return row(point, predict(sized, plan, false), "");

@@ -3,7 +3,6 @@
 
 #include "cli/engine.h"
 #include "profiler/fixed_work.h"
-#include "profiler/provenance.h"
 
 namespace shardlab {
 namespace {
@@ -26,8 +25,11 @@ class TorchEngine final : public Engine {
     return fixed_work_->run();
   }
 
+  std::vector<LinkCost> links(const Cluster& cluster, int rounds) override {
+    return measure_links(cluster, rounds);
+  }
+
   [[nodiscard]] std::string libtorch() const override { return SHARDLAB_LIBTORCH; }
-  [[nodiscard]] std::string processor() const override { return describe_processor(); }
 
  private:
   std::optional<FixedWork> fixed_work_;  ///< Of the one cluster that a command works with.

@@ -1,6 +1,7 @@
 #include "cli/training.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include <fmt/format.h>
@@ -10,6 +11,8 @@
 #include "cli/output.h"
 #include "cli/reporter.h"
 #include "policies/registry.h"
+#include "profiler/activity_session.h"
+#include "profiler/activity_summary.h"
 #include "report/table.h"
 #include "traces/atomic_file.h"
 #include "traces/chrome_trace.h"
@@ -23,6 +26,37 @@ std::vector<std::vector<int>> first_layers(const Plan& plan) {
   std::vector<std::vector<int>> all;
   for (const JobPlan& job : plan.jobs) all.push_back(job.first_layer);
   return all;
+}
+
+/// Of what accelerators do, from here to stop().
+class Recording {
+ public:
+  explicit Recording(bool wanted) : wanted_(wanted) {
+    if (!wanted) return;
+    session_ = ActivitySession::open(problem_);
+    if (session_) session_->start();
+  }
+  std::optional<ActivityLog> stop() {
+    if (!wanted_) return std::nullopt;
+    if (session_) return session_->stop();
+    ActivityLog none;
+    none.incomplete = true;
+    none.problems.push_back(problem_);
+    return none;
+  }
+
+ private:
+  bool wanted_;
+  std::string problem_;
+  std::unique_ptr<ActivitySession> session_;
+};
+
+nlohmann::ordered_json copies_json(const ActivitySummary::Copies& copies) {
+  return {{"count", copies.count},
+          {"bytes", copies.bytes},
+          {"busy_s", seconds(copies.busy)},
+          {"beside_kernels_s", seconds(copies.beside)},
+          {"pageable_bytes", copies.pageable}};
 }
 
 }  // namespace
@@ -39,22 +73,25 @@ std::optional<double> Trained::drift(const Profile& profile) const {
   return (seconds(work_before) + seconds(work_after)) / (2 * reference) - 1;
 }
 
-Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction, bool events) {
+Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
+              const TrainOptions& how) {
   Trained trained;
   const auto policy =
       make_policy(prediction.plan.policy, prediction.program.jobs.size(), prediction.plan.seed);
-  trained.work_before = engine.fixed_work(inputs.cluster);
+  trained.work_before = engine.fixed_work(inputs.machine);
   {
     const Interrupt interrupt;
-    Reporter reporter(inputs, prediction, events);
+    Reporter reporter(inputs, prediction, how.events);
+    Recording recording(how.records);
     RunOptions options;
     options.progress = [&](const RunProgress& now) { reporter(now); };
     options.stop = &interrupt.stop();
-    trained.result = engine.run(inputs.workload, inputs.cluster, prediction.program,
+    trained.result = engine.run(inputs.workload, inputs.machine, prediction.program,
                                 first_layers(prediction.plan), *policy, options);
+    trained.records = recording.stop();
   }
   trained.result.timeline.plan = prediction.plan.name;
-  trained.work_after = engine.fixed_work(inputs.cluster);
+  trained.work_after = engine.fixed_work(inputs.machine);
   return trained;
 }
 
@@ -71,6 +108,40 @@ void write_run(const std::string& folder, const Prediction& prediction, const Tr
   drawn.push_back(&measured);
   write_chrome_trace(folder + "/trace.json", drawn);
   write_file_atomically(folder + "/losses.json", losses_json(trained).dump(1) + "\n");
+}
+
+std::string records_text(const Trained& trained) {
+  const ActivitySummary found = summarize(*trained.records);
+  const auto copies = [](const char* where, const ActivitySummary::Copies& each) {
+    return fmt::format("copies to the {}: {} for {:.3f} s, {:.3f} s of it beside kernels\n", where,
+                       format_bytes(each.bytes), seconds(each.busy), seconds(each.beside));
+  };
+  std::string problems;
+  for (const std::string& problem : trained.records->problems) problems += problem + "\n";
+  if (trained.records->activities.empty()) return "nothing was recorded: " + problems;
+  std::string text = fmt::format("recorded by the GPU: kernels ran {:.3f} s of {:.3f} s\n",
+                                 seconds(found.kernels), seconds(found.span)) +
+                     copies("device", found.to_device) + copies("host", found.to_host);
+  if (const auto share = found.hidden_share()) {
+    text +=
+        fmt::format("{:.1f} % of what copies can hide behind kernels was hidden\n", 100 * *share);
+  }
+  return text + problems;
+}
+
+nlohmann::ordered_json records_json(const Trained& trained) {
+  const ActivitySummary found = summarize(*trained.records);
+  nlohmann::ordered_json share;  // null where nothing could be hidden
+  if (const auto known = found.hidden_share()) share = *known;
+  return {{"span_s", seconds(found.span)},
+          {"kernels_s", seconds(found.kernels)},
+          {"copies_s", seconds(found.copies)},
+          {"hidden_s", seconds(found.hidden)},
+          {"hidden_share", share},
+          {"to_device", copies_json(found.to_device)},
+          {"to_host", copies_json(found.to_host)},
+          {"incomplete", trained.records->incomplete},
+          {"problems", trained.records->problems}};
 }
 
 std::string losses_text(const Trained& trained) {

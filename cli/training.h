@@ -7,6 +7,7 @@
 
 #include "cli/engine.h"
 #include "cli/prediction.h"
+#include "profiler/activity.h"
 
 namespace shardlab {
 
@@ -14,6 +15,7 @@ namespace shardlab {
 struct Trained {
   RunResult result;
   Duration work_before{}, work_after{};  ///< Engine::fixed_work().
+  std::optional<ActivityLog> records;    ///< Where they were asked for.
 
   /// How much slower the machine is around the run than while profiling; nothing where the profile
   /// does not tell.
@@ -22,13 +24,22 @@ struct Trained {
   [[nodiscard]] bool complete() const;
 };
 
-/// Trains by the prediction's plan. Live progress on a terminal; else, with `events`, a line on
-/// stdout per minibatch and end of a job. Ctrl-C stops it cleanly.
-Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction, bool events);
+struct TrainOptions {
+  bool events = true;    ///< Where stdout is no terminal, a line per minibatch and end of a job.
+  bool records = false;  ///< Also records what accelerators do, which slows them a little.
+};
+
+/// Trains by the prediction's plan. Live progress on a terminal. Ctrl-C stops it cleanly.
+Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
+              const TrainOptions& options);
 
 /// Makes the folder and writes plan.json, timeline.json, trace.json (predicted and measured) and
 /// losses.json.
 void write_run(const std::string& folder, const Prediction& prediction, const Trained& trained);
+
+/// What the records say of kernels and copies. Requires records.
+std::string records_text(const Trained& trained);
+nlohmann::ordered_json records_json(const Trained& trained);
 
 /// Per job: minibatches, first and last loss, and why it stopped.
 std::string losses_text(const Trained& trained);

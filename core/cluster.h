@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace shardlab {
 /// direction.
 struct LinkSpec {
   Duration latency{};
-  /// 0: not paced; a copy takes what the lane's memory copy takes, or no time by a copy engine.
+  /// 0: not paced; a copy takes what the profile says of the lane's memory copy or the copy engine.
   double bytes_per_second = 0;
 
   [[nodiscard]] bool paced() const { return bytes_per_second > 0 || latency > Duration{}; }
@@ -20,7 +21,7 @@ struct LinkSpec {
 
 struct DeviceSpec {
   std::string name;
-  std::string kind = "cpu";
+  std::string kind = "cpu";  ///< Or an accelerator as LibTorch names it: "cuda".
   Bytes memory =
       kUnlimited;   ///< Budget for parameters, gradients, state, activations and workspace.
   int threads = 1;  ///< CPU threads that compute on it.
@@ -28,7 +29,11 @@ struct DeviceSpec {
   /// CPU lanes without a spare core, the memory copy itself takes the compute lane; only the link's
   /// pacing runs beside it.
   int copy_engines = 0;
-  LinkSpec link;
+  LinkSpec link;  ///< Host to device, and back where `back` says nothing else.
+  std::optional<LinkSpec> back = std::nullopt;
+  int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
+  [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
+  [[nodiscard]] bool paced() const { return link.paced() || link_back().paced(); }
 };
 
 struct Cluster {

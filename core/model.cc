@@ -18,6 +18,10 @@ std::string to_string(Architecture architecture) {
   return "?";
 }
 
+std::string to_string(Precision precision) {
+  return precision == Precision::kBf16 ? "bf16" : "fp32";
+}
+
 std::string to_string(OptimizerKind kind) { return kind == OptimizerKind::kSgd ? "sgd" : "adamw"; }
 
 Architecture parse_architecture(const std::string& name) {
@@ -34,9 +38,17 @@ OptimizerKind parse_optimizer(const std::string& name) {
   throw Error(fmt::format("\"{}\" is no optimizer; there are sgd and adamw", name));
 }
 
+Precision parse_precision(const std::string& name) {
+  for (const auto known : {Precision::kFp32, Precision::kBf16}) {
+    if (to_string(known) == name) return known;
+  }
+  throw Error(fmt::format("\"{}\" is no precision; there are fp32 and bf16", name));
+}
+
 std::string describe(const ModelSpec& model) {
-  return fmt::format("{} {}x{}, {} heads, context {}", to_string(model.architecture), model.layers,
-                     model.width, model.heads, model.context);
+  return fmt::format("{} {}x{}, {} heads, context {}{}", to_string(model.architecture),
+                     model.layers, model.width, model.heads, model.context,
+                     model.precision == Precision::kFp32 ? "" : ", " + to_string(model.precision));
 }
 
 }  // namespace shardlab

@@ -8,6 +8,12 @@ namespace shardlab {
 
 enum class Architecture : std::uint8_t { kMlp, kGpt, kBert };
 
+/// What matrix products are computed in; parameters, state and what crosses a boundary are fp32.
+enum class Precision : std::uint8_t {
+  kFp32,
+  kBf16,  ///< By LibTorch's autocast.
+};
+
 /// What a model is made of; models/ turns it into a chain of layers.
 struct ModelSpec {
   Architecture architecture = Architecture::kGpt;
@@ -16,6 +22,7 @@ struct ModelSpec {
   int heads = 1;       ///< Attention heads; 1 for an mlp. Divides width.
   int context = 0;     ///< Tokens (bytes of text) per sequence.
   double dropout = 0;  ///< Probability, in [0, 1).
+  Precision precision = Precision::kFp32;
 
   auto operator<=>(const ModelSpec&) const = default;
 };
@@ -37,8 +44,10 @@ constexpr int state_factor(OptimizerKind kind) { return kind == OptimizerKind::k
 
 std::string to_string(Architecture architecture);  ///< "mlp", "gpt", "bert"
 std::string to_string(OptimizerKind kind);         ///< "sgd", "adamw"
+std::string to_string(Precision precision);        ///< "fp32", "bf16"
 Architecture parse_architecture(const std::string& name);
 OptimizerKind parse_optimizer(const std::string& name);
+Precision parse_precision(const std::string& name);
 
 /// "gpt 6x256, 4 heads, context 128": for tables and messages.
 std::string describe(const ModelSpec& model);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ struct Measured {
   Duration median{};
   Duration spread{};  ///< 75th minus 25th percentile.
   std::int64_t samples = 0;
+  /// Of the median: how long kernels ran on an accelerator, by its activity records; the rest are
+  /// gaps between launches. None: not recorded.
+  std::optional<Duration> busy = std::nullopt;
 };
 
 /// Device busy time of one layer for one minibatch.
@@ -47,6 +51,8 @@ struct ModelProfile {
   int batch = 0;
   OptimizerKind optimizer = OptimizerKind::kAdamW;
   std::vector<LayerCost> layers;
+  /// One minibatch alone, timed as a whole: what the times of its layers should add up to.
+  std::optional<Measured> whole = std::nullopt;
 };
 
 /// Least-squares line through copy times: latency + bytes / rate.
@@ -57,9 +63,20 @@ struct CopyCost {
 
 /// Per unit: from its start on the lane to the first operator, and from the last to its end.
 struct HostCosts {
-  CopyCost copy;             ///< Host memory to a device's memory, by the thread of the lane.
-  Duration unit_overhead{};  ///< Binding parameters, bookkeeping; on the lane, per unit.
+  CopyCost copy;  ///< Host memory to a device's, by the thread of the lane or a copy engine.
+  Duration unit_overhead{};  ///< Per unit on the lane: binding parameters, bookkeeping; and until
+                             ///< the host is ahead of an accelerator that was idle.
   Duration dispatch{};       ///< Between two units of a lane: decision and hand-over.
+  CopyCost copy_back{};      ///< As `copy`, device to host.
+};
+
+/// What the activity records of an accelerator say of the measurement itself.
+struct ActivityFacts {
+  std::string source;        ///< "CUPTI activity records", and what went wrong.
+  double unattributed = 0;   ///< Share of the kernels' time that belongs to no layer.
+  double by_launch = 0;      ///< Share attributed only by the time of the launch.
+  double slow_down = 0;      ///< Of a minibatch while records are taken, relative.
+  std::int64_t dropped = 0;  ///< Records lost or unusable.
 };
 
 /// Where the numbers come from. A profile of another machine, batch or library is refused or
@@ -76,6 +93,7 @@ struct Provenance {
   int rounds = 0;         ///< Rounds kept.
   double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
   Duration fixed_work{};  ///< Its median time; a run compares its own. 0: not known.
+  std::optional<ActivityFacts> activity = std::nullopt;
 };
 
 struct Profile {

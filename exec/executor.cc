@@ -11,17 +11,6 @@
 namespace shardlab {
 namespace {
 
-void refuse_what_cannot_run(const Cluster& cluster) {
-  for (const DeviceSpec& device : cluster.devices) {
-    if (device.kind != "cpu" || device.copy_engines > 0) {
-      throw Error(
-          "device " + device.name + ": kind \"" + device.kind + "\" with " +
-          std::to_string(device.copy_engines) +
-          " copy engines can be simulated, not yet run; use kind = \"cpu\" and copy_engines = 0");
-    }
-  }
-}
-
 /// Losses per job and progress messages, from what lanes report.
 class Observer {
  public:
@@ -58,7 +47,6 @@ class Observer {
 RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
               const std::vector<std::vector<int>>& first_layers, Policy& policy,
               const RunOptions& options) {
-  refuse_what_cannot_run(cluster);
   refuse_what_cannot_fit(program, cluster);
   RunResult result;
   result.jobs.resize(workload.jobs.size());

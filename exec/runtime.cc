@@ -20,9 +20,16 @@ Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
       work_(work),
       observer_(std::move(observer)),
       lanes_(cluster.devices.size()),
-      links_(make_links(cluster)) {
+      links_(make_links(cluster)),
+      engines_(links_.size()) {
+  const std::lock_guard lock(mutex_);
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
+    unprepared_ += 1 + static_cast<std::size_t>(cluster.devices[d].copy_engines);
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
+    for (int engine = 0; engine < cluster.devices[d].copy_engines; ++engine) {
+      const std::size_t link = d + static_cast<std::size_t>(engine) * lanes_.size();
+      engines_[link].thread = std::thread([this, link] { serve_engine(link); });
+    }
   }
   link_thread_ = std::thread([this] { serve_links(); });
 }
@@ -32,17 +39,24 @@ Runtime::~Runtime() {
     const std::lock_guard lock(mutex_);
     quit_ = true;
     for (Lane& lane : lanes_) lane.has_order.notify_all();
+    for (CopyEngine& engine : engines_) engine.has_work.notify_all();
     passing_changed_.notify_all();
   }
   for (Lane& lane : lanes_) lane.thread.join();
+  for (CopyEngine& engine : engines_) {
+    if (engine.thread.joinable()) engine.thread.join();
+  }
   link_thread_.join();
 }
 
 Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
+  over_changed_.wait(lock, [&] { return unprepared_ == 0 || failure_ != nullptr; });
   driver_ = &driver;
   try {
-    driver.start();
+    if (failure_ == nullptr) work_.begin();
+    start_ = std::chrono::steady_clock::now();
+    if (failure_ == nullptr) driver.start();
   } catch (...) {
     fail(std::current_exception());
   }
@@ -74,7 +88,12 @@ void Runtime::give(std::size_t device, const Order& order) {
 
 void Runtime::start_link(const Transfer& transfer) {
   const std::size_t link = link_index(cluster_, transfer);
-  passing_.push_back({transfer.id, links_[link].pass(now(), transfer.bytes)});
+  if (engines_[link].thread.joinable()) {
+    engines_[link].queue.push_back({transfer, now()});
+    engines_[link].has_work.notify_one();
+    return;
+  }
+  passing_.push_back({transfer, links_[link].pass(now(), link_time(cluster_, transfer))});
   passing_changed_.notify_one();
 }
 
@@ -117,7 +136,10 @@ void Runtime::fail(std::exception_ptr failure) {
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
   return passing_.empty() && wake_ == kNever && reported_.empty() &&
-         std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+         std::ranges::all_of(
+             engines_,
+             [](const CopyEngine& engine) { return !engine.working && engine.queue.empty(); }) &&
+         std::ranges::all_of(lanes_, [](const Lane& lane) {
            return !lane.working && std::holds_alternative<std::monostate>(lane.order);
          });
 }
@@ -125,7 +147,7 @@ bool Runtime::at_rest() const {
 void Runtime::serve_lane(std::size_t device) {
   std::unique_lock lock(mutex_);
   try {
-    work_.prepare(device_id(device));
+    prepare(device, Work::Engine::kCompute, lock);
     Lane& lane = lanes_[device];
     while (true) {
       lane.has_order.wait(
@@ -138,8 +160,17 @@ void Runtime::serve_lane(std::size_t device) {
       if (!quit_ && failure_ == nullptr) turn();
     }
   } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
     fail(std::current_exception());
   }
+}
+
+/// Before the clock starts: an accelerator's libraries take a while to load.
+void Runtime::prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  work_.prepare(device_id(device), engine);
+  lock.lock();
+  if (--unprepared_ == 0) over_changed_.notify_all();
 }
 
 void Runtime::carry_out(const Order& order, std::unique_lock<std::mutex>& lock) {
@@ -206,13 +237,50 @@ void Runtime::serve_links() {
       continue;
     }
     if (next == passed) {
-      reported_.emplace_back(LinkDone{first->transfer, first->passage.from, passed});
+      reported_.emplace_back(LinkDone{first->transfer.id, first->passage.from, passed});
       passing_.erase(first);
     } else {
       wake_ = kNever;
       reported_.emplace_back(Woken{});
     }
     if (failure_ == nullptr) turn();
+  }
+}
+
+/// Copies one after another, in the order of their requests. Where the link is paced too, a copy
+/// that was faster waits for its passage, and the next passage for a copy that was slower.
+void Runtime::serve_engine(std::size_t link) {
+  std::unique_lock lock(mutex_);
+  CopyEngine& engine = engines_[link];
+  try {
+    prepare(link % lanes_.size(),
+            link < lanes_.size() ? Work::Engine::kPromote : Work::Engine::kDemote, lock);
+    Instant free{};
+    while (true) {
+      engine.has_work.wait(lock, [&] { return quit_ || !engine.queue.empty(); });
+      if (quit_) return;
+      const auto [transfer, asked] = engine.queue.front();
+      engine.queue.pop_front();
+      const Link::Passage passage =
+          links_[link].pass(std::max(asked, free), link_time(cluster_, transfer));
+      engine.working = true;
+      lock.unlock();
+      const Instant from = std::max(now(), passage.from);
+      work_.copy(transfer);
+      free = now();
+      lock.lock();
+      engine.working = false;
+      if (free < passage.to) {
+        passing_.push_back({transfer, passage});
+        passing_changed_.notify_one();
+        continue;
+      }
+      reported_.emplace_back(LinkDone{transfer.id, from, free});
+      if (!quit_ && failure_ == nullptr) turn();
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    fail(std::current_exception());
   }
 }
 

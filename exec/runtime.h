@@ -22,10 +22,11 @@
 
 namespace shardlab {
 
-/// The backend whose clock is the wall's. One thread per device: it does what the Driver ordered,
-/// then takes the lock and runs the Driver itself, so there is no driver thread and no hand-off.
-/// One more thread ends the copies that paced links delay and wakes the Driver when jobs arrive; it
-/// sleeps until then.
+/// The backend whose clock is the wall's. One thread per device computes: it does what the Driver
+/// ordered, then takes the lock and runs the Driver itself, so there is no driver thread and no
+/// hand-off. A device with copy engines has a thread for each, which copies in the order of the
+/// requests. One more thread ends the copies that paced links delay and wakes the Driver when jobs
+/// arrive; it sleeps until then.
 class Runtime final : public Backend {
  public:
   /// Called under the lock, after each unit: what ran and what it gave, or why it failed.
@@ -54,22 +55,35 @@ class Runtime final : public Backend {
 
  private:
   using Order = std::variant<std::monostate, UnitRun, Transfer>;
+  struct Passing {
+    Transfer transfer;
+    Link::Passage passage;
+  };
   struct Lane {
     Order order;
     bool working = false;
     std::condition_variable has_order;
     std::thread thread;
   };
-  struct Passing {
-    TransferId transfer = 0;
-    Link::Passage passage;
+  /// A thread that copies beside the lane: one per link of a device with copy engines.
+  struct CopyEngine {
+    struct Request {
+      Transfer transfer;
+      Instant asked;
+    };
+    std::deque<Request> queue;
+    bool working = false;
+    std::condition_variable has_work;
+    std::thread thread;
   };
 
   void serve_lane(std::size_t device);
+  void prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock);
   void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);
   void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
   void serve_links();
+  void serve_engine(std::size_t link);
   void give(std::size_t device, const Order& order);
   void turn();
   void fail(std::exception_ptr failure);
@@ -78,13 +92,14 @@ class Runtime final : public Backend {
     return failure_ != nullptr || (driver_ != nullptr && driver_->finished());
   }
 
-  const std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point start_;  ///< Of the clock: when all threads were prepared.
   const Cluster& cluster_;
   Work& work_;
   UnitObserver observer_;
   mutable std::mutex mutex_;
   std::vector<Lane> lanes_;
-  std::vector<Link> links_;  ///< By link_index().
+  std::vector<Link> links_;          ///< By link_index().
+  std::vector<CopyEngine> engines_;  ///< Likewise; those without a thread are not used.
   std::vector<Passing> passing_;
   std::condition_variable passing_changed_;
   Instant wake_ = kNever;
@@ -94,6 +109,7 @@ class Runtime final : public Backend {
   std::vector<Event> reported_, delivered_;
   std::deque<std::string> failures_;  ///< What reported failures refer to.
   std::exception_ptr failure_;
+  std::size_t unprepared_ = 0;  ///< Threads of devices.
   bool quit_ = false;
 };
 

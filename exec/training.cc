@@ -1,18 +1,18 @@
 #include "exec/training.h"
 
-#include <chrono>
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <xxhash.h>
 
 #include "core/error.h"
+#include "models/torch_device.h"
 #include "models/validate.h"
 
 namespace shardlab {
@@ -23,32 +23,33 @@ struct Minibatch {
 };
 
 struct Training::JobMemory {
+  /// `copier` is a device that copies from and to this memory: an accelerator where there is one.
   JobMemory(const Job& the_job, const JobProgram& program, const std::vector<int>& first,
-            std::shared_ptr<const TextData> text)
+            std::shared_ptr<const TextData> text, const TorchDevice& copier)
       : job(the_job), model(the_job.model), data(std::move(text)) {
     data->check(job.model);
     for (std::size_t s = 0; s < first.size(); ++s) {
       const int last = s + 1 < first.size() ? first[s + 1] : model.layers();
       shards.emplace_back(model, first[s], last);
     }
-    for (const Item& item : program.items) add(item);
+    for (const Item& item : program.items) add(item, copier);
     graphs.resize(shards.size());
   }
 
   /// Both versions now: the first touch of memory takes ten times as long as a copy.
-  void add(const Item& item) {
-    const auto floats = static_cast<std::size_t>(floats_of(item));
-    if (floats * sizeof(float) != static_cast<std::size_t>(item.bytes) &&
-        item.kind != ItemKind::kGraph) {
+  void add(const Item& item, const TorchDevice& copier) {
+    const std::int64_t floats = floats_of(item);
+    if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && item.kind != ItemKind::kGraph) {
       throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
                   to_string(item.kind) + " of shard " + std::to_string(item.shard) +
                   ", the model has " + std::to_string(floats * sizeof(float)) +
                   "; profile this workload again");
     }
-    host.emplace_back(floats);
-    next.emplace_back(item.lasting ? floats : 0);
+    host.push_back(copier.host_zeros(floats));
+    next.push_back(copier.host_zeros(item.lasting ? floats : 0));
     if (item.kind != ItemKind::kParameters) return;
-    shards[static_cast<std::size_t>(item.shard)].initialize(job.seed, host.back());
+    shards[static_cast<std::size_t>(item.shard)].initialize(
+        job.seed, {host.back().data_ptr<float>(), static_cast<std::size_t>(floats)});
   }
 
   [[nodiscard]] std::int64_t floats_of(const Item& item) const {
@@ -71,22 +72,33 @@ struct Training::JobMemory {
   Model model;
   std::shared_ptr<const TextData> data;
   std::vector<ShardPass> shards;
-  std::vector<std::vector<float>> host;          ///< Per item, the current version.
-  std::vector<std::vector<float>> next;          ///< Of lasting items: the version being written.
+  std::vector<at::Tensor> host;                  ///< Per item, the current version.
+  std::vector<at::Tensor> next;                  ///< Of lasting items: the version being written.
   std::vector<std::optional<Recording>> graphs;  ///< Kept from forward to backward.
 };
 
 struct Training::DeviceMemory {
-  DeviceMemory(Bytes budget, const Program& program) : account(budget) {
+  DeviceMemory(const DeviceSpec& spec, const Program& program)
+      : device(spec), meter(device, spec.memory) {
     for (const JobProgram& job : program.jobs) items.emplace_back(job.items.size());
   }
-  MemoryAccount account;
+  TorchDevice device;
+  MemoryMeter meter;
   std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
 };
 
 namespace {
 
 PassKey key(const Job& job, const UnitRun& run) { return {job.seed, run.minibatch, 0}; }
+
+/// Undefined when there is no room.
+at::Tensor allocate(const TorchDevice& device, std::int64_t floats) {
+  try {
+    return device.empty(floats);
+  } catch (const c10::OutOfMemoryError&) {
+    return {};
+  }
+}
 
 Minibatch make_minibatch(const Job& job, const TextData& data, std::int64_t step) {
   const auto longs = at::TensorOptions().dtype(at::kLong);
@@ -105,31 +117,82 @@ Training::Training(const Workload& workload, const Cluster& cluster, const Progr
                    const std::vector<std::vector<int>>& first_layers)
     : workload_(workload), cluster_(cluster), program_(program) {
   for (const DeviceSpec& device : cluster.devices) {
-    devices_.push_back(std::make_unique<DeviceMemory>(device.memory, program));
+    devices_.push_back(std::make_unique<DeviceMemory>(device, program));
   }
+  const auto accelerator =
+      std::ranges::find_if(devices_, [](const auto& memory) { return !memory->device.is_cpu(); });
+  const TorchDevice& copier =
+      (accelerator == devices_.end() ? devices_.front() : *accelerator)->device;
   std::map<std::string, std::shared_ptr<const TextData>> texts;
   for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
     const Job& job = workload.jobs[j];
     in_context(job.name, [&] {
       auto& text = texts[job.data];
       if (!text) text = std::make_shared<const TextData>(TextData::load(job.data));
-      jobs_.push_back(std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text));
+      jobs_.push_back(
+          std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text, copier));
     });
   }
 }
 
 Training::~Training() = default;
 
-void Training::prepare(DeviceId device) {
-  at::set_num_threads(cluster_.devices[index(device)].threads);
+void Training::prepare(DeviceId device, Engine engine) {
+  constexpr std::array kQueues{TorchDevice::Queue::kCompute, TorchDevice::Queue::kPromote,
+                               TorchDevice::Queue::kDemote};
+  const TorchDevice& torch = devices_[index(device)]->device;
+  torch.enter(kQueues[static_cast<std::size_t>(engine)]);
+  if (engine == Engine::kCompute) torch.warm_up();
+}
+
+/// Lanes may share an accelerator: none counts what another's libraries took.
+void Training::begin() {
+  for (const auto& device : devices_) device->meter.restart();
 }
 
 Work::Pass Training::run(const UnitRun& run) {
   const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
-  const AccountScope scope(devices_[index(run.device)]->account);
-  if (unit.kind != UnitKind::kForward) return backward(run, unit);
-  forward(run, unit);
-  return {};
+  DeviceMemory& memory = *devices_[index(run.device)];
+  const AccountScope scope(memory.meter.account());
+  Pass pass;
+  try {
+    if (unit.kind == UnitKind::kForward) {
+      forward(run, unit);
+    } else {
+      pass = backward(run, unit);
+    }
+  } catch (...) {
+    leave_nothing(run, unit);
+    throw;
+  }
+  memory.device.synchronize(TorchDevice::Queue::kCompute);
+  return pass;
+}
+
+/// After a unit that failed: what it reads may be dropped once nothing of it runs any more, and
+/// what it was to create is not there.
+void Training::leave_nothing(const UnitRun& run, const Unit& unit) {
+  DeviceMemory& memory = *devices_[index(run.device)];
+  try {
+    memory.device.synchronize(TorchDevice::Queue::kCompute);
+  } catch (const Error&) {  // The failure that is under way came first.
+  }
+  for (const ItemIndex item : unit.creates) drop(run.job, item, run.device);
+}
+
+Minibatch Training::minibatch(const UnitRun& run) const {
+  const JobMemory& job = *jobs_[index(run.job)];
+  const TorchDevice& device = devices_[index(run.device)]->device;
+  const Minibatch made = make_minibatch(job.job, *job.data, run.minibatch);
+  return {device.move_in(made.tokens), device.move_in(made.targets)};
+}
+
+const at::Tensor& Training::present(DeviceId device, JobId job, ItemKind kind, int shard) {
+  const at::Tensor& there = item(device, job, kind, shard);
+  if (there.defined()) return there;
+  throw Error(cluster_.devices[index(device)].name + ": out of memory: no room for the " +
+              to_string(kind) + " of shard " + std::to_string(shard) +
+              "; give the device a smaller budget than it has memory");
 }
 
 at::Tensor& Training::item(DeviceId device, JobId job, ItemKind kind, int shard) {
@@ -149,11 +212,11 @@ void Training::forward(const UnitRun& run, const Unit& unit) {
     job.graphs[static_cast<std::size_t>(unit.shard)] = std::move(recording);
     return;
   }
-  const at::Tensor input = shard.takes_tokens()
-                               ? make_minibatch(job.job, *job.data, run.minibatch).tokens
-                               : item(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
+  const at::Tensor input =
+      shard.takes_tokens() ? minibatch(run).tokens
+                           : present(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
   const float* parameters =
-      item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
+      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
   output = shard.forward(parameters, input, key(job.job, run));
 }
 
@@ -162,14 +225,14 @@ Recording Training::record(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
   const float* parameters =
-      item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
+      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
   Minibatch data;
   if (shard.takes_tokens() || shard.makes_loss()) {
-    data = make_minibatch(job.job, *job.data, run.minibatch);
+    data = minibatch(run);
   }
-  const at::Tensor input = shard.takes_tokens()
-                               ? data.tokens
-                               : item(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
+  const at::Tensor input =
+      shard.takes_tokens() ? data.tokens
+                           : present(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
   return shard.makes_loss() ? shard.record(parameters, input, data.targets, key(job.job, run))
                             : shard.record(parameters, input, key(job.job, run));
 }
@@ -178,17 +241,19 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const auto s = static_cast<std::size_t>(unit.shard);
   const bool fused = unit.kind == UnitKind::kFused;
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch watch(devices_[index(run.device)]->device);
   std::optional<Recording> recording = std::exchange(job.graphs[s], std::nullopt);
   Pass pass;
+  bool recomputed = false;
   if (!recording) {
     recording = record(run, unit);
-    if (!fused) pass.recompute = std::chrono::steady_clock::now() - start;
+    watch.mark();
+    recomputed = !fused;
   }
   const Gradients gradients =
       fused ? job.shards[s].backward(std::move(*recording))
             : job.shards[s].backward(std::move(*recording),
-                                     item(run.device, run.job, ItemKind::kGradient, unit.shard));
+                                     present(run.device, run.job, ItemKind::kGradient, unit.shard));
   if (fused) {
     pass.has_loss = true;
     pass.loss = gradients.loss;
@@ -202,30 +267,34 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
     item(run.device, run.job, ItemKind::kGradient, unit.shard - 1) =
         gradients.input.front().contiguous();
   }
-  job.shards[s].step(job.job.optimizer, run.minibatch + 1, gradients,
-                     item(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
-                     item(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
+  job.shards[s].step(
+      job.job.optimizer, run.minibatch + 1, gradients,
+      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
+      present(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
+  if (recomputed) pass.recompute = watch.laps().front();
   return pass;
 }
 
 void Training::copy(const Transfer& transfer) {
-  const AccountScope scope(devices_[index(transfer.device)]->account);
+  DeviceMemory& memory = *devices_[index(transfer.device)];
+  const AccountScope scope(memory.meter.account());
   JobMemory& job = *jobs_[index(transfer.job)];
   const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
-  at::Tensor& here = devices_[index(transfer.device)]->items[index(transfer.job)][transfer.item];
-  const bool promote = transfer.direction == Direction::kPromote;
-  std::vector<float>& host = job.host[transfer.item];
-  const std::size_t bytes = host.size() * sizeof(float);
-  if (promote) {
+  at::Tensor& here = memory.items[index(transfer.job)][transfer.item];
+  at::Tensor& host = job.host[transfer.item];
+  if (transfer.direction == Direction::kPromote) {
     const bool boundary = item.kind == ItemKind::kActivation || item.kind == ItemKind::kGradient;
-    if (!here.defined()) here = at::empty({static_cast<std::int64_t>(host.size())}, at::kFloat);
-    std::memcpy(here.data_ptr<float>(), host.data(), bytes);
+    if (!here.defined()) here = allocate(memory.device, host.numel());
+    if (!here.defined()) return;  // The unit that needs it says so, and stops its job alone.
+    memory.device.copy(here, host);
     if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.job.batch).sizes());
-    return;
+  } else {
+    memory.device.copy(item.lasting ? job.next[transfer.item] : host, here);
   }
-  std::vector<float>& written = item.lasting ? job.next[transfer.item] : host;
-  std::memcpy(written.data(), here.data_ptr<float>(), bytes);
-  if (item.lasting) host.swap(written);  // Whole, so it becomes current.
+  memory.device.synchronize();
+  if (transfer.direction == Direction::kDemote && item.lasting) {
+    std::swap(host, job.next[transfer.item]);  // Whole, so it becomes current.
+  }
 }
 
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
@@ -236,7 +305,7 @@ void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   devices_[index(from)]->items[index(job)][i].reset();
 }
 
-Bytes Training::peak(DeviceId device) const { return devices_[index(device)]->account.peak(); }
+Bytes Training::peak(DeviceId device) const { return devices_[index(device)]->meter.peak(); }
 
 TrainedJob Training::result(JobId id, bool with_parameters) const {
   const JobMemory& job = *jobs_[index(id)];
@@ -246,9 +315,10 @@ TrainedJob Training::result(JobId id, bool with_parameters) const {
   const auto& items = program_.jobs[index(id)].items;
   for (std::size_t i = 0; i < items.size(); ++i) {  // All parameters, then all state.
     if (!items[i].lasting) continue;
-    XXH64_update(hash, job.host[i].data(), job.host[i].size() * sizeof(float));
+    const float* values = job.host[i].const_data_ptr<float>();
+    XXH64_update(hash, values, job.host[i].nbytes());
     if (!with_parameters || items[i].kind != ItemKind::kParameters) continue;
-    result.parameters.insert(result.parameters.end(), job.host[i].begin(), job.host[i].end());
+    result.parameters.insert(result.parameters.end(), values, values + job.host[i].numel());
   }
   result.weights_hash = XXH64_digest(hash);
   XXH64_freeState(hash);

@@ -17,12 +17,17 @@
 
 namespace shardlab {
 
+struct Minibatch;
+
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
 ///
-/// Host memory keeps an array per item. A demotion writes a second version, which becomes current
-/// when it is whole. Device memory is a tensor per item, charged to
-/// the device's account with the device's budget as its limit, so that no lane can take more than
-/// it was given.
+/// Host memory keeps an array per item, page-locked where there is an accelerator. A demotion
+/// writes a second version, which becomes current when it is whole. Device memory is a tensor per
+/// item; on the CPU it is charged to the device's account with the device's budget as its limit, so
+/// that no lane can take more than it was given.
+///
+/// An accelerator runs behind its caller, so every unit and every copy ends by waiting for its own
+/// queue. What the Driver is told is therefore done: no other order between queues is needed.
 class Training final : public Work {
  public:
   /// Makes and initializes all models. Throws Error on missing data or a model that cannot be made.
@@ -30,7 +35,8 @@ class Training final : public Work {
            const std::vector<std::vector<int>>& first_layers);
   ~Training() override;
 
-  void prepare(DeviceId device) override;
+  void prepare(DeviceId device, Engine engine) override;
+  void begin() override;
   Pass run(const UnitRun& run) override;
   void copy(const Transfer& transfer) override;
   void drop(JobId job, ItemIndex item, DeviceId from) override;
@@ -44,9 +50,13 @@ class Training final : public Work {
   struct DeviceMemory;
 
   [[nodiscard]] at::Tensor& item(DeviceId device, JobId job, ItemKind kind, int shard);
+  /// The same where a unit reads it; throws Error when its promotion found no room.
+  [[nodiscard]] const at::Tensor& present(DeviceId device, JobId job, ItemKind kind, int shard);
+  void leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   Recording record(const UnitRun& run, const Unit& unit);
+  [[nodiscard]] Minibatch minibatch(const UnitRun& run) const;
 
   const Workload& workload_;
   const Cluster& cluster_;

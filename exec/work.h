@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
+
 #include "sched/backend.h"
 
 namespace shardlab {
 
-/// What lanes do with data: the part of the executor that knows tensors. The runtime around it
-/// (threads, links, events) knows none, so it is tested with other work.
+/// What lanes and copy engines do with data: the part of the executor that knows tensors. The
+/// runtime around it (threads, links, events) knows none, so it is tested with other work.
 class Work {
  public:
   virtual ~Work() = default;
@@ -15,12 +17,18 @@ class Work {
     bool has_loss = false;
     double loss = 0;
   };
-  /// On the thread of lane `device`, once, before anything else there.
-  virtual void prepare(DeviceId device) = 0;
+  /// Threads of a device: its lane, and with copy engines one per link that it has.
+  enum class Engine : std::uint8_t { kCompute, kPromote, kDemote };
+
+  /// On each thread of `device`, once, before anything else there.
+  virtual void prepare(DeviceId device, Engine engine) = 0;
+  /// Once, when all threads are prepared and before anything runs.
+  virtual void begin() {}
   /// On the thread of the lane. All that the unit reads is in the device's memory. A throw, or a
   /// loss that is no finite number, must leave everything as it was.
   virtual Pass run(const UnitRun& run) = 0;
-  /// On the thread of the lane: between host memory and the device's.
+  /// On the thread of the lane or of a copy engine: between host memory and the device's. Returns
+  /// when all has arrived.
   virtual void copy(const Transfer& transfer) = 0;
   /// On any thread, while lanes run; nobody uses that copy any more. `kNoDevice`: of host memory.
   virtual void drop(JobId job, ItemIndex item, DeviceId from) = 0;

@@ -6,7 +6,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -78,14 +78,14 @@ at::Tensor dropout(const at::Tensor& input, double probability, const PassKey& k
                    int site) {
   if (probability == 0) return input;
   const DropoutKey mask_key{key.seed, key.step, key.microbatch, layer, site};
-  at::Tensor mask =
-      at::empty_like(input, input.options().requires_grad(false), at::MemoryFormat::Contiguous);
+  at::Tensor mask = at::empty(input.sizes(), at::TensorOptions().dtype(at::kFloat));
   auto* values = mask.mutable_data_ptr<float>();
   at::parallel_for(0, mask.numel(), 1 << 16, [&](std::int64_t from, std::int64_t to) {
     dropout_mask(mask_key, probability, static_cast<std::uint64_t>(from),
                  {values + from, static_cast<std::size_t>(to - from)});
   });
-  return input.mul(mask);
+  // Drawn on the host for every device: the bits are the same everywhere.
+  return input.mul(mask.to(input.device()));
 }
 
 std::unique_ptr<Layer> head_layer(const ModelSpec& spec) { return std::make_unique<Head>(spec); }

@@ -7,22 +7,33 @@
 #include <numbers>
 
 #include "core/counter_hash.h"
+#include "core/parallel.h"
 
 namespace shardlab {
 namespace {
 
-/// Box-Muller on two hashed uniforms per element pair.
-void fill_normal(std::uint64_t key, double deviation, std::span<float> out) {
+/// Box-Muller on two hashed uniforms per element pair, `first` being even.
+void fill_normal(std::uint64_t key, double deviation, std::size_t first, std::span<float> out) {
   constexpr double kUnit = 1.0 / 9007199254740992.0;  // 2^-53
   for (std::size_t i = 0; i < out.size(); i += 2) {
-    const std::uint64_t first = mix(key + 2 * i);
-    const std::uint64_t second = mix(key + 2 * i + 1);
+    const std::uint64_t one = mix(key + 2 * (first + i));
+    const std::uint64_t other = mix(key + 2 * (first + i) + 1);
     const double radius =
-        deviation * std::sqrt(-2.0 * std::log((static_cast<double>(first >> 11) + 1) * kUnit));
-    const double angle = 2.0 * std::numbers::pi * (static_cast<double>(second >> 11) * kUnit);
+        deviation * std::sqrt(-2.0 * std::log((static_cast<double>(one >> 11) + 1) * kUnit));
+    const double angle = 2.0 * std::numbers::pi * (static_cast<double>(other >> 11) * kUnit);
     out[i] = static_cast<float>(radius * std::cos(angle));
     if (i + 1 < out.size()) out[i + 1] = static_cast<float>(radius * std::sin(angle));
   }
+}
+
+/// The same by all cores: a billion weights would take one of them half a minute.
+void fill_normal(std::uint64_t key, double deviation, std::span<float> out) {
+  constexpr std::size_t kPiece = std::size_t{1} << 18;
+  const std::size_t pieces = (out.size() + kPiece - 1) / kPiece;
+  parallel_for(pieces, default_threads(), [&](std::size_t piece) {
+    const std::size_t first = piece * kPiece;
+    fill_normal(key, deviation, first, out.subspan(first, std::min(kPiece, out.size() - first)));
+  });
 }
 
 }  // namespace

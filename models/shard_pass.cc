@@ -6,9 +6,13 @@
 #include <utility>
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/error.h"
@@ -18,10 +22,44 @@
 namespace shardlab {
 namespace {
 
-at::Tensor view_floats(const float* values, at::IntArrayRef shape) {
-  // from_blob takes no const; nothing writes through these views.
-  return at::from_blob(const_cast<float*>(values), shape, at::TensorOptions().dtype(at::kFloat));
+at::Tensor view_floats(const float* values, at::IntArrayRef shape,
+                       c10::Device device = c10::Device(c10::kCPU)) {
+  // from_blob takes no const; only an optimizer step writes through these views. The device is
+  // said twice, or it would ask the driver whose address that is.
+  return at::for_blob(const_cast<float*>(values), shape)
+      .options(at::TensorOptions().dtype(at::kFloat).device(device))
+      .target_device(device)
+      .make_tensor();
 }
+
+/// Matrix products of `precision` for this thread and device, as long as it lives.
+class PrecisionScope {
+ public:
+  PrecisionScope(Precision precision, c10::DeviceType device)
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        type_(at::autocast::get_autocast_dtype(device)),
+        cached_(at::autocast::is_autocast_cache_enabled()) {
+    if (precision == Precision::kFp32 && !enabled_) return;
+    at::autocast::set_autocast_enabled(device, precision == Precision::kBf16);
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    // The cache is one for all threads, and a pass uses each weight once.
+    at::autocast::set_autocast_cache_enabled(false);
+  }
+  ~PrecisionScope() {
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, type_);
+    at::autocast::set_autocast_cache_enabled(cached_);
+  }
+  PrecisionScope(const PrecisionScope&) = delete;
+  PrecisionScope& operator=(const PrecisionScope&) = delete;
+
+ private:
+  c10::DeviceType device_;
+  bool enabled_;
+  at::ScalarType type_;
+  bool cached_;
+};
 
 }  // namespace
 
@@ -61,11 +99,13 @@ void ShardPass::initialize(std::uint64_t seed, std::span<float> parameters) cons
   }
 }
 
-std::vector<at::Tensor> ShardPass::bind(const float* parameters, bool requires_grad) const {
+std::vector<at::Tensor> ShardPass::bind(const float* parameters, const at::Tensor& input,
+                                        bool requires_grad) const {
   std::vector<at::Tensor> views;
   for (int i = first_; i < last_; ++i) {
     for (const ParameterSpec& spec : model_->layer(i).parameters()) {
-      views.push_back(view_floats(parameters, spec.shape).set_requires_grad(requires_grad));
+      views.push_back(
+          view_floats(parameters, spec.shape, input.device()).set_requires_grad(requires_grad));
       parameters += padded_elements(spec);
     }
   }
@@ -74,11 +114,13 @@ std::vector<at::Tensor> ShardPass::bind(const float* parameters, bool requires_g
 
 at::Tensor ShardPass::run(std::span<const at::Tensor> parameters, const at::Tensor& input,
                           const PassKey& key) const {
+  const PrecisionScope precision(model_->spec().precision, input.device().type());
   at::Tensor x = input;
   for (int i = first_; i < last_; ++i) {
     const Layer& layer = model_->layer(i);
     const std::size_t count = layer.parameters().size();
-    x = layer.forward(parameters.first(count), x, key);
+    // What crosses a layer's boundary is fp32, so that any cut gives the same bits.
+    x = layer.forward(parameters.first(count), x, key).to(at::kFloat);
     parameters = parameters.subspan(count);
   }
   return x;
@@ -88,18 +130,18 @@ at::Tensor ShardPass::forward(const float* parameters, const at::Tensor& input,
                               const PassKey& key) const {
   assert(!makes_loss());
   const at::NoGradGuard no_graph;
-  return run(bind(parameters, false), input, key);
+  return run(bind(parameters, input, false), input, key);
 }
 
 double ShardPass::evaluate(const float* parameters, const at::Tensor& input,
                            const at::Tensor& targets, const PassKey& key) const {
   assert(makes_loss());
   const at::NoGradGuard no_graph;
-  return loss(run(bind(parameters, false), input, key), targets).item<float>();
+  return loss(run(bind(parameters, input, false), input, key), targets).item<float>();
 }
 
 Recording ShardPass::start(const float* parameters, const at::Tensor& input) const {
-  Recording recording{bind(parameters, true), {}};
+  Recording recording{bind(parameters, input, true), {}};
   if (!takes_tokens()) recording.leaves.push_back(input.detach().set_requires_grad(true));
   return recording;
 }
@@ -147,20 +189,29 @@ Gradients ShardPass::backward(Recording recording, const at::Tensor& output_grad
 
 Gradients ShardPass::backward(Recording recording) const {
   assert(makes_loss());
-  const double value = recording.output.front().item<float>();
   Gradients gradients = finish(recording, {});
-  gradients.loss = value;
+  gradients.loss = recording.output.front().item<float>();  // Waits for an accelerator.
   return gradients;
 }
 
 void ShardPass::step(const OptimizerSpec& optimizer, std::int64_t step, const Gradients& gradients,
                      float* parameters, float* state) const {
+  std::vector<at::Tensor> flat_gradients;  // All before the first write: a copy may find no memory.
+  for (const at::Tensor& each : gradients.parameters) flat_gradients.push_back(each.contiguous());
+  if (flat_gradients.front().is_cpu()) {
+    step_on_cpu(optimizer, step, flat_gradients, parameters, state);
+  } else {
+    step_on_accelerator(optimizer, step, flat_gradients, parameters, state);
+  }
+}
+
+void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
+                            const std::vector<at::Tensor>& gradients, float* parameters,
+                            float* state) const {
   constexpr std::int64_t kPerThread =
       1 << 16;  // Below, handing work to threads costs more than it saves.
   const int factor = state_factor(optimizer.kind);
-  std::vector<at::Tensor> flat_gradients;  // All before the first write: a copy may find no memory.
-  for (const at::Tensor& each : gradients.parameters) flat_gradients.push_back(each.contiguous());
-  auto gradient = flat_gradients.begin();
+  auto gradient = gradients.begin();
   for (int i = first_; i < last_; ++i) {
     for (const ParameterSpec& spec : model_->layer(i).parameters()) {
       const at::Tensor& flat = *gradient++;
@@ -174,6 +225,36 @@ void ShardPass::step(const OptimizerSpec& optimizer, std::int64_t step, const Gr
       parameters += padded_elements(spec);
       state += padded_elements(spec) * factor;
     }
+  }
+}
+
+/// The same step by LibTorch's fused kernels: one launch for all parameters.
+void ShardPass::step_on_accelerator(const OptimizerSpec& optimizer, std::int64_t step,
+                                    const std::vector<at::Tensor>& gradients, float* parameters,
+                                    float* state) const {
+  const at::NoGradGuard no_graph;
+  const c10::Device device = gradients.front().device();
+  const bool adamw = optimizer.kind == OptimizerKind::kAdamW;
+  std::vector<at::Tensor> weights, first, second;
+  for (int i = first_; i < last_; ++i) {
+    for (const ParameterSpec& spec : model_->layer(i).parameters()) {
+      weights.push_back(view_floats(parameters, spec.shape, device));
+      first.push_back(view_floats(state, spec.shape, device));
+      if (adamw) second.push_back(view_floats(state + spec.elements(), spec.shape, device));
+      parameters += padded_elements(spec);
+      state += padded_elements(spec) * state_factor(optimizer.kind);
+    }
+  }
+  if (adamw) {
+    const std::vector<at::Tensor> steps(
+        weights.size(), at::full({}, static_cast<double>(step), gradients.front().options()));
+    at::_fused_adamw_(weights, gradients, first, second, {}, steps, optimizer.learning_rate, kBeta1,
+                      kBeta2, optimizer.weight_decay, kEpsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
+  } else {  // Momentum starts as zeros, so that the first step is like the others.
+    at::_fused_sgd_(weights, gradients, first, optimizer.weight_decay, optimizer.momentum,
+                    optimizer.learning_rate, /*dampening=*/0, /*nesterov=*/false,
+                    /*maximize=*/false, /*is_first_step=*/false);
   }
 }
 

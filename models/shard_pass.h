@@ -22,10 +22,10 @@ struct Gradients {
   double loss = 0;                ///< Of the last shard.
 };
 
-/// Layers [first, last) of a model as one thing that runs over flat memory: the parameters of the
-/// shard, padded (see parameters.h), are read in place; state follows the same order, state_factor
-/// floats per parameter float. Results are the same to the bit for every cut of a model into
-/// shards. Const and without state: any thread may use it.
+/// Layers [first, last) of a model as one thing that runs over flat memory, on the device that
+/// holds its input: the parameters of the shard, padded (see parameters.h), are read in place;
+/// state follows the same order, state_factor floats per parameter float. Results are the same to
+/// the bit for every cut of a model into shards. Const and without state: any thread may use it.
 class ShardPass {
  public:
   /// Keeps a reference to `model`. Throws Error unless 0 <= first < last <= model.layers().
@@ -68,10 +68,16 @@ class ShardPass {
             float* parameters, float* state) const;
 
  private:
-  [[nodiscard]] std::vector<at::Tensor> bind(const float* parameters, bool requires_grad) const;
+  [[nodiscard]] std::vector<at::Tensor> bind(const float* parameters, const at::Tensor& input,
+                                             bool requires_grad) const;
   [[nodiscard]] at::Tensor run(std::span<const at::Tensor> parameters, const at::Tensor& input,
                                const PassKey& key) const;
   [[nodiscard]] Recording start(const float* parameters, const at::Tensor& input) const;
+  void step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
+                   const std::vector<at::Tensor>& gradients, float* parameters, float* state) const;
+  void step_on_accelerator(const OptimizerSpec& optimizer, std::int64_t step,
+                           const std::vector<at::Tensor>& gradients, float* parameters,
+                           float* state) const;
   [[nodiscard]] Gradients finish(const Recording& recording,
                                  const std::vector<at::Tensor>& output_gradient) const;
 

@@ -1,37 +1,42 @@
 #pragma once
 
-#include <cstddef>
-#include <span>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "core/profile.h"
-#include "models/arena.h"
+#include "models/torch_device.h"
+#include "profiler/copy_cost.h"
 
 namespace shardlab {
 
-struct CopySample {
-  Bytes bytes = 0;
-  Duration time{};
-};
-
-/// Copies between two arenas as a promotion does. Each copy takes the next piece of arenas larger
-/// than the caches, so that source and destination are cold.
+/// Copies between host memory and a device's as the executor does. Each copy takes the next piece
+/// of arrays larger than the caches, so that source and destination are cold.
 class CopyBench {
  public:
-  CopyBench();
+  /// Keeps a reference to `device`. `pinned`: an accelerator's copies are from and to page-locked
+  /// host memory, else what the system may move.
+  explicit CopyBench(const TorchDevice& device, bool pinned = true);
+  ~CopyBench();
+  CopyBench(const CopyBench&) = delete;
+  CopyBench& operator=(const CopyBench&) = delete;
 
-  /// One copy of each size from 64 KiB to 16 MiB.
-  void run(std::vector<CopySample>& samples);
+  /// One copy of each size from 64 KiB to 16 MiB, to 256 MiB for an accelerator, in the queue that
+  /// this thread entered.
+  void to_device(std::vector<CopySample>& samples);
+  void to_host(std::vector<CopySample>& samples);
+
+  /// One copy of the largest size.
+  Duration largest(bool to_device);
+  [[nodiscard]] Bytes largest_bytes() const;
 
  private:
-  Arena from_;
-  Arena to_;
-  std::size_t at_ = 0;
-};
+  struct Arrays;
+  void run(bool back, std::vector<CopySample>& samples);
+  Duration copy(bool back, Bytes bytes);
 
-/// Line through the median time of each size, by least squares of relative errors, so that small
-/// copies count as much as large ones. Latency is at least 0. Throws Error without copies of two
-/// sizes.
-CopyCost fit_copy_cost(std::span<const CopySample> samples);
+  const TorchDevice& device_;
+  std::unique_ptr<Arrays> arrays_;
+  std::int64_t at_ = 0;
+};
 
 }  // namespace shardlab

@@ -1,39 +1,50 @@
 #include "profiler/fixed_work.h"
 
-#include <future>
-
-#include "profiler/lane.h"
-
 namespace shardlab {
+namespace {
+
+// Matrices large enough that launches do not matter on a GPU, small enough for a CPU.
+constexpr ModelSpec kSmall{Architecture::kGpt, 1, 128, 4, 64, 0};
+constexpr ModelSpec kLarge{Architecture::kGpt, 1, 1024, 16, 512, 0};
+
+}  // namespace
+
+FixedWork::Probe::Probe(const DeviceSpec& spec) : device(spec) {
+  worker.run([&] {
+    device.enter(TorchDevice::Queue::kCompute);
+    device.warm_up();
+    bench = std::make_unique<ModelBench>(device, spec.kind == "cuda" ? kLarge : kSmall, 4,
+                                         OptimizerKind::kSgd);
+    if (!device.is_cpu()) run();  // Clocks and libraries: the first time is not like the others.
+  });
+}
+
+void FixedWork::Probe::run() {
+  constexpr int kWarmUp = 3;
+  constexpr int kRounds = 25;
+  Surroundings whole_units;
+  whole_units.by_layer = false;
+  std::vector<LayerSamples> samples;
+  for (int i = 0; i < kWarmUp; ++i) bench->run(whole_units, samples);
+  time = timed([&] {
+    for (int i = 0; i < kRounds; ++i) bench->run(whole_units, samples);
+  });
+}
 
 FixedWork::FixedWork(const Cluster& cluster) {
-  constexpr ModelSpec kModel{Architecture::kGpt, 1, 128, 4, 64, 0};
-  constexpr int kBatch = 4;
   for (const DeviceSpec& device : cluster.devices) {
-    lanes_.push_back(
-        {std::make_unique<ModelBench>(kModel, kBatch, OptimizerKind::kSgd), device.threads});
+    lanes_.push_back(std::make_unique<Probe>(device));
   }
 }
 
 Duration FixedWork::run() {
-  std::vector<std::future<Duration>> lanes;
-  for (const Probe& probe : lanes_) {
-    lanes.push_back(std::async(std::launch::async, [&probe] { return time(probe); }));
-  }
+  for (const auto& lane : lanes_) lane->worker.start([&lane] { lane->run(); });
   Duration sum{};
-  for (auto& lane : lanes) sum += lane.get();
-  return sum / static_cast<Duration::rep>(lanes.size());
-}
-
-Duration FixedWork::time(const Probe& probe) {
-  constexpr int kWarmUp = 3;
-  constexpr int kRounds = 25;
-  set_threads(probe.threads);
-  std::vector<LayerSamples> samples;
-  for (int i = 0; i < kWarmUp; ++i) probe.bench->run({}, samples);
-  return timed([&] {
-    for (int i = 0; i < kRounds; ++i) probe.bench->run({}, samples);
-  });
+  for (const auto& lane : lanes_) {
+    lane->worker.wait();
+    sum += lane->time;
+  }
+  return sum / static_cast<Duration::rep>(lanes_.size());
 }
 
 }  // namespace shardlab

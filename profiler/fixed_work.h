@@ -6,6 +6,7 @@
 #include "core/cluster.h"
 #include "core/time.h"
 #include "profiler/model_bench.h"
+#include "profiler/worker.h"
 
 namespace shardlab {
 
@@ -20,12 +21,15 @@ class FixedWork {
 
  private:
   struct Probe {
-    std::unique_ptr<ModelBench> bench;
-    int threads = 1;
-  };
-  static Duration time(const Probe& probe);
+    explicit Probe(const DeviceSpec& spec);
+    void run();
 
-  std::vector<Probe> lanes_;
+    TorchDevice device;
+    std::unique_ptr<ModelBench> bench;
+    Duration time{};
+    Worker worker;  // Ends before what it uses.
+  };
+  std::vector<std::unique_ptr<Probe>> lanes_;
 };
 
 }  // namespace shardlab

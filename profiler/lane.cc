@@ -3,14 +3,22 @@
 #include <algorithm>
 #include <cstddef>
 
-#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 
 #include "core/error.h"
 #include "profiler/hand_over.h"
+#include "profiler/unit_overhead.h"
 
 namespace shardlab {
 
-void set_threads(int threads) { at::set_num_threads(threads); }
+namespace {
+
+template <typename Sample>
+void add(std::vector<Sample>& to, const std::vector<Sample>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+}  // namespace
 
 void append(LaneSamples& to, const LaneSamples& from) {
   to.models.resize(std::max(to.models.size(), from.models.size()));
@@ -19,31 +27,58 @@ void append(LaneSamples& to, const LaneSamples& from) {
     layers.resize(std::max(layers.size(), from.models[m].size()));
     for (std::size_t i = 0; i < from.models[m].size(); ++i) append(layers[i], from.models[m][i]);
   }
-  to.copies.insert(to.copies.end(), from.copies.begin(), from.copies.end());
-  to.overhead.insert(to.overhead.end(), from.overhead.begin(), from.overhead.end());
-  to.hand_over.insert(to.hand_over.end(), from.hand_over.begin(), from.hand_over.end());
+  to.whole.resize(std::max(to.whole.size(), from.whole.size()));
+  for (std::size_t m = 0; m < from.whole.size(); ++m) add(to.whole[m], from.whole[m]);
+  add(to.copies, from.copies);
+  add(to.copies_back, from.copies_back);
+  add(to.overhead, from.overhead);
+  add(to.ramp, from.ramp);
+  add(to.hand_over, from.hand_over);
 }
 
-Lane::Lane(const std::vector<BenchKey>& keys, int threads) : keys_(keys), threads_(threads) {}
+Lane::Lane(const std::vector<BenchKey>& keys, const DeviceSpec& device)
+    : keys_(keys), device_(device) {}
 
 void Lane::enter() {
-  set_threads(threads_);
+  device_.enter(TorchDevice::Queue::kCompute);
   if (!models_.empty()) return;
+  device_.warm_up();
+  device_.let_run_ahead();  // Sizes its work while nothing else runs.
   for (const BenchKey& key : keys_) {
-    models_.push_back(in_context(describe(key.model), [&] {
-      return std::make_unique<ModelBench>(key.model, key.batch, key.optimizer, key.shard);
-    }));
+    models_.push_back(in_context(describe(key.model), [&] { return make(key); }));
   }
-  copies_ = std::make_unique<CopyBench>();
+  copies_ = std::make_unique<CopyBench>(device_);
+}
+
+std::unique_ptr<ModelBench> Lane::make(const BenchKey& key) const {
+  try {
+    return std::make_unique<ModelBench>(device_, key.model, key.batch, key.optimizer, key.shard);
+  } catch (const c10::OutOfMemoryError&) {
+    throw Error(
+        "no room on the accelerator to measure it: all models of a workload lie there as a "
+        "whole while a profile is taken; profile them in workloads of their own, or with "
+        "fewer layers");
+  }
 }
 
 void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
   constexpr int kSmall = 10;  // Samples of microseconds per round.
   samples.models.resize(keys_.size());
-  models_[model]->run(around, samples.models[model]);
+  samples.whole.resize(keys_.size());
+  ModelBench& bench = *models_[model];
+  const Duration layers = bench.run(around, samples.models[model]);
+  if (!device_.is_cpu()) {
+    Surroundings by_unit = around;
+    by_unit.by_layer = false;
+    const Duration whole = bench.run(by_unit, samples.models[model]);
+    samples.whole[model].push_back(whole);
+    const auto units = static_cast<Duration::rep>(bench.units());
+    samples.ramp.push_back(std::max((whole - layers) / units, Duration{}));
+  }
   around.begin();
-  copies_->run(samples.copies);
-  for (int i = 0; i < kSmall; ++i) samples.overhead.push_back(time_unit_overhead());
+  copies_->to_device(samples.copies);
+  copies_->to_host(samples.copies_back);
+  for (int i = 0; i < kSmall; ++i) samples.overhead.push_back(time_unit_overhead(device_));
   time_hand_over(kSmall, samples.hand_over);
   around.end();
 }

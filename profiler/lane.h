@@ -8,12 +8,9 @@
 #include "profiler/copy_bench.h"
 #include "profiler/model_bench.h"
 #include "profiler/samples.h"
+#include "profiler/worker.h"
 
 namespace shardlab {
-
-/// CPU threads that operators called by this thread use. To be called first by a thread that
-/// computes.
-void set_threads(int threads);
 
 /// What a lane measures: one entry per model, in the same order on every lane.
 struct BenchKey {
@@ -26,33 +23,43 @@ struct BenchKey {
 
 struct LaneSamples {
   std::vector<std::vector<LayerSamples>> models;  ///< Per model and layer.
-  std::vector<CopySample> copies;
+  std::vector<Samples> whole;                     ///< Per model: minibatches timed as a whole.
+  std::vector<CopySample> copies, copies_back;
   Samples overhead;
+  Samples ramp;  ///< Per unit, on an accelerator: from its start until the host is ahead.
   Samples hand_over;
 };
 
 /// Puts `from` behind `to`.
 void append(LaneSamples& to, const LaneSamples& from);
 
-/// One lane's own copies of all models. For one thread at a time.
+/// One lane's own copies of all models.
 class Lane {
  public:
-  Lane(const std::vector<BenchKey>& keys, int threads);
+  /// Throws Error when there is no such device.
+  Lane(const std::vector<BenchKey>& keys, const DeviceSpec& device);
 
-  /// To be called first by a thread that runs this lane. Makes the models the first time.
+  /// Runs all that this lane does.
+  [[nodiscard]] Worker& worker() { return worker_; }
+  /// To be called first in every task of the worker. Makes the models the first time.
   void enter();
   /// Requires enter().
   [[nodiscard]] ModelBench& model(std::size_t index) { return *models_[index]; }
   [[nodiscard]] std::size_t models() const { return keys_.size(); }
+  [[nodiscard]] const TorchDevice& device() const { return device_; }
 
-  /// One round of a model, then copies and hand-overs.
+  /// One round of a model, then copies and hand-overs. On an accelerator one more minibatch, by
+  /// whole units from an idle device, as an executor's.
   void run(std::size_t model, const Surroundings& around, LaneSamples& samples);
 
  private:
+  [[nodiscard]] std::unique_ptr<ModelBench> make(const BenchKey& key) const;
+
   std::vector<BenchKey> keys_;
-  int threads_;
+  TorchDevice device_;
   std::vector<std::unique_ptr<ModelBench>> models_;
   std::unique_ptr<CopyBench> copies_;
+  Worker worker_;  // Ends before what it uses.
 };
 
 }  // namespace shardlab

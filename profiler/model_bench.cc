@@ -1,7 +1,6 @@
 #include "profiler/model_bench.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -10,8 +9,8 @@
 
 #include "core/counter_hash.h"
 #include "core/error.h"
-#include "models/memory_account.h"
 #include "models/validate.h"
+#include "profiler/laps.h"
 
 namespace shardlab {
 namespace {
@@ -35,44 +34,82 @@ int positive(int batch) {
   return batch;
 }
 
+void copy_part(const TorchDevice& device, const at::Tensor& to, const at::Tensor& from,
+               std::int64_t first, std::int64_t floats) {
+  at::Tensor part = to.narrow(0, first, floats);
+  device.copy(part, from.narrow(0, first, floats));
+}
+
 }  // namespace
 
-ModelBench::ModelBench(const ModelSpec& model, int batch, OptimizerKind optimizer, Bytes shard)
-    : key_{model, positive(batch), optimizer, {}},
+/// On the device, and what would lie in host memory. Flat, as ShardPass wants them.
+struct ModelBench::Memory {
+  at::Tensor parameters, state, host_parameters, host_state;
+  at::Tensor tokens, targets;
+  int state_factor = 0;
+
+  void copy_in(const TorchDevice& device, Range range, bool with_state);
+  void copy_out(const TorchDevice& device, Range range);
+};
+
+/// What the units of one minibatch hand on.
+struct ModelBench::Minibatch {
+  PassKey key;
+  std::vector<at::Tensor> boundary;  // Below each layer.
+  at::Tensor above;                  // The gradient from the group above.
+};
+
+ModelBench::ModelBench(const TorchDevice& device, const ModelSpec& model, int batch,
+                       OptimizerKind optimizer, Bytes shard)
+    : device_(device),
+      key_{model, positive(batch), optimizer, {}, std::nullopt},
       model_(model),
       whole_(model_, 0, model_.layers()),
       // Without a learning rate weights stay as they are; the step costs the same.
       optimizer_{optimizer, 0.0, 0.9, 0.0},
-      parameters_(whole_.parameter_floats()),
-      state_(whole_.parameter_floats() * state_factor(optimizer)),
-      host_parameters_(whole_.parameter_floats()),
-      host_state_(whole_.parameter_floats() * state_factor(optimizer)),
-      input_(made_up_bytes(batch * inputs_per_sequence(model))),
-      target_(made_up_bytes(batch * targets_per_sequence(model))) {
+      memory_(std::make_unique<Memory>()) {
   for (int i = 0; i < model_.layers(); ++i) layers_.emplace_back(model_, i, i + 1);
   cut(shard);
-  whole_.initialize(1, parameters_.span());
-  whole_.initialize(1, host_parameters_.span());
+  const std::int64_t floats = whole_.parameter_floats();
+  const std::int64_t state = floats * state_factor(optimizer);
+  Memory& memory = *memory_;
+  memory.state_factor = state_factor(optimizer);
+  memory.host_parameters = device.host_zeros(floats);
+  memory.host_state = device.host_zeros(state);
+  whole_.initialize(1,
+                    {memory.host_parameters.data_ptr<float>(), static_cast<std::size_t>(floats)});
+  memory.parameters = device.empty(floats);
+  memory.state = device.empty(state);
+  memory.copy_in(device, {0, floats}, /*with_state=*/true);
+  const auto ids = [&](std::int64_t per_sequence) {
+    const auto made_up = made_up_bytes(batch * per_sequence);
+    return device.move_in(view_tokens(made_up, batch).clone());
+  };
+  memory.tokens = ids(inputs_per_sequence(model));
+  memory.targets = ids(targets_per_sequence(model));
+  device.synchronize();
 }
 
-float* ModelBench::parameters(const ShardPass& layer) const {
-  return parameters_.data() + whole_.offset(layer.first());
+ModelBench::~ModelBench() = default;
+
+float* ModelBench::parameters(std::size_t layer) const {
+  return memory_->parameters.data_ptr<float>() + whole_.offset(static_cast<int>(layer));
 }
 
-float* ModelBench::state(const ShardPass& layer) const {
-  return state_.data() + whole_.offset(layer.first()) * state_factor(optimizer_.kind);
+float* ModelBench::state(std::size_t layer) const {
+  return memory_->state.data_ptr<float>() +
+         whole_.offset(static_cast<int>(layer)) * state_factor(optimizer_.kind);
 }
 
 std::vector<LayerCost> ModelBench::measure_bytes() {
-  const at::Tensor target = view_tokens(target_, key_.batch);
-  at::Tensor input = view_tokens(input_, key_.batch);
+  at::Tensor input = memory_->tokens;
   std::vector<LayerCost> costs;
   for (const ShardPass& layer : layers_) {
     LayerCost& cost = costs.emplace_back();
     cost.name = model_.layer(layer.first()).name();
     cost.parameters = layer.parameter_bytes();
     cost.state = cost.parameters * state_factor(optimizer_.kind);
-    input = measure_passes(layer, input, target, cost);
+    input = measure_passes(layer, input, memory_->targets, cost);
   }
   return costs;
 }
@@ -80,9 +117,10 @@ std::vector<LayerCost> ModelBench::measure_bytes() {
 // Returns the activation above, which also serves as its own gradient.
 at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& input,
                                       const at::Tensor& target, LayerCost& cost) {
-  MemoryAccount account;
-  const AccountScope scope(account);
-  const float* weights = parameters(layer);
+  MemoryMeter meter(device_);
+  const AccountScope scope(meter.account());
+  const auto index = static_cast<std::size_t>(layer.first());
+  const float* weights = parameters(index);
   const bool last = layer.makes_loss();
   at::Tensor above;
   if (last) {
@@ -90,75 +128,89 @@ at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& 
   } else {
     above = layer.forward(weights, input, {});
   }
-  const Bytes forward_peak = account.peak();
-  const Bytes before = account.current();
+  const Bytes forward_peak = meter.peak();
+  const Bytes before = meter.current();
 
-  account.reset_peak();
+  meter.reset_peak();
   Recording recording =
       last ? layer.record(weights, input, target, {}) : layer.record(weights, input, {});
   cost.output = last ? 0 : bytes_of(recording.output);  // No cut carries the loss.
-  cost.saved = account.current() - before - cost.output;
+  cost.saved = meter.current() - before - cost.output;
   cost.forward_workspace = forward_peak - cost.output;
   const Gradients gradients =
       last ? layer.backward(std::move(recording)) : layer.backward(std::move(recording), above);
-  layer.step(optimizer_, 1, gradients, parameters(layer), state(layer));
+  layer.step(optimizer_, 1, gradients, parameters(index), state(index));
   const Bytes counted = cost.saved + cost.output + cost.parameters + bytes_of(gradients.input);
-  cost.backward_workspace = std::max<Bytes>(0, account.peak() - before - counted);
+  cost.backward_workspace = std::max<Bytes>(0, meter.peak() - before - counted);
   return above;
 }
 
-void ModelBench::run(const Surroundings& around, std::vector<LayerSamples>& samples) {
-  const at::Tensor target = view_tokens(target_, key_.batch);
-  const std::size_t count = layers_.size();
-  const PassKey pass{1, step_++, 0};
-  samples.resize(count);
-  std::vector<at::Tensor> boundary(count);
-  boundary[0] = view_tokens(input_, key_.batch);
+Duration ModelBench::run(const Surroundings& around, std::vector<LayerSamples>& samples) {
+  samples.resize(layers_.size());
+  Minibatch batch{{1, step_++, 0}, std::vector<at::Tensor>(layers_.size()), {}};
+  batch.boundary.front() = memory_->tokens;
+  Duration sum{};
   for (const Group& group : groups_) {
     around.begin();
-    if (around.promotes) promote(group, /*with_state=*/false);
-    for (std::size_t i = group.first; i < group.last; ++i) {
-      samples[i].forward.push_back(timed([&] {
-        if (i + 1 < count) {
-          boundary[i + 1] = layers_[i].forward(parameters(layers_[i]), boundary[i], pass);
-        } else {
-          (void)layers_[i].evaluate(parameters(layers_[i]), boundary[i], target, pass);
-        }
-      }));
-    }
+    if (around.promotes) promote(group, /*backward=*/false);
+    sum += forward(group, around, batch, samples);
     around.end();
   }
-  at::Tensor above;  // The gradient from the group above.
-  for (std::size_t g = groups_.size(); g-- > 0;) {
-    const auto [first, last] = groups_[g];
+  for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
     around.begin();
-    if (around.promotes) promote(groups_[g], /*with_state=*/true);
-    std::vector<Recording> recordings(last - first);
-    for (std::size_t i = first; i < last; ++i) {
-      const float* weights = parameters(layers_[i]);
-      samples[i].recompute.push_back(timed([&] {
-        recordings[i - first] = i + 1 < count
-                                    ? layers_[i].record(weights, boundary[i], pass)
-                                    : layers_[i].record(weights, boundary[i], target, pass);
-      }));
-    }
-    std::vector<Gradients> gradients(last - first);
-    for (std::size_t i = last; i-- > first;) {
-      Recording& recording = recordings[i - first];
-      samples[i].backward.push_back(timed([&] {
-        gradients[i - first] = i + 1 < count ? layers_[i].backward(std::move(recording), above)
-                                             : layers_[i].backward(std::move(recording));
-      }));
-      if (i > 0) above = std::move(gradients[i - first].input.front());
-    }
-    for (std::size_t i = first; i < last; ++i) {
-      samples[i].step.push_back(timed([&] {
-        layers_[i].step(optimizer_, step_, gradients[i - first], parameters(layers_[i]),
-                        state(layers_[i]));
-      }));
-    }
+    if (around.promotes) promote(*group, /*backward=*/true);
+    sum += backward(*group, around, batch, samples);
     around.end();
   }
+  return sum;
+}
+
+Duration ModelBench::forward(const Group& group, const Surroundings& around, Minibatch& batch,
+                             std::vector<LayerSamples>& samples) {
+  Laps laps(device_, around);
+  for (std::size_t i = group.first; i < group.last; ++i) {
+    if (around.promotes) move_beside(i, Phase::kForward);
+    laps.lap(i, Phase::kForward, samples, [&] {
+      if (i + 1 < layers_.size()) {
+        batch.boundary[i + 1] = layers_[i].forward(parameters(i), batch.boundary[i], batch.key);
+      } else {
+        (void)layers_[i].evaluate(parameters(i), batch.boundary[i], memory_->targets, batch.key);
+      }
+    });
+  }
+  return laps.finish();
+}
+
+Duration ModelBench::backward(const Group& group, const Surroundings& around, Minibatch& batch,
+                              std::vector<LayerSamples>& samples) {
+  const auto [first, last] = group;
+  const std::size_t count = layers_.size();
+  Laps laps(device_, around);
+  std::vector<Recording> recordings(last - first);
+  for (std::size_t i = first; i < last; ++i) {
+    laps.lap(i, Phase::kRecompute, samples, [&] {
+      const at::Tensor& input = batch.boundary[i];
+      recordings[i - first] =
+          i + 1 < count ? layers_[i].record(parameters(i), input, batch.key)
+                        : layers_[i].record(parameters(i), input, memory_->targets, batch.key);
+    });
+  }
+  std::vector<Gradients> gradients(last - first);
+  for (std::size_t i = last; i-- > first;) {
+    Recording& recording = recordings[i - first];
+    if (around.promotes) move_beside(i, Phase::kBackward);
+    laps.lap(i, Phase::kBackward, samples, [&] {
+      gradients[i - first] = i + 1 < count ? layers_[i].backward(std::move(recording), batch.above)
+                                           : layers_[i].backward(std::move(recording));
+    });
+    if (i > 0) batch.above = std::move(gradients[i - first].input.front());
+  }
+  for (std::size_t i = first; i < last; ++i) {
+    laps.lap(i, Phase::kStep, samples, [&] {
+      layers_[i].step(optimizer_, step_, gradients[i - first], parameters(i), state(i));
+    });
+  }
+  return laps.finish();
 }
 
 void ModelBench::cut(Bytes shard) {
@@ -176,29 +228,39 @@ void ModelBench::cut(Bytes shard) {
   }
 }
 
-void ModelBench::promote(const Group& group, bool with_state) {
-  const std::int64_t first = whole_.offset(layers_[group.first].first());
-  std::int64_t floats = 0;
-  for (std::size_t i = group.first; i < group.last; ++i) floats += layers_[i].parameter_floats();
-  const auto copy = [&](const Arena& to, const Arena& from, int factor) {
-    std::copy_n(from.data() + first * factor, floats * factor, to.data() + first * factor);
-  };
-  copy(parameters_, host_parameters_, 1);
-  if (with_state) copy(state_, host_state_, state_factor(optimizer_.kind));
+// Copies race with layers on purpose: state may be an older step's, and only times count here.
+void ModelBench::Memory::copy_in(const TorchDevice& device, Range range, bool with_state) {
+  copy_part(device, parameters, host_parameters, range.first, range.floats);
+  if (with_state) {
+    copy_part(device, state, host_state, range.first * state_factor, range.floats * state_factor);
+  }
 }
 
-Duration time_unit_overhead() {
-  static const Arena kValues(16 * 16);
-  const std::array<std::int64_t, 16> tokens{};
-  const ModelSpec spec{Architecture::kMlp, 1, 16, 1, 1, 0};
-  const MemoryAccount account;
-  return timed([&] {
-    const AccountScope scope(account);
-    const at::Tensor ids = view_tokens(tokens, 16);
-    const at::Tensor below = view_activation(kValues.data(), spec, 16);
-    const at::Tensor above = below.clone();
-    (void)timed([] {});
-  });
+void ModelBench::Memory::copy_out(const TorchDevice& device, Range range) {
+  copy_part(device, host_parameters, parameters, range.first, range.floats);
+  copy_part(device, host_state, state, range.first * state_factor, range.floats * state_factor);
+}
+
+void ModelBench::promote(const Group& group, bool backward) {
+  if (device_.is_cpu()) memory_->copy_in(device_, range(group), backward);
+}
+
+void ModelBench::move_beside(std::size_t layer, Phase phase) {
+  const bool backward = phase == Phase::kBackward;
+  if (device_.is_cpu() || (!backward && phase != Phase::kForward)) return;
+  const Range moved = range({layer, layer + 1});
+  device_.enter(TorchDevice::Queue::kPromote);
+  memory_->copy_in(device_, moved, backward);
+  if (backward) {
+    device_.enter(TorchDevice::Queue::kDemote);
+    memory_->copy_out(device_, moved);
+  }
+  device_.enter(TorchDevice::Queue::kCompute);
+}
+
+ModelBench::Range ModelBench::range(const Group& group) const {
+  const std::int64_t first = whole_.offset(static_cast<int>(group.first));
+  return {first, whole_.offset(static_cast<int>(group.last)) - first};
 }
 
 }  // namespace shardlab

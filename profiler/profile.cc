@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <future>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include <torch/version.h>
 
 #include "core/error.h"
+#include "profiler/activity_pass.h"
 #include "profiler/fixed_work.h"
 #include "profiler/lane.h"
 #include "profiler/provenance.h"
@@ -39,14 +39,16 @@ std::vector<BenchKey> distinct_models(const Workload& workload, const Cluster& c
 void check(const Cluster& cluster) {
   if (cluster.devices.empty()) throw Error("no device to profile for");
   for (const DeviceSpec& device : cluster.devices) {
-    if (device.kind != "cpu")
-      throw Error(device.name + ": cannot profile a device of kind " + device.kind + ", only cpu");
+    if (device.kind == cluster.devices.front().kind) continue;
+    throw Error(device.name + " is of kind " + device.kind + ", others are " +
+                cluster.devices.front().kind + "; profile one kind at a time");
   }
 }
 
 HostCosts host_costs(const LaneSamples& samples) {
-  return {fit_copy_cost(samples.copies), summarize(samples.overhead).median,
-          summarize(samples.hand_over).median};
+  return {fit_copy_cost(samples.copies),
+          summarize(samples.overhead).median + summarize(samples.ramp).median,
+          summarize(samples.hand_over).median, fit_copy_cost(samples.copies_back)};
 }
 
 /// Names and bytes of every layer; times come later.
@@ -69,13 +71,20 @@ void fill(std::vector<ModelProfile>& models, const LaneSamples& samples,
   }
 }
 
+void fill_whole(std::vector<ModelProfile>& models, const LaneSamples& samples) {
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    if (!samples.whole[m].empty()) models[m].whole = summarize(samples.whole[m]);
+  }
+}
+
 Provenance provenance(const Cluster& cluster, const ProfileOptions& options) {
   Provenance result;
-  result.device = describe_processor();
+  result.device = describe_device(cluster.devices.front());
   result.libtorch = TORCH_VERSION;
   result.shardlab = SHARDLAB_VERSION;
   result.date = utc_now();
-  result.method = "steady clock per layer, round robin over models, median";
+  result.method = std::string(cluster.devices.front().kind == "cpu" ? "steady clock" : "events") +
+                  " per layer, round robin over models, median";
   result.lanes = static_cast<int>(cluster.devices.size());
   result.threads_per_lane = cluster.devices.front().threads;
   result.warm_up = options.warm_up;
@@ -156,13 +165,12 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   std::vector<std::unique_ptr<Lane>> own;
   std::vector<Lane*> lanes;
   for (const DeviceSpec& device : cluster.devices) {
-    lanes.push_back(own.emplace_back(std::make_unique<Lane>(keys, device.threads)).get());
+    lanes.push_back(own.emplace_back(std::make_unique<Lane>(keys, device)).get());
   }
   Profile result;
   result.provenance = provenance(cluster, options);
   report(0, "counting bytes");
-  result.models =
-      std::async(std::launch::async, [&] { return measure_bytes(*lanes.front()); }).get();
+  lanes.front()->worker().run([&] { result.models = measure_bytes(*lanes.front()); });
 
   Rounds rounds(lanes, cluster, options);
   while (rounds.next(report)) {
@@ -176,6 +184,14 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   result.loaded = host_costs(loaded);
   fill(result.models, alone, &LayerCost::alone);
   fill(result.models, loaded, &LayerCost::loaded);
+  fill_whole(result.models, alone);
+  if (!lanes.front()->device().is_cpu()) {
+    report(1, "recording kernels");
+    lanes.front()->worker().run([&] {
+      lanes.front()->enter();
+      result.provenance.activity = add_busy_times(*lanes.front(), result.models, [] {});
+    });
+  }
   report(1, "done");
   return result;
 }

@@ -4,6 +4,9 @@
 #include <ctime>
 #include <fstream>
 #include <thread>
+#include <vector>
+
+#include "profiler/accelerators.h"
 
 namespace shardlab {
 
@@ -19,6 +22,13 @@ std::string describe_processor() {
   std::ifstream cpuinfo("/proc/cpuinfo");
   return processor_name(cpuinfo) + ", " + std::to_string(std::thread::hardware_concurrency()) +
          " cores";
+}
+
+std::string describe_device(const DeviceSpec& device) {
+  if (device.kind == "cpu") return describe_processor();
+  const std::vector<std::string> names = find_accelerators().devices;
+  const auto which = static_cast<std::size_t>(device.ordinal);
+  return which < names.size() ? names[which] : device.kind;
 }
 
 std::string utc_now() {

@@ -6,7 +6,6 @@
 #include <exception>
 #include <latch>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 namespace shardlab {
@@ -117,19 +116,16 @@ void run_round(const std::vector<Lane*>& lanes, Beside beside, LaneSamples& kept
                const std::function<void()>& tick) {
   Session session(lanes.size(), lanes.front()->models());
   std::vector<LaneSamples> samples(lanes.size());
-  {
-    std::vector<std::jthread> threads;
-    try {
-      for (std::size_t i = 0; i < lanes.size(); ++i) {
-        threads.emplace_back(
-            [&, i] { run_lane(session, *lanes[i], i, lanes.size(), beside, samples[i]); });
-      }
-      session.watch(tick);
-    } catch (...) {
-      session.stop(std::current_exception());
-      for (std::size_t i = threads.size(); i < lanes.size(); ++i) session.drop();
-    }
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    lanes[i]->worker().start(
+        [&, i] { run_lane(session, *lanes[i], i, lanes.size(), beside, samples[i]); });
   }
+  try {
+    session.watch(tick);
+  } catch (...) {
+    session.stop(std::current_exception());
+  }
+  for (Lane* lane : lanes) lane->worker().wait();
   if (session.error()) std::rethrow_exception(session.error());
   for (const LaneSamples& lane : samples) append(kept, lane);
 }

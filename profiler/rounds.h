@@ -15,7 +15,7 @@ enum class Beside : std::uint8_t {
   kAtOnce,  ///< All the time, as under spill: each unit's weights come in before.
 };
 
-/// Runs `lanes`, each in a thread of its own, once over all models; lane k of n starts at model k/n
+/// Runs `lanes`, each by its own worker, once over all models; lane k of n starts at model k/n
 /// of them. All go on until the last is through, so that every kept sample was taken beside the
 /// others. Adds the samples of all lanes to `kept`. `tick` is called by this thread after each
 /// model; the first exception wins.

@@ -6,12 +6,27 @@
 
 namespace shardlab {
 
+Samples& LayerSamples::of(Phase phase) {
+  switch (phase) {
+    case Phase::kForward:
+      return forward;
+    case Phase::kRecompute:
+      return recompute;
+    case Phase::kBackward:
+      return backward;
+    case Phase::kStep:
+      break;
+  }
+  return step;
+}
+
 Measured summarize(Samples samples) {
   if (samples.empty()) return {};
   std::ranges::sort(samples);
   const std::size_t last = samples.size() - 1;
   const auto quantile = [&](std::size_t quarters) { return samples[(last * quarters + 2) / 4]; };
-  return {quantile(2), quantile(3) - quantile(1), static_cast<std::int64_t>(samples.size())};
+  return {quantile(2), quantile(3) - quantile(1), static_cast<std::int64_t>(samples.size()),
+          std::nullopt};
 }
 
 LayerTimes summarize(const LayerSamples& samples) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -10,9 +11,15 @@ namespace shardlab {
 
 using Samples = std::vector<Duration>;
 
+/// What a layer does in one minibatch.
+enum class Phase : std::uint8_t { kForward, kRecompute, kBackward, kStep };
+constexpr int kPhases = 4;
+
 /// Times of one layer.
 struct LayerSamples {
   Samples forward, recompute, backward, step;
+
+  [[nodiscard]] Samples& of(Phase phase);
 };
 
 /// Nearest-rank median and quartiles. Zero without samples.

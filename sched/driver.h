@@ -142,7 +142,7 @@ class Driver {
   }
   [[nodiscard]] bool copies_take_link(DeviceId device) const {
     return cluster_.devices[index(device)].copy_engines > 0 ||
-           cluster_.devices[index(device)].link.paced();
+           cluster_.devices[index(device)].paced();
   }
 
   const Program& program_;

@@ -113,9 +113,10 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
     latency = std::max(latency, seconds(copy.latency));
   }
   for (const DeviceSpec& device : cluster.devices) {
-    if (device.link.bytes_per_second > 0)
-      slowest = std::max(slowest, 1 / device.link.bytes_per_second);
-    latency = std::max(latency, seconds(device.link.latency));
+    for (const LinkSpec& link : {device.link, device.link_back()}) {
+      if (link.bytes_per_second > 0) slowest = std::max(slowest, 1 / link.bytes_per_second);
+      latency = std::max(latency, seconds(link.latency));
+    }
   }
   double all = 0;
   for (const JobProgram& job : program.jobs) {

@@ -39,10 +39,15 @@ class Link {
   struct Passage {
     Instant from, to;
   };
-  Passage pass(Instant asked, Bytes bytes) {
+  Passage pass(Instant asked, Bytes bytes) { return pass(asked, time(bytes)); }
+  /// One that takes `time`, whatever the link's latency and rate.
+  Passage pass(Instant asked, Duration time) {
     const Instant from = std::max(asked, free_);
-    free_ = from + spec_.latency + transfer_time(bytes, spec_.bytes_per_second);
+    free_ = from + time;
     return {from, free_};
+  }
+  [[nodiscard]] Duration time(Bytes bytes) const {
+    return spec_.latency + transfer_time(bytes, spec_.bytes_per_second);
   }
 
  private:
@@ -50,13 +55,40 @@ class Link {
   Instant free_{};
 };
 
+/// What the transfer takes by the latency and rate of its direction, whichever queue it waits in.
+inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
+  const DeviceSpec& device = cluster.devices[index(transfer.device)];
+  const bool there = transfer.direction == Direction::kPromote;
+  return Link(there ? device.link : device.link_back()).time(transfer.bytes);
+}
+
 /// Of all devices, by link_index().
 inline std::vector<Link> make_links(const Cluster& cluster) {
   std::vector<Link> links;
-  for (int direction = 0; direction < 2; ++direction) {
-    for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link);
-  }
+  for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link);
+  for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link_back());
   return links;
+}
+
+/// The cluster as it is simulated: where copy engines copy over a link that is not paced, copies
+/// that way take what the profile measured; beside others, where lanes share an accelerator.
+inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
+  const auto shared = [&](const DeviceSpec& device) {
+    return std::ranges::count_if(cluster.devices, [&](const DeviceSpec& other) {
+             return other.kind == device.kind && other.ordinal == device.ordinal;
+           }) > 1;
+  };
+  const auto link = [](const CopyCost& cost) {
+    return LinkSpec{cost.latency, cost.bytes_per_second};
+  };
+  for (DeviceSpec& device : cluster.devices) {
+    if (device.copy_engines == 0) continue;
+    const HostCosts& host = device.kind != "cpu" && shared(device) ? profile.loaded : profile.alone;
+    const bool there = !device.link.paced(), back = !device.link_back().paced();
+    if (there) device.link = link(host.copy);
+    if (back) device.back = link(host.copy_back);
+  }
+  return cluster;
 }
 
 }  // namespace shardlab

@@ -43,8 +43,9 @@ MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, D
   for (const CopySpan& span : timeline.copies) {
     const int shards = static_cast<int>(program.jobs.at(index(span.job)).items.size()) / kItemKinds;
     const int item = item_index(span.item, span.shard, shards);
-    copies_[copy_key(span.job, item, span.direction)].times.push_back(span.lane_to -
-                                                                      span.lane_from);
+    Copies& copies = copies_[copy_key(span.job, item, span.direction)];
+    copies.by_lane.push_back(span.lane_to - span.lane_from);
+    copies.by_link.push_back(span.link_to - span.link_from);
   }
   if (detail == Detail::kMedian) take_medians();
 }
@@ -57,7 +58,10 @@ void MeasuredCosts::take_medians() {
   }
   units_.clear();
   for (auto& [kind, values] : totals) units_[kind] = {median(values), median(again[kind])};
-  for (auto& [kind, copies] : copies_) copies.times = {median(copies.times)};
+  for (auto& [kind, copies] : copies_) {
+    copies.by_lane = {median(copies.by_lane)};
+    copies.by_link = {median(copies.by_link)};
+  }
 }
 
 UnitCost MeasuredCosts::unit(const UnitRun& run) {
@@ -66,13 +70,24 @@ UnitCost MeasuredCosts::unit(const UnitRun& run) {
   return found != units_.end() ? found->second : estimate_.unit(run);
 }
 
-Duration MeasuredCosts::lane_copy(const Transfer& transfer) {
+const Duration* MeasuredCosts::next(const Transfer& transfer,
+                                    std::vector<Duration> Copies::*times) {
   const auto found = copies_.find(copy_key(transfer.job, transfer.item, transfer.direction));
-  if (found == copies_.end()) return estimate_.lane_copy(transfer);
+  if (found == copies_.end()) return nullptr;
   Copies& copies = found->second;
-  const std::size_t which = std::min(copies.next, copies.times.size() - 1);
+  const std::size_t which = std::min(copies.next, (copies.*times).size() - 1);
   if (detail_ == Detail::kEach) ++copies.next;
-  return copies.times[which];
+  return &(copies.*times)[which];
+}
+
+Duration MeasuredCosts::lane_copy(const Transfer& transfer) {
+  const Duration* measured = next(transfer, &Copies::by_lane);
+  return measured != nullptr ? *measured : estimate_.lane_copy(transfer);
+}
+
+Duration MeasuredCosts::engine_copy(const Transfer& transfer, Duration by_link) {
+  const Duration* measured = next(transfer, &Copies::by_link);
+  return measured != nullptr ? *measured : by_link;
 }
 
 }  // namespace shardlab

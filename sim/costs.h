@@ -17,6 +17,8 @@ class Costs {
   virtual UnitCost unit(const UnitRun& run) = 0;
   /// By the compute lane, where a device has no copy engine.
   virtual Duration lane_copy(const Transfer& transfer) = 0;
+  /// By a copy engine; `by_link` is what its link takes.
+  virtual Duration engine_copy(const Transfer& transfer, Duration by_link) = 0;
 };
 
 /// The profile's estimates.
@@ -28,6 +30,7 @@ class EstimatedCosts final : public Costs {
     return run.loaded ? unit.loaded : unit.alone;
   }
   Duration lane_copy(const Transfer& transfer) override;
+  Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
 
  private:
   const Program& program_;
@@ -43,6 +46,7 @@ class MeasuredCosts final : public Costs {
   MeasuredCosts(const Timeline& timeline, const Program& program, Detail detail);
   UnitCost unit(const UnitRun& run) override;
   Duration lane_copy(const Transfer& transfer) override;
+  Duration engine_copy(const Transfer& transfer, Duration by_link) override;
 
  private:
   void take_medians();
@@ -53,9 +57,13 @@ class MeasuredCosts final : public Costs {
   /// Of one item in one direction, in the order in which they ended: an item may move more than
   /// once in a minibatch.
   struct Copies {
-    std::vector<Duration> times;
+    std::vector<Duration> by_lane, by_link;
     std::size_t next = 0;
   };
+  /// The one that is next; null when none was measured.
+  [[nodiscard]] const Duration* next(const Transfer& transfer,
+                                     std::vector<Duration> Copies::*times);
+
   std::unordered_map<std::uint64_t, Copies> copies_;
 };
 

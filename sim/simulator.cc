@@ -37,7 +37,11 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
 
 void Simulator::start_link(const Transfer& transfer) {
   const std::size_t link = link_index(cluster_, transfer);
-  const auto passage = links_[link].pass(now_, transfer.bytes);
+  Duration time = link_time(cluster_, transfer);
+  if (cluster_.devices[index(transfer.device)].copy_engines > 0) {
+    time = costs_.engine_copy(transfer, time);
+  }
+  const auto passage = links_[link].pass(now_, time);
   passing_[link].push_back({transfer.id, passage});
   if (passing_[link].size() == 1) set_end(link_ends_, link, passage.to);
 }
@@ -87,7 +91,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
       std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
-        return device.memory != kUnlimited || device.link.paced() ||
+        return device.memory != kUnlimited || device.paced() ||
                (device.copy_engines == 0 && !free_copies);
       });
   if (timeline != nullptr) {

@@ -18,7 +18,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "doctor"]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "doctor"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -202,6 +202,30 @@ def test_doctor_says_what_it_found():
     assert "LibTorch" in good("doctor", "--no-torch")
 
 
+# links
+
+@needs_torch
+def test_links_measures_every_way_of_every_device():
+    cluster = ROOT / "examples/cluster.toml"
+    document = json.loads(good("links", cluster, "--rounds", 1, "--json"))
+    assert document["format"] == "shardlab-links" and document["version"] == 1 and document["machine"] != ""
+    ways = [(link["device"], link["to_device"], link["pinned"]) for link in document["links"]]
+    assert ways == [("cpu-0", True, False), ("cpu-0", False, False), ("cpu-1", True, False), ("cpu-1", False, False)]
+    for link in document["links"]:
+        assert link["latency_ns"] >= 0 and link["bytes_per_second"] > 0 and link["residual"] >= 0
+        assert link["shared_bytes_per_second"] > 0 and link["copying"] == 4
+        assert [size["bytes"] for size in link["sizes"]] == [2**n << 10 for n in [6, 8, 10, 12, 14]]
+        assert all(size["time_ns"] > 0 for size in link["sizes"])
+
+
+@needs_torch
+def test_links_prints_a_row_per_way():
+    header, *rows = good("links", ROOT / "examples/cluster.toml", "--rounds", 1).splitlines()
+    assert header.split("  ")[0] == "device" and "GB/s shared" in header
+    assert [re.split("  +", row)[:3] for row in rows] == [
+        [device, way, "pageable"] for device in ["cpu-0", "cpu-1"] for way in ["to device", "to host"]]
+
+
 # Bad input
 
 def edited(tmp_path, name, change):
@@ -315,6 +339,36 @@ def test_run_trains_and_leaves_its_files(tiny):
     assert all(0 < peak <= 640 << 10 for peak in measured["peak_bytes"])
     document = json.loads(good("compare", *PATHS, "out/timeline.json", "--json", cwd=tiny))
     assert sum(document["split"].values()) == pytest.approx(document["measured_s"] - document["predicted_s"], abs=1e-8)
+
+
+@needs_torch
+def test_accelerator_that_is_not_there_is_refused_with_advice(tiny):
+    driver = json.loads(good("doctor", "--no-torch", "--json"))["driver"]
+    if driver:
+        pytest.skip(f"there is a GPU: driver {driver}")
+    (tiny / "gpu.toml").write_text('[[device]]\nname = "gpu"\nkind = "cuda"\ncopy_engines = 2\n')
+    advice = ('shardlab: gpu: LibTorch finds 0 devices of kind "cuda" here, wanted is the one with ordinal 0; '
+              "shardlab doctor shows what there is\n")
+    assert bad("links", "gpu.toml", cwd=tiny) == advice
+    assert bad("profile", "workload.toml", "gpu.toml", "-o", "gpu.json", cwd=tiny) == advice
+    assert not (tiny / "gpu.json").exists()
+    run = shardlab("run", "workload.toml", "gpu.toml", "-p", "profile.json", "--strategy", "spill", "-o", "gpu", cwd=tiny)
+    assert run.returncode == 1 and run.stderr.endswith(advice)
+    assert not (tiny / "gpu").exists(), "a refused run leaves no folder"
+
+
+@needs_torch
+def test_run_says_why_it_has_no_records(tiny):
+    found = json.loads(good("doctor", "--no-torch", "--json"))
+    if found["driver"]:
+        pytest.skip(f"there is a GPU: driver {found['driver']}")
+    plan = ["--strategy", "spill", "--records", "-o", "records"]
+    text = good("run", *PATHS, *plan, cwd=tiny)
+    problem = re.search(r"^nothing was recorded: (.+)$", text, re.MULTILINE).group(1)
+    assert "driver" in problem or "CUPTI" in problem, problem
+    records = json.loads(good("run", *PATHS, *plan, "--json", cwd=tiny))["records"]
+    assert records["incomplete"] and records["problems"] == [problem]
+    assert "records" not in json.loads(good("run", *PATHS, *plan[:2], "-o", "records", "--json", cwd=tiny))
 
 
 @needs_torch

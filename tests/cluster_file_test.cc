@@ -1,6 +1,8 @@
 #include "traces/cluster_file.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -67,6 +69,38 @@ TEST(ClusterFile, ALinkMayHaveOneOfItsTwoKeys) {
   EXPECT_EQ(late.latency, Duration{3'000});
 }
 
+TEST(ClusterFile, TheLinkBackIsTheLinkUnlessItSaysSo) {
+  const std::string device = "[[device]]\nname = \"a\"\nlink = { latency_us = 3, rate = 5 }\n";
+  const DeviceSpec same = parse(device).devices[0];
+  EXPECT_FALSE(same.back);
+  EXPECT_EQ(same.link_back().latency, Duration{3'000});
+  EXPECT_EQ(same.link_back().bytes_per_second, 5);
+  const DeviceSpec other = parse(device + "link_back = { rate = 7 }\n").devices[0];
+  EXPECT_EQ(other.link.bytes_per_second, 5);
+  EXPECT_EQ(other.link_back().latency, Duration{});
+  EXPECT_EQ(other.link_back().bytes_per_second, 7);
+}
+
+TEST(ClusterFile, OrdinalsCountByKindAndGoOnFromWhatADeviceSays) {
+  const Cluster cluster = parse(
+      "[[device]]\nname = \"gpu\"\nkind = \"cuda\"\ncount = 2\n"
+      "[[device]]\nname = \"cpu\"\n"
+      "[[device]]\nname = \"next\"\nkind = \"cuda\"\n"
+      "[[device]]\nname = \"far\"\nkind = \"cuda\"\ncount = 2\nordinal = 6\n"
+      "[[device]]\nname = \"again\"\nkind = \"cuda\"\nordinal = 0\n"
+      "[[device]]\nname = \"after\"\nkind = \"cuda\"\n");
+  std::vector<std::pair<std::string, int>> found;
+  for (const DeviceSpec& device : cluster.devices) found.emplace_back(device.name, device.ordinal);
+  EXPECT_EQ(found, (std::vector<std::pair<std::string, int>>{{"gpu-0", 0},
+                                                             {"gpu-1", 1},
+                                                             {"cpu", 0},
+                                                             {"next", 2},
+                                                             {"far-0", 6},
+                                                             {"far-1", 7},
+                                                             {"again", 0},
+                                                             {"after", 1}}));
+}
+
 TEST(ClusterFile, NamesTheUnknownKeyAndTheNearestKnown) {
   EXPECT_EQ(error_with("memroy = 3"), "c.toml:3: memroy: unknown key; did you mean \"memory\"?");
   EXPECT_EQ(error("hostmemory = 3\n"),
@@ -88,6 +122,10 @@ TEST(ClusterFile, RefusesWrongTypesAndValues) {
   EXPECT_EQ(error_with("count = 0"), "c.toml:3: count: must be at least 1, is 0");
   EXPECT_EQ(error_with("count = 5000"), "c.toml:3: count: must be at most 4096, is 5000");
   EXPECT_EQ(error_with("kind = \"\""), "c.toml:3: kind: is empty");
+  EXPECT_EQ(error_with("ordinal = -1"), "c.toml:3: ordinal: must be at least 0, is -1");
+  EXPECT_EQ(error_with("ordinal = \"0\""), "c.toml:3: ordinal: must be an integer, is a string");
+  EXPECT_EQ(error_with("link_back = { rate = \"fast\" }").substr(0, 25),
+            "c.toml:3: link_back: rate");
   EXPECT_EQ(error_with("link = 3"),
             "c.toml:3: link: must be a table: { latency_us = 50, rate = \"400 MB\" }");
   EXPECT_EQ(error_with("link = { latency_us = -1 }"),

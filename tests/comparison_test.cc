@@ -27,6 +27,7 @@ class OtherMachine final : public Costs {
     cost.total = Duration{std::llround(static_cast<double>(cost.total.count()) * kind * one)};
     return cost;
   }
+  Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
   Duration lane_copy(const Transfer& transfer) override {
     return estimate_.lane_copy(transfer) + Duration{1 + transfer.id % 3};
   }

@@ -146,7 +146,10 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     }
     LinkSpec link;
     if (pick(3) > 0) link = {Duration{pick(5)}, 1e9 / (1 + pick(4))};
-    Cluster cluster = instances::devices(count, kUnlimited, link, pick(2));
+    Cluster cluster = instances::devices(count, kUnlimited, link, pick(3));
+    if (pick(2) == 0) {
+      for (DeviceSpec& device : cluster.devices) device.back = {Duration{pick(9)}, 3e8};
+    }
     drawn.profile.loaded.copy = drawn.profile.alone.copy = {Duration{pick(3)}, pick(2) * 2e9};
     drawn.profile.loaded.dispatch = Duration{pick(2)};
     const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
@@ -160,7 +163,11 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
       ASSERT_GE(span.claimed, program.jobs[index(span.job)].arrival);
     }
 
-    // The same decisions with the same durations are the same run.
+    // The same decisions with the same durations are the same run; what copy engines took was
+    // measured, whatever the links of the cluster would say.
+    for (DeviceSpec& device : cluster.devices) {
+      if (device.copy_engines > 0) device.link = {Duration{1000}, 1e6};
+    }
     Replay replay(timeline, program.jobs.size());
     MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
     Timeline again;
@@ -235,6 +242,49 @@ TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
   EXPECT_LT(with, without * 9 / 10);
 }
 
+// Both jobs are claimed at once. There: 10 + a byte per ns; back: 20 + a byte per 2 ns.
+//   two engines  there  A 0-110-320  B 320-430-640      one engine  there and back
+//                A runs 320-420, B 640-740              A 0-110-320  B 320-430-640
+//                back   A 420-1060  B 1060-1700         A 640-1280   B 1280-1920
+TEST(Driver, CopyEnginesCopyBothWaysAtOnceOrInTurn) {
+  instances::Case drawn =
+      instances::draw({.jobs = 2, .shards = 1, .minibatches = 1, .slots = 2}, 1);
+  for (ModelProfile& model : drawn.profile.models) {
+    LayerCost& layer = model.layers[0];
+    layer.parameters = 100;
+    layer.state = 200;
+    layer.loaded.recompute.median = Duration{30};
+    layer.loaded.backward.median = Duration{60};
+    layer.loaded.step.median = Duration{10};
+    layer.alone = layer.loaded;
+  }
+  for (const int engines : {1, 2}) {
+    Cluster cluster = instances::devices(1, kUnlimited, {Duration{10}, 1e9}, engines);
+    cluster.devices[0].back = {Duration{20}, 5e8};
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    const Timeline timeline = run(program, cluster, "fifo");
+    expect_valid(timeline, program);
+    ASSERT_EQ(timeline.units.size(), 2u);
+    EXPECT_EQ(timeline.units[0].from, Instant{Duration{320}});
+    EXPECT_EQ(timeline.units[1].from, Instant{Duration{640}});
+    EXPECT_EQ(timeline.ends[0].at, Instant{Duration{engines == 2 ? 1060 : 1280}});
+    EXPECT_EQ(timeline.makespan, Instant{Duration{engines == 2 ? 1700 : 1920}});
+  }
+}
+
+// One way alone may be paced, by a lane without copy engines and with memory for all, too.
+TEST(Driver, ALinkThatIsPacedOnlyBackDelaysTheEnd) {
+  const instances::Case drawn = instances::draw({.jobs = 1, .shards = 1, .minibatches = 1}, 1);
+  for (const int engines : {0, 1, 2}) {
+    Cluster cluster = instances::devices(1, kUnlimited, {}, engines);
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    const Instant free = run(program, cluster, "fifo").makespan;
+    cluster.devices[0].back = {Duration{1000}, 0};
+    EXPECT_EQ(run(program, cluster, "fifo").makespan, free + Duration{2000})
+        << engines << " copy engines: parameters and state, one after the other";
+  }
+}
+
 TEST(Driver, RefusesWhatCanNeverFitNamingJobShardAndBytes) {
   const instances::Case drawn = instances::draw({}, 1);
   Cluster cluster = instances::devices(2, 10);
@@ -292,6 +342,10 @@ TEST(Driver, RefusesWhatWouldOutliveTheClock) {
   expect_part(error([](auto& drawn, auto&) { drawn.profile.alone.copy.bytes_per_second = 1e-30; }),
               "the links' rates");
   expect_part(error([](auto&, auto& cluster) { cluster.devices[1].link.bytes_per_second = 1e-9; }),
+              "the links' rates");
+  expect_part(error([](auto&, auto& cluster) {
+                cluster.devices[1].back = {Duration{}, 1e-9};
+              }),
               "the links' rates");
 }
 

@@ -1,10 +1,7 @@
 #include "exec/executor.h"
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <map>
-#include <unistd.h>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -15,60 +12,11 @@
 #include "sched/shard_cost.h"
 #include "tests/instances.h"
 #include "tests/plain_training.h"
+#include "tests/small_jobs.h"
 #include "tests/timeline_check.h"
 
 namespace shardlab {
 namespace {
-
-/// Text of a test's own, in a file as a user would give it.
-const std::string& text_file() {
-  static const std::string kPath = [] {
-    std::string file = std::filesystem::temp_directory_path() /
-                       ("shardlab_executor_" + std::to_string(getpid()) + ".txt");
-    std::ofstream out(file);
-    for (int i = 0; i < 3000; ++i) out << static_cast<char>('a' + i * i % 23);
-    return file;
-  }();
-  return kPath;
-}
-
-Workload small_jobs() {
-  const OptimizerSpec adamw{OptimizerKind::kAdamW, 1e-3, 0, 0.01};
-  const OptimizerSpec sgd{OptimizerKind::kSgd, 1e-2, 0.9, 0};
-  Workload work;
-  work.jobs.push_back(
-      {"gpt", {Architecture::kGpt, 3, 32, 2, 16, 0.1}, 4, adamw, 3, 11, text_file()});
-  work.jobs.push_back(
-      {"bert", {Architecture::kBert, 2, 48, 3, 16, 0.2}, 3, sgd, 4, 12, text_file()});
-  work.jobs.push_back(
-      {"mlp", {Architecture::kMlp, 4, 40, 1, 8, 0.1}, 5, adamw, 5, 13, text_file()});
-  work.jobs.push_back({"gpt2", {Architecture::kGpt, 4, 32, 4, 8, 0.3}, 4, sgd, 2, 14, text_file()});
-  return work;
-}
-
-/// Bytes from the models, generous workspace, one nanosecond for everything: enough to lower a
-/// plan.
-Profile rough_profile(const Workload& work) {
-  Profile profile;
-  for (const Job& job : work.jobs) {
-    const Model model(job.model);
-    ModelProfile entry{job.model, job.batch, job.optimizer.kind, {}};
-    for (int i = 0; i < model.layers(); ++i) {
-      const ShardPass layer(model, i, i + 1);
-      LayerCost cost;
-      cost.parameters = layer.parameter_bytes();
-      cost.state = cost.parameters * state_factor(job.optimizer.kind);
-      cost.output = boundary_elements(job.model, job.batch) * static_cast<Bytes>(sizeof(float));
-      cost.forward_workspace = cost.saved = cost.backward_workspace = Bytes{256} << 10;
-      for (LayerTimes* times : {&cost.alone, &cost.loaded}) {
-        times->forward.median = times->recompute.median = times->backward.median = Duration{1000};
-      }
-      entry.layers.push_back(cost);
-    }
-    profile.models.push_back(entry);
-  }
-  return profile;
-}
 
 Cluster cpu_devices(std::size_t count, Bytes memory, LinkSpec link = {}) {
   Cluster cluster;
@@ -76,16 +24,6 @@ Cluster cpu_devices(std::size_t count, Bytes memory, LinkSpec link = {}) {
     cluster.devices.push_back({"cpu" + std::to_string(d), "cpu", memory, 1, 0, link});
   }
   return cluster;
-}
-
-/// A partition into shards of about `layers` layers.
-std::vector<std::vector<int>> cut(const Workload& work, int layers) {
-  std::vector<std::vector<int>> first;
-  for (const Job& job : work.jobs) {
-    first.emplace_back();
-    for (int l = 0; l < job.model.layers + 2; l += layers) first.back().push_back(l);
-  }
-  return first;
 }
 
 struct Setting {

@@ -1,5 +1,7 @@
 #include "sched/link.h"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace shardlab {
@@ -40,6 +42,84 @@ TEST(Link, OneEngineServesBothDirectionsTwoServeEach) {
     EXPECT_EQ(queue(device, Direction::kPromote), device);
     EXPECT_EQ(queue(device, Direction::kDemote), device + 3);
   }
+}
+
+Transfer transfer(std::size_t device, Direction direction, Bytes bytes) {
+  Transfer made;
+  made.device = device_id(device);
+  made.direction = direction;
+  made.bytes = bytes;
+  return made;
+}
+
+TEST(Link, BackTakesWhatLinkBackSaysAlsoWithOneEngine) {
+  Cluster cluster;
+  for (const int engines : {0, 1, 2}) {
+    DeviceSpec device;
+    device.copy_engines = engines;
+    device.link = {Duration{10}, 1e9};
+    if (engines > 0) device.back = {Duration{20}, 5e8};
+    cluster.devices.push_back(device);
+  }
+  for (const std::size_t device : {0u, 1u, 2u}) {
+    EXPECT_EQ(link_time(cluster, transfer(device, Direction::kPromote, 100)), Duration{110});
+    EXPECT_EQ(link_time(cluster, transfer(device, Direction::kDemote, 100)),
+              device == 0 ? Duration{110} : Duration{220});
+  }
+  std::vector<Link> links = make_links(cluster);
+  ASSERT_EQ(links.size(), 6u);
+  const std::vector<std::int64_t> expected = {110, 110, 110, 110, 220, 220};
+  for (std::size_t l = 0; l < links.size(); ++l) EXPECT_EQ(links[l].time(100).count(), expected[l]);
+}
+
+TEST(Link, EnginesTakeTheMeasuredCopiesWhereTheirLinkIsNotPaced) {
+  Profile profile;
+  profile.alone.copy = {Duration{7}, 2e9};
+  profile.alone.copy_back = {Duration{9}, 1e9};
+  profile.loaded.copy = profile.loaded.copy_back = {Duration{1000}, 1};
+  Cluster cluster;
+  cluster.host_memory = 5;
+  for (int d = 0; d < 6; ++d) {
+    DeviceSpec device;
+    device.copy_engines = d % 3;
+    if (d >= 3) device.link = {Duration{3}, d == 3 ? 0.0 : 1e6};
+    cluster.devices.push_back(device);
+  }
+  const Cluster found = with_measured_links(cluster, profile);
+  EXPECT_EQ(found.host_memory, 5);
+  ASSERT_EQ(found.devices.size(), 6u);
+  for (std::size_t d = 0; d < 6; ++d) {
+    SCOPED_TRACE(d);
+    const DeviceSpec& device = found.devices[d];
+    const bool measured = d == 1 || d == 2;
+    EXPECT_EQ(device.back.has_value(), measured);
+    if (measured) {
+      EXPECT_EQ(device.link.latency, Duration{7});
+      EXPECT_EQ(device.link.bytes_per_second, 2e9);
+      EXPECT_EQ(device.link_back().latency, Duration{9});
+      EXPECT_EQ(device.link_back().bytes_per_second, 1e9);
+    } else {
+      EXPECT_EQ(device.link.latency, cluster.devices[d].link.latency);
+      EXPECT_EQ(device.link.bytes_per_second, cluster.devices[d].link.bytes_per_second);
+    }
+  }
+}
+
+TEST(Link, OnlyTheWayThatIsNotPacedIsMeasured) {
+  Profile profile;
+  profile.alone.copy = {Duration{7}, 2e9};
+  profile.alone.copy_back = {Duration{9}, 1e9};
+  Cluster cluster;
+  cluster.devices.resize(2);
+  for (DeviceSpec& device : cluster.devices) device.copy_engines = 2;
+  cluster.devices[0].back = {Duration{5}, 3e9};
+  cluster.devices[1].link = {Duration{5}, 3e9};
+  cluster.devices[1].back = LinkSpec{};
+  const Cluster found = with_measured_links(cluster, profile);
+  EXPECT_EQ(found.devices[0].link.latency, Duration{7});
+  EXPECT_EQ(found.devices[0].link_back().latency, Duration{5});
+  EXPECT_EQ(found.devices[1].link.latency, Duration{5});
+  EXPECT_EQ(found.devices[1].link_back().latency, Duration{9});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "core/workload.h"
 #include "models/model.h"
@@ -15,7 +16,8 @@
 
 /// The reference for bit-identity: one job trained alone, whole, in a plain loop. Every parameter
 /// is a tensor of its own, there is one graph and one .backward(). Nothing of sched/ or exec/; of
-/// models/ only the layers, the dropout key inside them and the optimizer step.
+/// models/ only the layers, the dropout key inside them and, on the CPU, the optimizer step. On an
+/// accelerator LibTorch steps.
 namespace shardlab {
 
 struct PlainResult {
@@ -30,7 +32,8 @@ struct PlainResult {
 
 class PlainTraining {
  public:
-  PlainTraining(const Job& job, const TextData& text) : job_(job), text_(text), model_(job.model) {
+  PlainTraining(const Job& job, const TextData& text, c10::Device device = c10::Device(c10::kCPU))
+      : job_(job), text_(text), model_(job.model), device_(device) {
     for (int i = 0; i < model_.layers(); ++i) add_layer(i);
   }
 
@@ -38,7 +41,8 @@ class PlainTraining {
     PlainResult result;
     for (std::int64_t s = 0; s < job_.minibatches; ++s) result.losses.push_back(minibatch(s));
     for (const auto& layer : parameters_) {
-      for (const at::Tensor& parameter : layer) {
+      for (const at::Tensor& each : layer) {
+        const at::Tensor parameter = each.cpu();
         const auto* values = parameter.const_data_ptr<float>();
         result.weights.insert(result.weights.end(), values, values + parameter.numel());
         result.weights.resize((result.weights.size() + kParameterGrain - 1) / kParameterGrain *
@@ -57,9 +61,8 @@ class PlainTraining {
     float* from = flat.data();
     for (const ParameterSpec& spec : specs) {
       const at::Tensor view = at::from_blob(from, spec.shape, at::kFloat);
-      parameters_.back().push_back(view.clone().set_requires_grad(true));
-      states_.emplace_back(
-          static_cast<std::size_t>(spec.elements() * state_factor(job_.optimizer.kind)));
+      parameters_.back().push_back(view.clone().to(device_).set_requires_grad(true));
+      states_.push_back(at::zeros({state_factor(job_.optimizer.kind), spec.elements()}, device_));
       from += padded_elements(spec);
     }
   }
@@ -70,30 +73,49 @@ class PlainTraining {
     std::vector<std::int64_t> target(
         static_cast<std::size_t>(job_.batch * targets_per_sequence(job_.model)));
     text_.batch(job_.model, job_.batch, job_.seed, s, input, target);
-    at::Tensor x = view_tokens(input, job_.batch);
+    at::Tensor x = view_tokens(input, job_.batch).to(device_);
     for (int i = 0; i < model_.layers(); ++i) {
       x = model_.layer(i).forward(parameters_[static_cast<std::size_t>(i)], x, {job_.seed, s, 0});
     }
-    const at::Tensor mean = loss(x, view_tokens(target, job_.batch));
+    const at::Tensor mean = loss(x, view_tokens(target, job_.batch).to(device_));
     mean.backward();
     auto state = states_.begin();
     for (const auto& layer : parameters_) {
       for (const at::Tensor& parameter : layer) {
-        const auto size = static_cast<std::size_t>(parameter.numel());
-        const at::Tensor gradient = parameter.grad().contiguous();
-        step(job_.optimizer, s + 1, {parameter.data_ptr<float>(), size},
-             {gradient.data_ptr<float>(), size}, *state++);
+        take_step(s + 1, parameter, *state++);
         parameter.mutable_grad().reset();
       }
     }
     return mean.item<float>();
   }
 
+  void take_step(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state) {
+    const at::NoGradGuard no_graph;
+    const OptimizerSpec& how = job_.optimizer;
+    const at::Tensor gradient = parameter.grad().contiguous();
+    const auto size = static_cast<std::size_t>(parameter.numel());
+    const at::Tensor first = state[0].view(parameter.sizes());
+    if (device_.is_cpu()) {
+      step(how, count, {parameter.data_ptr<float>(), size}, {gradient.data_ptr<float>(), size},
+           {state.data_ptr<float>(), static_cast<std::size_t>(state.numel())});
+    } else if (how.kind == OptimizerKind::kAdamW) {
+      const at::Tensor steps = at::full({}, static_cast<float>(count), device_);
+      at::_fused_adamw_({parameter}, {gradient}, {first}, {state[1].view(parameter.sizes())}, {},
+                        {steps}, how.learning_rate, kBeta1, kBeta2, how.weight_decay, kEpsilon,
+                        /*amsgrad=*/false, /*maximize=*/false);
+    } else {
+      at::_fused_sgd_({parameter}, {gradient}, {first}, how.weight_decay, how.momentum,
+                      how.learning_rate, /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false,
+                      /*is_first_step=*/false);
+    }
+  }
+
   const Job& job_;
   const TextData& text_;
   Model model_;
+  c10::Device device_;
   std::vector<std::vector<at::Tensor>> parameters_;
-  std::vector<std::vector<float>> states_;
+  std::vector<at::Tensor> states_;  ///< Per parameter: one row per moment.
 };
 
 }  // namespace shardlab

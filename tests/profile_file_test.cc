@@ -1,6 +1,7 @@
 #include "traces/profile_file.h"
 
 #include <limits>
+#include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -38,6 +39,8 @@ TEST(ProfileFile, PutsEachFieldInItsPlace) {
   EXPECT_EQ(read.loaded.copy.bytes_per_second, 6.5e9);
   EXPECT_EQ(read.loaded.unit_overhead, Duration{24'000});
   EXPECT_EQ(read.loaded.dispatch, Duration{6'000});
+  EXPECT_EQ(read.alone.copy_back.bytes_per_second, 7e9);
+  EXPECT_EQ(read.loaded.copy_back.latency, Duration{1'900});
   const ModelProfile& model = read.models.at(0);
   EXPECT_EQ(model.model, (ModelSpec{Architecture::kGpt, 1, 64, 2, 32, 0.1}));
   EXPECT_EQ(model.batch, 8);
@@ -53,6 +56,78 @@ TEST(ProfileFile, PutsEachFieldInItsPlace) {
   EXPECT_EQ(layer.alone.recompute.spread, Duration{4});
   EXPECT_EQ(layer.loaded.backward.median, Duration{1'940'000});
   EXPECT_EQ(layer.loaded.step.samples, 20);
+}
+
+/// What a profile of an accelerator has besides.
+Profile profile_of_a_gpu() {
+  Profile profile = sample_profile();
+  profile.provenance.activity = {"CUPTI 130000", 0.01, 0.25, 0.125, 3};
+  ModelProfile& model = profile.models[0];
+  model.model.precision = Precision::kBf16;
+  model.whole = {Duration{4'000'000}, Duration{7}, 20, Duration{3'500'000}};
+  model.layers[1].alone.forward.busy = Duration{850'000};
+  model.layers[1].loaded.step.busy = Duration{};
+  return profile;
+}
+
+TEST(ProfileFile, ReadsBackWhatOnlyAnAcceleratorHas) {
+  const std::string written = profile_json(profile_of_a_gpu());
+  const Profile read = parse_profile(written);
+  EXPECT_EQ(profile_json(read), written);
+  ASSERT_TRUE(read.provenance.activity);
+  EXPECT_EQ(read.provenance.activity->source, "CUPTI 130000");
+  EXPECT_EQ(read.provenance.activity->unattributed, 0.01);
+  EXPECT_EQ(read.provenance.activity->by_launch, 0.25);
+  EXPECT_EQ(read.provenance.activity->slow_down, 0.125);
+  EXPECT_EQ(read.provenance.activity->dropped, 3);
+  const ModelProfile& model = read.models.at(0);
+  EXPECT_EQ(model.model.precision, Precision::kBf16);
+  ASSERT_TRUE(model.whole);
+  EXPECT_EQ(model.whole->median, Duration{4'000'000});
+  EXPECT_EQ(model.whole->busy, Duration{3'500'000});
+  EXPECT_EQ(model.layers.at(1).alone.forward.busy, Duration{850'000});
+  EXPECT_EQ(model.layers.at(1).loaded.step.busy, Duration{}) << "none is not zero";
+  EXPECT_EQ(model.layers.at(1).loaded.forward.busy, std::nullopt);
+  EXPECT_EQ(read.alone.copy_back.latency, Duration{1'600});
+  EXPECT_EQ(read.loaded.copy_back.bytes_per_second, 6e9);
+}
+
+TEST(ProfileFile, AnOlderOneCopiesBackAsThereAndIsInFp32) {
+  std::string old = text();
+  for (const std::string line :
+       {"  \"copy_back_latency_ns\": 1600,\n", "  \"copy_back_bytes_per_second\": 7000000000.0,\n",
+        "  \"copy_back_latency_ns\": 1900,\n", "  \"copy_back_bytes_per_second\": 6000000000.0,\n",
+        "   \"precision\": \"fp32\",\n"}) {
+    old = replaced(old, line, "");
+  }
+  const Profile read = parse_profile(old);
+  EXPECT_EQ(read.alone.copy_back.latency, Duration{1'500});
+  EXPECT_EQ(read.alone.copy_back.bytes_per_second, 8e9);
+  EXPECT_EQ(read.loaded.copy_back.latency, Duration{1'800});
+  EXPECT_EQ(read.loaded.copy_back.bytes_per_second, 6.5e9);
+  EXPECT_EQ(read.models.at(0).model.precision, Precision::kFp32);
+  EXPECT_FALSE(read.models.at(0).whole);
+  EXPECT_FALSE(read.provenance.activity);
+  EXPECT_FALSE(read.models.at(0).layers.at(1).alone.forward.busy);
+}
+
+TEST(ProfileFile, NamesWhereAValueOfAnAcceleratorIsWrong) {
+  const std::string gpu = profile_json(profile_of_a_gpu());
+  const std::string model = "model 0: gpt 1x64, 2 heads, context 32, bf16, batch 8: ";
+  EXPECT_EQ(error(replaced(gpu, "\"forward_busy_ns\": 850000", "\"forward_busy_ns\": -1")),
+            model + "layer 1: alone: forward_busy_ns: negative (-1)");
+  EXPECT_EQ(error(replaced(gpu, "\"whole_busy_ns\": 3500000", "\"whole_busy_ns\": \"x\"")),
+            model + "whole_busy_ns: must be an integer, is a string");
+  EXPECT_EQ(error(replaced(gpu, "\"whole_samples\": 20", "\"whole_samples\": -20")),
+            model + "whole_samples: negative (-20)");
+  EXPECT_EQ(error(replaced(gpu, "\"precision\": \"bf16\"", "\"precision\": \"tf32\"")),
+            "model 0: precision: \"tf32\" is no precision; there are fp32 and bf16");
+  EXPECT_EQ(error(replaced(gpu, "\"dropped\": 3", "\"dropped\": 0.5")),
+            "provenance: activity: dropped: must be an integer, is a number with a fraction");
+  EXPECT_EQ(error(replaced(gpu, "\"slow_down\": 0.125,", "")),
+            "provenance: activity: slow_down: missing");
+  EXPECT_EQ(error(replaced(gpu, "\"copy_back_bytes_per_second\": 6000000000.0,", "")),
+            "loaded: copy_back_bytes_per_second: missing");
 }
 
 TEST(ProfileFile, NamesWhereAValueIsWrong) {

@@ -65,9 +65,10 @@ Peaks measure(const Model& model, int first, int last, OptimizerKind optimizer) 
 class ComposedBytes : public testing::TestWithParam<ModelSpec> {};
 
 TEST_P(ComposedBytes, BoundWhatEveryCutReallyAllocates) {
-  set_threads(1);
+  const TorchDevice device{DeviceSpec{}};
+  device.enter(TorchDevice::Queue::kCompute);
   for (const OptimizerKind optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
-    ModelBench bench(GetParam(), kBatch, optimizer);
+    ModelBench bench(device, GetParam(), kBatch, optimizer);
     ModelProfile profile = bench.key();
     profile.layers = bench.measure_bytes();
     const Model model(GetParam());
@@ -93,7 +94,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ComposedBytes,
                          [](const auto& info) { return "n" + std::to_string(info.index); });
 
 TEST(ModelBench, BytesAreThoseOfTheTensors) {
-  ModelBench bench({Architecture::kMlp, 1, 32, 1, 4, 0}, 5, OptimizerKind::kAdamW);
+  const TorchDevice device{DeviceSpec{}};
+  ModelBench bench(device, {Architecture::kMlp, 1, 32, 1, 4, 0}, 5, OptimizerKind::kAdamW);
   const std::vector<LayerCost> layers = bench.measure_bytes();
   ASSERT_EQ(layers.size(), 3U);
   EXPECT_EQ(layers[1].name, "block 1");
@@ -103,6 +105,18 @@ TEST(ModelBench, BytesAreThoseOfTheTensors) {
   EXPECT_EQ(layers[1].saved, 5 * 32 * 4);              // What GELU's backward needs.
   EXPECT_EQ(layers[1].forward_workspace, 5 * 32 * 4);  // The same, for a moment.
   EXPECT_EQ(layers[2].output, 0);                      // The loss goes nowhere.
+}
+
+TEST(CopyBench, GivesOneSampleOfEachSizeAndDirection) {
+  const TorchDevice device{DeviceSpec{}};
+  CopyBench bench(device);
+  std::vector<CopySample> there, back;
+  for (int i = 0; i < 4; ++i) bench.to_device(there);  // Goes round its arrays.
+  bench.to_host(back);
+  ASSERT_EQ(there.size(), 20U);
+  ASSERT_EQ(back.size(), 5U);
+  EXPECT_EQ(there.front().bytes, 64 << 10);
+  EXPECT_EQ(back.back().bytes, 16 << 20);
 }
 
 Workload tiny() {

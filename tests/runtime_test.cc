@@ -3,15 +3,18 @@
 #include <atomic>
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <random>
+#include <set>
 #include <thread>
-#include <tuple>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "core/error.h"
 #include "policies/registry.h"
 #include "sched/lower.h"
+#include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/timeline_check.h"
 
@@ -26,7 +29,7 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 /// Work whose data are single numbers: a unit mixes what it reads into what it writes and creates.
 /// The end of a job tells whether every unit saw the newest version of everything, without
 /// LibTorch, so ThreadSanitizer can watch.
-class MixingWork final : public Work {
+class MixingWork : public Work {
  public:
   MixingWork(const Program& program, std::size_t devices) : program_(program), devices_(devices) {
     for (std::size_t j = 0; j < program.jobs.size(); ++j) {
@@ -37,7 +40,7 @@ class MixingWork final : public Work {
     }
   }
 
-  void prepare(DeviceId) override {}
+  void prepare(DeviceId, Engine) override {}
 
   Pass run(const UnitRun& run) override {
     const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
@@ -101,6 +104,7 @@ struct Drawn {
   Cluster cluster;
 };
 
+/// Of every three seeds one has no copy engines, one has one and one has two.
 Drawn draw(std::uint64_t seed) {
   std::mt19937_64 generator(seed);
   const auto pick = [&](int n) {
@@ -124,7 +128,10 @@ Drawn draw(std::uint64_t seed) {
   }
   LinkSpec link;
   if (pick(2) == 0) link = {Duration{pick(3000)}, 1e7};
-  Drawn made{{}, instances::devices(devices, kUnlimited, link, 0)};
+  Drawn made{{}, instances::devices(devices, kUnlimited, link, static_cast<int>(seed % 3))};
+  if (pick(2) == 0) {
+    for (DeviceSpec& device : made.cluster.devices) device.back = {Duration{pick(3000)}, 2e7};
+  }
   made.program = lower(drawn.workload, made.cluster, drawn.profile, drawn.plan);
   for (DeviceSpec& device : made.cluster.devices)
     device.memory = instances::tight_budget(made.program) + pick(20);
@@ -157,23 +164,79 @@ TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
 
 // The wall's clock, not the rule's own figures: no copy ends before its passage.
 TEST(Runtime, HoldsACopyBackUntilItsLinkLetsItPass) {
-  instances::Case drawn = instances::draw({.jobs = 2, .shards = 2, .minibatches = 2}, 5);
-  Cluster cluster = instances::devices(1, kUnlimited, {Duration{200'000}, 1e5}, 0);
-  const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-  cluster.devices[0].memory = instances::tight_budget(program);
-  const auto policy = make_policy("lrtf", program.jobs.size(), 1);
-  MixingWork work(program, 1);
-  Timeline timeline;
-  timeline.devices.resize(1);
-  {
-    Runtime runtime(cluster, work, nullptr);
-    Driver driver(program, cluster, *policy, runtime, &timeline, true);
-    runtime.run(driver, nullptr);
+  for (const int engines : {0, 1, 2}) {
+    SCOPED_TRACE(testing::Message() << engines << " copy engines");
+    instances::Case drawn = instances::draw({.jobs = 2, .shards = 2, .minibatches = 2}, 5);
+    Cluster cluster = instances::devices(1, kUnlimited, {Duration{200'000}, 1e5}, engines);
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    cluster.devices[0].memory = instances::tight_budget(program);
+    const auto policy = make_policy("lrtf", program.jobs.size(), 1);
+    MixingWork work(program, 1);
+    Timeline timeline;
+    timeline.devices.resize(1);
+    {
+      Runtime runtime(cluster, work, nullptr);
+      Driver driver(program, cluster, *policy, runtime, &timeline, true);
+      runtime.run(driver, nullptr);
+    }
+    ASSERT_FALSE(timeline.copies.empty());
+    for (const CopySpan& span : timeline.copies) {
+      const Duration passage = Duration{200'000} + transfer_time(span.bytes, 1e5);
+      EXPECT_GE(span.done - span.asked, passage);
+    }
   }
-  ASSERT_FALSE(timeline.copies.empty());
-  for (const CopySpan& span : timeline.copies) {
-    const Duration passage = Duration{200'000} + transfer_time(span.bytes, 1e5);
-    EXPECT_GE(span.done - span.asked, passage);
+}
+
+/// Every other copy takes longer than its passage.
+class UnevenWork final : public MixingWork {
+ public:
+  using MixingWork::MixingWork;
+  void copy(const Transfer& transfer) override {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(150);
+    const bool slow = copies_++ % 2 == 1;
+    while (slow && std::chrono::steady_clock::now() < until) {
+    }
+    MixingWork::copy(transfer);
+  }
+
+ private:
+  std::atomic<int> copies_ = 0;
+};
+
+/// First come, first served, on each link of its own.
+void expect_in_order(const Timeline& timeline, const Cluster& cluster) {
+  for (const CopySpan& a : timeline.copies) {
+    for (const CopySpan& b : timeline.copies) {
+      const bool same_link =
+          a.device == b.device &&
+          (a.direction == b.direction || cluster.devices[index(a.device)].copy_engines == 1);
+      if (!same_link || a.asked >= b.asked) continue;
+      ASSERT_LE(a.link_from, b.link_from);
+    }
+  }
+}
+
+TEST(Runtime, CopiesOfAnEnginePassInOrderWhicheverAreSlow) {
+  for (const int engines : {1, 2}) {
+    SCOPED_TRACE(testing::Message() << engines << " copy engines");
+    const instances::Case drawn =
+        instances::draw({.jobs = 4, .shards = 3, .minibatches = 6, .slots = 3}, 5);
+    Cluster cluster = instances::devices(1, kUnlimited, {Duration{50'000}, 0}, engines);
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    cluster.devices[0].memory = instances::tight_budget(program);
+    const auto policy = make_policy("fifo", program.jobs.size(), 1);
+    UnevenWork work(program, 1);
+    Timeline timeline;
+    timeline.devices.resize(1);
+    {
+      Runtime runtime(cluster, work, nullptr);
+      Driver driver(program, cluster, *policy, runtime, &timeline, true);
+      runtime.run(driver, nullptr);
+    }
+    expect_valid(timeline, program);
+    expect_in_order(timeline, cluster);
+    for (std::size_t j = 0; j < program.jobs.size(); ++j)
+      EXPECT_EQ(work.result(j), alone(program, j)) << "job " << j;
   }
 }
 
@@ -203,7 +266,8 @@ TEST(Runtime, AFailedUnitStopsItsJobAloneAtAMinibatchBorder) {
 }
 
 TEST(Runtime, AStopEndsItWithWhatRunsAndMoves) {
-  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
     Drawn drawn = draw(seed);
     for (JobProgram& job : drawn.program.jobs) job.minibatches = 1'000'000;
     const auto policy = make_policy("lrtf", drawn.program.jobs.size(), 1);
@@ -227,26 +291,105 @@ TEST(Runtime, AStopEndsItWithWhatRunsAndMoves) {
   }
 }
 
-/// Work that breaks in a copy: nobody's job alone.
+/// Work that breaks in a copy one way: nobody's job alone.
 class BrokenWork final : public Work {
  public:
-  void prepare(DeviceId) override {}
+  explicit BrokenWork(Direction broken) : broken_(broken) {}
+  void prepare(DeviceId, Engine) override {}
   Pass run(const UnitRun&) override { return {}; }
-  void copy(const Transfer&) override { throw Error("the memory is on fire"); }
+  void copy(const Transfer& transfer) override {
+    if (transfer.direction == broken_) throw Error("the memory is on fire");
+  }
   void drop(JobId, ItemIndex, DeviceId) override {}
+
+ private:
+  Direction broken_;
 };
 
-TEST(Runtime, AFailedCopyEndsTheRunWithItsReason) {
-  const Drawn drawn = draw(1);
+/// The Error that ends a run with `work`.
+std::string failure_of(const Drawn& drawn, Work& work) {
   const auto policy = make_policy("lrtf", drawn.program.jobs.size(), 1);
-  BrokenWork work;
   Runtime runtime(drawn.cluster, work, nullptr);
   Driver driver(drawn.program, drawn.cluster, *policy, runtime, nullptr, true);
-  try {
-    runtime.run(driver, nullptr);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "the memory is on fire");
+  return error_of([&] { runtime.run(driver, nullptr); });
+}
+
+TEST(Runtime, AFailedCopyEndsTheRunWithItsReason) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Drawn drawn = draw(seed);
+    for (const Direction broken : {Direction::kPromote, Direction::kDemote}) {
+      BrokenWork work(broken);
+      EXPECT_EQ(failure_of(drawn, work), "the memory is on fire");
+    }
+  }
+}
+
+/// Work that knows on which thread each engine was prepared, and that may fail there.
+class PreparedWork final : public Work {
+ public:
+  using Thread = std::pair<DeviceId, Engine>;
+
+  explicit PreparedWork(const Cluster& cluster) : cluster_(cluster) {
+    for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+      const int engines = cluster.devices[d].copy_engines;
+      threads.insert({device_id(d), Engine::kCompute});
+      if (engines > 0) threads.insert({device_id(d), Engine::kPromote});
+      if (engines > 1) threads.insert({device_id(d), Engine::kDemote});
+    }
+  }
+
+  void prepare(DeviceId device, Engine engine) override {
+    const std::lock_guard lock(mutex_);
+    EXPECT_TRUE(prepared_.emplace(Thread{device, engine}, std::this_thread::get_id()).second);
+    if (failing == Thread{device, engine}) throw Error("no such device");
+  }
+  Pass run(const UnitRun& run) override {
+    expect_prepared({run.device, Engine::kCompute});
+    return {};
+  }
+  void copy(const Transfer& transfer) override {
+    const int engines = cluster_.devices[index(transfer.device)].copy_engines;
+    const bool back = transfer.direction == Direction::kDemote && engines == 2;
+    const Engine engine = back ? Engine::kDemote : Engine::kPromote;
+    expect_prepared({transfer.device, engines == 0 ? Engine::kCompute : engine});
+  }
+  void drop(JobId, ItemIndex, DeviceId) override {}
+
+  std::set<Thread> threads;  ///< All that the cluster has.
+  Thread failing{kNoDevice, Engine::kCompute};
+
+ private:
+  void expect_prepared(const Thread& thread) {
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(prepared_.size(), threads.size()) << "something began before all were prepared";
+    EXPECT_EQ(prepared_[thread], std::this_thread::get_id());
+  }
+
+  const Cluster& cluster_;
+  std::mutex mutex_;
+  std::map<Thread, std::thread::id> prepared_;
+};
+
+TEST(Runtime, PreparesEveryThreadOnceBeforeAnythingBeginsAndWorksThere) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Drawn drawn = draw(seed);
+    PreparedWork work(drawn.cluster);
+    EXPECT_EQ(failure_of(drawn, work), "no error");
+  }
+}
+
+TEST(Runtime, AThreadThatCannotBePreparedEndsTheRunBeforeItBegins) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    const Drawn drawn = draw(seed);
+    for (const PreparedWork::Thread& thread : PreparedWork(drawn.cluster).threads) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", device " << index(thread.first)
+                                      << ", engine " << static_cast<int>(thread.second));
+      PreparedWork work(drawn.cluster);
+      work.failing = thread;
+      EXPECT_EQ(failure_of(drawn, work), "no such device");
+    }
   }
 }
 

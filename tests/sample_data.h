@@ -37,8 +37,10 @@ inline Profile sample_profile() {
                         20,
                         0.0125,
                         Duration{250'000'000}};
-  profile.alone = {{Duration{1'500}, 8e9}, Duration{20'000}, Duration{5'000}};
-  profile.loaded = {{Duration{1'800}, 6.5e9}, Duration{24'000}, Duration{6'000}};
+  profile.alone = {
+      {Duration{1'500}, 8e9}, Duration{20'000}, Duration{5'000}, {Duration{1'600}, 7e9}};
+  profile.loaded = {
+      {Duration{1'800}, 6.5e9}, Duration{24'000}, Duration{6'000}, {Duration{1'900}, 6e9}};
   ModelProfile model{{Architecture::kGpt, 1, 64, 2, 32, 0.1}, 8, OptimizerKind::kAdamW, {}};
   model.layers.push_back(
       {"embedding", times(1'000), times(1'200), 24'576, 49'152, 65'536, 0, 2'048, 4'096});

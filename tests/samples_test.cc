@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "profiler/copy_bench.h"
+#include "profiler/copy_cost.h"
 #include "profiler/hand_over.h"
 #include "profiler/provenance.h"
 
@@ -58,13 +58,31 @@ TEST(CopyCost, NeedsTwoSizes) {
   EXPECT_THROW(fit_copy_cost(samples), Error);
 }
 
-TEST(CopyBench, GivesOneSampleOfEachSize) {
-  CopyBench bench;
-  std::vector<CopySample> samples;
-  for (int i = 0; i < 4; ++i) bench.run(samples);  // Goes round its arenas.
-  ASSERT_EQ(samples.size(), 20U);
-  EXPECT_EQ(samples.front().bytes, 64 << 10);
-  EXPECT_EQ(samples.back().bytes, 16 << 20);
+TEST(CopyCost, MediansAreOnePerSizeInOrderOfSize) {
+  const std::vector<CopySample> samples = {{10, nanoseconds(7)},   {1000, nanoseconds(30)},
+                                           {10, nanoseconds(5)},   {1000, nanoseconds(20)},
+                                           {10, nanoseconds(900)}, {1000, nanoseconds(25)}};
+  const std::vector<CopySample> found = medians(samples);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].bytes, 10);
+  EXPECT_EQ(found[0].time, nanoseconds(7));
+  EXPECT_EQ(found[1].bytes, 1000);
+  EXPECT_EQ(found[1].time, nanoseconds(25));
+  EXPECT_TRUE(medians({}).empty());
+}
+
+TEST(CopyCost, TheWorstResidualIsRelativeToTheMedianWhicheverWayItErrs) {
+  const CopyCost cost{nanoseconds(100), 1e9};  // 100 ns + a byte per nanosecond.
+  const std::vector<CopySample> fits = {{100, nanoseconds(200)}, {900, nanoseconds(1000)}};
+  EXPECT_NEAR(worst_residual(fits, cost), 0, 1e-12);
+  const std::vector<CopySample> faster = {{100, nanoseconds(160)}, {900, nanoseconds(800)}};
+  EXPECT_NEAR(worst_residual(faster, cost), 0.25, 1e-12);
+  const std::vector<CopySample> slower = {{100, nanoseconds(400)}, {900, nanoseconds(1250)}};
+  EXPECT_NEAR(worst_residual(slower, cost), 0.5, 1e-12);
+  const std::vector<CopySample> outlier = {
+      {100, nanoseconds(200)}, {100, nanoseconds(200)}, {100, nanoseconds(90'000)}};
+  EXPECT_NEAR(worst_residual(outlier, cost), 0, 1e-12) << "of the median";
+  EXPECT_EQ(worst_residual({}, cost), 0);
 }
 
 TEST(HandOver, GivesTheSamplesAskedFor) {

@@ -1,5 +1,6 @@
 #include "models/shard_pass.h"
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -89,6 +91,7 @@ Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
     for (std::size_t i = 0; i + 1 < shards.size(); ++i) {
       boundary.push_back(shards[i].pass.forward(shards[i].parameters, boundary.back(), key));
       EXPECT_EQ(boundary.back().numel(), boundary_elements(item.spec, kBatch));
+      EXPECT_EQ(boundary.back().scalar_type(), at::kFloat);
       EXPECT_FALSE(boundary.back().requires_grad());
     }
     const at::Tensor target = view_tokens(data.target, kBatch);
@@ -103,7 +106,9 @@ Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
       if (shard.pass.makes_loss()) result.losses.push_back(gradients.loss);
       shard.pass.step(item.optimizer, s + 1, gradients, shard.parameters, shard.state.data());
       EXPECT_EQ(gradients.input.empty(), i == 0);
-      if (i > 0) gradient = gradients.input.front();
+      if (i == 0) break;
+      gradient = gradients.input.front();
+      EXPECT_EQ(gradient.scalar_type(), at::kFloat);
     }
   }
   for (const Shard& shard : shards) {
@@ -111,6 +116,11 @@ Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
                           shard.parameters + shard.pass.parameter_floats());
   }
   return result;
+}
+
+ModelSpec in_bf16(ModelSpec spec) {
+  spec.precision = Precision::kBf16;
+  return spec;
 }
 
 const OptimizerSpec kAdamW{OptimizerKind::kAdamW, 1e-2, 0, 0.01};
@@ -140,6 +150,91 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"gpt_no_dropout", {Architecture::kGpt, 2, 32, 2, 40, 0}, kSgd},
                     Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),
     [](const auto& info) { return info.param.name; });
+
+class ShardPassInBf16 : public ShardPassCut {};
+
+TEST_P(ShardPassInBf16, EveryPartitionTrainsToTheSameBitsAndToOthersThanInFp32) {
+  const Case plain = GetParam();
+  const Case item{plain.name, in_bf16(plain.spec), plain.optimizer};
+  const Trained whole = train_sharded(item, {0});
+  for (const double loss : whole.losses) EXPECT_TRUE(std::isfinite(loss));
+  EXPECT_LT(whole.losses.back(), whole.losses.front());
+  std::vector<int> each;
+  for (int i = 0; i < chain_length(item.spec); ++i) each.push_back(i);
+  EXPECT_TRUE(whole == train_sharded(item, {0, 2}));
+  EXPECT_TRUE(whole == train_sharded(item, each));
+
+  const Trained in_fp32 = train_sharded(plain, {0});
+  EXPECT_NE(whole.losses, in_fp32.losses);
+  EXPECT_NEAR(whole.losses.front(), in_fp32.losses.front(), 0.02 * in_fp32.losses.front());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, ShardPassInBf16,
+    testing::Values(Case{"mlp", {Architecture::kMlp, 3, 40, 1, 12, 0.1}, kSgd},
+                    Case{"gpt", {Architecture::kGpt, 2, 48, 3, 24, 0.1}, kAdamW},
+                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),
+    [](const auto& info) { return info.param.name; });
+
+// Half precision ends at 65504.
+TEST(ShardPass, InBf16LargeActivationsStayFinite) {
+  const Model model(in_bf16({Architecture::kMlp, 1, 40, 1, 12, 0}));
+  const ShardPass pass(model, 0, 2);
+  const std::vector<float> parameters(static_cast<std::size_t>(pass.parameter_floats()), 300);
+  const Minibatch data(model.spec(), 0);
+  const at::Tensor boundary = pass.forward(parameters.data(), view_tokens(data.input, kBatch), {});
+  EXPECT_TRUE(boundary.isfinite().all().item<bool>());
+  EXPECT_GT(boundary.max().item<float>(), 65504);
+}
+
+/// Of this thread, for the CPU.
+struct Autocast {
+  bool enabled = at::autocast::is_autocast_enabled(at::kCPU);
+  at::ScalarType type = at::autocast::get_autocast_dtype(at::kCPU);
+  bool cache = at::autocast::is_autocast_cache_enabled();
+
+  bool operator==(const Autocast&) const = default;
+  void set() const {
+    at::autocast::set_autocast_enabled(at::kCPU, enabled);
+    at::autocast::set_autocast_dtype(at::kCPU, type);
+    at::autocast::set_autocast_cache_enabled(cache);
+  }
+};
+
+class ShardPassUnderAutocast : public testing::TestWithParam<Precision> {
+ protected:
+  void TearDown() override { usual.set(); }
+
+  const Autocast usual;
+};
+
+TEST_P(ShardPassUnderAutocast, LeavesTheThreadsStateAsItWasEvenWhenItThrows) {
+  ModelSpec spec{Architecture::kGpt, 1, 16, 2, 8, 0};
+  spec.precision = GetParam();
+  const Model model(spec);
+  const ShardPass pass(model, 0, 2);
+  std::vector<float> parameters(static_cast<std::size_t>(pass.parameter_floats()));
+  pass.initialize(1, parameters);
+  const Minibatch data(spec, 0);
+  const at::Tensor input = view_tokens(data.input, kBatch);
+  const at::Tensor expected = pass.forward(parameters.data(), input, {});
+  EXPECT_EQ(Autocast(), usual);
+  const at::Tensor wrong = at::full({kBatch, 8}, 9999, at::kLong);  // No such token.
+  for (const Autocast& before : {usual, Autocast{true, at::kHalf, true}}) {
+    before.set();
+    EXPECT_TRUE(expected.equal(pass.forward(parameters.data(), input, {})))
+        << "a model's precision is its own, whatever the thread's";
+    EXPECT_EQ(Autocast(), before);
+    EXPECT_EQ(pass.record(parameters.data(), input, {}).output.size(), 1U);
+    EXPECT_EQ(Autocast(), before);
+    EXPECT_ANY_THROW((void)pass.forward(parameters.data(), wrong, {}));
+    EXPECT_EQ(Autocast(), before);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, ShardPassUnderAutocast,
+                         testing::Values(Precision::kFp32, Precision::kBf16),
+                         [](const auto& info) { return to_string(info.param); });
 
 TEST(ShardPass, EvaluateGivesTheLossOfTheRecording) {
   const Model model({Architecture::kGpt, 1, 16, 2, 8, 0});

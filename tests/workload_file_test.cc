@@ -42,12 +42,13 @@ std::vector<std::string> names(const Workload& workload) {
 TEST(WorkloadFile, ReadsEveryKey) {
   const Workload workload = parse(
       "[[job]]\nname = \"a\"\nmodel = \"bert\"\nlayers = 2\nwidth = 12\nheads = 3\ncontext = 16\n"
-      "dropout = 0.25\nbatch = 4\noptimizer = \"sgd\"\nlearning_rate = 0.5\nmomentum = 0.75\n"
+      "dropout = 0.25\nprecision = \"bf16\"\nbatch = 4\noptimizer = \"sgd\"\nlearning_rate = "
+      "0.5\nmomentum = 0.75\n"
       "weight_decay = 0.125\nminibatches = 7\nseed = 9\ndata = \"texts/x.txt\"\n");
   ASSERT_EQ(workload.jobs.size(), 1u);
   const Job& read = workload.jobs[0];
   EXPECT_EQ(read.name, "a");
-  EXPECT_EQ(read.model, (ModelSpec{Architecture::kBert, 2, 12, 3, 16, 0.25}));
+  EXPECT_EQ(read.model, (ModelSpec{Architecture::kBert, 2, 12, 3, 16, 0.25, Precision::kBf16}));
   EXPECT_EQ(read.batch, 4);
   EXPECT_EQ(read.optimizer, (OptimizerSpec{OptimizerKind::kSgd, 0.5, 0.75, 0.125}));
   EXPECT_EQ(read.minibatches, 7);
@@ -59,6 +60,7 @@ TEST(WorkloadFile, LeavesTheDefaultsOfCoreWhereAKeyMayBeLeftOut) {
   const Job read = parse(job("")).jobs.at(0);
   EXPECT_EQ(read.optimizer, OptimizerSpec{});
   EXPECT_EQ(read.model.dropout, 0);
+  EXPECT_EQ(read.model.precision, Precision::kFp32);
   EXPECT_EQ(read.seed, 0u);
   EXPECT_EQ(read.data, "");
 }
@@ -73,6 +75,13 @@ TEST(WorkloadFile, TheListThatStandsFirstVariesSlowest) {
       (std::vector<std::string>{"a/learning_rate=0.001,seed=1", "a/learning_rate=0.001,seed=2",
                                 "a/learning_rate=0.001,seed=3", "a/learning_rate=0.0003,seed=1",
                                 "a/learning_rate=0.0003,seed=2", "a/learning_rate=0.0003,seed=3"}));
+}
+
+TEST(WorkloadFile, PrecisionMayBeAListAsEveryKey) {
+  const Workload workload = parse(job("precision = [\"fp32\", \"bf16\"]\n"));
+  EXPECT_EQ(names(workload), (std::vector<std::string>{"a/precision=fp32", "a/precision=bf16"}));
+  EXPECT_EQ(workload.jobs[0].model.precision, Precision::kFp32);
+  EXPECT_EQ(workload.jobs[1].model.precision, Precision::kBf16);
 }
 
 TEST(WorkloadFile, EachCombinationHasItsOwnValues) {
@@ -145,6 +154,8 @@ TEST(WorkloadFile, RefusesValuesOutOfRange) {
   EXPECT_EQ(error_with("name = \"a\\nb\""), "w.toml:2: name: has a control character");
   EXPECT_EQ(error_with("model = \"gtp\""),
             "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt and bert");
+  EXPECT_EQ(error_with("precision = \"fp16\""),
+            "w.toml:2: precision: \"fp16\" is no precision; there are fp32 and bf16");
   EXPECT_EQ(error_with("optimizer = \"adam\""),
             "w.toml:2: optimizer: \"adam\" is no optimizer; there are sgd and adamw");
 }

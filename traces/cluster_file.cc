@@ -40,8 +40,9 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 7> kKeys{"name",    "count",        "kind", "memory",
-                                                    "threads", "copy_engines", "link"};
+    constexpr std::array<std::string_view, 9> kKeys{"name",   "count",     "kind",
+                                                    "memory", "threads",   "copy_engines",
+                                                    "link",   "link_back", "ordinal"};
     refuse_unknown_keys(table, origin_, kKeys);
     DeviceSpec device;
     int count = 1;
@@ -57,6 +58,11 @@ class ClusterReader {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
     with(table, "link", [&](const toml::node& node) { device.link = link(node); });
+    with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
+    device.ordinal = next_ordinal_[device.kind];
+    with(table, "ordinal", [&](const toml::node& node) {
+      device.ordinal = static_cast<int>(integer(node, 0, kMostDevices));
+    });
     if (!with(table, "name", [&](const toml::node& node) { device.name = text(node); })) {
       throw Error(place(origin_, table.source(), "name") + ": missing in this device");
     }
@@ -64,6 +70,7 @@ class ClusterReader {
     for (int i = 0; i < count; ++i) {
       if (several) device.name = fmt::format("{}-{}", base, i);
       push(device, table.source());
+      next_ordinal_[device.kind] = ++device.ordinal;
     }
   }
 
@@ -111,6 +118,7 @@ class ClusterReader {
 
   const std::string& origin_;
   Cluster cluster_;
+  std::map<std::string, int> next_ordinal_;          // By kind: after the last device.
   std::map<std::string, toml::source_index> lines_;  // Where each name was given.
 };
 

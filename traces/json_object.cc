@@ -72,6 +72,8 @@ std::int64_t JsonObject::integer(const std::string& key, std::int64_t least,
   return in_context(key, [&] { return json_integer(value, least, most); });
 }
 
+bool JsonObject::has(const std::string& key) const { return value_->contains(key); }
+
 Duration JsonObject::duration(const std::string& key) const {
   return Duration(integer(key, 0, kMostInFile));
 }

@@ -27,6 +27,7 @@ class JsonObject {
   /// Throws Error if `value` is no object.
   explicit JsonObject(const nlohmann::json& value);
 
+  [[nodiscard]] bool has(const std::string& key) const;
   [[nodiscard]] Duration duration(const std::string& key) const;  ///< Nanoseconds, not negative.
   [[nodiscard]] Instant instant(const std::string& key) const;    ///< Nanoseconds, not negative.
   [[nodiscard]] Bytes bytes(const std::string& key) const;  ///< Not negative; null is kUnlimited.

@@ -20,11 +20,14 @@ void put(ordered_json& to, const std::string& name, const Measured& measured) {
   to[name + "_ns"] = measured.median.count();
   to[name + "_spread_ns"] = measured.spread.count();
   to[name + "_samples"] = measured.samples;
+  if (measured.busy) to[name + "_busy_ns"] = measured.busy->count();
 }
 
 Measured measured(const JsonObject& from, const std::string& name) {
-  return {from.duration(name + "_ns"), from.duration(name + "_spread_ns"),
-          from.integer(name + "_samples", 0, kMostInFile)};
+  Measured result{from.duration(name + "_ns"), from.duration(name + "_spread_ns"),
+                  from.integer(name + "_samples", 0, kMostInFile), std::nullopt};
+  if (from.has(name + "_busy_ns")) result.busy = from.duration(name + "_busy_ns");
+  return result;
 }
 
 ordered_json times_json(const LayerTimes& times) {
@@ -71,15 +74,18 @@ LayerCost layer(const JsonObject& from) {
 ordered_json model_json(const ModelProfile& model) {
   ordered_json layers = ordered_json::array();
   for (const LayerCost& cost : model.layers) layers.push_back(layer_json(cost));
-  return {{"model", to_string(model.model.architecture)},
-          {"layers", model.model.layers},
-          {"width", model.model.width},
-          {"heads", model.model.heads},
-          {"context", model.model.context},
-          {"dropout", json_number(model.model.dropout)},
-          {"batch", model.batch},
-          {"optimizer", to_string(model.optimizer)},
-          {"costs", std::move(layers)}};
+  ordered_json result{{"model", to_string(model.model.architecture)},
+                      {"layers", model.model.layers},
+                      {"width", model.model.width},
+                      {"heads", model.model.heads},
+                      {"context", model.model.context},
+                      {"dropout", json_number(model.model.dropout)},
+                      {"precision", to_string(model.model.precision)},
+                      {"batch", model.batch},
+                      {"optimizer", to_string(model.optimizer)}};
+  if (model.whole) put(result, "whole", *model.whole);
+  result["costs"] = std::move(layers);
+  return result;
 }
 
 ModelProfile header(const JsonObject& from) {
@@ -94,6 +100,10 @@ ModelProfile header(const JsonObject& from) {
   result.model.heads = count("heads");
   result.model.context = count("context");
   result.model.dropout = from.number("dropout");
+  if (from.has("precision")) {
+    result.model.precision =
+        in_context("precision", [&] { return parse_precision(from.text("precision")); });
+  }
   result.batch = count("batch");
   result.optimizer =
       in_context("optimizer", [&] { return parse_optimizer(from.text("optimizer")); });
@@ -108,6 +118,7 @@ ModelProfile model(const JsonObject& from) {
                  [&] { result.layers.push_back(layer(JsonObject(cost))); });
     }
     if (result.layers.empty()) throw Error("costs: is empty");
+    if (from.has("whole_ns")) result.whole = measured(from, "whole");
   });
   return result;
 }
@@ -115,28 +126,49 @@ ModelProfile model(const JsonObject& from) {
 ordered_json host_json(const HostCosts& host) {
   return {{"copy_latency_ns", host.copy.latency.count()},
           {"copy_bytes_per_second", json_number(host.copy.bytes_per_second)},
+          {"copy_back_latency_ns", host.copy_back.latency.count()},
+          {"copy_back_bytes_per_second", json_number(host.copy_back.bytes_per_second)},
           {"unit_overhead_ns", host.unit_overhead.count()},
           {"dispatch_ns", host.dispatch.count()}};
 }
 
 HostCosts host(const JsonObject& from) {
-  return {{from.duration("copy_latency_ns"), from.number("copy_bytes_per_second")},
-          from.duration("unit_overhead_ns"),
-          from.duration("dispatch_ns")};
+  const auto copy = [&](const std::string& name) -> CopyCost {
+    return {from.duration(name + "_latency_ns"), from.number(name + "_bytes_per_second")};
+  };
+  HostCosts result{
+      copy("copy"), from.duration("unit_overhead_ns"), from.duration("dispatch_ns"), {}};
+  result.copy_back = from.has("copy_back_latency_ns") ? copy("copy_back") : result.copy;
+  return result;
+}
+
+ordered_json activity_json(const ActivityFacts& from) {
+  return {{"source", from.source},
+          {"unattributed", json_number(from.unattributed)},
+          {"by_launch", json_number(from.by_launch)},
+          {"slow_down", json_number(from.slow_down)},
+          {"dropped", from.dropped}};
+}
+
+ActivityFacts activity(const JsonObject& from) {
+  return {from.text("source"), from.number("unattributed"), from.number("by_launch"),
+          from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
 }
 
 ordered_json provenance_json(const Provenance& from) {
-  return {{"device", from.device},
-          {"libtorch", from.libtorch},
-          {"shardlab", from.shardlab},
-          {"date", from.date},
-          {"method", from.method},
-          {"lanes", from.lanes},
-          {"threads_per_lane", from.threads_per_lane},
-          {"warm_up_rounds", from.warm_up},
-          {"rounds", from.rounds},
-          {"drift", json_number(from.drift)},
-          {"fixed_work_ns", from.fixed_work.count()}};
+  ordered_json result{{"device", from.device},
+                      {"libtorch", from.libtorch},
+                      {"shardlab", from.shardlab},
+                      {"date", from.date},
+                      {"method", from.method},
+                      {"lanes", from.lanes},
+                      {"threads_per_lane", from.threads_per_lane},
+                      {"warm_up_rounds", from.warm_up},
+                      {"rounds", from.rounds},
+                      {"drift", json_number(from.drift)},
+                      {"fixed_work_ns", from.fixed_work.count()}};
+  if (from.activity) result["activity"] = activity_json(*from.activity);
+  return result;
 }
 
 Provenance provenance(const JsonObject& from) {
@@ -155,6 +187,9 @@ Provenance provenance(const JsonObject& from) {
   result.rounds = count("rounds");
   result.drift = from.number("drift");
   result.fixed_work = from.duration("fixed_work_ns");
+  if (from.has("activity")) {
+    result.activity = in_context("activity", [&] { return activity(from.object("activity")); });
+  }
   return result;
 }
 

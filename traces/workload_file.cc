@@ -46,7 +46,7 @@ Duration arrival(double at) {
 int count(const toml::node& node) { return static_cast<int>(integer(node, 1)); }
 
 // All keys of a job but its name.
-constexpr std::array<Key, 15> kKeys{{
+constexpr std::array<Key, 16> kKeys{{
     {"model", true,
      [](Job& job, const toml::node& v) { job.model.architecture = parse_architecture(text(v)); }},
     {"layers", true, [](Job& job, const toml::node& v) { job.model.layers = count(v); }},
@@ -54,6 +54,8 @@ constexpr std::array<Key, 15> kKeys{{
     {"heads", false, [](Job& job, const toml::node& v) { job.model.heads = count(v); }},
     {"context", true, [](Job& job, const toml::node& v) { job.model.context = count(v); }},
     {"dropout", false, [](Job& job, const toml::node& v) { job.model.dropout = below_one(v); }},
+    {"precision", false,
+     [](Job& job, const toml::node& v) { job.model.precision = parse_precision(text(v)); }},
     {"batch", true, [](Job& job, const toml::node& v) { job.batch = count(v); }},
     {"optimizer", false,
      [](Job& job, const toml::node& v) { job.optimizer.kind = parse_optimizer(text(v)); }},

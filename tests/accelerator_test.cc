@@ -1,0 +1,207 @@
+// The executor on an accelerator: the fake one, or the GPU where SHARDLAB_ACCELERATOR says "cuda".
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "exec/executor.h"
+#include "models/torch_device.h"
+#include "policies/registry.h"
+#include "profiler/profile.h"
+#include "sched/lower.h"
+#include "tests/fake_accelerator.h"
+#include "tests/instances.h"
+#include "tests/plain_training.h"
+#include "tests/small_jobs.h"
+#include "tests/timeline_check.h"
+
+namespace shardlab {
+namespace {
+
+std::string kind() {
+  const char* chosen = std::getenv("SHARDLAB_ACCELERATOR");
+  return chosen == nullptr ? "privateuseone" : chosen;
+}
+
+bool fake() { return kind() == "privateuseone"; }
+
+/// Of the fake one each device is another; on one GPU all are lanes of it.
+DeviceSpec device(int index, Bytes memory, int copy_engines) {
+  DeviceSpec spec{"gpu" + std::to_string(index), kind(), memory, 1, copy_engines, {}};
+  spec.ordinal = fake() ? index : 0;
+  return spec;
+}
+
+struct Setting {
+  Strategy strategy = Strategy::kSpill;
+  int devices = 1;
+  int slots = 2;
+  int copy_engines = 2;
+  int layers_per_shard = 2;
+  bool recompute = true;
+};
+
+Bytes sum(const std::vector<Bytes>& all) {
+  return std::accumulate(all.begin(), all.end(), Bytes{});
+}
+
+RunResult train(const Workload& work, const Setting& setting) {
+  const auto first =
+      cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
+  Plan plan;
+  plan.slots = setting.slots;
+  for (const auto& layers : first) {
+    JobPlan job{setting.strategy, layers, {}, setting.recompute};
+    for (std::size_t s = 0; setting.strategy == Strategy::kModelParallel && s < layers.size();
+         ++s) {
+      job.device.push_back(
+          device_id(s * static_cast<std::size_t>(setting.devices) / layers.size()));
+    }
+    plan.jobs.push_back(job);
+  }
+  Cluster cluster;
+  for (int d = 0; d < setting.devices; ++d) {
+    cluster.devices.push_back(device(d, kUnlimited, setting.copy_engines));
+  }
+  const Program program = lower(work, cluster, rough_profile(work), plan);
+  for (DeviceSpec& each : cluster.devices) each.memory = instances::tight_budget(program);
+  const auto policy = make_policy("lrtf", work.jobs.size(), 1);
+  RunOptions options;
+  options.keep_weights = true;
+  RunResult result = run(work, cluster, program, first, *policy, options);
+  Timeline checked = result.timeline;
+  // Lanes of one GPU share its memory, and its peak is what is known.
+  if (!fake()) checked.budget.assign(checked.budget.size(), sum(checked.budget));
+  expect_valid(checked, program);
+  return result;
+}
+
+class Accelerator : public testing::TestWithParam<Setting> {
+ protected:
+  static void SetUpTestSuite() {
+    at::set_num_threads(1);
+    if (fake() && fake::possible()) fake::install();
+  }
+  void SetUp() override {
+    if (fake() && !fake::possible()) GTEST_SKIP() << "there is a GPU";
+    try {
+      const TorchDevice there(device(0, kUnlimited, 0));
+    } catch (const Error& none) {
+      GTEST_SKIP() << none.what();
+    }
+  }
+  void TearDown() override {
+    if (fake() && fake::possible()) fake::reset();
+  }
+
+  static void expect_plain(const Workload& work, const RunResult& result) {
+    const TextData text = TextData::load(text_file());
+    for (std::size_t j = 0; j < work.jobs.size(); ++j) {
+      ASSERT_TRUE(result.outcome.jobs[j].completed) << result.outcome.jobs[j].reason;
+      const PlainResult plain = PlainTraining(work.jobs[j], text, c10::Device(kind() + ":0")).run();
+      EXPECT_TRUE(plain == (PlainResult{result.jobs[j].losses, result.jobs[j].parameters}))
+          << work.jobs[j].name;
+    }
+  }
+};
+
+TEST_P(Accelerator, TrainsToTheBitAsPlainTrainingDoes) {
+  const Workload work = small_jobs();
+  expect_plain(work, train(work, GetParam()));
+}
+
+TEST_P(Accelerator, ResultsDoNotDependOnLuckWithStreams) {
+  if (!fake()) GTEST_SKIP() << "only the fake accelerator can be late on purpose";
+  fake::set_order(fake::Order::kLate);
+  const Workload work = small_jobs();
+  const RunResult late = train(work, GetParam());
+  fake::set_order(fake::Order::kEager);
+  fake::set_delays({std::chrono::microseconds(200), std::chrono::microseconds(0)});
+  const RunResult slow_copies = train(work, GetParam());
+  for (std::size_t j = 0; j < work.jobs.size(); ++j) {
+    EXPECT_EQ(late.jobs[j].weights_hash, slow_copies.jobs[j].weights_hash);
+  }
+  expect_plain(work, late);
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, Accelerator,
+                         testing::Values(Setting{}, Setting{Strategy::kSpill, 1, 1, 2},
+                                         Setting{Strategy::kSpill, 1, 2, 1},
+                                         Setting{Strategy::kSpill, 1, 2, 0},
+                                         Setting{Strategy::kSpill, 2, 2, 2},
+                                         Setting{Strategy::kSpill, 2, 3, 2, 1},
+                                         Setting{Strategy::kResident, 2, 1, 2},
+                                         Setting{Strategy::kModelParallel, 2, 2, 2},
+                                         Setting{Strategy::kModelParallel, 2, 1, 2, 2, false}),
+                         [](const auto& info) { return "n" + std::to_string(info.index); });
+
+class AcceleratorProfile : public Accelerator {};
+
+TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
+  Workload work = small_jobs();
+  work.jobs.resize(2);
+  ProfileOptions brief;
+  brief.max_rounds = 2;
+  brief.seconds = 0.1;
+  const Profile here = profile(work, {kUnlimited, {device(0, kUnlimited, 2)}}, brief);
+  const Profile cpu = profile(work, {kUnlimited, {DeviceSpec{}}}, brief);
+  ASSERT_EQ(here.models.size(), 2U);
+  for (std::size_t m = 0; m < here.models.size(); ++m) {
+    EXPECT_TRUE(here.models[m].whole);
+    for (std::size_t i = 0; i < here.models[m].layers.size(); ++i) {
+      const LayerCost& layer = here.models[m].layers[i];
+      const LayerCost& other = cpu.models[m].layers[i];
+      EXPECT_EQ(layer.name, other.name);
+      EXPECT_EQ(layer.parameters, other.parameters);
+      EXPECT_EQ(layer.state, other.state);
+      EXPECT_EQ(layer.output, other.output);
+      EXPECT_GT(layer.alone.backward.median, Duration{});
+      EXPECT_GT(layer.loaded.forward.median, Duration{});
+    }
+  }
+  EXPECT_GT(here.alone.copy_back.bytes_per_second, 0);
+  ASSERT_TRUE(here.provenance.activity);
+  if (fake()) {
+    EXPECT_EQ(here.provenance.activity->source.substr(0, 6), "none: ");
+  }
+  EXPECT_FALSE(cpu.provenance.activity);
+}
+
+class AcceleratorFaults : public Accelerator {};
+
+TEST_F(AcceleratorFaults, AJobThatFindsNoMemoryStopsAlone) {
+  if (!fake()) GTEST_SKIP() << "only the fake accelerator runs out of memory on purpose";
+  const Workload work = small_jobs();
+  fake::fail_allocation(0, 200);
+  const RunResult result = train(work, {});
+  int stopped = 0;
+  for (const JobEnd& job : result.outcome.jobs) stopped += job.completed ? 0 : 1;
+  EXPECT_EQ(stopped, 1);
+}
+
+TEST_F(AcceleratorFaults, ADeviceThatFailsEndsTheRunWithItsReason) {
+  if (!fake()) GTEST_SKIP() << "only the fake accelerator fails on purpose";
+  fake::fail_work(0, 300);
+  EXPECT_THROW((void)train(small_jobs(), {}), Error);
+}
+
+TEST_F(AcceleratorFaults, ADeviceThatIsNotThereIsRefusedWithItsName) {
+  try {
+    const TorchDevice beyond([] {
+      DeviceSpec spec = device(3, kUnlimited, 0);
+      spec.ordinal = 77;
+      return spec;
+    }());
+    FAIL() << "no device has the ordinal 77";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("gpu3: LibTorch finds "), std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace shardlab
