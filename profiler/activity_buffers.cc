@@ -25,8 +25,8 @@ ActivityBuffers::Buffer make_buffer(std::size_t bytes) {
 }  // namespace
 
 ActivityBuffers& ActivityBuffers::of_process() {
-  static auto* const buffers = new ActivityBuffers;  // for CUPTI's threads until the very end
-  return *buffers;
+  static auto* const kBuffers = new ActivityBuffers;  // for CUPTI's threads until the very end
+  return *kBuffers;
 }
 
 bool ActivityBuffers::begin(const BufferSizes& sizes) {

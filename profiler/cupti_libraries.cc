@@ -10,7 +10,7 @@ std::vector<std::string> cupti_libraries() {
   const char* home = std::getenv("CUDA_HOME");
   const std::string toolkit = home == nullptr ? "/usr/local/cuda" : home;
   for (const char* folder : {"/lib64/", "/extras/CUPTI/lib64/"}) {
-    for (const std::string& name : names) found.push_back(toolkit + folder + name);
+    for (const std::string& name : names) found.push_back((toolkit + folder).append(name));
   }
   return found;
 }
