@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/terminal.h"
+#include "profiler/samples.h"
 #include "report/table.h"
 
 namespace shardlab {
@@ -28,10 +29,10 @@ Duration minibatch(const ModelProfile& model, LayerTimes LayerCost::*where) {
 double spread(const ModelProfile& model) {
   Duration spread{}, median{};
   for (const LayerCost& layer : model.layers) {
-    for (const Measured* each : {&layer.loaded.forward, &layer.loaded.recompute,
-                                 &layer.loaded.backward, &layer.loaded.step}) {
-      spread += each->spread;
-      median += each->median;
+    for (const Phase phase : kPhases) {
+      const Measured& each = of(layer.loaded, phase);
+      spread += each.spread;
+      median += each.median;
     }
   }
   return median > Duration{} ? seconds(spread) / seconds(median) : 0;
@@ -64,11 +65,11 @@ std::optional<double> busy_share(const Profile& profile) {
   Duration busy{}, all{};
   for (const ModelProfile& model : profile.models) {
     for (const LayerCost& layer : model.layers) {
-      for (const Measured* each : {&layer.alone.forward, &layer.alone.recompute,
-                                   &layer.alone.backward, &layer.alone.step}) {
-        if (!each->busy) continue;
-        busy += *each->busy;
-        all += each->median;
+      for (const Phase phase : kPhases) {
+        const Measured& each = of(layer.alone, phase);
+        if (!each.busy) continue;
+        busy += *each.busy;
+        all += each.median;
       }
     }
   }

@@ -66,8 +66,7 @@ c10::CachingAllocator::Stat held(c10::Device device) {
 }  // namespace
 
 struct TorchDevice::State {
-  explicit State(const DeviceSpec& spec)
-      : name(spec.name), threads(spec.threads), device(device_of(spec)) {
+  explicit State(const DeviceSpec& spec) : threads(spec.threads), device(device_of(spec)) {
     if (device.is_cpu()) return;
     at::globalContext().lazyInitDevice(device.type());
     const c10::impl::VirtualGuardImpl guard(device.type());
@@ -79,7 +78,6 @@ struct TorchDevice::State {
     return streams[static_cast<std::size_t>(queue)];
   }
 
-  std::string name;
   int threads;
   c10::Device device;
   std::vector<c10::Stream> streams;  // By queue; none on the CPU.

@@ -1,7 +1,6 @@
 #include "profiler/activity_pass.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -16,26 +15,10 @@ namespace {
 
 constexpr int kRepeats = 5;
 
-constexpr std::array kAllPhases{Phase::kForward, Phase::kRecompute, Phase::kBackward, Phase::kStep};
-
 /// Of one phase of one layer in one repeat; never 0.
 std::uint64_t range_id(std::size_t layer, Phase phase, int repeat) {
-  return (layer * kRepeats + static_cast<std::size_t>(repeat)) * kPhases +
+  return (layer * kRepeats + static_cast<std::size_t>(repeat)) * kPhases.size() +
          static_cast<std::size_t>(phase) + 1;
-}
-
-Measured& of(LayerTimes& times, Phase phase) {
-  switch (phase) {
-    case Phase::kForward:
-      return times.forward;
-    case Phase::kRecompute:
-      return times.recompute;
-    case Phase::kBackward:
-      return times.backward;
-    case Phase::kStep:
-      break;
-  }
-  return times.step;
 }
 
 /// A minibatch as a whole, without records.
@@ -98,7 +81,7 @@ class Recorder {
 
   void fill(ModelProfile& model) const {
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
-      for (const Phase phase : kAllPhases) of(model.layers[i].alone, phase).busy = busy(i, phase);
+      for (const Phase phase : kPhases) of(model.layers[i].alone, phase).busy = busy(i, phase);
     }
   }
 
@@ -125,8 +108,7 @@ class Recorder {
 
 }  // namespace
 
-ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models,
-                             const std::function<void()>& tick) {
+ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models) {
   ActivityFacts facts;
   std::string problem;
   const auto session = ActivitySession::open(problem);
@@ -144,7 +126,6 @@ ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models,
       problem += std::string("; ") + error.what();
       continue;
     }
-    tick();
     for (const std::string& each : recorder.log().problems) problem += "; " + each;
     if (recorder.log().incomplete) continue;
     recorder.add_to(totals);

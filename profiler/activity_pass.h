@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "core/profile.h"
@@ -12,7 +11,6 @@ namespace shardlab {
 /// layers have their times alone, how long kernels ran in each. Last of a profile, as recording
 /// slows the process from then on. To be called by a thread that has entered the lane. Never fails:
 /// the result says why there is nothing.
-ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models,
-                             const std::function<void()>& tick);
+ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models);
 
 }  // namespace shardlab

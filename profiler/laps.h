@@ -29,7 +29,7 @@ class Laps {
     around_.leave_layer();
     if (!around_.by_layer) return;
     watch_->mark();
-    into_.push_back(&samples[layer].of(phase));
+    into_.push_back(&of(samples[layer], phase));
   }
 
   /// The whole unit.

@@ -189,7 +189,7 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
     report(1, "recording kernels");
     lanes.front()->worker().run([&] {
       lanes.front()->enter();
-      result.provenance.activity = add_busy_times(*lanes.front(), result.models, [] {});
+      result.provenance.activity = add_busy_times(*lanes.front(), result.models);
     });
   }
   report(1, "done");

@@ -6,20 +6,6 @@
 
 namespace shardlab {
 
-Samples& LayerSamples::of(Phase phase) {
-  switch (phase) {
-    case Phase::kForward:
-      return forward;
-    case Phase::kRecompute:
-      return recompute;
-    case Phase::kBackward:
-      return backward;
-    case Phase::kStep:
-      break;
-  }
-  return step;
-}
-
 Measured summarize(Samples samples) {
   if (samples.empty()) return {};
   std::ranges::sort(samples);
@@ -38,10 +24,7 @@ void append(LayerSamples& to, const LayerSamples& from) {
   const auto add = [](Samples& all, const Samples& more) {
     all.insert(all.end(), more.begin(), more.end());
   };
-  add(to.forward, from.forward);
-  add(to.recompute, from.recompute);
-  add(to.backward, from.backward);
-  add(to.step, from.step);
+  for (const Phase phase : kPhases) add(of(to, phase), of(from, phase));
 }
 
 }  // namespace shardlab

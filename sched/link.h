@@ -21,6 +21,10 @@ inline Duration transfer_time(Bytes bytes, const CopyCost& cost) {
   return cost.latency + transfer_time(bytes, cost.bytes_per_second);
 }
 
+inline Duration transfer_time(Bytes bytes, const LinkSpec& link) {
+  return link.latency + transfer_time(bytes, link.bytes_per_second);
+}
+
 /// Which queue an item waits in: promotions of all devices come first, then demotions. A single
 /// copy engine serves both directions of its device, one at a time.
 inline std::size_t link_index(const Cluster& cluster, const Transfer& transfer) {
@@ -30,28 +34,20 @@ inline std::size_t link_index(const Cluster& cluster, const Transfer& transfer) 
   return device + (own ? cluster.devices.size() : 0);
 }
 
-/// One direction of a link, first come first served: a copy ends latency + bytes/rate after the
-/// later of its request and the end of the one before it. The executor paces by the same rule.
+/// One direction of a link, first come first served: a copy begins at the later of its request and
+/// the end of the one before it. The executor paces by the same rule.
 class Link {
  public:
-  explicit Link(const LinkSpec& spec) : spec_(spec) {}
-
   struct Passage {
     Instant from, to;
   };
-  Passage pass(Instant asked, Bytes bytes) { return pass(asked, time(bytes)); }
-  /// One that takes `time`, whatever the link's latency and rate.
   Passage pass(Instant asked, Duration time) {
     const Instant from = std::max(asked, free_);
     free_ = from + time;
     return {from, free_};
   }
-  [[nodiscard]] Duration time(Bytes bytes) const {
-    return spec_.latency + transfer_time(bytes, spec_.bytes_per_second);
-  }
 
  private:
-  LinkSpec spec_;
   Instant free_{};
 };
 
@@ -59,15 +55,12 @@ class Link {
 inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
   const DeviceSpec& device = cluster.devices[index(transfer.device)];
   const bool there = transfer.direction == Direction::kPromote;
-  return Link(there ? device.link : device.link_back()).time(transfer.bytes);
+  return transfer_time(transfer.bytes, there ? device.link : device.link_back());
 }
 
 /// Of all devices, by link_index().
 inline std::vector<Link> make_links(const Cluster& cluster) {
-  std::vector<Link> links;
-  for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link);
-  for (const DeviceSpec& device : cluster.devices) links.emplace_back(device.link_back());
-  return links;
+  return std::vector<Link>(2 * cluster.devices.size());
 }
 
 /// The cluster as it is simulated: where copy engines copy over a link that is not paced, copies

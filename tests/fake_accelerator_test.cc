@@ -10,25 +10,15 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <gtest/gtest.h>
 
+#include "tests/on_fake_accelerator.h"
+
 namespace shardlab {
 namespace {
 
 const at::Device kFirst(at::kPrivateUse1, 0);
 const at::Device kSecond(at::kPrivateUse1, 1);
 
-class FakeAccelerator : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    at::set_num_threads(1);
-    if (fake::possible()) fake::install();
-  }
-  void SetUp() override {
-    if (!fake::possible()) GTEST_SKIP() << "there is a GPU";
-  }
-  void TearDown() override {
-    if (fake::possible()) fake::reset();
-  }
-};
+class FakeAccelerator : public OnFakeAccelerator {};
 
 c10::Stream new_stream(at::Device device = kFirst) {
   return c10::impl::VirtualGuardImpl(at::kPrivateUse1).getNewStream(device);

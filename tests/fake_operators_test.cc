@@ -11,25 +11,14 @@
 
 #include "models/memory_account.h"
 #include "tests/fake_accelerator.h"
+#include "tests/on_fake_accelerator.h"
 
 namespace shardlab {
 namespace {
 
 const at::Device kDevice(at::kPrivateUse1, 1);
 
-class FakeOperators : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    at::set_num_threads(1);
-    if (fake::possible()) fake::install();
-  }
-  void SetUp() override {
-    if (!fake::possible()) GTEST_SKIP() << "there is a GPU";
-  }
-  void TearDown() override {
-    if (fake::possible()) fake::reset();
-  }
-};
+class FakeOperators : public OnFakeAccelerator {};
 
 using Tensors = std::vector<at::Tensor>;
 

@@ -10,19 +10,21 @@ namespace {
 Instant at(std::int64_t ns) { return Instant{Duration{ns}}; }
 
 TEST(Link, PassesOneAfterTheOtherLatencyIncluded) {
-  Link link({Duration{10}, 2e9});  // Two bytes per nanosecond.
-  const Link::Passage first = link.pass(at(100), 50);
+  const LinkSpec spec{Duration{10}, 2e9};  // Two bytes per nanosecond.
+  Link link;
+  const Link::Passage first = link.pass(at(100), transfer_time(50, spec));
   EXPECT_EQ(first.from, at(100));
   EXPECT_EQ(first.to, at(100 + 10 + 25));
-  const Link::Passage waits = link.pass(at(120), 3);  // Rounded up to whole nanoseconds.
+  const Link::Passage waits =
+      link.pass(at(120), transfer_time(3, spec));  // Rounded up to whole nanoseconds.
   EXPECT_EQ(waits.from, at(135));
   EXPECT_EQ(waits.to, at(135 + 10 + 2));
-  EXPECT_EQ(link.pass(at(500), 0).to, at(510));
+  EXPECT_EQ(link.pass(at(500), transfer_time(0, spec)).to, at(510));
 }
 
 TEST(Link, WithoutARateOnlyLatencyCounts) {
-  EXPECT_EQ(Link({Duration{7}, 0}).pass(at(1), 1 << 30).to, at(8));
-  EXPECT_EQ(Link({}).pass(at(1), 1 << 30).to, at(1));
+  EXPECT_EQ(Link().pass(at(1), transfer_time(1 << 30, LinkSpec{Duration{7}, 0})).to, at(8));
+  EXPECT_EQ(Link().pass(at(1), transfer_time(1 << 30, LinkSpec{})).to, at(1));
 }
 
 TEST(Link, OneEngineServesBothDirectionsTwoServeEach) {
@@ -66,10 +68,13 @@ TEST(Link, BackTakesWhatLinkBackSaysAlsoWithOneEngine) {
     EXPECT_EQ(link_time(cluster, transfer(device, Direction::kDemote, 100)),
               device == 0 ? Duration{110} : Duration{220});
   }
-  std::vector<Link> links = make_links(cluster);
+  const std::vector<Link> links = make_links(cluster);
   ASSERT_EQ(links.size(), 6u);
   const std::vector<std::int64_t> expected = {110, 110, 110, 110, 220, 220};
-  for (std::size_t l = 0; l < links.size(); ++l) EXPECT_EQ(links[l].time(100).count(), expected[l]);
+  for (std::size_t l = 0; l < links.size(); ++l) {
+    const Direction direction = l < 3 ? Direction::kPromote : Direction::kDemote;
+    EXPECT_EQ(link_time(cluster, transfer(l % 3, direction, 100)).count(), expected[l]);
+  }
 }
 
 TEST(Link, EnginesTakeTheMeasuredCopiesWhereTheirLinkIsNotPaced) {

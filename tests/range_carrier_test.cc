@@ -17,6 +17,7 @@
 
 #include "tests/fake_accelerator.h"
 #include "tests/mock_cupti.h"
+#include "tests/on_fake_accelerator.h"
 
 namespace shardlab {
 namespace {
@@ -62,18 +63,11 @@ class OperatorLog {
   at::CallbackHandle callback_ = 0;
 };
 
-class RangeCarrierTest : public testing::Test {
+class RangeCarrierTest : public OnFakeAccelerator {
  protected:
-  static void SetUpTestSuite() {
-    at::set_num_threads(1);
-    if (fake::possible()) fake::install();
-  }
   void SetUp() override {
-    if (!fake::possible()) GTEST_SKIP() << "there is a GPU";
-    session.start();
-  }
-  void TearDown() override {
-    if (fake::possible()) fake::reset();
+    OnFakeAccelerator::SetUp();
+    if (!IsSkipped()) session.start();
   }
 
   /// Every thread opens a range at a time and closes it; which threads did.

@@ -138,6 +138,18 @@ Drawn draw(std::uint64_t seed) {
   return made;
 }
 
+/// Of a run to its end.
+Timeline timeline_of(const Program& program, const Cluster& cluster, Policy& policy, Work& work) {
+  Timeline timeline;
+  timeline.devices.resize(cluster.devices.size());
+  {
+    Runtime runtime(cluster, work, nullptr);
+    Driver driver(program, cluster, policy, runtime, &timeline, true);
+    runtime.run(driver, nullptr);
+  }  // All lanes have ended.
+  return timeline;
+}
+
 TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
   const auto policies = known_policies();
   for (std::uint64_t seed = 0; seed < instances::seeds(150); ++seed) {
@@ -146,13 +158,7 @@ TEST(Runtime, EveryUnitSeesTheNewestDataUnderRandomPlans) {
     const std::size_t jobs = drawn.program.jobs.size();
     const auto policy = make_policy(std::string(policies[seed % policies.size()].name), jobs, seed);
     MixingWork work(drawn.program, drawn.cluster.devices.size());
-    Timeline timeline;
-    timeline.devices.resize(drawn.cluster.devices.size());
-    {
-      Runtime runtime(drawn.cluster, work, nullptr);
-      Driver driver(drawn.program, drawn.cluster, *policy, runtime, &timeline, true);
-      runtime.run(driver, nullptr);
-    }
+    const Timeline timeline = timeline_of(drawn.program, drawn.cluster, *policy, work);
     expect_valid(timeline, drawn.program);
     for (const UnitSpan& span : timeline.units) {
       ASSERT_GE(span.claimed, drawn.program.jobs[index(span.job)].arrival);
@@ -172,13 +178,7 @@ TEST(Runtime, HoldsACopyBackUntilItsLinkLetsItPass) {
     cluster.devices[0].memory = instances::tight_budget(program);
     const auto policy = make_policy("lrtf", program.jobs.size(), 1);
     MixingWork work(program, 1);
-    Timeline timeline;
-    timeline.devices.resize(1);
-    {
-      Runtime runtime(cluster, work, nullptr);
-      Driver driver(program, cluster, *policy, runtime, &timeline, true);
-      runtime.run(driver, nullptr);
-    }
+    const Timeline timeline = timeline_of(program, cluster, *policy, work);
     ASSERT_FALSE(timeline.copies.empty());
     for (const CopySpan& span : timeline.copies) {
       const Duration passage = Duration{200'000} + transfer_time(span.bytes, 1e5);
@@ -226,13 +226,7 @@ TEST(Runtime, CopiesOfAnEnginePassInOrderWhicheverAreSlow) {
     cluster.devices[0].memory = instances::tight_budget(program);
     const auto policy = make_policy("fifo", program.jobs.size(), 1);
     UnevenWork work(program, 1);
-    Timeline timeline;
-    timeline.devices.resize(1);
-    {
-      Runtime runtime(cluster, work, nullptr);
-      Driver driver(program, cluster, *policy, runtime, &timeline, true);
-      runtime.run(driver, nullptr);
-    }
+    const Timeline timeline = timeline_of(program, cluster, *policy, work);
     expect_valid(timeline, program);
     expect_in_order(timeline, cluster);
     for (std::size_t j = 0; j < program.jobs.size(); ++j)

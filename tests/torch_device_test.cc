@@ -10,6 +10,7 @@
 
 #include "tests/error_of.h"
 #include "tests/fake_accelerator.h"
+#include "tests/on_fake_accelerator.h"
 
 namespace shardlab {
 namespace {
@@ -89,19 +90,7 @@ TEST(MemoryMeter, OnTheCpuCountsWhatItsAccountIsChargedToTheByte) {
   EXPECT_NE(error_of([&] { (void)device.empty(25'000); }), "no error");
 }
 
-class AcceleratorDevice : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    at::set_num_threads(1);
-    if (fake::possible()) fake::install();
-  }
-  void SetUp() override {
-    if (!fake::possible()) GTEST_SKIP() << "there is a GPU";
-  }
-  void TearDown() override {
-    if (fake::possible()) fake::reset();
-  }
-};
+class AcceleratorDevice : public OnFakeAccelerator {};
 
 const char* const kKind = "privateuseone";
 
