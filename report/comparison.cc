@@ -147,7 +147,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   auto [cut, timeline, note] = completed(program, measured);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, Costs& costs) {
-    const auto policy = make_policy(plan.policy, work.jobs.size(), plan.seed);
+    const auto policy = make_policy(plan.policy, track_count(work), plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);
   };
   // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or
@@ -158,7 +158,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
   MeasuredCosts each_again(timeline, cut, MeasuredCosts::Detail::kEach);
-  Replay decisions(timeline, cut.jobs.size());
+  Replay decisions(timeline, cut);
 
   Comparison result;
   result.predicted = decided_freely(cut, profile);
