@@ -32,6 +32,8 @@ struct DeviceSpec {
   LinkSpec link;  ///< Host to device, and back where `back` says nothing else.
   std::optional<LinkSpec> back = std::nullopt;
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
+  std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
+  std::string node{};  ///< Devices of different nodes are joined by the network.
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
   [[nodiscard]] bool paced() const { return link.paced() || link_back().paced(); }
 };
@@ -39,6 +41,7 @@ struct DeviceSpec {
 struct Cluster {
   Bytes host_memory = kUnlimited;
   std::vector<DeviceSpec> devices;
+  std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
 };
 
 }  // namespace shardlab

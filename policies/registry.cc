@@ -41,7 +41,8 @@ std::vector<PolicyInfo> known_policies() {
   return all;
 }
 
-std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks, std::uint64_t seed) {
+std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
+                                    std::uint64_t seed) {
   std::string known;
   for (const Entry& entry : kPolicies) {
     if (entry.info.name == name) return entry.make(tracks, seed);

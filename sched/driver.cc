@@ -140,6 +140,7 @@ bool Driver::admit(JobId job) {
   }
   state.state = Job::State::kRunning;
   ++running_jobs_;
+  running_tracks_ += ledger_.tracks(job);
   const std::size_t first = index(ledger_.first_track(job));
   for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
     if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));

@@ -71,7 +71,7 @@ class Driver {
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct Device {
-    std::vector<Claim> claims;  ///< In order of claim; at most Program::slots.
+    std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     std::deque<TransferId> lane_copies;
     bool lane_busy = false;
@@ -145,7 +145,7 @@ class Driver {
   void clean_up();
 
   void touch(std::size_t device);
-  [[nodiscard]] bool loaded() const { return running_jobs_ > 1 && devices_.size() > 1; }
+  [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
@@ -172,14 +172,14 @@ class Driver {
   std::vector<std::size_t> touched_;
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
-  std::vector<CopySpan> transfers_;   ///< By TransferId.
+  std::vector<CopySpan> transfers_;     ///< By TransferId.
   std::vector<Transfer> transfer_of_;
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
   std::size_t running_units_ = 0;
-  std::size_t running_jobs_ = 0;
+  std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.

@@ -19,7 +19,7 @@ void Driver::take_in(const UnitDone& event) {
     timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
                                 event.device, event.attempt, claim.number, claim.claimed_at,
                                 claim.reserved_at, claim.started_at, event.from, event.to,
-                                event.recompute});
+                                event.recompute, ran.microbatch, ran.replica});
   }
   if (residency_) {
     residency_->commit(claim.job, ran, event.device);
@@ -140,6 +140,7 @@ void Driver::offer_next(TrackId track) {
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
   --running_jobs_;
+  running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
   end_job_if_flushed(job);
   admit_waiting();

@@ -37,7 +37,9 @@ void Driver::start(Transfer transfer) {
                              now_,
                              now_,
                              now_,
-                             now_};
+                             now_,
+                             item.microbatch,
+                             item.replica};
   ++transfers_in_flight_;
   const bool lane_first =
       transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);

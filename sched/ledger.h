@@ -18,12 +18,9 @@ class Ledger {
       const JobProgram& job = program.jobs[j];
       first_.push_back(static_cast<std::uint32_t>(progress_.size()));
       for (const Track& track : tracks_of(job)) {
-        Duration minibatch{};
-        for (std::uint32_t u = 0; u < track.count; ++u) {
-          minibatch += job.units[track.first + u].expected;
-        }
         progress_.push_back({job.units.data(), job_id(j), track.first, track.first + track.count,
-                             track.first, 0, job.minibatches, job.minibatches * minibatch});
+                             track.first, 0, job.minibatches,
+                             job.minibatches * track_time(job, track)});
       }
     }
     first_.push_back(static_cast<std::uint32_t>(progress_.size()));

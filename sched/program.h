@@ -87,7 +87,7 @@ struct Item {
 /// One job, lowered: what its strategy makes of its model.
 struct JobProgram {
   std::string name;
-  std::vector<Unit> units;  ///< Of one minibatch, track by track.
+  std::vector<Unit> units;         ///< Of one minibatch, track by track.
   std::vector<Track> tracks = {};  ///< Cover `units`, ascending. Empty: one, of all units.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
@@ -142,14 +142,21 @@ struct Program {
   Duration dispatch_alone{}, dispatch_loaded{};
 };
 
+/// Estimated time of a track's units in one minibatch.
+inline Duration track_time(const JobProgram& job, const Track& track) {
+  Duration sum{};
+  for (std::uint32_t u = 0; u < track.count; ++u) sum += job.units[track.first + u].expected;
+  return sum;
+}
+
 inline std::size_t track_count(const Program& program) {
   std::size_t count = 0;
   for (const JobProgram& job : program.jobs) count += job.tracks.empty() ? 1 : job.tracks.size();
   return count;
 }
 
-/// The position of an item of this kind in JobProgram::items of a job with `shards` shards, one
-/// microbatch and one replica.
+/// The position of an item of this kind in JobProgram::items of a job with `shards` shards whose
+/// minibatches are chains (spill, resident, model_parallel); kind by kind, without weight gradients.
 constexpr ItemIndex item_index(ItemKind kind, int shard, int shards) {
   return static_cast<ItemIndex>(static_cast<int>(kind) * shards + shard);
 }
