@@ -28,6 +28,7 @@ struct Outcome {
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
   Bytes promoted = 0, demoted = 0;
+  Bytes between_devices = 0;  ///< Straight from one to another.
   std::vector<JobEnd> jobs;
   bool interrupted = false;
 };

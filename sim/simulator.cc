@@ -12,9 +12,9 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       costs_(costs),
       lanes_(cluster.devices.size()),
       links_(make_links(cluster)),
-      passing_(2 * cluster.devices.size()),
+      passing_(links_.size()),
       lane_ends_(cluster.devices.size()),
-      link_ends_(2 * cluster.devices.size()) {}
+      link_ends_(links_.size()) {}
 
 void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
@@ -91,7 +91,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
       std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
-        return device.memory != kUnlimited || device.paced() ||
+        return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
   if (timeline != nullptr) {
