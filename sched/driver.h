@@ -112,8 +112,8 @@ class Driver {
   void take_in(const LaneCopyDone& event);
   void take_in(const Woken& event);
   void take_in(const Interrupted& event);
-  Claim end_claim(DeviceId device);
-  void advance(TrackId track, JobId job, const Unit& done);
+  void end_claim(DeviceId device);
+  void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
   void fail(JobId job);
   void end_units_of(JobId job);
