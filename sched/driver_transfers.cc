@@ -6,7 +6,6 @@
 namespace shardlab {
 
 void Driver::start_requested() {
-  if (!residency_) return;
   while (residency_->has_requests()) {
     for (const Transfer& transfer : residency_->take_requests()) start(transfer);
   }
@@ -75,7 +74,6 @@ void Driver::complete(TransferId id) {
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.
 void Driver::clean_up() {
-  if (!residency_) return;
   for (const Residency::Drop& drop : residency_->drops()) {
     backend_.dropped(drop.job, drop.item, drop.device);
   }
