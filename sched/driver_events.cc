@@ -39,8 +39,10 @@ void Driver::fail(JobId job) {
 
 void Driver::take_in(const LinkDone& event) {
   const Transfer& transfer = transfer_of_[event.transfer];
-  transfers_[event.transfer].link_from = event.from;
-  transfers_[event.transfer].link_to = event.to;
+  if (timeline_ != nullptr) {
+    transfers_[event.transfer].link_from = event.from;
+    transfers_[event.transfer].link_to = event.to;
+  }
   if (transfer.direction == Direction::kPromote && copies_take_lane(transfer.device)) {
     devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
     touch(index(transfer.device));
@@ -51,8 +53,10 @@ void Driver::take_in(const LinkDone& event) {
 
 void Driver::take_in(const LaneCopyDone& event) {
   const Transfer& transfer = transfer_of_[event.transfer];
-  transfers_[event.transfer].lane_from = event.from;
-  transfers_[event.transfer].lane_to = event.to;
+  if (timeline_ != nullptr) {
+    transfers_[event.transfer].lane_from = event.from;
+    transfers_[event.transfer].lane_to = event.to;
+  }
   devices_[index(transfer.device)].lane_busy = false;
   touch(index(transfer.device));
   if (transfer.direction == Direction::kDemote && copies_take_link(transfer.device)) {
