@@ -18,7 +18,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "doctor"]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
