@@ -34,7 +34,7 @@ nlohmann::ordered_json run_json(const ValidatedRun& run) {
           {"error", run.error()}};
 }
 
-nlohmann::ordered_json summary_json(const ErrorSummary& summary) {
+nlohmann::ordered_json error_summary_json(const ErrorSummary& summary) {
   return {{"median", summary.median}, {"p95", summary.p95}, {"worst", summary.worst}};
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -39,7 +40,7 @@ ErrorSummary summarize(const std::vector<ValidatedRun>& runs);
 nlohmann::ordered_json run_json(const ValidatedRun& run);
 
 /// {"median", "p95", "worst"}.
-nlohmann::ordered_json summary_json(const ErrorSummary& summary);
+nlohmann::ordered_json error_summary_json(const ErrorSummary& summary);
 
 /// "36 runs: median error 0.55 %, 95th percentile 1.93 %, worst 2.40 %".
 std::string summary_text(const ErrorSummary& summary);
