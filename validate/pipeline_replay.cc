@@ -46,9 +46,10 @@ class PassCosts final : public Costs {
   }
   [[nodiscard]] Duration backward(const Unit& unit) const {
     const bool last = unit.shard + 1 == static_cast<int>(job_.tracks.size());
-    // A minibatch of one microbatch has no step of its own: it is part of the backward.
+    // With one microbatch no unit is a step. The first stage ends last, so only its step counts.
+    const bool steps = microbatches_ == 1 && unit.shard == 0;
     return pass(unit).backward + (last ? Duration{} : overheads_.transfer) +
-           (microbatches_ == 1 ? overheads_.step : Duration{});
+           (steps ? overheads_.step : Duration{});
   }
 
   const JobProgram& job_;
