@@ -19,8 +19,8 @@ struct FitCase {
 /// size, so that a minority of cases that the model cannot explain does not pull the others along.
 ///
 /// Gauss-Newton from zero. `steps`, one per parameter, are the differences by which slopes are
-/// taken; a thousandth of one is the accuracy. A parameter that no case depends on stays zero. Meant
-/// for a handful of parameters: every set of them is tried as the one that is not zero.
+/// taken; a thousandth of one is the accuracy. A parameter that no case depends on stays zero.
+/// Meant for a handful of parameters: every set of them is tried as the one that is not zero.
 Eigen::VectorXd fit_non_negative(const std::vector<FitCase>& cases, const Eigen::VectorXd& steps,
                                  std::size_t threads);
 

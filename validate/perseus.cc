@@ -43,7 +43,7 @@ std::vector<fs::path> profiles_in(const std::string& folder) {
   for (; !failed && each != fs::recursive_directory_iterator(); each.increment(failed)) {
     const fs::path& path = each->path();
     std::error_code ignored;
-    if (path.filename().string().ends_with(".prof.json") && !each->is_directory(ignored)) {
+    if (path.filename().string().ends_with(kProfileSuffix) && !each->is_directory(ignored)) {
       found.push_back(path.lexically_relative(folder));
     }
   }

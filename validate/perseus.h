@@ -3,12 +3,16 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "validate/pipeline_replay.h"
 #include "validate/validation.h"
 
 namespace shardlab {
+
+/// What the names of all profiles end in.
+constexpr std::string_view kProfileSuffix = ".prof.json";
 
 /// The overheads of one machine, fitted on one half of its runs.
 struct PerseusFit {

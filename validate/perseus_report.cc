@@ -35,8 +35,9 @@ std::string runs_text(const PerseusValidation& found) {
   TextTable table({"run", "machine", "half", "predicted s", "measured s", "error %",
                    "without overheads %", "blind %"});
   for (const PerseusPrediction& run : found.runs) {
-    table.row({run.replay.name, run.machine, std::string(1, run.half),
-               fmt::format("{:.3f}", run.replay.predicted_s),
+    const std::string& name = run.replay.name;
+    table.row({name.substr(0, name.size() - kProfileSuffix.size()), run.machine,
+               std::string(1, run.half), fmt::format("{:.3f}", run.replay.predicted_s),
                fmt::format("{:.3f}", run.replay.measured_s), percent(run.replay.signed_error()),
                percent(run.plain.signed_error()),
                run.blind ? percent(run.blind->signed_error()) : "-"});
