@@ -183,6 +183,14 @@ TEST_F(Perseus, ThreadsDoNotChangeTheResult) {
   EXPECT_EQ(perseus_json(validated(1)), perseus_json(validated(3)));
 }
 
+TEST_F(Perseus, LinkedFoldersAreRead) {
+  write("x/a.prof.json", {2, 3, 2}, kFast);
+  fs::create_directory_symlink(folder_ / "x", folder_ / "y");
+  const PerseusValidation found = validated();
+  ASSERT_EQ(found.runs.size(), 2U);
+  EXPECT_EQ(found.runs[1].replay.name, "y/a.prof.json");
+}
+
 TEST_F(Perseus, AWrongFileIsNamed) {
   write("m/good.prof.json", {2, 3, 2}, kFast);
   write_file_atomically((folder_ / "m/bad.prof.json").string(), "[{\"rank\": 0}]");

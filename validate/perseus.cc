@@ -39,7 +39,8 @@ std::vector<fs::path> profiles_in(const std::string& folder) {
   if (!fs::exists(status)) throw Error(folder + ": there is no such folder");
   if (!fs::is_directory(status)) throw Error(folder + ": is no folder; give the one that holds it");
   std::vector<fs::path> found;
-  fs::recursive_directory_iterator each(folder, failed);
+  fs::recursive_directory_iterator each(folder, fs::directory_options::follow_directory_symlink,
+                                        failed);
   for (; !failed && each != fs::recursive_directory_iterator(); each.increment(failed)) {
     const fs::path& path = each->path();
     std::error_code ignored;
