@@ -18,7 +18,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "doctor"]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -491,3 +491,42 @@ def test_demo_leaves_a_summary(tiny):
                 "bytes_moved"} <= run.keys()
         assert set(run["utilization"]) == {"occupied", "busy", "useful"}
         assert all((tiny / "demo" / folder / "timeline.json").exists() for folder in run["folders"])
+
+
+# Published measurements
+
+def perseus_profile(stages, pace):
+    """Two iterations after warm-up of a pipeline whose passes take 1 and 2 s, with 3 microbatches."""
+    took = (3 + stages - 1) * 3.0 * pace
+    times = {"load": [0.0] * 3, "forward": [1.0 * pace] * 3, "backward": [2.0 * pace] * 3}
+    return [{"rank": rank, "iter_time": [99.0, took + 0.3, took + 0.3],
+             "time_breakdown": {key: [[9.0] * 4, values, values] for key, values in times.items()}} for rank in range(stages)]
+
+
+def test_validate_perseus_says_how_far_off_it_is(tmp_path):
+    for i, pace in enumerate([1, 2, 3, 4]):
+        folder = tmp_path / "gpu"
+        folder.mkdir(exist_ok=True)
+        (folder / f"m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json").write_text(json.dumps(perseus_profile(2, pace)))
+    found = json.loads(good("validate", "perseus", tmp_path, "--json"))
+    assert found["format"] == "shardlab-validate-perseus" and found["version"] == 1
+    assert [run["name"] for run in found["runs"]] == [f"gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json" for i in range(4)]
+    for run in found["runs"]:
+        assert run["error"] == pytest.approx(abs(run["predicted_s"] - run["measured_s"]) / run["measured_s"])
+        assert run["error"] < 0.001
+    assert found["runs"][1]["measured_s"] == pytest.approx(24.3)
+    assert found["worst"] == max(run["error"] for run in found["runs"])
+    assert [fit["fitted_on"] + fit["applied_to"] for fit in found["parameters"]] == ["ab", "ba"]
+    assert len(found["blind"]["runs"]) == 4 and found["blind"]["median"] < 0.001
+    assert found["without_parameters"]["median"] > 0.004
+    text = good("validate", "perseus", tmp_path)
+    assert "gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.3  gpu, 2 stages" in text
+    assert "\nreplay:            4 runs: median error 0.0" in text and "\nblind: " in text
+
+
+def test_validate_names_what_is_wrong(tmp_path):
+    bad("validate", code=2)
+    assert "no such folder" in bad("validate", "perseus", tmp_path / "none")
+    assert "holds no *.prof.json" in bad("validate", "perseus", tmp_path, "--json")
+    (tmp_path / "x.prof.json").write_text("[{}]")
+    assert "x.prof.json: entry 0: rank: missing" in bad("validate", "perseus", tmp_path)
