@@ -26,7 +26,7 @@ Outcome simulate_once(const Inputs& inputs, const Prediction& prediction, const 
   EstimatedCosts estimates(program);
   DrawnCosts costs(estimates, program, noise, seed, replication);
   const auto policy =
-      make_policy(prediction.plan.policy, program.jobs.size(), prediction.plan.seed);
+      make_policy(prediction.plan.policy, track_count(program), prediction.plan.seed);
   return simulate(program, inputs.cluster, *policy, costs, timeline);
 }
 
@@ -163,8 +163,9 @@ ReplicatedRanking replicate(const Inputs& inputs, const Ranking& ranking, const 
 std::string replications_text(const Ranking& ranking, const ReplicatedRanking& replicated,
                               const NoiseSource& source) {
   const std::string what = fmt::format(
-      "\n{} replications from seed {}: units {}, copies {}; ±: half of the 95 % interval\n",
-      source.replications, source.seed, source.units, source.copies);
+      "\n{} replication{} from seed {}: units {}, copies {}; ±: half of the 95 % interval\n",
+      source.replications, source.replications == 1 ? "" : "s", source.seed, source.units,
+      source.copies);
   return what + (replicated.plans.size() == 1
                      ? one_plan_text(ranking.predictions.front(), replicated.plans.front())
                      : several_plans_text(ranking, replicated));

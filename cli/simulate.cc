@@ -56,7 +56,7 @@ std::string drawing_text(const Timeline& timeline) {
 
 /// --seed is the policy's and the noise's; a plan file has the policy's own.
 NoiseSource noise_source(Options& options) {
-  const NoiseSource noise(options.noise, options.plan.seed.value_or(1));
+  NoiseSource noise(options.noise, options.plan.seed.value_or(1));
   if (options.noise.any() && !options.plan.plan.empty()) options.plan.seed.reset();
   return noise;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstddef>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace shardlab {
 template <typename T>
 const T& quantile(const std::vector<T>& values, double q) {
   assert(!values.empty() && q >= 0 && q <= 1);
-  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+  return values[static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)))];
 }
 
 /// quantile(values, 1/2) of values in any order.

@@ -36,9 +36,10 @@ class Sum {
   double median_ = 0, spread_ = 0;
 };
 
-/// What a unit of this kind does, as sched/lower.h puts it together.
+/// What a unit of this kind does, as sched/lower.h puts it together; nothing of other kinds.
 void add(Sum& sum, const LayerTimes& layer, UnitKind kind, bool recompute) {
   if (kind == UnitKind::kForward) return sum.add(recompute ? layer.forward : layer.recompute);
+  if (kind != UnitKind::kBackward && kind != UnitKind::kFused) return;
   if (kind == UnitKind::kFused || recompute) sum.add(layer.recompute);
   sum.add(layer.backward);
   sum.add(layer.step);
@@ -71,7 +72,7 @@ void append_ratios(const std::vector<Duration>& times, std::vector<double>& rati
 }  // namespace
 
 const Ratio& Noise::of(const UnitRun& run, UnitKind kind) const {
-  if (each_unit.empty()) return units[static_cast<std::size_t>(kind)];
+  if (each_unit.empty()) return units.at(static_cast<std::size_t>(kind));
   const OfUnit& unit = each_unit[index(run.job)][run.unit];
   return run.loaded ? unit.loaded : unit.alone;
 }
@@ -96,10 +97,10 @@ Noise::ByKind measured_unit_noise(const Timeline& timeline) {
   for (const UnitSpan& span : timeline.units) {
     times[{span.kind, span.job, span.unit}].push_back(span.to - span.from);
   }
-  std::array<std::vector<double>, 3> by_kind;
+  std::array<std::vector<double>, std::tuple_size_v<Noise::ByKind>> by_kind;
   std::vector<double> all;
   for (const auto& [key, same] : times) {
-    append_ratios(same, by_kind[static_cast<std::size_t>(std::get<UnitKind>(key))]);
+    append_ratios(same, by_kind.at(static_cast<std::size_t>(std::get<UnitKind>(key))));
     append_ratios(same, all);
   }
   if (all.empty()) {
@@ -123,9 +124,9 @@ Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
     times[{span.direction, span.job, span.item, span.shard}].push_back(
         by_lane > Duration{} ? by_lane : span.link_to - span.link_from);
   }
-  std::array<std::vector<double>, 2> ratios;
+  std::array<std::vector<double>, std::tuple_size_v<Noise::ByDirection>> ratios;
   for (const auto& [key, same] : times) {
-    append_ratios(same, ratios[static_cast<std::size_t>(std::get<Direction>(key))]);
+    append_ratios(same, ratios.at(static_cast<std::size_t>(std::get<Direction>(key))));
   }
   Noise::ByDirection noise;
   for (std::size_t direction = 0; direction < ratios.size(); ++direction) {

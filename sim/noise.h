@@ -19,8 +19,8 @@ struct Noise {
   struct OfUnit {
     Ratio alone, loaded;
   };
-  using ByKind = std::array<Ratio, 3>;       ///< By UnitKind.
-  using ByDirection = std::array<Ratio, 2>;  ///< By Direction.
+  using ByKind = std::array<Ratio, 8>;       ///< By UnitKind; room for all of them.
+  using ByDirection = std::array<Ratio, 4>;  ///< By Direction; likewise.
 
   ByKind units;
   ByDirection copies;
@@ -29,7 +29,7 @@ struct Noise {
 
   [[nodiscard]] const Ratio& of(const UnitRun& run, UnitKind kind) const;
   [[nodiscard]] const Ratio& of(Direction direction) const {
-    return copies[static_cast<std::size_t>(direction)];
+    return copies.at(static_cast<std::size_t>(direction));
   }
 };
 
