@@ -50,7 +50,7 @@ Ratio distribution(const std::string& spec) {
   }
   throw UsageError(fmt::format(
       "noise {}: not known; give fixed, normal:CV, lognormal:CV, gamma:CV, exponential, profile, "
-      "profile:together or samples:TIMELINE.json",
+      "profile:independent or samples:TIMELINE.json",
       spec));
 }
 
@@ -67,8 +67,8 @@ auto sampled(const std::string& spec, const Take& take) {
 void add_noise_options(CLI::App& app, NoiseOptions& options) {
   app.add_option("--noise", options.units,
                  "how durations vary: fixed, normal:CV, lognormal:CV, gamma:CV (CV: standard "
-                 "deviation / mean), exponential, profile (its spread, layers independent), "
-                 "profile:together, samples:TIMELINE.json (as measured there)");
+                 "deviation / mean), exponential, profile (its spread, layers slow together), "
+                 "profile:independent, samples:TIMELINE.json (as measured there)");
   app.add_option("--copy-noise", options.copies,
                  "of copies (as --noise; fixed where that is profile)");
   app.add_option("--replications", options.replications,
@@ -94,9 +94,9 @@ NoiseSource::NoiseSource(const NoiseOptions& options, std::uint64_t noise_seed) 
 
 void NoiseSource::read_units() {
   if (units == "profile") {
-    profile_ = Layers::kIndependent;
-  } else if (units == "profile:together") {
     profile_ = Layers::kTogether;
+  } else if (units == "profile:independent") {
+    profile_ = Layers::kIndependent;
   } else if (units.starts_with(kSamples)) {
     same_.units = sampled(units, measured_unit_noise);
   } else {

@@ -36,28 +36,34 @@ class Sum {
   double median_ = 0, spread_ = 0;
 };
 
-/// What a unit of this kind does, as sched/lower.h puts it together; nothing of other kinds.
-void add(Sum& sum, const LayerTimes& layer, UnitKind kind, bool recompute) {
-  if (kind == UnitKind::kForward) return sum.add(recompute ? layer.forward : layer.recompute);
-  if (kind != UnitKind::kBackward && kind != UnitKind::kFused) return;
-  if (kind == UnitKind::kFused || recompute) sum.add(layer.recompute);
-  sum.add(layer.backward);
-  sum.add(layer.step);
-}
+/// The layers of one shard in one job.
+struct Shards {
+  const ModelProfile& model;
+  const JobPlan& plan;
+  bool steps_apart = false;  // As units of their own.
 
-Noise::OfUnit profiled(const ModelProfile& model, const JobPlan& plan, const Unit& unit,
-                       Layers layers) {
-  Sum alone(layers), loaded(layers);
-  const auto shard = static_cast<std::size_t>(unit.shard);
-  const std::size_t last = shard + 1 < plan.first_layer.size()
-                               ? static_cast<std::size_t>(plan.first_layer[shard + 1])
-                               : model.layers.size();
-  for (auto l = static_cast<std::size_t>(plan.first_layer[shard]); l < last; ++l) {
-    add(alone, model.layers[l].alone, unit.kind, plan.recompute);
-    add(loaded, model.layers[l].loaded, unit.kind, plan.recompute);
+  /// The phases of `layer` that a unit of this kind runs, as sched/lower.h puts it together.
+  void add(Sum& sum, const LayerTimes& layer, UnitKind kind) const {
+    if (kind == UnitKind::kForward) sum.add(plan.recompute ? layer.forward : layer.recompute);
+    if (kind == UnitKind::kStep) sum.add(layer.step);
+    if (kind != UnitKind::kBackward && kind != UnitKind::kFused) return;
+    if (kind == UnitKind::kFused || plan.recompute) sum.add(layer.recompute);
+    sum.add(layer.backward);
+    if (!steps_apart) sum.add(layer.step);
   }
-  return {alone.ratio(), loaded.ratio()};
-}
+  [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers) const {
+    Sum alone(layers), loaded(layers);
+    const auto shard = static_cast<std::size_t>(unit.shard);
+    const std::size_t end = shard + 1 < plan.first_layer.size()
+                                ? static_cast<std::size_t>(plan.first_layer[shard + 1])
+                                : model.layers.size();
+    for (auto l = static_cast<std::size_t>(plan.first_layer[shard]); l < end; ++l) {
+      add(alone, model.layers[l].alone, unit.kind);
+      add(loaded, model.layers[l].loaded, unit.kind);
+    }
+    return {alone.ratio(), loaded.ratio()};
+  }
+};
 
 /// Divides by the median; too few say nothing about how they vary.
 void append_ratios(const std::vector<Duration>& times, std::vector<double>& ratios) {
@@ -83,11 +89,14 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
   std::vector<std::vector<Noise::OfUnit>> all;
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const Job& job = workload.jobs[j];
-    const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
-    auto& units = all.emplace_back();
-    for (const Unit& unit : program.jobs[j].units) {
-      units.push_back(profiled(model, plan.jobs[j], unit, layers));
-    }
+    const std::vector<Unit>& units = program.jobs[j].units;
+    const bool steps_apart = std::any_of(
+        units.begin(), units.end(), [](const Unit& unit) { return unit.kind == UnitKind::kStep; });
+    const JobPlan& cut = plan.jobs[j];
+    const int batch = job.batch / (cut.microbatches * cut.replicas);
+    const Shards shards{find(profile, job.model, batch, job.optimizer.kind), cut, steps_apart};
+    auto& of_job = all.emplace_back();
+    for (const Unit& unit : units) of_job.push_back(shards.noise(unit, layers));
   }
   return all;
 }
@@ -117,12 +126,12 @@ Noise::ByKind measured_unit_noise(const Timeline& timeline) {
 }
 
 Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
-  using Key = std::tuple<Direction, JobId, ItemKind, std::int32_t>;
+  using Key = std::tuple<Direction, JobId, ItemKind, std::int32_t, std::int32_t, std::int32_t>;
   std::map<Key, std::vector<Duration>> times;
   for (const CopySpan& span : timeline.copies) {
     const Duration by_lane = span.lane_to - span.lane_from;
-    times[{span.direction, span.job, span.item, span.shard}].push_back(
-        by_lane > Duration{} ? by_lane : span.link_to - span.link_from);
+    times[{span.direction, span.job, span.item, span.shard, span.microbatch, span.replica}]
+        .push_back(by_lane > Duration{} ? by_lane : span.link_to - span.link_from);
   }
   std::array<std::vector<double>, std::tuple_size_v<Noise::ByDirection>> ratios;
   for (const auto& [key, same] : times) {

@@ -177,7 +177,7 @@ def test_simulate_ranks_noisy_plans_by_mean_and_saves_the_best(tmp_path):
 
 def test_noise_may_come_from_the_profile_or_a_measured_run(tmp_path):
     good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
-    for noise in ["profile", "profile:together", "samples:timeline.json"]:
+    for noise in ["profile", "profile:independent", "samples:timeline.json"]:
         text = good("simulate", *INPUTS, "--policy", "lrtf", "--noise", noise, cwd=tmp_path)
         copies = noise if noise.startswith("samples") else "fixed"
         assert f"units {noise}, copies {copies};" in text
@@ -199,7 +199,8 @@ def test_absurd_noise_is_refused_with_advice(verb, arguments, reason):
 
 
 def test_a_timeline_without_repetition_is_no_noise(tmp_path):
-    timeline = json.loads((FIXTURES / "demo-out/spill-lrtf/3/timeline.json").read_text())
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
+    timeline = json.loads((tmp_path / "timeline.json").read_text())
     column = timeline["units"]["columns"].index("minibatch")
     timeline["units"]["rows"] = [row for row in timeline["units"]["rows"] if row[column] == 0]
     (tmp_path / "short.json").write_text(json.dumps(timeline))

@@ -1,7 +1,9 @@
 #include "sim/noise.h"
 
 #include <cmath>
+#include <cstdint>
 #include <variant>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -73,6 +75,30 @@ TEST(Noise, AloneAndLoadedHaveTheirOwnSpread) {
   EXPECT_TRUE(std::holds_alternative<Fixed>(noise.of(run, UnitKind::kFused)));
   run.loaded = true;
   EXPECT_GT(cv(noise.of(run, UnitKind::kFused)), 0);
+}
+
+TEST(Noise, AStepApartHasItsOwnSpreadAndTheBackwardNoneOfIt) {
+  auto made = two_layers(2);
+  for (auto& layer : made.profile.models[0].layers) layer.loaded.step.spread = Duration{500};
+  JobPlan& plan = made.plan.jobs[0];
+  plan.strategy = Strategy::kGpipe;
+  plan.microbatches = 2;
+  made.workload.jobs[0].batch = 2;
+  plan.device = {device_id(0), device_id(1)};
+  const Program program = lower(made.workload, instances::devices(2), made.profile, made.plan);
+  const Noise noise = profiled(made, Layers::kTogether);
+  int steps = 0;
+  for (std::uint32_t u = 0; u < program.jobs[0].units.size(); ++u) {
+    const Unit& unit = program.jobs[0].units[u];
+    const double median = unit.shard == 0 ? 1000 : 2000, spread = unit.shard == 0 ? 30 : 40;
+    UnitRun run;
+    run.unit = u;
+    run.loaded = true;
+    const double expected = unit.kind == UnitKind::kStep ? 500 / median : spread / median;
+    EXPECT_NEAR(cv(noise.of(run, unit.kind)), expected / kQuartiles, 1e-9) << to_string(unit.kind);
+    steps += unit.kind == UnitKind::kStep ? 1 : 0;
+  }
+  EXPECT_EQ(steps, 2);
 }
 
 /// Forwards of 8, 10, 12 and 20 ns, backwards of 100, 100 and 50; two promotions are too few.
