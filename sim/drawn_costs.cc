@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <tuple>
 #include <variant>
 
 #include "core/counter_hash.h"
@@ -57,8 +58,10 @@ double DrawnCosts::copy_ratio(const Transfer& transfer) {
 
 std::uint32_t DrawnCosts::number_of(const Transfer& transfer) {
   auto& of_job = copies_[index(transfer.job)];
-  if (of_job.empty()) of_job.resize(2 * program_.jobs[index(transfer.job)].items.size());
-  LastCopy& last = of_job[2U * transfer.item + static_cast<std::size_t>(transfer.direction)];
+  constexpr std::size_t kDirections = std::tuple_size_v<Noise::ByDirection>;
+  if (of_job.empty()) of_job.resize(kDirections * program_.jobs[index(transfer.job)].items.size());
+  LastCopy& last =
+      of_job[kDirections * transfer.item + static_cast<std::size_t>(transfer.direction)];
   last.number = last.minibatch == transfer.minibatch ? last.number + 1 : 0;
   last.minibatch = transfer.minibatch;
   return last.number;

@@ -38,7 +38,7 @@ class DrawnCosts final : public Costs {
   const Program& program_;
   const Noise& noise_;
   std::uint64_t unit_stream_, copy_stream_;
-  std::vector<std::vector<LastCopy>> copies_;  // By job; twice the items.
+  std::vector<std::vector<LastCopy>> copies_;  // By job; per item and direction.
   double drawn_ns_ = 0;
 };
 

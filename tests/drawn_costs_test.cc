@@ -152,6 +152,25 @@ TEST(DrawnCosts, CopiesOfAnItemInOneMinibatchAreDrawnApart) {
   EXPECT_EQ(one.engine_copy(transfer, by_link), next) << "however many went before in minibatch 0";
 }
 
+TEST(DrawnCosts, CopiesInOneDirectionDoNotCountInAnother) {
+  const Instance instance;
+  const Noise noise = noise_of(Lognormal(0.3));
+  EstimatedCosts estimates(instance.program);
+  const Duration by_link{1'000'000};
+  for (const Direction before : {Direction::kPromote, Direction::kDemote, Direction::kPeer}) {
+    DrawnCosts fresh(estimates, instance.program, noise, 1, 0);
+    DrawnCosts used(estimates, instance.program, noise, 1, 0);
+    Transfer transfer;
+    transfer.direction = before;
+    used.engine_copy(transfer, by_link);
+    for (const Direction now : {Direction::kPromote, Direction::kDemote, Direction::kPeer}) {
+      transfer.item = 1;
+      transfer.direction = now;
+      EXPECT_EQ(used.engine_copy(transfer, by_link), fresh.engine_copy(transfer, by_link));
+    }
+  }
+}
+
 TEST(DrawnCosts, UnitsTakeExactlyTheRatiosOfASet) {
   const Instance instance;
   const Noise noise = noise_of(Resampled({0.5, 1.0, 2.0}));
