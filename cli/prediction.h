@@ -38,6 +38,12 @@ struct Prediction {
 /// Throws Error when the plan does not match the inputs or cannot fit.
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline);
 
+/// Few enough units for a timeline.
+bool fits_timeline(const Program& program);
+
+/// A simulation of hours would look like a hang: throws Error when `times` of them are too many.
+void refuse_hours(const Program& program, std::int64_t times);
+
 /// Predictions of several plans, best first, and why the others cannot run.
 struct Ranking {
   struct Refused {
