@@ -28,7 +28,7 @@ struct SwitchSpec {
   double bytes_per_second = 0;           ///< To the devices.
   double back_bytes_per_second = 0;      ///< From the devices.
   double together_bytes_per_second = 0;  ///< Both directions in sum.
-  int parent = kNoSwitch;                ///< Index into Cluster::switches.
+  int parent = kNoSwitch;  ///< Index into Cluster::switches; no switch is above itself.
 };
 
 struct DeviceSpec {

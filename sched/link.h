@@ -100,4 +100,15 @@ inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
   return cluster;
 }
 
+/// The cluster for times that were measured: they hold already what copies do to each other and to
+/// computing.
+inline Cluster without_contention(Cluster cluster) {
+  cluster.switches.clear();
+  for (DeviceSpec& device : cluster.devices) {
+    device.parent = kNoSwitch;
+    device.slow_down_promote = device.slow_down_demote = 1;
+  }
+  return cluster;
+}
+
 }  // namespace shardlab

@@ -122,9 +122,9 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
   } else {
     if (lane.computes && now_ - lane.from > lane.work) {  // What repeats was slowed in proportion.
-      lane.recompute =
-          Duration{static_cast<Duration::rep>(seconds(lane.recompute) / seconds(lane.work) *
-                                              static_cast<double>((now_ - lane.from).count()))};
+      lane.recompute = whole(static_cast<double>(lane.recompute.count()) *
+                             static_cast<double>((now_ - lane.from).count()) /
+                             static_cast<double>(lane.work.count()));
     }
     lane.computes = false;
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
