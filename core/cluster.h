@@ -45,7 +45,7 @@ struct DeviceSpec {
   std::optional<LinkSpec> back = std::nullopt;
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
   std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
-  std::string node{};  ///< Devices of different nodes are joined by the network.
+  std::string node{};      ///< Devices of different nodes are joined by the network.
   int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.

@@ -65,7 +65,8 @@ bool Simulator::begin_passage(std::size_t link) {
   Passing& first = passing_[link].front();
   const std::size_t device = link % lanes_.size();
   if (copies_slow_) pass(device, first.direction, 1);
-  if (cluster_.devices[device].parent != kNoSwitch) {
+  const bool by_host = first.direction != Direction::kPeer;
+  if (by_host && cluster_.devices[device].parent != kNoSwitch) {
     const Duration alone = first.passage.to - first.passage.from;
     first.passage = {now_, now_ + alone};
     if (fair_links_->begin({static_cast<std::uint32_t>(link), device_id(device), first.direction,
@@ -146,6 +147,7 @@ bool Simulator::end_of_link(std::size_t link) {
 /// A copy begins or ends to be in flight. What that does to the unit that runs is settled when the
 /// whole instant is known.
 void Simulator::pass(std::size_t device, Direction direction, int change) {
+  if (direction == Direction::kPeer) return;
   in_flight_[device][static_cast<std::size_t>(direction)] += change;
   repaced_.push_back(device);
 }

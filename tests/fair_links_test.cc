@@ -14,6 +14,7 @@
 #include "sched/link.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
+#include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/timeline_check.h"
 
@@ -328,7 +329,7 @@ TEST(FairLinks, MovesWhatWaterFillingMovesOnRandomTrees) {
 
 Timeline simulated(const instances::Case& drawn, const Cluster& cluster) {
   const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
-  const auto policy = make_policy("lrtf", program.jobs.size(), 1);
+  const auto policy = make_policy("lrtf", track_count(program), 1);
   EstimatedCosts costs(program);
   Timeline timeline;
   simulate(program, cluster, *policy, costs, &timeline);
@@ -412,6 +413,18 @@ TEST(FairLinks, ANarrowParentNeverMovesMoreThanItCan) {
     ASSERT_GE(timeline.makespan - Instant{}, transfer_time(bytes, 5e8));
   }
   EXPECT_GT(slowed, instances::seeds(300) * 5);
+}
+
+TEST(FairLinks, RefusesASwitchSoSlowThatTheClockWouldEnd) {
+  const instances::Case drawn = instances::draw({}, 1);
+  Cluster cluster = instances::devices(2);
+  const auto error = [&] {
+    return error_of([&] { lower(drawn.workload, cluster, drawn.profile, drawn.plan); });
+  };
+  for (const bool back : {false, true}) {
+    cluster.switches = {{"root", back ? 0 : 1e-9, back ? 1e-9 : 0, 0, kNoSwitch}};
+    EXPECT_NE(error().find("more than 73 years"), std::string::npos) << error();
+  }
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ class Process {
 
   /// A copy counts with its mean rate, while it passes the link.
   void write_link_rates() {
-    using Rates = std::array<std::int64_t, 2>;                                    // By direction.
+    using Rates = std::array<std::int64_t, 3>;                                    // By direction.
     std::vector<std::map<Instant, Rates>> changes(timeline_.devices.size() + 1);  // Last: all.
     for (const CopySpan& span : timeline_.copies) {
       const Duration time = span.link_to - span.link_from;
@@ -205,8 +205,8 @@ class Process {
         for (std::size_t direction = 0; direction < now.size(); ++direction) {
           now[direction] += change[direction];
         }
-        event("C", 0, R"("ts":{},"name":{},"args":{{"promote":{},"demote":{}}})", microseconds(at),
-              name, now[0], now[1]);
+        event("C", 0, R"("ts":{},"name":{},"args":{{"promote":{},"demote":{},"peer":{}}})",
+              microseconds(at), name, now[0], now[1], now[2]);
       }
     }
   }
