@@ -1,9 +1,7 @@
 #include "sim/fair_links.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
-#include <limits>
 #include <utility>
 
 #include "sched/link.h"
@@ -11,19 +9,11 @@
 namespace shardlab {
 namespace {
 
-constexpr double kNotLimited = std::numeric_limits<double>::infinity();
-constexpr std::array kDirections{Direction::kPromote, Direction::kDemote};
-
 WinnerTree::Key key(Instant at) { return -at.time_since_epoch().count(); }
 Instant first(const WinnerTree& tree) {
   return tree.empty() ? kNever : Instant{Duration{-tree.top()}};
 }
 double nanoseconds(Duration time) { return static_cast<double>(time.count()); }
-
-/// Two for each device or switch.
-std::size_t directed(std::size_t of, Direction direction) {
-  return 2 * of + (direction == Direction::kDemote ? 1 : 0);
-}
 
 /// As std::push_heap, but what is new is written once and not read back: a wide load of what was
 /// just written in parts stalls the core.
@@ -37,95 +27,7 @@ void push(std::vector<T>& heap, const T& item, Later later) {
   heap[at] = item;
 }
 
-/// The outermost switch above each.
-std::vector<std::size_t> outermost(const std::vector<SwitchSpec>& switches) {
-  std::vector<std::size_t> found(switches.size());
-  for (std::size_t s = 0; s < switches.size(); ++s) {
-    found[s] = s;
-    while (switches[found[s]].parent != kNoSwitch) {
-      found[s] = static_cast<std::size_t>(switches[found[s]].parent);
-    }
-  }
-  return found;
-}
-
 }  // namespace
-
-FairLinks::FairLinks(const Cluster& cluster) : joins_(0), ends_(0) {
-  make_groups(cluster);
-  for (Group& group : groups_) {
-    for (std::size_t k = 0; k < group.kinds.size(); ++k) group.slowest_first.push_back(k);
-    std::ranges::stable_sort(group.slowest_first, {},
-                             [&](std::size_t k) { return group.kinds[k].bytes_per_second; });
-  }
-  joins_ = ends_ = WinnerTree(groups_.size());
-}
-
-void FairLinks::make_groups(const Cluster& cluster) {
-  const auto& switches = cluster.switches;
-  const std::vector<std::size_t> outer = outermost(switches);
-  std::vector<bool> together(switches.size());
-  for (std::size_t s = 0; s < switches.size(); ++s) {
-    if (switches[s].together_bytes_per_second > 0) together[outer[s]] = true;
-  }
-  std::vector<std::size_t> group_of(2 * switches.size());  // By outermost switch and direction.
-  for (std::size_t s = 0; s < switches.size(); ++s) {
-    if (outer[s] != s) continue;
-    for (const Direction direction : kDirections) {
-      if (direction == Direction::kPromote || !together[s]) groups_.emplace_back();
-      group_of[directed(s, direction)] = groups_.size() - 1;
-    }
-  }
-  std::vector<std::vector<std::size_t>> own(2 * switches.size());  // Limits, in their group.
-  for (std::size_t s = 0; s < switches.size(); ++s) {
-    const auto limit = [&](double rate, std::span<const Direction> directions) {
-      if (rate <= 0) return;
-      auto& limits = groups_[group_of[directed(outer[s], directions.front())]].limits;
-      for (const Direction direction : directions) {
-        own[directed(s, direction)].push_back(limits.size());
-      }
-      limits.push_back({rate, 0, 0});
-    };
-    limit(switches[s].bytes_per_second, {kDirections.data(), 1});
-    limit(switches[s].back_bytes_per_second, {kDirections.data() + 1, 1});
-    limit(switches[s].together_bytes_per_second, kDirections);
-  }
-  for (const DeviceSpec& device : cluster.devices) {
-    for (const Direction direction : kDirections) {
-      if (device.parent == kNoSwitch) {
-        places_.push_back({});
-        continue;
-      }
-      std::vector<std::size_t> way;
-      for (int up = device.parent; up != kNoSwitch;
-           up = switches[static_cast<std::size_t>(up)].parent) {
-        const auto& more = own[directed(static_cast<std::size_t>(up), direction)];
-        way.insert(way.end(), more.begin(), more.end());
-      }
-      place(group_of[directed(outer[static_cast<std::size_t>(device.parent)], direction)],
-            direction == Direction::kPromote ? device.link : device.link_back(), std::move(way));
-    }
-  }
-}
-
-/// The next of places_.
-void FairLinks::place(std::size_t which, const LinkSpec& link, std::vector<std::size_t> way) {
-  Group& group = groups_[which];
-  const double rate = link.bytes_per_second > 0 ? link.bytes_per_second : kNotLimited;
-  const auto same = std::ranges::find_if(group.kinds, [&](const Kind& kind) {
-    return kind.bytes_per_second == rate && kind.latency == link.latency && kind.limits == way;
-  });
-  places_.push_back({which, static_cast<std::size_t>(same - group.kinds.begin())});
-  if (same != group.kinds.end()) return;
-  Kind& kind = group.kinds.emplace_back();
-  kind.latency = link.latency;
-  kind.bytes_per_second = rate;
-  kind.per_work = rate < kNotLimited ? rate : 1e9;
-  for (const std::size_t l : way) {
-    kind.narrowest = std::max(kind.narrowest, kind.per_work / group.limits[l].bytes_per_second);
-  }
-  kind.limits = std::move(way);
-}
 
 bool FairLinks::begin(const Copy& copy, Instant now) {
   assert(now >= now_);

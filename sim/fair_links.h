@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -44,6 +45,8 @@ class FairLinks {
   std::span<const std::uint32_t> advance(Instant now);
 
  private:
+  static constexpr double kNotLimited = std::numeric_limits<double>::infinity();
+
   /// A copy after its latency.
   struct Share {
     double mark = 0;      ///< What the clock of its kind says when it ends.
@@ -103,8 +106,17 @@ class FairLinks {
     std::size_t group = 0, kind = 0;
   };
 
-  void make_groups(const Cluster& cluster);
-  void place(std::size_t group, const LinkSpec& link, std::vector<std::size_t> way);
+  using Way = std::vector<std::size_t>;       ///< Limits of a group.
+  using Directed = std::vector<std::size_t>;  ///< By device or switch, and direction.
+  static std::size_t directed(std::size_t of, Direction direction) {
+    return 2 * of + (direction == Direction::kDemote ? 1 : 0);
+  }
+  Directed add_groups(const std::vector<SwitchSpec>& switches,
+                      const std::vector<std::size_t>& outer);
+  std::vector<Way> add_limits(const std::vector<SwitchSpec>& switches,
+                              const std::vector<std::size_t>& outer, const Directed& group_of);
+  void place(std::size_t which, const LinkSpec& link, const Way& way);
+
   void change(std::size_t which);
   void join(std::size_t which, std::size_t kind, const Share& copy);
   void join_first(std::size_t which);
