@@ -47,6 +47,8 @@ struct DeviceSpec {
   std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
   std::string node{};      ///< Devices of different nodes are joined by the network.
   int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
+  double speed = 1;        ///< Of computing, relative to the device of its costs.
+  std::string costs{};     ///< Key of Profile::others; empty: the profile itself.
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.
   double slow_down_promote = 1, slow_down_demote = 1;

@@ -53,13 +53,14 @@ void Driver::offer_ahead(std::size_t device) {
   };
   const Claim* mine = running(devices_[device]);
   if (mine == nullptr) return;
-  const auto expected_end = [&](const Claim& claim) {
-    return claim.started_at + unit(claim.job, claim.unit).expected;
+  const auto expected_end = [&](const Claim& claim, const Device& on) {
+    const auto d = static_cast<std::size_t>(&on - devices_.data());
+    return claim.started_at + expected_on(program_, claim.job, claim.unit, device_id(d));
   };
-  const Instant free_at = expected_end(*mine);
+  const Instant free_at = expected_end(*mine, devices_[device]);
   for (const Device& other : devices_) {
     const Claim* producer = running(other);
-    if (producer == nullptr || expected_end(*producer) > free_at) continue;
+    if (producer == nullptr || expected_end(*producer, other) > free_at) continue;
     const TrackId track = producer->track;
     if (tracks_[index(track)].claims > 1 || !ledger_.has_next(track)) continue;
     if (jobs_[index(producer->job)].failed || !ledger_.unblocked(track, true)) continue;

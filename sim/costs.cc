@@ -34,6 +34,11 @@ EstimatedCosts::EstimatedCosts(const Program& program) : program_(program) {
     first_.push_back(times_.size());
     for (const Unit& unit : job.units) times_.push_back({unit.alone, unit.loaded});
   }
+  const std::size_t units = times_.size();
+  for (const auto& jobs : program.times) {
+    for (const auto& job : jobs) times_.insert(times_.end(), job.begin(), job.end());
+  }
+  for (const std::uint16_t which : program.class_of) class_begin_.push_back(which * units);
 }
 
 Duration EstimatedCosts::lane_copy(const Transfer& transfer) {

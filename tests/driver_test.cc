@@ -349,5 +349,64 @@ TEST(Driver, RefusesWhatWouldOutliveTheClock) {
               "the links' rates");
 }
 
+/// Costs of two kinds: the profile's own, and of another device; each may be faster or slower.
+class DeviceClasses : public testing::Test {
+ protected:
+  DeviceClasses() {
+    shape_.jobs = 1;
+    shape_.minibatches = 2;
+    drawn_ = instances::draw(shape_, 3);
+    Profile other = drawn_.profile;
+    for (LayerCost& layer : other.models[0].layers) {
+      for (Measured* time : {&layer.loaded.forward, &layer.loaded.recompute, &layer.loaded.backward,
+                             &layer.loaded.step}) {
+        time->median *= 7;
+      }
+      layer.alone = layer.loaded;
+    }
+    drawn_.profile.others["seven"] = std::make_shared<const Profile>(other);
+  }
+  std::int64_t makespan(const DeviceSpec& device) {
+    Cluster cluster;
+    cluster.devices = {device};
+    const Program program = lower(drawn_.workload, cluster, drawn_.profile, drawn_.plan);
+    return run(program, cluster, "lrtf").makespan.time_since_epoch().count();
+  }
+  instances::Shape shape_;
+  instances::Case drawn_;
+};
+
+TEST_F(DeviceClasses, TakeTheirOwnCostsAtTheirOwnSpeed) {
+  DeviceSpec device = instances::devices(1).devices[0];
+  const std::int64_t plain = makespan(device);
+  device.speed = 0.5;
+  EXPECT_EQ(makespan(device), 2 * plain);
+  device.costs = "seven";
+  EXPECT_EQ(makespan(device), 14 * plain);
+  device.speed = 1;
+  EXPECT_EQ(makespan(device), 7 * plain);
+  device.costs = "eight";
+  EXPECT_NE(error_of([&] { makespan(device); }).find("-p eight=FILE"), std::string::npos);
+}
+
+TEST_F(DeviceClasses, KeepEveryBoundWhereTheyAreMixed) {
+  shape_.jobs = 5;
+  for (std::uint64_t seed = 1; seed <= instances::seeds(50); ++seed) {
+    drawn_ = instances::draw(shape_, seed);
+    Cluster cluster = instances::devices(3);
+    cluster.devices[1].speed = 0.25;
+    cluster.devices[2].speed = 3;
+    const Program program = lower(drawn_.workload, cluster, drawn_.profile, drawn_.plan);
+    const Timeline timeline = run(program, cluster, "lrtf");
+    expect_valid(timeline, program);
+    for (const UnitSpan& span : timeline.units) {
+      const Duration own = program.jobs[index(span.job)].units[span.unit].loaded.total;
+      const double speed = cluster.devices[index(span.device)].speed;
+      EXPECT_NEAR(static_cast<double>((span.to - span.from).count()),
+                  static_cast<double>(own.count()) / speed, 0.5);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shardlab

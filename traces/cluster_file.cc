@@ -27,8 +27,8 @@ class ClusterReader {
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-    constexpr std::array<std::string_view, 4> kKeys{"host_memory", "host_memory_kind", "device",
-                                                    "switch"};
+    constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "device",
+                                                    "switch", "network"};
     refuse_unknown_keys(root, origin_, kKeys);
     with(root, "host_memory", [&](const toml::node& node) { cluster_.host_memory = size(node); });
     with(root, "host_memory_kind", [&](const toml::node& node) {
@@ -38,6 +38,7 @@ class ClusterReader {
         throw Error(fmt::format("must be \"pinned\" or \"pageable\", is \"{}\"", kind));
       }
     });
+    with(root, "network", [&](const toml::node& node) { cluster_.network = link(node); });
     if (root.contains("switch")) read_switches(tables(root, origin_, "switch"));
     for (const toml::table* table : tables(root, origin_, "device")) add(*table);
   }
@@ -124,7 +125,11 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 14> kKeys{"name",
+    constexpr std::array<std::string_view, 18> kKeys{"name",
+                                                     "peer",
+                                                     "node",
+                                                     "speed",
+                                                     "costs",
                                                      "count",
                                                      "kind",
                                                      "memory",
@@ -153,6 +158,9 @@ class ClusterReader {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
     read_links(table, device);
+    with(table, "speed",
+         [&](const toml::node& node) { device.speed = number_up_to(node, 1000, 0.001); });
+    with(table, "costs", [&](const toml::node& node) { device.costs = text(node); });
     with(table, "slow_down_promote",
          [&](const toml::node& node) { device.slow_down_promote = number_up_to(node, 1000, 1); });
     with(table, "slow_down_demote",
@@ -177,6 +185,8 @@ class ClusterReader {
     std::optional<LinkSpec> pageable_back;
     with(table, "link", [&](const toml::node& node) { device.link = link(node); });
     with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
+    with(table, "peer", [&](const toml::node& node) { device.peer = link(node); });
+    with(table, "node", [&](const toml::node& node) { device.node = text(node); });
     const bool known =
         with(table, "link_pageable", [&](const toml::node& node) { pageable = link(node); });
     with(table, "link_back_pageable", [&](const toml::node& node) { pageable_back = link(node); });
