@@ -19,7 +19,7 @@ using Chains = std::vector<std::vector<int>>;
 
 std::int64_t makespan(const Program& program, const Cluster& cluster, const std::string& policy) {
   EstimatedCosts costs(program);
-  const auto chosen = make_policy(policy, program.jobs.size(), 1);
+  const auto chosen = make_policy(policy, track_count(program), 1);
   return simulate(program, cluster, *chosen, costs, nullptr).makespan.time_since_epoch().count();
 }
 

@@ -17,7 +17,10 @@ Simulation::Simulation(const Program& program, const Cluster& cluster, std::stri
       memory_(program, cluster, fault),
       jobs_(program.jobs.size()) {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    tracks_.push_back({.job = j, .count = static_cast<std::int64_t>(program.jobs[j].units.size())});
+    const JobProgram& job = program.jobs[j];
+    for (const auto& track : job.tracks) tracks_.push_back({j, track.first, track.count});
+    const auto units = static_cast<std::int64_t>(job.units.size());
+    if (job.tracks.empty()) tracks_.push_back({j, 0, units});
   }
   // "Memory and copies are left out when no device has a budget, links are not paced and memory
   // copies cost nothing."
@@ -148,7 +151,8 @@ std::vector<Simulation::Choice> Simulation::choices(std::size_t device, bool buf
 bool Simulation::ends_in_time(std::size_t t, const Claim& before) const {
   const std::vector<Claim> claims = claims_of(t);
   if (claims.size() != 1 || !claims.front().running) return false;
-  if (tracks_[t].done + 1 == length(tracks_[t])) return false;
+  const std::int64_t next = tracks_[t].done + 1;
+  if (next == length(tracks_[t]) || !unblocked(tracks_[t], next)) return false;
   const auto expected_end = [&](const Claim& claim) {
     return claim.started_at + unit_of(claim).expected;
   };

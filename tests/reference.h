@@ -99,6 +99,7 @@ class Simulation {
   [[nodiscard]] const Unit& unit_of(const Claim& claim) const;
   [[nodiscard]] std::uint32_t unit_after(const Track& track, std::int64_t done) const;
   [[nodiscard]] std::int64_t length(const Track& track) const;
+  [[nodiscard]] bool unblocked(const Track& track, std::int64_t done) const;
   [[nodiscard]] std::int64_t minibatches_done(std::size_t job) const;
   [[nodiscard]] Duration remaining(const Track& track, std::int64_t done) const;
   [[nodiscard]] std::int64_t rank(const Choice& choice) const;

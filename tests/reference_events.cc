@@ -63,7 +63,8 @@ void Simulation::unit_done(const Claim& ended) {
   result_.units.push_back({job_id(ended.job), ended.unit, ended.minibatch, unit.kind, unit.shard,
                            device_id(ended.device), 1, ended.number, ended.claimed_at,
                            ended.reserved_at, ended.started_at, ended.from, ended.to,
-                           (ended.loaded ? unit.loaded : unit.alone).recompute});
+                           (ended.loaded ? unit.loaded : unit.alone).recompute, unit.microbatch,
+                           unit.replica});
   if (tracks_memory_) memory_.commit(ended, claims_);
   ++tracks_[ended.track].done;
   tracks_[ended.track].ready = false;
@@ -81,10 +82,10 @@ void Simulation::unit_done(const Claim& ended) {
   admit_waiting();
 }
 
-/// "Ready: the unit before it is done."
+/// "Ready: the unit before it is done", and all that it waits for in other tracks.
 void Simulation::make_ready(std::size_t t) {
   Track& track = tracks_[t];
-  if (track.ready || track.done == length(track)) return;
+  if (track.ready || track.done == length(track) || !unblocked(track, track.done)) return;
   track.ready = true;
   track.ready_since = now_;
   for (Claim& claim : claims_) {  // It was claimed ahead.
@@ -169,6 +170,8 @@ void Simulation::start_moves() {
     span.device = device_id(move.device);
     span.direction = move.direction;
     span.bytes = item.bytes;
+    span.microbatch = item.microbatch;
+    span.replica = item.replica;
     span.asked = span.link_from = span.link_to = span.lane_from = span.lane_to = now_;
     const bool lane = copies_take_lane(move.device);
     const bool link = !lane || cluster_.devices[move.device].paced();

@@ -23,6 +23,20 @@ std::int64_t Simulation::length(const Track& track) const {
   return program_.jobs[track.job].minibatches * track.count;
 }
 
+/// All units of other tracks are done for which the unit after `done` others waits.
+bool Simulation::unblocked(const Track& track, std::int64_t done) const {
+  const std::vector<Unit>& units = program_.jobs[track.job].units;
+  for (const Dependency& on : units[unit_after(track, done)].after) {
+    for (const Track& other : tracks_) {
+      const std::int64_t place = std::int64_t{on.unit} - other.first;
+      if (other.job != track.job || place < 0 || place >= other.count) continue;
+      const std::int64_t minibatch = done / track.count - on.lag;
+      if (minibatch >= 0 && other.done <= minibatch * other.count + place) return false;
+    }
+  }
+  return true;
+}
+
 std::int64_t Simulation::minibatches_done(std::size_t job) const {
   std::int64_t least = program_.jobs[job].minibatches;
   for (const Track& track : tracks_) {

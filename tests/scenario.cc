@@ -1,6 +1,7 @@
 #include "tests/scenario.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <utility>
 
@@ -49,13 +50,15 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
   Job job;
   job.name = "job" + std::to_string(to.workload.jobs.size());
   job.model = {Architecture::kMlp, static_cast<int>(to.workload.jobs.size()) + 1, 1, 1, 1, 0};
-  job.batch = 1;
+  job.batch = static_cast<int>(from.microbatches * from.replicas);
   job.minibatches = from.minibatches;
   job.arrival = Duration{from.arrival};
-  ModelProfile model{job.model, job.batch, job.optimizer.kind, {}};
+  ModelProfile model{job.model, 1, job.optimizer.kind, {}};
   JobPlan plan;
   plan.strategy = from.strategy;
   plan.recompute = from.recompute;
+  plan.microbatches = static_cast<int>(from.microbatches);
+  plan.replicas = static_cast<int>(from.replicas);
   for (std::size_t s = 0; s < from.shards.size(); ++s) {
     model.layers.push_back(layer(from.shards[s], loaded));
     plan.first_layer.push_back(static_cast<int>(s));
@@ -80,7 +83,10 @@ Lowered lower(const Scenario& scenario) {
   made.profile.loaded.dispatch = Duration{scenario.dispatch / 2};
   Cluster cluster = instances::devices(scenario.spare.size(), kUnlimited, link(scenario.link),
                                        static_cast<int>(scenario.engines));
-  for (DeviceSpec& device : cluster.devices) device.back = link(scenario.back);
+  for (DeviceSpec& device : cluster.devices) {
+    device.back = link(scenario.back);
+    if (scenario.peer != Pace{}) device.peer = link(scenario.peer);
+  }
   Program program = shardlab::lower(made.workload, cluster, made.profile, made.plan);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     for (Unit& unit : program.jobs[j].units) {
@@ -114,27 +120,41 @@ class Draw {
   std::mt19937_64 generator_;
 };
 
+/// Shards in turn on the devices from a drawn one on, replica after replica.
+void bind(Draw& draw, std::int64_t devices, ScenarioJob& job) {
+  const std::int64_t first = draw.below(devices);
+  const bool whole = job.strategy == Strategy::kZeroOffload;
+  const auto shards = whole ? 1 : static_cast<std::int64_t>(job.shards.size());
+  for (std::int64_t i = 0; i < job.replicas * shards; ++i) {
+    job.bound.push_back((first + i) % devices);
+  }
+}
+
+void draw_layout(Draw& draw, std::int64_t devices, ScenarioJob& job) {
+  job.shards.resize(static_cast<std::size_t>(draw.from_one(4)));
+  if (draw.once_in(2)) return;  // It spills.
+  job.strategy = static_cast<Strategy>(1 + draw.below(6));
+  job.recompute = !draw.once_in(2);
+  if (job.strategy == Strategy::kResident && draw.once_in(2)) return;
+  if (job.strategy != Strategy::kInterleaved) job.replicas = draw.from_one(2);
+  if (pipelined(job.strategy)) job.microbatches = draw.from_one(4);
+  if (job.strategy == Strategy::kInterleaved) {
+    job.shards.resize(static_cast<std::size_t>(devices * draw.from_one(2)));
+    job.microbatches = devices * draw.from_one(2);
+  }
+  if (job.strategy == Strategy::kResident && job.replicas == 1) return;
+  bind(draw, devices, job);
+}
+
 ScenarioJob draw_job(Draw& draw, const Scenario& scenario, std::int64_t longest, Bytes largest) {
-  const auto devices = static_cast<std::int64_t>(scenario.spare.size());
   ScenarioJob job;
   job.minibatches = draw.from_one(3);
-  job.shards.resize(static_cast<std::size_t>(draw.from_one(4)));
+  draw_layout(draw, static_cast<std::int64_t>(scenario.spare.size()), job);
   for (Shard& shard : job.shards) {
     for (std::size_t n = 0; n < kShardNumbers.size(); ++n) {
       shard.*kShardNumbers[n] = draw.from_one(n < 5 ? longest : largest);
     }
     if (!draw.once_in(4)) shard.late = 0;
-  }
-  if (draw.once_in(3)) {
-    job.strategy = Strategy::kModelParallel;
-    const std::int64_t first = draw.below(devices);
-    for (std::size_t s = 0; s < job.shards.size(); ++s) {
-      job.bound.push_back((first + static_cast<std::int64_t>(s)) % devices);
-    }
-    job.recompute = !draw.once_in(3);
-  } else if (draw.once_in(4)) {
-    job.strategy = Strategy::kResident;
-    job.recompute = !draw.once_in(2);
   }
   return job;
 }
@@ -155,6 +175,7 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
   if (!draw.once_in(3)) made.link = {draw.below(5), draw.below(4)};
   made.back = draw.once_in(2) ? made.link : Pace{draw.below(9), draw.below(4)};
   if (draw.once_in(2)) made.copy = {draw.below(3), draw.below(2)};
+  if (draw.once_in(2)) made.peer = {draw.below(5), draw.below(4)};
   made.dispatch = draw.below(4);
   made.loaded = draw.once_in(2) ? 100 : 150;
   const std::int64_t longest = draw.once_in(3) ? 3 : 20;  // Short ones often end together.
@@ -171,15 +192,9 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
 namespace {
 
 std::string name_of(Strategy strategy) {
-  switch (strategy) {
-    case Strategy::kSpill:
-      return "Strategy::kSpill";
-    case Strategy::kResident:
-      return "Strategy::kResident";
-    case Strategy::kModelParallel:
-      return "Strategy::kModelParallel";
-  }
-  return {};
+  static constexpr std::array kNames = {"Spill",    "Resident",    "ModelParallel", "Gpipe",
+                                        "OneFOneB", "Interleaved", "ZeroOffload"};
+  return std::string("Strategy::k") + kNames.at(static_cast<std::size_t>(strategy));
 }
 
 std::string text(const Pace& pace) {
@@ -195,9 +210,9 @@ std::string text(const Shard& shard) {
 std::string text(const ScenarioJob& job) {
   std::vector<std::string> shards;
   for (const Shard& shard : job.shards) shards.push_back(text(shard));
-  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}}}", name_of(job.strategy), job.recompute,
-                     job.arrival, job.minibatches, fmt::join(shards, ", "),
-                     fmt::join(job.bound, ", "));
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}}}", name_of(job.strategy),
+                     job.recompute, job.arrival, job.minibatches, fmt::join(shards, ", "),
+                     fmt::join(job.bound, ", "), job.microbatches, job.replicas);
 }
 
 }  // namespace
@@ -207,11 +222,13 @@ std::string to_string(const Scenario& scenario) {
   for (const ScenarioJob& job : scenario.jobs) jobs.push_back("\n      " + text(job));
   return fmt::format(
       "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
-      "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .dispatch = {}, .loaded = {},\n"
+      "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .peer = {},\n"
+      "    .dispatch = {}, .loaded = {},\n"
       "    .jobs = {{{}}}}}",
       scenario.policy, scenario.slots, scenario.admit, scenario.engines,
       fmt::join(scenario.spare, ", "), text(scenario.link), text(scenario.back),
-      text(scenario.copy), scenario.dispatch, scenario.loaded, fmt::join(jobs, ","));
+      text(scenario.copy), text(scenario.peer), scenario.dispatch, scenario.loaded,
+      fmt::join(jobs, ","));
 }
 
 }  // namespace shardlab::scenarios

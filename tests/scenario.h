@@ -41,7 +41,8 @@ struct ScenarioJob {
   bool recompute = true;
   std::int64_t arrival = 0, minibatches = 1;
   std::vector<Shard> shards;
-  std::vector<std::int64_t> bound;  ///< Device per shard, under model_parallel.
+  std::vector<std::int64_t> bound;  ///< Devices, see JobPlan::device.
+  std::int64_t microbatches = 1, replicas = 1;
   bool operator==(const ScenarioJob&) const = default;
 };
 
@@ -56,7 +57,7 @@ struct Scenario {
   std::int64_t slots = 1, admit = 0, engines = 1;
   /// Per device: memory beyond what the plan must have; -1: unlimited.
   std::vector<std::int64_t> spare;
-  Pace link, back, copy;
+  Pace link, back, copy, peer;
   std::int64_t dispatch = 0;
   std::int64_t loaded = 100;  ///< Percent of the time that a unit takes alone.
   std::vector<ScenarioJob> jobs;

@@ -11,7 +11,7 @@ namespace {
 std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) {
   std::vector<std::pair<std::int64_t*, std::int64_t>> all{
       {&scenario.slots, 1}, {&scenario.admit, 0}, {&scenario.dispatch, 0}, {&scenario.loaded, 100}};
-  for (Pace* pace : {&scenario.link, &scenario.back, &scenario.copy}) {
+  for (Pace* pace : {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer}) {
     all.emplace_back(&pace->latency, 0);
     all.emplace_back(&pace->per_byte, 0);
   }
@@ -20,6 +20,7 @@ std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) 
   for (ScenarioJob& job : scenario.jobs) {
     all.emplace_back(&job.arrival, 0);
     all.emplace_back(&job.minibatches, 1);
+    all.emplace_back(&job.microbatches, 1);
     for (Shard& shard : job.shards) {
       for (const auto number : kShardNumbers) {
         all.emplace_back(&(shard.*number), number == &Shard::late ? 0 : 1);
@@ -56,7 +57,15 @@ void add_with_less_of(const Scenario& from, std::size_t j, std::vector<Scenario>
   for (std::size_t s = 0; job.shards.size() > 1 && s < job.shards.size(); ++s) {
     with([&](ScenarioJob& less) {
       less.shards = without(less.shards, s);
-      if (!less.bound.empty()) less.bound = without(less.bound, s);
+      for (std::size_t r = less.bound.size() / job.shards.size(); r-- > 0;) {
+        less.bound = without(less.bound, r * job.shards.size() + s);
+      }
+    });
+  }
+  if (job.replicas > 1) {
+    with([](ScenarioJob& less) {
+      less.bound.resize(less.bound.size() / static_cast<std::size_t>(less.replicas));
+      less.replicas = 1;
     });
   }
   if (!job.recompute) with([](ScenarioJob& less) { less.recompute = true; });
@@ -64,6 +73,7 @@ void add_with_less_of(const Scenario& from, std::size_t j, std::vector<Scenario>
   with([](ScenarioJob& less) {
     less.strategy = Strategy::kSpill;
     less.recompute = true;
+    less.microbatches = less.replicas = 1;
     less.bound.clear();
   });
 }

@@ -29,7 +29,7 @@ TEST(Scenario, ManyTogetherHaveEverything) {
       arrives = arrives || job.arrival > 0;
     }
   }
-  EXPECT_EQ(strategies.size(), 3u);
+  EXPECT_EQ(strategies.size(), 7u);
   EXPECT_EQ(slots, (std::set<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(engines, (std::set<std::int64_t>{0, 1, 2}));
   EXPECT_EQ(limits, (std::set<std::int64_t>{0, 1, 2, 3}));
@@ -38,30 +38,23 @@ TEST(Scenario, ManyTogetherHaveEverything) {
 
 // What it prints is what stands here.
 TEST(Scenario, IsPrintedAsItIsWritten) {
-  const Scenario written = Scenario{
-      .policy = "lrtf",
-      .slots = 2,
-      .admit = 0,
-      .engines = 1,
-      .spare = {3, -1},
-      .link = {0, 1},
-      .back = {2, 0},
-      .copy = {0, 0},
-      .dispatch = 1,
-      .loaded = 150,
-      .jobs = {{Strategy::kModelParallel, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1}},
-               {Strategy::kSpill,
-                true,
-                0,
-                1,
-                {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
-                {}}}};
+  // clang-format off
+  const Scenario written =
+Scenario{
+    .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
+    .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
+    .dispatch = 1, .loaded = 150,
+    .jobs = {
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1}}};
+  // clang-format on
   EXPECT_EQ(to_string(written), R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
-    .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .dispatch = 1, .loaded = 150,
+    .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
+    .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kModelParallel, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1}},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}}}})");
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1}}})");
 }
 
 // Needs two jobs, of which one has two shards with more than 6 bytes of state, and a second device.
