@@ -67,10 +67,9 @@ TEST(Oracle, LrtfIsOptimalForUnitTasks) {
 TEST(Oracle, NoMoreJobsThanDevicesTakeAsLongAsTheLongestJobUnderEveryPolicy) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Drawn drawn = draw_chains(seed, 6, 8, 20);
-    for (const PolicyInfo& policy : known_policies()) {
-      ASSERT_EQ(makespan(drawn.jobs, drawn.jobs.size() + seed % 2, std::string(policy.name)),
-                drawn.longest_job)
-          << policy.name << ", seed " << seed;
+    for (const char* policy : instances::kListPolicies) {
+      ASSERT_EQ(makespan(drawn.jobs, drawn.jobs.size() + seed % 2, policy), drawn.longest_job)
+          << policy << ", seed " << seed;
     }
   }
 }
@@ -121,10 +120,10 @@ TEST(Oracle, EveryPolicyIsWithinGrahamsFactorOfTheOptimum) {
     std::vector<std::int64_t> job_free(drawn.jobs.size()), device_free(drawn.devices);
     const std::int64_t least = optimum(drawn.jobs, next, job_free, device_free);
     const auto devices = static_cast<std::int64_t>(drawn.devices);
-    for (const PolicyInfo& policy : known_policies()) {
-      const std::int64_t found = makespan(drawn.jobs, drawn.devices, std::string(policy.name));
-      ASSERT_GE(found, least) << policy.name << ", seed " << seed;
-      ASSERT_LE(devices * found, (2 * devices - 1) * least) << policy.name << ", seed " << seed;
+    for (const char* policy : instances::kListPolicies) {
+      const std::int64_t found = makespan(drawn.jobs, drawn.devices, policy);
+      ASSERT_GE(found, least) << policy << ", seed " << seed;
+      ASSERT_LE(devices * found, (2 * devices - 1) * least) << policy << ", seed " << seed;
       if (found > least) ++worse;
     }
   }
@@ -166,10 +165,10 @@ TEST(Oracle, OneDeviceWithoutABufferLoadsAndComputesInTurn) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Loaded drawn = draw_loaded(seed, 1);
     const std::int64_t sum = std::accumulate(drawn.load.begin(), drawn.load.end(), std::int64_t{0});
-    for (const PolicyInfo& policy : known_policies()) {
-      ASSERT_EQ(makespan(drawn.program, drawn.cluster, std::string(policy.name)),
+    for (const char* policy : instances::kListPolicies) {
+      ASSERT_EQ(makespan(drawn.program, drawn.cluster, policy),
                 std::accumulate(drawn.compute.begin(), drawn.compute.end(), sum))
-          << policy.name << ", seed " << seed;
+          << policy << ", seed " << seed;
     }
   }
 }
