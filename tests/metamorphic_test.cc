@@ -67,7 +67,9 @@ void scale(Lowered& plan, int factor) {
   for (DeviceSpec& device : plan.cluster.devices) {
     scale_link(device.link, factor);
     if (device.back) scale_link(*device.back, factor);
+    if (device.peer) scale_link(*device.peer, factor);
   }
+  if (plan.cluster.network) scale_link(*plan.cluster.network, factor);
 }
 
 void scale(Timeline& timeline, int factor) {
@@ -94,7 +96,8 @@ void scale(Timeline& timeline, int factor) {
 TEST_P(EveryPolicy, ScalesWithAllTimesByAPowerOfTwoToTheBit) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     Scenario scenario = scenarios::draw(seed, policy_);
-    for (scenarios::Pace* pace : {&scenario.link, &scenario.back, &scenario.copy}) {
+    for (scenarios::Pace* pace :
+         {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer, &scenario.network}) {
       pace->latency += std::exchange(pace->per_byte, 0);
     }
     Lowered plan = scenarios::lower(scenario);
@@ -168,12 +171,12 @@ TEST(Metamorphic, JobsMayBePermutedWhereOnlyTwinsTie) {
 
 // Bandwidth.
 
-// With one slot and all admitted: else what takes no time still takes another round of its instant,
-// in which a buffer may look further ahead, and the next job is admitted after the slots are filled.
+// With one slot and all admitted: else what takes no time still takes another round of its
+// instant, in which a buffer may look further ahead, and a job is admitted after slots are filled.
 TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     Scenario scenario = scenarios::draw(seed, policy_);
-    scenario.link = scenario.back = scenario.copy = {};
+    scenario.link = scenario.back = scenario.copy = scenario.peer = scenario.network = {};
     scenario.slots = 1;
     scenario.admit = 0;
     for (auto& job : scenario.jobs) {  // A resident job goes where there is room.

@@ -22,11 +22,12 @@ Simulation::Simulation(const Program& program, const Cluster& cluster, std::stri
     const auto units = static_cast<std::int64_t>(job.units.size());
     if (job.tracks.empty()) tracks_.push_back({j, 0, units});
   }
-  // "Memory and copies are left out when no device has a budget, links are not paced and memory
-  // copies cost nothing."
+  // "Memory and copies are left out when no device has a budget, links are not paced, memory
+  // copies cost nothing and nothing joins devices directly."
   const bool costly =
       program.copy_loaded.bytes_per_second > 0 || program.copy_loaded.latency > Duration{};
   tracks_memory_ = std::ranges::any_of(cluster.devices, [&](const DeviceSpec& device) {
+    if (device.peer || cluster.network) return true;
     return device.memory != kUnlimited || device.paced() || (device.copy_engines == 0 && costly);
   });
   result_.ends.resize(jobs_.size());

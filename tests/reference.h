@@ -22,7 +22,7 @@ struct Result {
   std::vector<Instant> ends;     ///< Per job.
   std::vector<Duration> busy;    ///< Per device: computing.
   std::vector<Bytes> peak;       ///< Per device: most that was reserved.
-  Bytes promoted = 0, demoted = 0, host_peak = 0;
+  Bytes promoted = 0, demoted = 0, between_devices = 0, host_peak = 0;
   Instant makespan{};
 };
 
@@ -112,6 +112,7 @@ class Simulation {
   [[nodiscard]] bool loaded() const;
   [[nodiscard]] bool copies_take_lane(std::size_t device) const;
   [[nodiscard]] std::size_t queue(const Move& move) const;
+  [[nodiscard]] LinkSpec link_of(const Move& move) const;
 
   const Program& program_;
   const Cluster& cluster_;

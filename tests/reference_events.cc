@@ -120,21 +120,33 @@ void Simulation::arrive() {
 
 // Links and lanes.
 
-/// Promotions of a device wait in one queue, demotions in another; "one engine serves both
-/// directions in turn, by one queue".
+/// Promotions of a device wait in one queue, demotions in another, what it sends in a third; "one
+/// engine serves both directions in turn, by one queue".
 std::size_t Simulation::queue(const Move& move) const {
+  if (move.direction == Direction::kPeer) return 2 * cluster_.devices.size() + move.source;
   const bool one =
       cluster_.devices[move.device].copy_engines == 1 || fault_ == Fault::kOneLinkForBothWays;
   const bool back = move.direction == Direction::kDemote && !one;
   return move.device + (back ? cluster_.devices.size() : 0);
 }
 
+/// Between devices of one node the slower of both peer links, between nodes the network.
+LinkSpec Simulation::link_of(const Move& move) const {
+  const DeviceSpec& device = cluster_.devices[move.device];
+  if (move.direction == Direction::kPromote) return device.link;
+  if (move.direction == Direction::kDemote) return device.link_back();
+  const DeviceSpec& source = cluster_.devices[move.source];
+  if (source.node != device.node) return *cluster_.network;
+  const LinkSpec &a = *source.peer, &b = *device.peer;
+  const bool unlimited = a.bytes_per_second == 0 || b.bytes_per_second == 0;
+  const auto [less, more] = std::minmax(a.bytes_per_second, b.bytes_per_second);
+  return {std::max(a.latency, b.latency), unlimited ? more : less};
+}
+
 /// "A copy ends latency + bytes/rate after the later of its request and the end of the one before
 /// it."
 void Simulation::join_link(Passage& passage) {
-  const DeviceSpec& device = cluster_.devices[passage.move.device];
-  const bool there = passage.move.direction == Direction::kPromote;
-  const LinkSpec& link = there ? device.link : device.link_back();
+  const LinkSpec link = link_of(passage.move);
   Instant& free = link_free_[queue(passage.move)];
   passage.where = Passage::Where::kLink;
   passage.order = ++joined_;
@@ -172,8 +184,9 @@ void Simulation::start_moves() {
     span.bytes = item.bytes;
     span.microbatch = item.microbatch;
     span.replica = item.replica;
+    if (move.direction == Direction::kPeer) span.source = device_id(move.source);
     span.asked = span.link_from = span.link_to = span.lane_from = span.lane_to = now_;
-    const bool lane = copies_take_lane(move.device);
+    const bool lane = copies_take_lane(move.device) && move.direction != Direction::kPeer;
     const bool link = !lane || cluster_.devices[move.device].paced();
     if (link && !(lane && move.direction == Direction::kDemote)) {
       join_link(passage);
@@ -209,10 +222,13 @@ void Simulation::complete(std::size_t id) {
   passage.span.done = now_;
   result_.copies.push_back(passage.span);
   const bool there = passage.move.direction == Direction::kPromote;
-  (there ? result_.promoted : result_.demoted) += passage.span.bytes;
+  const bool back = passage.move.direction == Direction::kDemote;
+  Bytes& sum = there ? result_.promoted : back ? result_.demoted : result_.between_devices;
+  sum += passage.span.bytes;
   memory_.moved(passage.move, claims_);
   result_.host_peak = std::max(result_.host_peak, memory_.on_host());
   concern(passage.move.device);
+  if (passage.move.direction == Direction::kPeer) concern(passage.move.source);
   for (const Claim& claim : claims_) {
     if (claim.job == passage.move.job) concern(claim.device);
   }

@@ -4,6 +4,11 @@
 
 namespace shardlab::reference {
 
+bool direct(const Cluster& cluster, std::size_t from, std::size_t to) {
+  const DeviceSpec &a = cluster.devices[from], &b = cluster.devices[to];
+  return from != to && (a.node != b.node || (a.peer && b.peer));
+}
+
 Memory::Memory(const Program& program, const Cluster& cluster, Fault fault)
     : program_(program), cluster_(cluster), fault_(fault) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
@@ -104,8 +109,7 @@ bool Memory::reserve(const Claim& claim, const std::vector<Claim>& claims) {
   for (const Place& place : mine) {
     if (copies_.contains(place)) continue;
     copies_[place] = {};
-    const std::pair what(place.job, place.item);
-    if (in_host_.contains(what) && !changing_.contains(what)) promote(place);
+    fetch(place);
   }
   return true;
 }
@@ -230,7 +234,13 @@ void Memory::settle(const Claim& claim, const Unit* next) {
     const DeviceId reader = job.items[place.item].only_reader;
     if (job.resident || reader == device_id(claim.device)) continue;
     const bool read_here = next != nullptr && next->reads.contains(place.item);
-    if (!read_here || fault_ == Fault::kAlwaysWrittenBack) demote(place);
+    if (read_here && fault_ != Fault::kAlwaysWrittenBack) continue;
+    const bool by_host = fault_ == Fault::kHandedOverByTheHost;
+    if (!by_host && reader != kNoDevice && direct(cluster_, place.device, index(reader))) {
+      hand_over(place, index(reader));
+    } else {
+      demote(place);
+    }
   }
 }
 
@@ -272,35 +282,6 @@ void Memory::free_set_aside(std::size_t job) {
     if (place.job == job) return;
   }
   set_aside_.erase(job);
-}
-
-void Memory::promote(const Place& place) {
-  copies_[place].stage = Stage::kArriving;
-  asked.push_back({place.job, place.device, place.item, Direction::kPromote});
-}
-
-void Memory::demote(const Place& place) {
-  copies_[place].leaving = true;
-  asked.push_back({place.job, place.device, place.item, Direction::kDemote});
-}
-
-void Memory::moved(const Move& move, const std::vector<Claim>& claims) {
-  const Place here{move.job, move.device, move.item};
-  Copy& copy = copies_.at(here);
-  copy.last_use = ++uses_;
-  if (move.direction == Direction::kPromote) copy.stage = Stage::kThere;
-  if (move.direction == Direction::kDemote) copy.leaving = false;
-  if (copy.stale) {
-    if (!needed(here, claims)) copies_.erase(here);
-    if (forgotten_.contains(move.job)) free_set_aside(move.job);
-  } else if (move.direction == Direction::kDemote) {
-    copy.dirty = false;
-    in_host_.insert({move.job, move.item});
-    for (auto& [place, other] : copies_) {  // Who waited for it.
-      const bool same = place.job == move.job && place.item == move.item;
-      if (same && other.stage == Stage::kRoom) promote(place);
-    }
-  }
 }
 
 }  // namespace shardlab::reference

@@ -29,8 +29,9 @@ enum class Fault : std::uint8_t {
   kUnitsBeforeLaneCopies,
   kNoHeadroom,
   kAlwaysLoaded,
+  kHandedOverByTheHost,
 };
-constexpr int kFaults = 12;
+constexpr int kFaults = 13;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -46,7 +47,11 @@ struct Move {
   std::size_t job = 0, device = 0;
   ItemIndex item = 0;
   Direction direction{};
+  std::size_t source = 0;  ///< Under kPeer, the device that it leaves.
 };
+
+/// "Both have a peer link, or they are on different nodes."
+bool direct(const Cluster& cluster, std::size_t from, std::size_t to);
 
 /// What sits in which memory: "Memory rules" of docs/design.md.
 class Memory {
@@ -86,9 +91,10 @@ class Memory {
   struct Copy {
     enum class Stage : std::uint8_t { kRoom, kArriving, kThere } stage = Stage::kRoom;
     bool dirty = false, leaving = false;
-    bool stale = false;  ///< To be dropped when it is no longer on its way.
+    bool sending = false;  ///< To another device.
+    bool stale = false;    ///< To be dropped when it is no longer on its way.
     std::int64_t last_use = 0;
-    [[nodiscard]] bool moving() const { return leaving || stage == Stage::kArriving; }
+    [[nodiscard]] bool moving() const { return leaving || sending || stage == Stage::kArriving; }
   };
   using Stage = Copy::Stage;
 
@@ -109,6 +115,10 @@ class Memory {
   void let_go(const Claim& claim);
   void make_void(std::size_t job, ItemIndex item, std::size_t but_on,
                  const std::vector<Claim>& claims);
+  void fetch(const Place& place);
+  void hand_over(const Place& from, std::size_t reader);
+  void send(const Place& from, const Place& to);
+  void sent(const Move& move, const std::vector<Claim>& claims);
   void promote(const Place& place);
   void demote(const Place& place);
   void free_set_aside(std::size_t job);

@@ -22,7 +22,7 @@ using reference::Fault;
 using scenarios::Scenario;
 
 /// What a span says, in the order of its text.
-using Numbers = std::array<std::int64_t, 14>;
+using Numbers = std::array<std::int64_t, 15>;
 
 std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
@@ -40,7 +40,8 @@ Numbers numbers(const UnitSpan& span) {
           ns(span.from),
           ns(span.to),
           span.recompute.count(),
-          static_cast<std::int64_t>(span.kind)};
+          static_cast<std::int64_t>(span.kind),
+          0};
 }
 
 std::string text(const Numbers& n, const UnitSpan& span) {
@@ -52,29 +53,29 @@ std::string text(const Numbers& n, const UnitSpan& span) {
 }
 
 Numbers numbers(const CopySpan& span) {
-  return {
-      static_cast<std::int64_t>(index(span.job)),
-      span.minibatch,
-      span.shard,
-      span.microbatch,
-      span.replica,
-      static_cast<std::int64_t>(index(span.device)),
-      span.bytes,
-      ns(span.asked),
-      ns(span.link_from),
-      ns(span.link_to),
-      ns(span.lane_from),
-      ns(span.lane_to),
-      ns(span.done),
-      2 * static_cast<std::int64_t>(span.item) + (span.direction == Direction::kDemote ? 1 : 0)};
+  return {static_cast<std::int64_t>(index(span.job)),
+          span.minibatch,
+          span.shard,
+          span.microbatch,
+          span.replica,
+          static_cast<std::int64_t>(index(span.device)),
+          span.bytes,
+          ns(span.asked),
+          ns(span.link_from),
+          ns(span.link_to),
+          ns(span.lane_from),
+          ns(span.lane_to),
+          ns(span.done),
+          3 * static_cast<std::int64_t>(span.item) + static_cast<std::int64_t>(span.direction),
+          static_cast<std::int64_t>(index(span.source))};
 }
 
 std::string text(const Numbers& n, const CopySpan& span) {
   return fmt::format(
       "job {} minibatch {} shard {} (microbatch {}, replica {}) on device {}: {} bytes asked at "
-      "{}, link {} to {}, lane {} to {}, done {}: {} {}",
+      "{}, link {} to {}, lane {} to {}, done {}: {} {}, source {}",
       n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], n[12],
-      to_string(span.direction), to_string(span.item));
+      to_string(span.direction), to_string(span.item), static_cast<std::int32_t>(n[14]));
 }
 
 template <typename Span>
@@ -111,7 +112,10 @@ std::string first_difference(const Outcome& fast, const reference::Result& slow,
   if (fast.busy != slow.busy) return "busy time";
   if (fast.peak != slow.peak) return "peak";
   if (fast.host_peak != slow.host_peak && !writes_what_dies(program)) return "peak of the host";
-  if (fast.promoted != slow.promoted || fast.demoted != slow.demoted) return "bytes moved";
+  if (fast.promoted != slow.promoted || fast.demoted != slow.demoted ||
+      fast.between_devices != slow.between_devices) {
+    return "bytes moved";
+  }
   return "";
 }
 

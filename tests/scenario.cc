@@ -87,6 +87,10 @@ Lowered lower(const Scenario& scenario) {
     device.back = link(scenario.back);
     if (scenario.peer != Pace{}) device.peer = link(scenario.peer);
   }
+  if (scenario.network != Pace{}) cluster.network = link(scenario.network);
+  for (std::size_t d = 1; cluster.network && d < cluster.devices.size(); d += 2) {
+    cluster.devices[d].node = "other";
+  }
   Program program = shardlab::lower(made.workload, cluster, made.profile, made.plan);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     for (Unit& unit : program.jobs[j].units) {
@@ -175,6 +179,7 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
   if (!draw.once_in(3)) made.link = {draw.below(5), draw.below(4)};
   made.back = draw.once_in(2) ? made.link : Pace{draw.below(9), draw.below(4)};
   if (draw.once_in(2)) made.copy = {draw.below(3), draw.below(2)};
+  if (draw.once_in(4)) made.network = {draw.from_one(5), draw.below(4)};
   if (draw.once_in(2)) made.peer = {draw.below(5), draw.below(4)};
   made.dispatch = draw.below(4);
   made.loaded = draw.once_in(2) ? 100 : 150;
@@ -223,12 +228,12 @@ std::string to_string(const Scenario& scenario) {
   return fmt::format(
       "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
       "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .peer = {},\n"
-      "    .dispatch = {}, .loaded = {},\n"
+      "    .network = {}, .dispatch = {}, .loaded = {},\n"
       "    .jobs = {{{}}}}}",
       scenario.policy, scenario.slots, scenario.admit, scenario.engines,
       fmt::join(scenario.spare, ", "), text(scenario.link), text(scenario.back),
-      text(scenario.copy), text(scenario.peer), scenario.dispatch, scenario.loaded,
-      fmt::join(jobs, ","));
+      text(scenario.copy), text(scenario.peer), text(scenario.network), scenario.dispatch,
+      scenario.loaded, fmt::join(jobs, ","));
 }
 
 }  // namespace shardlab::scenarios

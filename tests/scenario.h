@@ -58,6 +58,7 @@ struct Scenario {
   /// Per device: memory beyond what the plan must have; -1: unlimited.
   std::vector<std::int64_t> spare;
   Pace link, back, copy, peer;
+  Pace network;  ///< If any, every second device is on another node.
   std::int64_t dispatch = 0;
   std::int64_t loaded = 100;  ///< Percent of the time that a unit takes alone.
   std::vector<ScenarioJob> jobs;

@@ -11,7 +11,8 @@ namespace {
 std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) {
   std::vector<std::pair<std::int64_t*, std::int64_t>> all{
       {&scenario.slots, 1}, {&scenario.admit, 0}, {&scenario.dispatch, 0}, {&scenario.loaded, 100}};
-  for (Pace* pace : {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer}) {
+  for (Pace* pace :
+       {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer, &scenario.network}) {
     all.emplace_back(&pace->latency, 0);
     all.emplace_back(&pace->per_byte, 0);
   }
