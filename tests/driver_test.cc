@@ -43,13 +43,6 @@ Timeline run(const Program& program, const Cluster& cluster, const std::string& 
   return timeline;
 }
 
-std::int64_t makespan(const std::vector<std::vector<int>>& jobs, std::size_t devices,
-                      const std::string& policy) {
-  return run(instances::chains(jobs), instances::devices(devices), policy)
-      .makespan.time_since_epoch()
-      .count();
-}
-
 TEST(Driver, LrtfKeepsTheLongestJobMoving) {
   EXPECT_EQ(draw(run(instances::chains({{1, 1}, {2, 2, 2}, {3}}), instances::devices(2), "lrtf")),
             "BBBBBB\n"
@@ -65,52 +58,6 @@ TEST(Driver, RoundRobinTakesTurns) {
   EXPECT_EQ(
       draw(run(instances::chains({{1, 1}, {1, 1}, {2}}), instances::devices(1), "round_robin")),
       "ABCCAB\n");
-}
-
-// Hu's bound is met when all units are equal: max(longest chain, ceil(sum / P)). shared facts:
-// scheduling, oracles.
-TEST(Driver, LrtfIsOptimalForUnitTasks) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    std::mt19937_64 generator(seed);
-    const std::size_t devices = 1 + generator() % 5;
-    std::vector<std::vector<int>> jobs(1 + generator() % 9);
-    std::size_t longest = 0, sum = 0;
-    for (auto& job : jobs) {
-      job.assign(1 + generator() % 12, 1);
-      longest = std::max(longest, job.size());
-      sum += job.size();
-    }
-    ASSERT_EQ(makespan(jobs, devices, "lrtf"),
-              static_cast<std::int64_t>(std::max(longest, (sum + devices - 1) / devices)))
-        << "seed " << seed;
-  }
-}
-
-TEST(Driver, NoMoreJobsThanDevicesMeansTheLongestJobUnderEveryPolicy) {
-  for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan({{3, 4, 5}, {1, 1}, {6, 2}}, 4, std::string(policy.name)), 12)
-        << policy.name;
-  }
-}
-
-// Graham's anomaly: the same jobs take longer on one device more. Whoever "fixes" this has broken
-// FIFO.
-TEST(Driver, FifoHasGrahamsAnomaly) {
-  const std::vector<std::vector<int>> jobs{{5, 4}, {1, 2, 4, 1}, {5, 6, 1, 4}, {2, 6}, {2, 6}};
-  EXPECT_EQ(makespan(jobs, 3, "fifo"), 18);
-  EXPECT_EQ(makespan(jobs, 4, "fifo"), 20);
-}
-
-TEST(Driver, ScalingAllTimesScalesTheTimelineExactly) {
-  const std::vector<std::vector<int>> jobs{{3, 1, 4}, {1, 5}, {9, 2, 6}, {5, 3}};
-  auto doubled = jobs;
-  for (auto& job : doubled) {
-    for (int& time : job) time *= 2;
-  }
-  for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan(doubled, 2, std::string(policy.name)),
-              2 * makespan(jobs, 2, std::string(policy.name)));
-  }
 }
 
 class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
