@@ -20,7 +20,9 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       jobs_(program.jobs.size()),
       tracks_(ledger_.tracks()),
       empty_(devices_.size()),
-      buffering_(devices_.size()) {
+      buffering_(devices_.size()),
+      touched_(devices_.size()),
+      late_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
@@ -150,6 +152,7 @@ void Driver::offer_next(TrackId track) {
 // Deciding.
 
 void Driver::decide() {
+  admit_waiting();
   if (!interrupted_) {
     if (program_.slots > 1) give_back_late_claims();
     fill(false);
@@ -158,14 +161,26 @@ void Driver::decide() {
   if (residency_) {
     settle_done();
     clean_up();
+    start_requested();
   }
-  for (std::size_t i = 0; i < touched_.size(); ++i) {  // It may grow meanwhile.
-    const std::size_t device = touched_[i];
-    devices_[device].touched = false;
-    progress(device);
+  progress();
+  const bool ahead = program_.slots > 1 && policy_.lookahead() && !interrupted_;
+  while (ahead && std::exchange(started_, false)) {  // Buffers look ahead of what started.
+    fill(true);
+    progress();
   }
-  touched_.clear();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
+}
+
+/// Device by device, until nothing changes.
+void Driver::progress() {
+  std::size_t device = touched_.next(0);
+  while (device != IdSet::kEnd) {
+    touched_.erase(device);
+    progress(device);
+    const std::size_t next = touched_.next(device + 1);
+    device = next != IdSet::kEnd ? next : touched_.next(0);
+  }
 }
 
 void Driver::offer(Candidate&& unit) {
@@ -261,6 +276,7 @@ void Driver::settle_done() {
 void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
   const DeviceId where = device_id(id);
+  if (program_.slots > 1) note_late(id);
   for (Claim& claim : device.claims) {
     if (claim.reserved || interrupted_) continue;
     if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
@@ -294,6 +310,7 @@ void Driver::start_claimed(std::size_t id) {
     device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
     claim.started_at = now_;
     device.lane_busy = true;
+    started_ = true;
     ++running_units_;
     ++jobs_[index(claim.job)].running;
     backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});
@@ -301,9 +318,6 @@ void Driver::start_claimed(std::size_t id) {
   }
 }
 
-void Driver::touch(std::size_t device) {
-  if (std::exchange(devices_[device].touched, true)) return;
-  touched_.push_back(device);
-}
+void Driver::touch(std::size_t device) { touched_.insert(device); }
 
 }  // namespace shardlab

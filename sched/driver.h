@@ -76,7 +76,6 @@ class Driver {
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     std::deque<TransferId> lane_copies;
     bool lane_busy = false;
-    bool touched = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
   };
@@ -135,7 +134,9 @@ class Driver {
   bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
+  void note_late(std::size_t device);
   void settle_done();
+  void progress();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
 
@@ -169,9 +170,11 @@ class Driver {
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
   std::vector<Track> tracks_;
-  IdSet empty_;      ///< Devices that hold no claim.
-  IdSet buffering_;  ///< Devices with a claim and a free slot.
-  std::vector<std::size_t> touched_;
+  IdSet empty_;           ///< Devices that hold no claim.
+  IdSet buffering_;       ///< Devices with a claim and a free slot.
+  IdSet touched_;         ///< Devices to look at again in this round.
+  IdSet late_;            ///< Devices that hold claims, none of them ready.
+  bool started_ = false;  ///< A unit, in this round.
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
   std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.

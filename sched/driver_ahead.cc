@@ -9,14 +9,17 @@ namespace shardlab {
 /// A device that is free takes back what it claimed ahead when the producer is late and another
 /// unit could run.
 void Driver::give_back_late_claims() {
+  for (std::size_t d = touched_.next(0); d != IdSet::kEnd; d = touched_.next(d + 1)) note_late(d);
   if (candidates_ == 0 || policy_.patient()) return;
-  for (const std::size_t d : touched_) {
-    Device& device = devices_[d];
-    const bool waits_for_producer =
-        !device.claims.empty() && std::none_of(device.claims.begin(), device.claims.end(),
-                                               [](const Claim& claim) { return claim.ready; });
-    if (waits_for_producer) give_back(device, 0);
+  for (std::size_t d = late_.next(0); d != IdSet::kEnd; d = late_.next(d + 1)) {
+    give_back(devices_[d], 0);
   }
+}
+
+void Driver::note_late(std::size_t id) {
+  const auto& claims = devices_[id].claims;
+  const bool late = !claims.empty() && std::ranges::none_of(claims, &Claim::ready);
+  late ? late_.insert(id) : late_.erase(id);
 }
 
 void Driver::give_back(Device& device, std::size_t slot) {

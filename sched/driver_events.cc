@@ -76,7 +76,6 @@ void Driver::end_units_of(JobId job) {
   running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
   end_job_if_flushed(job);
-  admit_waiting();
 }
 
 void Driver::end_job_if_flushed(JobId job) {
@@ -88,7 +87,6 @@ void Driver::end_job_if_flushed(JobId job) {
   state.end.at = now_;
   outcome_.makespan = std::max(outcome_.makespan, now_);
   ++ended_jobs_;
-  admit_waiting();  // What it held may be room enough for the next.
 }
 
 Outcome Driver::outcome() {
@@ -122,14 +120,13 @@ Outcome Driver::outcome() {
   return outcome;
 }
 
-/// Admits who is there, and asks to be woken when the next one comes.
+/// Notes who is there, and asks to be woken when the next one comes.
 void Driver::await_arrivals() {
   const auto arrival = [&](std::size_t place) {
     return program_.jobs[index(by_arrival_[place])].arrival;
   };
   while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
   if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
-  admit_waiting();
 }
 
 void Driver::admit_waiting() {

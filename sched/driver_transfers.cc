@@ -73,7 +73,6 @@ void Driver::complete(TransferId id) {
     if (tracks_[t].claims > 0) touch(index(tracks_[t].last_claim));  // It may have waited for that.
   }
   end_job_if_flushed(transfer.job);
-  admit_waiting();  // What moved may have made room.
 }
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.

@@ -184,9 +184,6 @@ TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
       job.strategy = Strategy::kSpill;
       job.recompute = true;
     }
-    // A replica waits for parameters that another keeps for its own next unit.
-    std::erase_if(scenario.jobs,
-                  [](const auto& job) { return job.strategy == Strategy::kZeroOffload; });
     if (scenario.jobs.empty()) continue;
     Lowered plan = scenarios::lower(scenario);
     for (DeviceSpec& device : plan.cluster.devices) device.memory = Bytes{1} << 40;

@@ -50,17 +50,27 @@ Result Simulation::run() {
 }
 
 void Simulation::decide() {
+  admit_waiting();
   if (program_.slots > 1) give_back_late_claims();
   fill_slots(false);
   if (program_.slots > 1) fill_slots(true);
   settle();
-  if (concerned_.empty()) return;
-  for (std::size_t d = 0; d < cluster_.devices.size(); ++d) concern(d);
-  for (bool again = true; again;) {
-    again = false;
-    for (const std::size_t d : std::vector(concerned_)) again = go_on(d) || again;
+  start_moves();
+  go_on();
+  while (program_.slots > 1 && looks_ahead()) {  // Buffers look ahead of what started.
+    fill_slots(true);
+    if (!go_on()) return;
   }
-  concerned_.clear();
+}
+
+/// Device by device, until nothing changes. Returns whether anything did.
+bool Simulation::go_on() {
+  bool any = false;
+  for (bool again = true; again; any = any || again) {
+    again = false;
+    for (std::size_t d = 0; d < cluster_.devices.size(); ++d) again = go_on(d) || again;
+  }
+  return any;
 }
 
 /// In the order of their arrival, then of their ids; who finds no room lets others go first.
@@ -69,7 +79,8 @@ void Simulation::admit_waiting() {
   std::int64_t running = 0;
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     if (jobs_[j].state == Job::State::kRunning) ++running;
-    if (jobs_[j].state == Job::State::kWaiting) waiting.push_back(j);
+    const bool there = program_.jobs[j].arrival <= now_;
+    if (there && jobs_[j].state == Job::State::kWaiting) waiting.push_back(j);
   }
   std::ranges::stable_sort(waiting, {}, [&](std::size_t j) { return program_.jobs[j].arrival; });
   for (const std::size_t j : waiting) {
@@ -105,7 +116,7 @@ void Simulation::give_back_late_claims() {
     if (tracks_[t].ready && runs(tracks_[t]) && claims_of(t).empty()) another = true;
   }
   if (!another || fault_ == Fault::kLateClaimsAreKept) return;
-  for (const std::size_t d : std::vector(concerned_)) {
+  for (std::size_t d = 0; d < cluster_.devices.size(); ++d) {
     const std::vector<Claim*> mine = claims_on(d);
     const auto ready = [](const Claim* claim) { return claim->ready; };
     if (mine.empty() || std::ranges::any_of(mine, ready)) continue;
@@ -182,7 +193,6 @@ bool Simulation::claim_one(std::size_t device, bool buffers) {
   claim.claimed_at = now_;
   claims_.push_back(claim);
   track.last_turn = ++turns_;
-  concern(device);
   return true;
 }
 

@@ -39,7 +39,7 @@ class Simulation {
 
  private:
   struct Job {
-    enum class State : std::uint8_t { kToCome, kWaiting, kRunning, kFlushing, kEnded } state{};
+    enum class State : std::uint8_t { kWaiting, kRunning, kFlushing, kEnded } state{};
     std::size_t home = 0;  ///< Of a resident job.
   };
   /// Units of a job that run in order, minibatch after minibatch.
@@ -67,11 +67,9 @@ class Simulation {
   // What happened: reference_events.cc.
   [[nodiscard]] Instant next_instant() const;
   void take_in();
-  void concern(std::size_t device);
   void unit_done(const Claim& ended);
   void make_ready(std::size_t track);
   void end_flushed_jobs();
-  void arrive();
   void join_link(Passage& passage);
   void join_lane(Passage& passage);
   void link_done(std::size_t id);
@@ -89,6 +87,7 @@ class Simulation {
   [[nodiscard]] bool ends_in_time(std::size_t track, const Claim& before) const;
   bool claim_one(std::size_t device, bool buffers);
   void settle();
+  bool go_on();
   bool go_on(std::size_t device);
   bool reserve(std::size_t device);
   bool start_lane_copy(std::size_t device);
@@ -122,10 +121,9 @@ class Simulation {
   Memory memory_;
   Instant now_{};
   std::vector<Job> jobs_;
-  std::vector<Track> tracks_;           ///< Of all jobs, those of lower jobs first.
-  std::vector<Claim> claims_;           ///< In the order of claiming.
-  std::vector<Claim> ended_;            ///< In this instant.
-  std::vector<std::size_t> concerned_;  ///< Devices, in the order in which this instant does.
+  std::vector<Track> tracks_;  ///< Of all jobs, those of lower jobs first.
+  std::vector<Claim> claims_;  ///< In the order of claiming.
+  std::vector<Claim> ended_;   ///< In this instant.
   std::map<std::size_t, Passage> passages_;
   std::map<std::size_t, Instant> link_free_;  ///< Per queue().
   std::int64_t claims_made_ = 0, turns_ = 0, joined_ = 0;

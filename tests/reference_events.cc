@@ -16,7 +16,8 @@ Instant Simulation::next_instant() const {
     if (passage.where == Passage::Where::kLane) next = std::min(next, passage.span.lane_to);
   }
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (jobs_[j].state == Job::State::kToCome) next = std::min(next, program_.jobs[j].arrival);
+    const Instant arrival = program_.jobs[j].arrival;
+    if (jobs_[j].state == Job::State::kWaiting && arrival > now_) next = std::min(next, arrival);
   }
   return next;
 }
@@ -46,17 +47,11 @@ void Simulation::take_in() {
     return std::pair(queue(passages_.at(id).move), passages_.at(id).order);
   });
   for (const std::size_t id : by_link) link_done(id);
-  arrive();
-}
-
-/// Devices go on in the order in which an instant's events, then its claims, concern them.
-void Simulation::concern(std::size_t device) {
-  if (std::ranges::count(concerned_, device) == 0) concerned_.push_back(device);
+  end_flushed_jobs();
 }
 
 void Simulation::unit_done(const Claim& ended) {
   std::erase_if(claims_, [&](const Claim& claim) { return claim.number == ended.number; });
-  concern(ended.device);
   ended_.push_back(ended);
   const Unit& unit = unit_of(ended);
   result_.busy[ended.device] += ended.to - ended.from;
@@ -78,8 +73,6 @@ void Simulation::unit_done(const Claim& ended) {
   if (!all_done) return;
   jobs_[ended.job].state = Job::State::kFlushing;
   if (tracks_memory_) memory_.flush(ended.job);
-  end_flushed_jobs();
-  admit_waiting();
 }
 
 /// "Ready: the unit before it is done", and all that it waits for in other tracks.
@@ -91,7 +84,6 @@ void Simulation::make_ready(std::size_t t) {
   for (Claim& claim : claims_) {  // It was claimed ahead.
     if (claim.track != t) continue;
     claim.ready = true;
-    concern(claim.device);
   }
 }
 
@@ -105,17 +97,6 @@ void Simulation::end_flushed_jobs() {
     result_.ends[j] = now_;
     result_.makespan = now_;
   }
-}
-
-/// "A job is not admitted before its arrival."
-void Simulation::arrive() {
-  bool any = false;
-  for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (jobs_[j].state != Job::State::kToCome || program_.jobs[j].arrival > now_) continue;
-    jobs_[j].state = Job::State::kWaiting;
-    any = true;
-  }
-  if (any) admit_waiting();
 }
 
 // Links and lanes.
@@ -159,7 +140,6 @@ void Simulation::join_link(Passage& passage) {
 void Simulation::join_lane(Passage& passage) {
   passage.where = Passage::Where::kWaitsForLane;
   passage.order = ++joined_;
-  concern(passage.move.device);
 }
 
 bool Simulation::copies_take_lane(std::size_t device) const {
@@ -207,7 +187,6 @@ void Simulation::link_done(std::size_t id) {
 
 void Simulation::lane_copy_done(std::size_t id) {
   Passage& passage = passages_.at(id);
-  concern(passage.move.device);
   const bool paced = cluster_.devices[passage.move.device].paced();
   if (passage.move.direction == Direction::kDemote && paced) {
     join_link(passage);
@@ -227,13 +206,6 @@ void Simulation::complete(std::size_t id) {
   sum += passage.span.bytes;
   memory_.moved(passage.move, claims_);
   result_.host_peak = std::max(result_.host_peak, memory_.on_host());
-  concern(passage.move.device);
-  if (passage.move.direction == Direction::kPeer) concern(passage.move.source);
-  for (const Claim& claim : claims_) {
-    if (claim.job == passage.move.job) concern(claim.device);
-  }
-  end_flushed_jobs();
-  admit_waiting();
 }
 
 }  // namespace shardlab::reference

@@ -233,7 +233,8 @@ void Memory::settle(const Claim& claim, const Unit* next) {
     const JobProgram& job = program_.jobs[claim.job];
     const DeviceId reader = job.items[place.item].only_reader;
     if (job.resident || reader == device_id(claim.device)) continue;
-    const bool read_here = next != nullptr && next->reads.contains(place.item);
+    const bool shared = job.tracks.size() > 1;  // Other tracks wait for it.
+    const bool read_here = !shared && next != nullptr && next->reads.contains(place.item);
     if (read_here && fault_ != Fault::kAlwaysWrittenBack) continue;
     const bool by_host = fault_ == Fault::kHandedOverByTheHost;
     if (!by_host && reader != kNoDevice && direct(cluster_, place.device, index(reader))) {
