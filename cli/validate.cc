@@ -16,6 +16,7 @@ struct DataSet {
 constexpr DataSet kDataSets[] = {
     {"perseus", "iteration times of pipelines, replayed from their profiles",
      declare_validate_perseus},
+    {"vtrain", "minibatch times of GPTs by data and pipeline parallelism", declare_validate_vtrain},
 };
 
 }  // namespace

@@ -618,9 +618,41 @@ def test_validate_perseus_says_how_far_off_it_is(tmp_path):
     assert "\nreplay:            4 runs: median error 0.0" in text and "\nblind: " in text
 
 
+VTRAIN_HEADER = ("# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,tensor parallelism,"
+                 "data parallelism,pipeline parallelism,iteration time (ms)")
+
+
+def vtrain_rows():
+    """Pipelines of 10 ms per layer and microbatch and nothing else, and one row with tensor parallelism."""
+    yield "4,8,1,1024,16,24,1024,2,1,2,1000"
+    for micro in (1, 2):
+        for microbatches in (2, 4, 8):
+            for stages in (1, 2, 4):
+                for layers in (8, 16, 24, 32):
+                    took = 10 * layers / stages * (microbatches + stages - 1)
+                    yield f"{stages},{micro * microbatches},{micro},1024,16,{layers},1024,1,1,{stages},{took}"
+
+
+def test_validate_vtrain_predicts_what_it_did_not_see(tmp_path):
+    file = tmp_path / "ground_truth_single.csv"
+    file.write_text("\ufeff" + "\n".join([VTRAIN_HEADER, *vtrain_rows()]) + "\n", encoding="utf-8")
+    found = json.loads(good("validate", "vtrain", file, "--seed", "3", "--json"))
+    assert found["format"] == "shardlab-validate-vtrain" and found["version"] == 1 and found["seed"] == 3
+    assert (found["fitted"], found["passed_over"], len(found["runs"])) == (7, 1, 72)
+    held_out = [run["error"] for run in found["runs"] if run["held_out"]]
+    assert len(held_out) == 65 and found["worst"] == max(held_out) < 0.01
+    assert found["runs"][0]["name"] == "line 3: h1024 l8 dp1 pp1 b2 mb1"
+    assert json.loads(good("validate", "vtrain", tmp_path, "--seed", "3", "--json")) == found
+    text = good("validate", "vtrain", tmp_path)
+    assert text.startswith("72 rows; 1 passed over") and "\nheld out: 65 runs: median error 0." in text
+
+
 def test_validate_names_what_is_wrong(tmp_path):
     bad("validate", code=2)
     assert "no such folder" in bad("validate", "perseus", tmp_path / "none")
     assert "holds no *.prof.json" in bad("validate", "perseus", tmp_path, "--json")
     (tmp_path / "x.prof.json").write_text("[{}]")
     assert "x.prof.json: entry 0: rank: missing" in bad("validate", "perseus", tmp_path)
+    assert "ground_truth_single.csv: cannot read" in bad("validate", "vtrain", tmp_path)
+    (tmp_path / "x.csv").write_text(VTRAIN_HEADER + "\n8,8,1,1024,16,24,1024,1,2,2,9\n")
+    assert "x.csv:2: 8 GPUs, but" in bad("validate", "vtrain", tmp_path / "x.csv")

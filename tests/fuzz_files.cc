@@ -8,6 +8,7 @@
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
 #include "traces/timeline_file.h"
+#include "traces/vtrain_file.h"
 #include "traces/workload_file.h"
 
 /// Any bytes are read as some file of ours, by the first byte; they give a result or an Error.
@@ -33,6 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 's':
         shardlab::parse_perseus(text);
+        break;
+      case 'v':
+        shardlab::parse_vtrain(text, "fuzz.csv");
         break;
       default:
         return -1;  // Not worth keeping in the corpus.

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include <Eigen/QR>
-
 #include "core/parallel.h"
+#include "validate/non_negative.h"
 
 namespace shardlab {
 namespace {
@@ -17,6 +16,7 @@ using Eigen::VectorXd;
 
 constexpr double kSmallError = 0.01;  // Huber's threshold.
 constexpr int kRounds = 20;
+constexpr double kSettled = 1e-5;  // Of the loss, from round to round.
 constexpr int kReweightings = 50;
 
 /// Huber's.
@@ -51,27 +51,8 @@ Tangent tangent(const std::vector<FitCase>& cases, const VectorXd& at, const Vec
   return result;
 }
 
-/// The x without negative entries that brings slopes * x closest to `wanted`.
-VectorXd non_negative_least_squares(const MatrixXd& slopes, const VectorXd& wanted) {
-  VectorXd best = VectorXd::Zero(slopes.cols());
-  double least = wanted.squaredNorm();
-  for (unsigned set = 1; set < 1U << slopes.cols(); ++set) {
-    std::vector<Index> free;
-    for (Index p = 0; p < slopes.cols(); ++p) {
-      if ((set >> p & 1U) != 0) free.push_back(p);
-    }
-    const MatrixXd part = slopes(Eigen::all, free);
-    const VectorXd found = part.completeOrthogonalDecomposition().solve(wanted);
-    const double distance = (part * found - wanted).squaredNorm();
-    if (found.minCoeff() < 0 || distance >= least) continue;
-    least = distance;
-    best.setZero();
-    best(free) = found;
-  }
-  return best;
-}
-
-/// The same for the sum of Huber's losses, by weights that shrink with the error.
+/// The x without negative entries for which the errors slopes * x - wanted have the least sum of
+/// Huber's losses, by weights that shrink with the error.
 VectorXd non_negative_huber(const MatrixXd& slopes, const VectorXd& wanted) {
   VectorXd found = non_negative_least_squares(slopes, wanted);
   for (int i = 0; i < kReweightings; ++i) {
@@ -85,22 +66,29 @@ VectorXd non_negative_huber(const MatrixXd& slopes, const VectorXd& wanted) {
 
 }  // namespace
 
-VectorXd fit_non_negative(const std::vector<FitCase>& cases, const VectorXd& steps,
-                          std::size_t threads) {
-  VectorXd at = VectorXd::Zero(steps.size()), best = at;
-  double least = std::numeric_limits<double>::infinity();
+NonNegativeFit fit_non_negative_from(const VectorXd& start, const std::vector<FitCase>& cases,
+                                     const VectorXd& steps, std::size_t threads) {
+  VectorXd at = start;
+  NonNegativeFit best{start, std::numeric_limits<double>::infinity()};
+  double before = best.loss;
   for (int round = 0; round < kRounds; ++round) {
     const Tangent here = tangent(cases, at, steps, threads);
     const VectorXd missing = VectorXd::Ones(here.values.size()) - here.values;
-    if (loss(missing) < least) {
-      least = loss(missing);
-      best = at;
-    }
+    const double now = loss(missing);
+    if (now < best.loss) best = {at, now};
+    // Slopes of whole nanoseconds are never quite the same twice.
+    if (std::abs(before - now) <= kSettled * now) break;
+    before = now;
     const VectorXd next = non_negative_huber(here.slopes, missing + here.slopes * at);
     if (((next - at).cwiseAbs().array() < 1e-3 * steps.array()).all()) break;
     at = next;
   }
   return best;
+}
+
+VectorXd fit_non_negative(const std::vector<FitCase>& cases, const VectorXd& steps,
+                          std::size_t threads) {
+  return fit_non_negative_from(VectorXd::Zero(steps.size()), cases, steps, threads).parameters;
 }
 
 }  // namespace shardlab
