@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "traces/suggestion.h"
+#include "traces/value.h"
 
 namespace shardlab {
 namespace {
@@ -185,9 +186,7 @@ std::int64_t csv_integer(std::string_view field) {
 }
 
 double csv_number(std::string_view field) {
-  const auto value = parse<double>(field, "a number");
-  if (!std::isfinite(value)) throw Error(fmt::format("must be finite, is {}", value));
-  return value;
+  return finite(parse<double>(field, "a number"), std::numeric_limits<double>::lowest());
 }
 
 }  // namespace shardlab
