@@ -9,6 +9,7 @@
 #include "cli/inputs.h"
 #include "core/timeline.h"
 #include "policies/planner.h"
+#include "report/bill.h"
 #include "report/ranking.h"
 #include "sched/driver.h"
 #include "sched/program.h"
@@ -31,6 +32,7 @@ struct Prediction {
   Timeline timeline;  ///< Empty unless it was asked for and has at most kMostSpans units.
   Duration naive{};
   Duration lower_bound{};
+  Bill bill;
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };
@@ -50,8 +52,8 @@ struct Ranking {
 
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans);
 
-/// rank, plan, predicted, naive, bound, utilization, bytes moved, peak; then notes and what was
-/// refused.
+/// rank, plan, predicted, naive, bound, utilization, bytes moved, peak, energy and cost where the
+/// cluster gives watts and prices; then notes and what was refused.
 std::string ranking_text(const Ranking& ranking);
 nlohmann::ordered_json ranking_json(const Ranking& ranking);
 

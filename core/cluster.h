@@ -19,6 +19,13 @@ struct LinkSpec {
   [[nodiscard]] bool paced() const { return bytes_per_second > 0 || latency > Duration{}; }
 };
 
+/// What a device draws and costs; 0 where it is not given.
+struct Upkeep {
+  double watts_busy = 0;      ///< While a unit computes.
+  double watts_idle = 0;      ///< All other time; not above watts_busy.
+  double price_per_hour = 0;  ///< Busy or idle, in any currency.
+};
+
 struct DeviceSpec {
   std::string name;
   std::string kind = "cpu";  ///< Or an accelerator as LibTorch names it: "cuda".
@@ -32,6 +39,7 @@ struct DeviceSpec {
   LinkSpec link;  ///< Host to device, and back where `back` says nothing else.
   std::optional<LinkSpec> back = std::nullopt;
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
+  Upkeep upkeep = {};
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
   [[nodiscard]] bool paced() const { return link.paced() || link_back().paced(); }
 };
@@ -39,6 +47,7 @@ struct DeviceSpec {
 struct Cluster {
   Bytes host_memory = kUnlimited;
   std::vector<DeviceSpec> devices;
+  double host_watts = 0;  ///< What the host draws all the time; 0: not given.
 };
 
 }  // namespace shardlab

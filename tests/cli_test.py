@@ -112,6 +112,27 @@ def test_simulate_marks_ties_and_says_what_they_are():
     assert "resident/lrtf cannot run: decoder: the whole model needs " in text
 
 
+def test_energy_and_cost_are_shown_where_the_cluster_gives_them(tmp_path):
+    plain = (FIXTURES / "cluster.toml").read_text()
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text("host_watts = 100\n" + plain + "watts_busy = 50\nprice_per_hour = 3600\n")
+    inputs = [INPUTS[0], cluster, *INPUTS[2:]]
+    plans = json.loads(good("simulate", *inputs, "--json"))["plans"]
+    for plan in plans:
+        seconds = plan["predicted_s"]
+        busy = 2 * seconds * plan["utilization"]["busy"]
+        assert plan["energy_j"] == pytest.approx(100 * seconds + 50 * busy)
+        assert plan["energy_kwh"] == pytest.approx(plan["energy_j"] / 3.6e6)
+        assert plan["cost"] == pytest.approx(2 * seconds)
+    assert good("simulate", *inputs).splitlines()[0].endswith("peak MiB  energy kWh   cost")
+    rows = list(csv.DictReader(io.StringIO(good("sweep", *inputs, "--devices", "1,2", "--strategies", "spill,resident"))))
+    for row in rows:
+        assert (row["cost"] == "") == (row["energy_j"] == "") == (row["reason"] != "")
+        assert row["cost"] == "" or float(row["cost"]) == pytest.approx(float(row["predicted_s"]) * int(row["devices"]))
+    assert "energy" not in good("simulate", *INPUTS) and "cost" not in json.loads(good("simulate", *INPUTS, "--json"))["plans"][0]
+    assert "cost" not in good("sweep", *INPUTS).splitlines()[0]
+
+
 def test_simulate_draws_one_plan_and_its_utilization():
     text = good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf")
     for part in ["\ncpu-0  ", "\ncpu-1  ", "a decoder   b encoder   c wide", "occupied %", "copy wait %"]:

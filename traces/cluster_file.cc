@@ -15,14 +15,17 @@ namespace shardlab {
 namespace {
 
 constexpr int kMostDevices = 4096;
+constexpr double kMostUpkeep = 1e9;
 
 class ClusterReader {
  public:
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-    constexpr std::array<std::string_view, 2> kKeys{"host_memory", "device"};
+    constexpr std::array<std::string_view, 3> kKeys{"host_memory", "host_watts", "device"};
     refuse_unknown_keys(root, origin_, kKeys);
+    with(root, "host_watts",
+         [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
     with(root, "host_memory", [&](const toml::node& node) { cluster_.host_memory = size(node); });
     for (const toml::table* table : tables(root, origin_, "device")) add(*table);
   }
@@ -40,9 +43,9 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 9> kKeys{"name",   "count",     "kind",
-                                                    "memory", "threads",   "copy_engines",
-                                                    "link",   "link_back", "ordinal"};
+    constexpr std::array<std::string_view, 12> kKeys{
+        "name", "count",     "kind",    "memory",     "threads",    "copy_engines",
+        "link", "link_back", "ordinal", "watts_busy", "watts_idle", "price_per_hour"};
     refuse_unknown_keys(table, origin_, kKeys);
     DeviceSpec device;
     int count = 1;
@@ -59,6 +62,7 @@ class ClusterReader {
     });
     with(table, "link", [&](const toml::node& node) { device.link = link(node); });
     with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
+    device.upkeep = upkeep(table);
     device.ordinal = next_ordinal_[device.kind];
     with(table, "ordinal", [&](const toml::node& node) {
       device.ordinal = static_cast<int>(integer(node, 0, kMostDevices));
@@ -72,6 +76,22 @@ class ClusterReader {
       push(device, table.source());
       next_ordinal_[device.kind] = ++device.ordinal;
     }
+  }
+
+  [[nodiscard]] Upkeep upkeep(const toml::table& table) const {
+    Upkeep all;
+    const auto take = [&](std::string_view key, double& value) {
+      return with(table, key,
+                  [&](const toml::node& node) { value = number_up_to(node, kMostUpkeep); });
+    };
+    take("watts_busy", all.watts_busy);
+    take("price_per_hour", all.price_per_hour);
+    if (take("watts_idle", all.watts_idle) && all.watts_idle > all.watts_busy) {
+      throw Error(fmt::format("{}: is above watts_busy, which is {}",
+                              place(origin_, table.get("watts_idle")->source(), "watts_idle"),
+                              all.watts_busy));
+    }
+    return all;
   }
 
   [[nodiscard]] LinkSpec link(const toml::node& node) const {
