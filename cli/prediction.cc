@@ -139,12 +139,13 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     }
     Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
     made.note = planned.note;
+    made.program = {};  // The largest part, which a table of plans does not need.
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }
   ranking.ranked = rank(std::move(results), kStatedError);
   for (const RankedResult& each : ranking.ranked) {
-    ranking.predictions.push_back(by_name.at(each.result.name));
+    ranking.predictions.push_back(std::move(by_name.at(each.result.name)));
   }
   return ranking;
 }

@@ -46,7 +46,7 @@ struct Ranking {
     std::string name, reason;
   };
   std::vector<RankedResult> ranked;
-  std::vector<Prediction> predictions;  ///< In the order of `ranked`.
+  std::vector<Prediction> predictions;  ///< In the order of `ranked`, without their programs.
   std::vector<Refused> refused;
 };
 

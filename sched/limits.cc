@@ -64,19 +64,26 @@ Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
 
 void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) throw Error("the cluster has no device");
-  Bytes host = 0;
+  double host = 0;  // Floating point, as the sum over many jobs may overflow.
   for (const JobProgram& job : program.jobs) {
     if (job.held) {
       refuse_held(program, job, cluster);
     } else {
       refuse_job(job, cluster);
     }
-    for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
+    for (const Item& item : job.items)
+      host += item.kind == ItemKind::kGraph ? 0 : static_cast<double>(item.bytes);
   }
-  if (host <= cluster.host_memory) return;
+  if (host > kMostBytes) {
+    throw Error(
+        fmt::format("the jobs need {:.1f} EiB of host memory; check the profile's *_bytes, run "
+                    "fewer jobs at once",
+                    host * 0x1p-60));
+  }
+  if (host <= static_cast<double>(cluster.host_memory)) return;
   throw Error(
       fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
-                  format_bytes(host), format_bytes(cluster.host_memory)));
+                  format_bytes(static_cast<Bytes>(host)), format_bytes(cluster.host_memory)));
 }
 
 // In floating point, so that nothing overflows before it is refused.
