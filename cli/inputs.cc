@@ -32,7 +32,7 @@ Inputs read_inputs(const InputPaths& paths) {
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
   for (const Job& job : inputs.workload.jobs) {
     in_context(paths.profile + ": " + job.name,
-               [&] { return &find(inputs.profile, job.model, job.batch, job.optimizer.kind); });
+               [&] { refuse_unknown(inputs.profile, job.model, job.batch, job.optimizer.kind); });
   }
   return inputs;
 }
@@ -61,8 +61,12 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
 void add_plan_options(CLI::App& app, PlanOptions& options) {
   std::vector<std::string> policies;
   for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
-  app.add_option("--strategy", options.strategy, "how a job is laid out (spill)")
-      ->check(CLI::IsMember({"spill", "resident", "model_parallel"}));
+  app.add_option(
+         "--strategy", options.strategy,
+         "how a job is laid out: spill, resident, model_parallel, gpipe(STAGES,MICROBATCHES), "
+         "one_f_one_b(..), interleaved(..,SHARDS_PER_DEVICE), zero_offload(DEVICES), "
+         "data_parallel(REPLICAS,any of them) (spill)")
+      ->check(strategies());
   app.add_option("--policy", options.policy, "which ready unit a free device takes (lrtf)")
       ->check(CLI::IsMember(policies));
   app.add_option("--slots", options.slots,
@@ -74,6 +78,18 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
                "keep activations instead of recomputing them (model_parallel)");
   app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
+}
+
+CLI::Validator strategies() {
+  const auto check = [](const std::string& text) -> std::string {
+    try {
+      parse_strategy_choices(text);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  return {check, "", "strategies"};
 }
 
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
@@ -91,7 +107,7 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
     return make_plans(inputs.workload, inputs.cluster, inputs.profile,
                       usual_choices(choice.slots, choice.seed));
   }
-  if (!options.strategy.empty()) choice.strategy = parse_strategy(options.strategy);
+  if (!options.strategy.empty()) choice.strategy = parse_strategy_choice(options.strategy);
   if (!options.policy.empty()) choice.policy = options.policy;
   choice.admit = options.admit.value_or(0);
   choice.recompute = !options.keep;

@@ -51,6 +51,9 @@ struct PlanOptions {
 
 void add_plan_options(CLI::App& app, PlanOptions& options);
 
+/// Of an option that takes strategies, separated by commas.
+CLI::Validator strategies();
+
 /// The plan read from a file, or made of the properties; the usual ones where none are given.
 /// Throws UsageError when a file and properties are both given.
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options);

@@ -27,7 +27,8 @@ using nlohmann::ordered_json;
 
 struct Options {
   InputPaths paths;
-  std::vector<std::string> strategies{"spill"}, policies;
+  std::string strategies = "spill";
+  std::vector<std::string> policies;
   std::vector<int> slots{2}, admits{0}, devices;
   std::vector<std::uint64_t> seeds{1};
   bool keep = false;
@@ -45,14 +46,12 @@ struct Point {
 std::vector<Point> points(const Options& options) {
   std::vector<Point> all;
   for (const int devices : options.devices) {
-    for (const std::string& strategy : options.strategies) {
+    for (const StrategyChoice& strategy : parse_strategy_choices(options.strategies)) {
       for (const std::string& policy : options.policies) {
         for (const int slots : options.slots) {
           for (const int admit : options.admits) {
             for (const std::uint64_t seed : options.seeds) {
-              all.push_back(
-                  {{parse_strategy(strategy), policy, slots, admit, !options.keep, seed, {}},
-                   devices});
+              all.push_back({{strategy, policy, slots, admit, !options.keep, seed, {}}, devices});
             }
           }
         }
@@ -197,9 +196,8 @@ Action declare_sweep(CLI::App& app) {
   add_profile_file(app, options->paths);
   std::vector<std::string> policies;
   for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
-  app.add_option("--strategies", options->strategies, "list (spill)")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"spill", "resident", "model_parallel"}));
+  app.add_option("--strategies", options->strategies, "list, see simulate --help (spill)")
+      ->check(strategies());
   app.add_option("--policies", options->policies, "list (all)")
       ->delimiter(',')
       ->check(CLI::IsMember(policies));

@@ -40,6 +40,8 @@ struct DeviceSpec {
   std::optional<LinkSpec> back = std::nullopt;
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
   Upkeep upkeep = {};
+  std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
+  std::string node{};  ///< Devices of different nodes are joined by the network.
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
   [[nodiscard]] bool paced() const { return link.paced() || link_back().paced(); }
 };
@@ -48,6 +50,7 @@ struct Cluster {
   Bytes host_memory = kUnlimited;
   std::vector<DeviceSpec> devices;
   double host_watts = 0;  ///< What the host draws all the time; 0: not given.
+  std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
 };
 
 }  // namespace shardlab

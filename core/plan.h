@@ -13,18 +13,43 @@ enum class Strategy : std::uint8_t {
   kSpill,          ///< Shards in host memory, any device runs them.
   kResident,       ///< The whole model on one device.
   kModelParallel,  ///< Shards bound to devices, one unit of the job at a time.
+  kGpipe,          ///< A pipeline: all forwards of a minibatch, then all backwards.
+  kOneFOneB,       ///< A pipeline: a backward as soon as there is one, so fewer live microbatches.
+  kInterleaved,    ///< The same with several shards a device, dealt out in turn.
+  kZeroOffload,    ///< Replicas that gather each shard's parameters from the host, one device each.
 };
 
+/// A job is cut into shards, a minibatch into microbatches; replicas each take their share of the
+/// minibatch and add up their gradients before the step.
 struct JobPlan {
   Strategy strategy = Strategy::kSpill;
   std::vector<int> first_layer;  ///< Per shard, ascending, starting with 0.
-  std::vector<DeviceId> device;  ///< Per shard, for kModelParallel; else empty.
+  /// Replica by replica one per shard, where shards are bound; one per replica for kZeroOffload.
+  std::vector<DeviceId> device;
   bool recompute = true;  ///< false: a forward keeps its graph on the device until its backward.
+  int microbatches = 1;   ///< Of one replica's share of a minibatch.
+  int replicas = 1;
 
   [[nodiscard]] int shards() const { return static_cast<int>(first_layer.size()); }
 };
 
+constexpr bool pipelined(Strategy strategy) {
+  return strategy == Strategy::kGpipe || strategy == Strategy::kOneFOneB ||
+         strategy == Strategy::kInterleaved;
+}
+/// Whether a plan says on which device a shard lies.
+constexpr bool binds(Strategy strategy) {
+  return pipelined(strategy) || strategy == Strategy::kModelParallel;
+}
+/// How many devices a plan of this many shards and replicas must name.
+constexpr int devices_named(const JobPlan& plan) {
+  if (plan.strategy == Strategy::kZeroOffload) return plan.replicas;
+  const bool bound = binds(plan.strategy) || plan.replicas > 1;
+  return bound ? plan.replicas * static_cast<int>(plan.first_layer.size()) : 0;
+}
+
 constexpr int kMostSlots = 64;
+constexpr int kMostParts = 4096;  ///< Microbatches of a minibatch, or replicas of a job.
 
 /// Partition and strategy per job, and the policy between jobs.
 struct Plan {
@@ -37,7 +62,7 @@ struct Plan {
   int slots = 2;
 };
 
-std::string to_string(Strategy strategy);  ///< "spill", "resident", "model_parallel"
+std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"
 Strategy parse_strategy(const std::string& name);
 
 }  // namespace shardlab

@@ -21,4 +21,12 @@ const ModelProfile& find(const Profile& profile, const ModelSpec& model, int bat
                   known.empty() ? " nothing" : known));
 }
 
+void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,
+                    OptimizerKind optimizer) {
+  for (const ModelProfile& entry : profile.models) {
+    if (entry.model == model && entry.optimizer == optimizer) return;
+  }
+  find(profile, model, batch, optimizer);
+}
+
 }  // namespace shardlab

@@ -108,4 +108,8 @@ struct Profile {
 const ModelProfile& find(const Profile& profile, const ModelSpec& model, int batch,
                          OptimizerKind optimizer);
 
+/// Throws the same where no batch of the model is known.
+void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,
+                    OptimizerKind optimizer);
+
 }  // namespace shardlab

@@ -10,6 +10,10 @@ std::string to_string(UnitKind kind) {
       return "backward";
     case UnitKind::kFused:
       return "fused";
+    case UnitKind::kReduce:
+      return "reduce";
+    case UnitKind::kStep:
+      return "step";
   }
   return "?";
 }
@@ -26,6 +30,8 @@ std::string to_string(ItemKind kind) {
       return "gradient";
     case ItemKind::kGraph:
       return "graph";
+    case ItemKind::kWeightGradient:
+      return "weight gradient";
   }
   return "?";
 }

@@ -10,11 +10,25 @@
 
 namespace shardlab {
 
-enum class UnitKind : std::uint8_t { kForward, kBackward, kFused };
+enum class UnitKind : std::uint8_t {
+  kForward,
+  kBackward,
+  kFused,   ///< Forward and backward of the last shard.
+  kReduce,  ///< Replicas add up their gradients.
+  kStep,    ///< The optimizer's, where it is no part of a backward.
+};
 /// What moves or stays as a whole. kGraph is what a forward keeps for its backward where nothing is
-/// recomputed; it never leaves its device.
-enum class ItemKind : std::uint8_t { kParameters, kState, kActivation, kGradient, kGraph };
-constexpr int kItemKinds = 5;
+/// recomputed; kWeightGradient what microbatches add up until the step. They never leave their
+/// device.
+enum class ItemKind : std::uint8_t {
+  kParameters,
+  kState,
+  kActivation,
+  kGradient,
+  kGraph,
+  kWeightGradient
+};
+constexpr int kItemKinds = 6;
 enum class Direction : std::uint8_t { kPromote, kDemote };  ///< Host to device, device to host.
 
 /// One unit that ran. A device computes from `from` to `to`; before that it was `claimed`, had its
@@ -30,6 +44,7 @@ struct UnitSpan {
   std::int64_t claim = 0;  ///< How many claims came before it in the run, given back or not.
   Instant claimed{}, reserved{}, arrived{}, from{}, to{};
   Duration recompute{};  ///< Part of it that repeated a forward.
+  std::int32_t microbatch = 0, replica = 0;
 };
 
 /// One item that moved between host and device: its wait for and time on the link, then (or before,
@@ -46,6 +61,7 @@ struct CopySpan {
   Instant link_from{}, link_to{};  ///< Equal where the link is not paced.
   Instant lane_from{}, lane_to{};  ///< Equal where a copy engine does it.
   Instant done{};
+  std::int32_t microbatch = 0, replica = 0;
 };
 
 struct JobEnd {
@@ -71,8 +87,8 @@ struct Timeline {
   bool interrupted = false;
 };
 
-std::string to_string(UnitKind kind);    ///< "forward", "backward", "fused"
-std::string to_string(ItemKind kind);    ///< "parameters", "state", "activation", "gradient"
+std::string to_string(UnitKind kind);    ///< "forward", "step"
+std::string to_string(ItemKind kind);    ///< "parameters", "weight gradient"
 std::string to_string(Direction which);  ///< "promote", "demote"
 
 }  // namespace shardlab

@@ -48,6 +48,12 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
               const std::vector<std::vector<int>>& first_layers, Policy& policy,
               const RunOptions& options) {
   refuse_what_cannot_fit(program, cluster);
+  for (const JobProgram& job : program.jobs) {
+    if (job.tracks.empty()) continue;
+    throw Error(job.name +
+                ": pipelines, replicas and zero_offload are simulated only so far; run spill, "
+                "resident or model_parallel");
+  }
   RunResult result;
   result.jobs.resize(workload.jobs.size());
   Timeline& timeline = result.timeline;

@@ -63,6 +63,7 @@ struct Training::JobMemory {
       case ItemKind::kGradient:
         return shard.makes_loss() ? 0 : boundary_elements(job.model, job.batch);
       case ItemKind::kGraph:
+      case ItemKind::kWeightGradient:
         return 0;  // Never in host memory.
     }
     return 0;

@@ -37,18 +37,21 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
   Duration sum{};
   std::vector<Duration> bound(cluster.devices.size());
   for (const JobProgram& job : program.jobs) {
-    Duration chain{};
-    for (const Unit& unit : job.units) {
-      const Duration time = job.minibatches * least(unit);
-      chain += time;
-      if (unit.bound != kNoDevice) bound[index(unit.bound)] += time;
+    for (const Track& track : tracks_of(job)) {
+      Duration chain{};
+      for (std::uint32_t u = track.first; u < track.first + track.count; ++u) {
+        const Duration time = job.minibatches * least(job.units[u]);
+        chain += time;
+        if (job.units[u].bound != kNoDevice) bound[index(job.units[u].bound)] += time;
+      }
+      sum += chain;
+      found.longest = std::max(found.longest, job.arrival.time_since_epoch() + chain);
     }
-    sum += chain;
-    found.longest = std::max(found.longest, job.arrival.time_since_epoch() + chain);
   }
   for (const Duration time : bound) found.bound = std::max(found.bound, time);
   found.work = share(sum, cluster.devices.size());
-  if (program.admit == 1) found.in_turn = sum;
+  // Tracks of one job run side by side.
+  if (program.admit == 1 && track_count(program) == program.jobs.size()) found.in_turn = sum;
   found.link = link_bound(program, cluster);
   return found;
 }
@@ -56,11 +59,12 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
 Duration naive_estimate(const Program& program, const Cluster& cluster) {
   Duration sum{}, longest{};
   for (const JobProgram& job : program.jobs) {
-    const Duration chain = job.minibatches * minibatch_time(job);
-    sum += chain;
-    longest = std::max(longest, chain);
+    sum += job.minibatches * minibatch_time(job);
+    for (const Track& track : tracks_of(job)) {
+      longest = std::max(longest, job.minibatches * track_time(job, track));
+    }
   }
-  if (program.admit == 1) return sum;
+  if (program.admit == 1 && track_count(program) == program.jobs.size()) return sum;
   return std::max(share(sum, cluster.devices.size()), longest);
 }
 

@@ -10,7 +10,7 @@ namespace shardlab {
 /// with the smaller of its two costs; dispatch and waiting count nothing.
 struct Bounds {
   Duration work{};     ///< Σ compute / devices, rounded up.
-  Duration longest{};  ///< The job that computes longest: its units run one after another.
+  Duration longest{};  ///< The track that computes longest: its units run one after another.
   Duration bound{};    ///< The device to which most work is bound.
   Duration in_turn{};  ///< Σ compute where one job is admitted at a time; else 0.
   /// Parameters and state of all jobs go to a device at least once: their bytes over the sum of all
@@ -24,7 +24,7 @@ struct Bounds {
 /// scheduling", 1977) is the greater of `work` and `longest`.
 Bounds bounds(const Program& program, const Cluster& cluster);
 
-/// What one would estimate without simulating: max(Σ compute / devices, longest job), with costs as
+/// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs as
 /// measured beside others; where jobs run one at a time, Σ compute with costs measured alone.
 Duration naive_estimate(const Program& program, const Cluster& cluster);
 

@@ -14,7 +14,7 @@ struct FifoKey {
 
 class Fifo final : public RankedPolicy<FifoKey> {
  public:
-  explicit Fifo(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/false) {}
+  explicit Fifo(std::size_t tracks) : RankedPolicy(tracks, {}, /*lookahead=*/false) {}
 };
 
 }  // namespace shardlab

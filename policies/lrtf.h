@@ -13,7 +13,7 @@ struct LrtfKey {
 
 class Lrtf final : public RankedPolicy<LrtfKey> {
  public:
-  explicit Lrtf(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/true) {}
+  explicit Lrtf(std::size_t tracks) : RankedPolicy(tracks, {}, /*lookahead=*/true) {}
 };
 
 }  // namespace shardlab

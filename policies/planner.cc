@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "policies/group_plan.h"
 #include "policies/partition.h"
 #include "policies/registry.h"
 #include "sched/limits.h"
@@ -60,23 +61,26 @@ JobPlan model_parallel(const ModelProfile& model, const Cluster& cluster, bool r
   return plan;  // Refused by the caller, with its bytes.
 }
 
-JobPlan plan_job(const ModelProfile& model, const Cluster& cluster, const PlanChoice& choice) {
-  switch (choice.strategy) {
-    case Strategy::kSpill:
-      return spill(model, cluster, choice);
-    case Strategy::kResident:
-      return {Strategy::kResident, {0}, {}, true};
-    case Strategy::kModelParallel:
-      return model_parallel(model, cluster, choice.recompute);
+JobPlan plan_job(const Job& job, std::size_t number, const Cluster& cluster, const Profile& profile,
+                 const PlanChoice& choice) {
+  const Strategy strategy = choice.strategy.strategy;
+  const bool chain = choice.strategy.replicas == 1 &&
+                     (strategy == Strategy::kSpill || strategy == Strategy::kResident ||
+                      strategy == Strategy::kModelParallel);
+  if (!chain) {
+    return plan_on_group(job, number, cluster, profile, choice.strategy, choice.recompute);
   }
-  return {};
+  const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
+  if (strategy == Strategy::kSpill) return spill(model, cluster, choice);
+  if (strategy == Strategy::kResident) return {Strategy::kResident, {0}, {}, true};
+  return model_parallel(model, cluster, choice.recompute);
 }
 
 void refuse_contradictions(const Cluster& cluster, const PlanChoice& choice) {
   if (cluster.devices.empty()) throw Error("the cluster has no device");
   if (choice.slots < 1) throw Error("a plan needs at least one slot per device");
   if (choice.admit < 0) throw Error("a plan cannot admit fewer than one job at once");
-  if (!choice.recompute && choice.strategy == Strategy::kSpill) {
+  if (!choice.recompute && choice.strategy.strategy == Strategy::kSpill) {
     throw Error(
         "spill cannot keep activations: a shard's backward may run on another device than its "
         "forward");
@@ -112,11 +116,10 @@ Plan make_plan(const Workload& workload, const Cluster& cluster, const Profile& 
   refuse_contradictions(cluster, choice);
   make_policy(choice.policy, workload.jobs.size(), choice.seed);  // Throws on an unknown name.
   Plan plan{describe(choice), {}, choice.policy, choice.seed, choice.admit, choice.slots};
-  for (const Job& job : workload.jobs) {
-    plan.jobs.push_back(in_context(job.name, [&] {
-      const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
-      return plan_job(model, cluster, choice);
-    }));
+  for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
+    const Job& job = workload.jobs[j];
+    plan.jobs.push_back(
+        in_context(job.name, [&] { return plan_job(job, j, cluster, profile, choice); }));
   }
   refuse_what_cannot_fit(lower(workload, cluster, profile, plan), cluster);
   return plan;
@@ -126,6 +129,10 @@ std::vector<PlannedChoice> make_plans(const Workload& workload, const Cluster& c
                                       const Profile& profile,
                                       const std::vector<PlanChoice>& choices) {
   for (const Job& job : workload.jobs) {  // No reason against a plan, but against the profile.
+    const bool whole = std::ranges::any_of(choices, [](const PlanChoice& choice) {
+      return choice.strategy.microbatches * choice.strategy.replicas == 1;
+    });
+    if (!whole) break;
     in_context(job.name, [&] { find(profile, job.model, job.batch, job.optimizer.kind); });
   }
   std::vector<PlannedChoice> made;

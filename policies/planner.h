@@ -9,12 +9,13 @@
 #include "core/plan.h"
 #include "core/profile.h"
 #include "core/workload.h"
+#include "policies/strategy_choice.h"
 
 namespace shardlab {
 
 /// What one may ask for; the partition follows from profile and cluster.
 struct PlanChoice {
-  Strategy strategy = Strategy::kSpill;
+  StrategyChoice strategy;
   std::string policy = "lrtf";
   int slots = 2;
   int admit = 0;
@@ -39,6 +40,7 @@ struct PlannedChoice {
 ///   model_parallel  as many balanced shards as devices, shard s bound to device s. Where a shard
 ///                   does not fit its device, 2, 3, ... shards per device, neighbours on one
 ///                   device, so that they spill within it
+///   all others      see plan_on_group()
 /// Throws Error naming job, shard or layer, bytes needed and available when a job can never fit,
 /// and on a choice that contradicts itself.
 Plan make_plan(const Workload& workload, const Cluster& cluster, const Profile& profile,

@@ -20,7 +20,8 @@ struct RandomKey {
 
 class Random final : public RankedPolicy<RandomKey> {
  public:
-  Random(std::size_t jobs, std::uint64_t seed) : RankedPolicy(jobs, {seed}, /*lookahead=*/false) {}
+  Random(std::size_t tracks, std::uint64_t seed)
+      : RankedPolicy(tracks, {seed}, /*lookahead=*/false) {}
 };
 
 }  // namespace shardlab

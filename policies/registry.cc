@@ -14,12 +14,12 @@ namespace {
 
 struct Entry {
   PolicyInfo info;
-  std::unique_ptr<Policy> (*make)(std::size_t jobs, std::uint64_t seed);
+  std::unique_ptr<Policy> (*make)(std::size_t tracks, std::uint64_t seed);
 };
 
 template <typename P>
-std::unique_ptr<Policy> plain(std::size_t jobs, std::uint64_t) {
-  return std::make_unique<P>(jobs);
+std::unique_ptr<Policy> plain(std::size_t tracks, std::uint64_t) {
+  return std::make_unique<P>(tracks);
 }
 
 constexpr Entry kPolicies[] = {
@@ -28,8 +28,8 @@ constexpr Entry kPolicies[] = {
     {{"srtf", "shortest remaining time first"}, plain<Srtf>},
     {{"round_robin", "the next job after the one picked last"}, plain<RoundRobin>},
     {{"random", "a draw from the plan's seed"},
-     [](std::size_t jobs, std::uint64_t seed) -> std::unique_ptr<Policy> {
-       return std::make_unique<Random>(jobs, seed);
+     [](std::size_t tracks, std::uint64_t seed) -> std::unique_ptr<Policy> {
+       return std::make_unique<Random>(tracks, seed);
      }},
 };
 
@@ -41,10 +41,11 @@ std::vector<PolicyInfo> known_policies() {
   return all;
 }
 
-std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t jobs, std::uint64_t seed) {
+std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
+                                    std::uint64_t seed) {
   std::string known;
   for (const Entry& entry : kPolicies) {
-    if (entry.info.name == name) return entry.make(jobs, seed);
+    if (entry.info.name == name) return entry.make(tracks, seed);
     known += fmt::format("{}{}", known.empty() ? "" : ", ", entry.info.name);
   }
   throw Error(fmt::format("\"{}\" is no policy; there are {}", name, known));

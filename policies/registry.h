@@ -18,8 +18,9 @@ struct PolicyInfo {
 /// All policies that can be named in a plan or on the command line, the default first.
 std::vector<PolicyInfo> known_policies();
 
-/// A fresh policy for `jobs` jobs; `seed` is used by those that draw. Throws Error naming the known
+/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw. Throws Error naming the known
 /// ones.
-std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t jobs, std::uint64_t seed);
+std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
+                                    std::uint64_t seed);
 
 }  // namespace shardlab

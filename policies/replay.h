@@ -5,6 +5,7 @@
 
 #include "core/timeline.h"
 #include "sched/policy.h"
+#include "sched/program.h"
 
 namespace shardlab {
 
@@ -12,24 +13,25 @@ namespace shardlab {
 /// same order. Another run of the same plan with other durations so keeps its decisions.
 class Replay final : public Policy {
  public:
-  Replay(const Timeline& timeline, std::size_t jobs);
+  /// Requires: a timeline of the program's units.
+  Replay(const Timeline& timeline, const Program& program);
 
   void ready(const Candidate& unit) override;
-  void gone(JobId job) override;
-  JobId pick(const DeviceView& device) override;
+  void gone(TrackId track) override;
+  TrackId pick(const DeviceView& device) override;
   DeviceId place(JobId job) override { return first_device_.at(index(job)); }
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient() const override { return true; }
 
  private:
   struct Place {
-    JobId job{};
+    TrackId track{};
     std::int64_t minibatch = 0;
     std::uint32_t unit = 0;
     bool ahead = false;  ///< It was claimed while its predecessor ran.
   };
   std::vector<std::deque<Place>> order_;  ///< Per device, what is still to be claimed.
-  std::vector<Candidate> ready_;          ///< Per job; `present_` says whether it is one.
+  std::vector<Candidate> ready_;          ///< Per track; `present_` says whether it is one.
   std::vector<bool> present_;
   std::vector<DeviceId> first_device_;  ///< Per job.
 };

@@ -6,18 +6,18 @@
 
 namespace shardlab {
 
-/// Round robin: jobs take turns, one unit each. A job's key is the turn in which it was last
+/// Round robin: tracks take turns, one unit each. A track's key is the turn in which it was last
 /// picked.
 class RoundRobin final : public Policy {
  public:
-  explicit RoundRobin(std::size_t jobs) : index_(jobs), last_turn_(jobs) {}
+  explicit RoundRobin(std::size_t tracks) : index_(tracks), last_turn_(tracks) {}
 
-  void ready(const Candidate& unit) override { index_.set(unit, -last_turn_[index(unit.job)]); }
-  void gone(JobId job) override { index_.clear(job); }
-  JobId pick(const DeviceView& device) override {
-    const JobId job = index_.first(device.id);
-    if (job != kNoJob) last_turn_[index(job)] = ++turn_;
-    return job;
+  void ready(const Candidate& unit) override { index_.set(unit, -last_turn_[index(unit.track)]); }
+  void gone(TrackId track) override { index_.clear(track); }
+  TrackId pick(const DeviceView& device) override {
+    const TrackId track = index_.take(device.id);
+    if (track != kNoTrack) last_turn_[index(track)] = ++turn_;
+    return track;
   }
 
  private:

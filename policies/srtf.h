@@ -13,7 +13,7 @@ struct SrtfKey {
 
 class Srtf final : public RankedPolicy<SrtfKey> {
  public:
-  explicit Srtf(std::size_t jobs) : RankedPolicy(jobs, {}, /*lookahead=*/true) {}
+  explicit Srtf(std::size_t tracks) : RankedPolicy(tracks, {}, /*lookahead=*/true) {}
 };
 
 }  // namespace shardlab

@@ -8,6 +8,7 @@
 #include "policies/bounds.h"
 #include "policies/registry.h"
 #include "policies/replay.h"
+#include "sched/ledger.h"
 #include "sim/simulator.h"
 
 namespace shardlab {
@@ -56,30 +57,42 @@ void refuse_another(const Program& program, const Cluster& cluster, const Timeli
 /// Every unit of the complete minibatches once, one after the other, within the makespan: else a
 /// replay would wait for ever for what is missing.
 void refuse_gaps(const Program& program, const Timeline& measured) {
-  std::vector<std::int64_t> next(program.jobs.size());
-  std::vector<Instant> end(program.jobs.size());
+  const Ledger ledger(program);
+  std::vector<std::int64_t> next(ledger.tracks());
+  std::vector<Instant> end(ledger.tracks());
+  const auto track_of = [&](std::size_t j, const Unit& unit) -> Track {
+    return tracks_of(program.jobs[j])[unit.track];
+  };
   for (const UnitSpan& span : measured.units) {
     const std::size_t j = index(span.job);
-    const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
-    const std::int64_t expected = next[j]++;
-    if (span.minibatch != expected / units || span.unit != expected % units) {
-      throw Error(fmt::format(
-          "units: {} has unit {} of minibatch {} where unit {} of minibatch {} "
-          "belongs",
-          measured.jobs[j], span.unit, span.minibatch, expected % units, expected / units));
+    const Unit& unit = program.jobs[j].units[span.unit];
+    const Track track = track_of(j, unit);
+    const std::size_t t = index(ledger.track_of(span.job, unit));
+    const std::int64_t minibatch = next[t] / track.count;
+    const std::int64_t expected = track.first + next[t] % track.count;
+    ++next[t];
+    if (span.minibatch != minibatch || span.unit != expected) {
+      throw Error(
+          fmt::format("units: {} has unit {} of minibatch {} where unit {} of minibatch {} "
+                      "belongs",
+                      measured.jobs[j], span.unit, span.minibatch, expected, minibatch));
     }
-    if (span.from < end[j] || span.to > measured.makespan) {
+    if (span.from < end[t] || span.to > measured.makespan) {
       throw Error(
           fmt::format("units: {}: unit {} of minibatch {} runs before the one before it "
                       "ends, or after the run",
                       measured.jobs[j], span.unit, span.minibatch));
     }
-    end[j] = span.to;
+    end[t] = span.to;
   }
-  for (std::size_t j = 0; j < next.size(); ++j) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    std::int64_t ran = 0;
+    for (std::size_t t = 0; t < ledger.tracks(job_id(j)); ++t) {
+      ran += next[index(ledger.first_track(job_id(j))) + t];
+    }
     const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
-    if (next[j] == units * program.jobs[j].minibatches) continue;
-    throw Error(fmt::format("units: {} has {} of {} units", measured.jobs[j], next[j],
+    if (ran == units * program.jobs[j].minibatches) continue;
+    throw Error(fmt::format("units: {} has {} of {} units", measured.jobs[j], ran,
                             units * program.jobs[j].minibatches));
   }
 }
@@ -147,7 +160,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   auto [cut, timeline, note] = completed(program, measured);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, Costs& costs) {
-    const auto policy = make_policy(plan.policy, work.jobs.size(), plan.seed);
+    const auto policy = make_policy(plan.policy, track_count(work), plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);
   };
   // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or
@@ -158,7 +171,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
   MeasuredCosts each_again(timeline, cut, MeasuredCosts::Detail::kEach);
-  Replay decisions(timeline, cut.jobs.size());
+  Replay decisions(timeline, cut);
 
   Comparison result;
   result.predicted = decided_freely(cut, profile);

@@ -18,12 +18,14 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       ledger_(program),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
+      tracks_(ledger_.tracks()),
       empty_(devices_.size()),
       buffering_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     jobs_[j].end.arrived = program.jobs[j].arrival;
+    jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
@@ -138,7 +140,11 @@ bool Driver::admit(JobId job) {
   }
   state.state = Job::State::kRunning;
   ++running_jobs_;
-  offer(ledger_.candidate(job));
+  running_tracks_ += ledger_.tracks(job);
+  const std::size_t first = index(ledger_.first_track(job));
+  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
+    if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));
+  }
   return true;
 }
 
@@ -163,9 +169,9 @@ void Driver::offer(Candidate&& unit) {
   policy_.ready(unit);
 }
 
-void Driver::withdraw(JobId job) {
+void Driver::withdraw(TrackId track) {
   --candidates_;
-  policy_.gone(job);
+  policy_.gone(track);
 }
 
 /// A device that is free takes back what it claimed ahead when the producer is late and another
@@ -183,13 +189,14 @@ void Driver::give_back_late_claims() {
 
 void Driver::give_back(Device& device, std::size_t slot) {
   const Claim claim = device.claims[slot];
-  assert(!claim.running);
+  assert(slot != device.running);
   const auto d = static_cast<std::size_t>(&device - devices_.data());
   if (residency_ && claim.reserved) {
     residency_->release(claim.job, unit(claim.job, claim.unit), device_id(d));
   }
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
-  --jobs_[index(claim.job)].claims;
+  if (device.running != kNothing && slot < device.running) --device.running;
+  --tracks_[index(claim.track)].claims;
   claim_gone(d);
 }
 
@@ -220,45 +227,48 @@ void Driver::fill(bool buffers) {
 bool Driver::claim_one(std::size_t device, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const JobId job = policy_.pick({device_id(device), now_});
-  if (job == kNoJob) return false;
-  withdraw(job);
-  claim(device, job, /*ready=*/true);
+  const TrackId track = policy_.pick({device_id(device), now_});
+  if (track == kNoTrack) return false;
+  --candidates_;
+  claim(device, track, /*ready=*/true);
   return true;
 }
 
 bool Driver::claim_ahead(std::size_t device) {
   offered_ahead_.clear();
   offer_ahead(device);
-  const JobId job = candidates_ > 0 ? policy_.pick({device_id(device), now_}) : kNoJob;
-  const bool was_ahead =
-      std::find(offered_ahead_.begin(), offered_ahead_.end(), job) != offered_ahead_.end();
-  for (const JobId other : offered_ahead_) withdraw(other);
-  if (job == kNoJob) return false;
-  if (!was_ahead) withdraw(job);
-  claim(device, job, !was_ahead);
+  const TrackId track = candidates_ > 0 ? policy_.pick({device_id(device), now_}) : kNoTrack;
+  bool was_ahead = false;
+  for (const TrackId other : offered_ahead_) {
+    if (other == track) was_ahead = true;
+    if (other != track) withdraw(other);
+  }
+  if (track == kNoTrack) return false;
+  --candidates_;
+  claim(device, track, !was_ahead);
   return true;
 }
 
-void Driver::claim(std::size_t id, JobId job, bool ready) {
+void Driver::claim(std::size_t id, TrackId track, bool ready) {
   Device& device = devices_[id];
   // In place, here and elsewhere on this path: copying what was just written stalls the core.
   if (device.claims.empty()) device.occupied_since = now_;
   Claim& claim = device.claims.emplace_back();
-  claim.job = job;
+  claim.track = track;
+  claim.job = ledger_.job(track);
   claim.ready = ready;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
   if (ready) {
-    claim.unit = ledger_.unit(job);
-    claim.minibatch = ledger_.minibatch(job);
+    claim.unit = ledger_.unit(track);
+    claim.minibatch = ledger_.minibatch(track);
   } else {
-    const Candidate next = ledger_.candidate(job, /*ahead=*/true);
+    const Candidate next = ledger_.candidate(track, /*ahead=*/true);
     claim.unit = next.unit;
     claim.minibatch = next.minibatch;
   }
-  jobs_[index(job)].last_claim = device_id(id);
-  ++jobs_[index(job)].claims;
+  tracks_[index(track)].last_claim = device_id(id);
+  ++tracks_[index(track)].claims;
   empty_.erase(id);
   if (device.claims.size() < static_cast<std::size_t>(program_.slots)) {
     buffering_.insert(id);
@@ -270,32 +280,33 @@ void Driver::claim(std::size_t id, JobId job, bool ready) {
 
 void Driver::offer_ahead(std::size_t device) {
   const auto running = [](const Device& d) {
-    return std::find_if(d.claims.begin(), d.claims.end(), [](const Claim& c) { return c.running; });
+    return d.running == kNothing ? nullptr : &d.claims[d.running];
   };
-  const auto mine = running(devices_[device]);
-  if (mine == devices_[device].claims.end()) return;
+  const Claim* mine = running(devices_[device]);
+  if (mine == nullptr) return;
   const auto expected_end = [&](const Claim& claim) {
     return claim.started_at + unit(claim.job, claim.unit).expected;
   };
   const Instant free_at = expected_end(*mine);
   for (const Device& other : devices_) {
-    const auto producer = running(other);
-    if (producer == other.claims.end() || expected_end(*producer) > free_at) continue;
-    const JobId job = producer->job;
-    if (jobs_[index(job)].claims > 1 || !ledger_.has_next(job)) continue;
-    offer(ledger_.candidate(job, true));
-    offered_ahead_.push_back(job);
+    const Claim* producer = running(other);
+    if (producer == nullptr || expected_end(*producer) > free_at) continue;
+    const TrackId track = producer->track;
+    if (tracks_[index(track)].claims > 1 || !ledger_.has_next(track)) continue;
+    if (jobs_[index(producer->job)].failed || !ledger_.unblocked(track, true)) continue;
+    offer(ledger_.candidate(track, true));
+    offered_ahead_.push_back(track);
   }
 }
 
 void Driver::settle_done() {
   for (const Done& done : done_) {
     const Unit* next = nullptr;
-    const Job& job = jobs_[index(done.job)];
-    if (job.claims > 0 && job.last_claim == done.device) {
-      next = &unit(done.job, ledger_.unit(done.job));
+    const Track& track = tracks_[index(done.track)];
+    if (track.claims > 0 && track.last_claim == done.device) {
+      next = &unit(done.job, ledger_.unit(done.track));
     }
-    if (job.state == Job::State::kRunning) {
+    if (jobs_[index(done.job)].state == Job::State::kRunning) {
       residency_->settle(done.job, unit(done.job, done.unit), done.device, next);
     }
   }
@@ -333,10 +344,11 @@ void Driver::start_claimed(std::size_t id) {
     if (residency_ && !residency_->arrived(claim.job, next, where)) continue;
     if (residency_) residency_->begin(claim.job, next, where);
     clean_up();
-    claim.running = true;
+    device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
     claim.started_at = now_;
     device.lane_busy = true;
     ++running_units_;
+    ++jobs_[index(claim.job)].running;
     backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});
     return;
   }

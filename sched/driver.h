@@ -37,7 +37,7 @@ struct Outcome {
 ///
 /// All events of one instant are taken in before anything is decided. A job whose unit just ended
 /// is ready again before its device chooses. Devices that have nothing choose before those that
-/// fill a buffer, in the order of their ids; ties go to the lower job id.
+/// fill a buffer, in the order of their ids; ties go to the lower track.
 ///
 /// Not thread-safe: the caller holds one lock around every call.
 class Driver {
@@ -61,15 +61,18 @@ class Driver {
 
  private:
   struct Claim {
+    TrackId track{};
     JobId job{};
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
-    bool ready = false, reserved = false, running = false;
+    bool ready = false, reserved = false;
     Instant claimed_at{}, reserved_at{}, started_at{};
   };
+  static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct Device {
-    std::vector<Claim> claims;  ///< In order of claim; at most Program::slots.
+    std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
+    std::uint32_t running = kNothing;  ///< Which of them, if any.
     std::deque<TransferId> lane_copies;
     bool lane_busy = false;
     bool touched = false;
@@ -83,12 +86,19 @@ class Driver {
       kFlushing,
       kEnded
     } state = State::kWaiting;
+    bool failed = false;         ///< It ends when nothing of it runs any more.
     DeviceId bound = kNoDevice;  ///< Of a resident job.
-    std::uint8_t claims = 0;
-    DeviceId last_claim = kNoDevice;
+    std::uint32_t tracks_left = 0;
+    std::uint32_t running = 0;  ///< Units.
     JobEnd end;
   };
+  struct Track {
+    std::uint8_t claims = 0;
+    bool offered = false;  ///< Its current unit, since all that it waits for is done.
+    DeviceId last_claim = kNoDevice;
+  };
   struct Done {
+    TrackId track{};
     JobId job{};
     std::uint32_t unit = 0;
     DeviceId device{};
@@ -102,7 +112,9 @@ class Driver {
   void take_in(const Woken& event);
   void take_in(const Interrupted& event);
   Claim end_claim(DeviceId device);
-  void offer_next(JobId job);
+  void advance(TrackId track, JobId job, const Unit& done);
+  void offer_next(TrackId track);
+  void fail(JobId job);
   void end_units_of(JobId job);
   void end_job_if_flushed(JobId job);
 
@@ -113,14 +125,14 @@ class Driver {
   bool admit(JobId job);
   DeviceId home(JobId job);
   void offer(Candidate&& unit);
-  void withdraw(JobId job);
+  void withdraw(TrackId track);
   void give_back_late_claims();
   void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool ahead);
   bool claim_ahead(std::size_t device);
-  void claim(std::size_t device, JobId job, bool ready);
+  void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
   void settle_done();
   void progress(std::size_t device);
@@ -133,7 +145,7 @@ class Driver {
   void clean_up();
 
   void touch(std::size_t device);
-  [[nodiscard]] bool loaded() const { return running_jobs_ > 1 && devices_.size() > 1; }
+  [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
@@ -154,19 +166,20 @@ class Driver {
   std::optional<Residency> residency_;
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
+  std::vector<Track> tracks_;
   IdSet empty_;      ///< Devices that hold no claim.
   IdSet buffering_;  ///< Devices with a claim and a free slot.
   std::vector<std::size_t> touched_;
   std::vector<Done> done_;
-  std::vector<JobId> offered_ahead_;  ///< While a device chooses.
-  std::vector<CopySpan> transfers_;   ///< By TransferId.
+  std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
+  std::vector<CopySpan> transfers_;     ///< By TransferId.
   std::vector<Transfer> transfer_of_;
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
   std::size_t running_units_ = 0;
-  std::size_t running_jobs_ = 0;
+  std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.

@@ -19,31 +19,65 @@ void Driver::take_in(const UnitDone& event) {
     timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
                                 event.device, event.attempt, claim.number, claim.claimed_at,
                                 claim.reserved_at, claim.started_at, event.from, event.to,
-                                event.recompute});
+                                event.recompute, ran.microbatch, ran.replica});
   }
   if (residency_) {
     residency_->commit(claim.job, ran, event.device);
-    done_.push_back({claim.job, claim.unit, event.device});
+    done_.push_back({claim.track, claim.job, claim.unit, event.device});
   }
-  ledger_.advance(claim.job);
-  if (ledger_.complete(claim.job)) {
-    jobs_[index(claim.job)].end.completed = true;
-    end_units_of(claim.job);
-  } else {
-    offer_next(claim.job);
+  advance(claim.track, claim.job, ran);
+}
+
+/// A unit of the track is done: what waited only for it is ready.
+void Driver::advance(TrackId track, JobId id, const Unit& done) {
+  ledger_.advance(track);
+  tracks_[index(track)].offered = false;
+  Job& job = jobs_[index(id)];
+  if (job.failed) {
+    if (job.running == 0) end_units_of(id);
+    return;
+  }
+  if (ledger_.complete(track)) {
+    if (--job.tracks_left == 0) {
+      job.end.completed = true;
+      end_units_of(id);
+      return;
+    }
+  } else if (ledger_.unblocked(track)) {
+    offer_next(track);
+  }
+  if (!done.leads) return;
+  for (const std::uint32_t follower : done.before) {
+    const TrackId other = ledger_.track_of(id, unit(id, follower));
+    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
+                       ledger_.unit(other) == follower;
+    if (waits && ledger_.unblocked(other)) offer_next(other);
   }
 }
 
 void Driver::take_in(const UnitFailed& event) {
   const Claim claim = end_claim(event.device);
   if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
-  jobs_[index(claim.job)].end.reason = event.reason;
-  for (std::size_t d = 0; d < devices_.size(); ++d) {  // A unit claimed ahead of the failed one.
-    for (std::size_t slot = devices_[d].claims.size(); slot-- > 0;) {
-      if (devices_[d].claims[slot].job == claim.job) give_back(devices_[d], slot);
+  tracks_[index(claim.track)].offered = false;
+  Job& job = jobs_[index(claim.job)];
+  if (!job.failed) job.end.reason = event.reason;
+  if (!job.failed) fail(claim.job);
+  if (job.running == 0) end_units_of(claim.job);
+}
+
+/// Takes back what is claimed or offered of a job; what runs of it comes to its end.
+void Driver::fail(JobId job) {
+  jobs_[index(job)].failed = true;
+  const std::size_t first = index(ledger_.first_track(job));
+  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
+    if (tracks_[t].offered && tracks_[t].claims == 0) withdraw(track_id(t));
+  }
+  for (Device& device : devices_) {
+    for (std::size_t slot = device.claims.size(); slot-- > 0;) {
+      const bool claimed = device.claims[slot].job == job && slot != device.running;
+      if (claimed) give_back(device, slot);
     }
   }
-  end_units_of(claim.job);
 }
 
 void Driver::take_in(const LinkDone& event) {
@@ -78,26 +112,27 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 /// Takes the running claim off its device.
 Driver::Claim Driver::end_claim(DeviceId id) {
   Device& device = devices_[index(id)];
-  const auto running = std::find_if(device.claims.begin(), device.claims.end(),
-                                    [](const Claim& claim) { return claim.running; });
-  assert(running != device.claims.end());
-  const Claim claim = *running;
-  device.claims.erase(running);
+  assert(device.running != kNothing);
+  const Claim claim = device.claims[device.running];
+  device.claims.erase(device.claims.begin() + device.running);
+  device.running = kNothing;
   device.lane_busy = false;
   --running_units_;
-  --jobs_[index(claim.job)].claims;
+  --jobs_[index(claim.job)].running;
+  --tracks_[index(claim.track)].claims;
   claim_gone(index(id));
   return claim;
 }
 
-void Driver::offer_next(JobId job) {
-  Job& state = jobs_[index(job)];
+void Driver::offer_next(TrackId track) {
+  Track& state = tracks_[index(track)];
+  state.offered = true;
   if (state.claims == 0) {
-    offer(ledger_.candidate(job));
+    offer(ledger_.candidate(track));
     return;
   }
   for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.job == job) claim.ready = true;
+    if (claim.track == track) claim.ready = true;
   }
   touch(index(state.last_claim));
 }
@@ -105,6 +140,7 @@ void Driver::offer_next(JobId job) {
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
   --running_jobs_;
+  running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
   end_job_if_flushed(job);
   admit_waiting();

@@ -37,7 +37,9 @@ void Driver::start(Transfer transfer) {
                              now_,
                              now_,
                              now_,
-                             now_};
+                             now_,
+                             item.microbatch,
+                             item.replica};
   ++transfers_in_flight_;
   const bool lane_first =
       transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
@@ -59,8 +61,10 @@ void Driver::complete(TransferId id) {
   residency_->finished(transfer);
   touch(index(transfer.device));
   free_transfers_.push_back(id);
-  const Job& job = jobs_[index(transfer.job)];
-  if (job.claims > 0) touch(index(job.last_claim));  // It may have waited for that.
+  const std::size_t first = index(ledger_.first_track(transfer.job));
+  for (std::size_t t = first; t < first + ledger_.tracks(transfer.job); ++t) {
+    if (tracks_[t].claims > 0) touch(index(tracks_[t].last_claim));  // It may have waited for that.
+  }
   end_job_if_flushed(transfer.job);
   admit_waiting();  // What moved may have made room.
 }

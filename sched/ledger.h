@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -8,56 +9,104 @@
 
 namespace shardlab {
 
-/// Progress of jobs: which unit of which minibatch comes next.
+/// Progress of tracks: which unit of which minibatch comes next, and whether it can run.
 class Ledger {
  public:
   explicit Ledger(const Program& program) {
-    progress_.reserve(program.jobs.size());
-    for (const JobProgram& job : program.jobs) {
-      progress_.push_back({job.units.data(), static_cast<std::uint32_t>(job.units.size()), 0, 0,
-                           job.minibatches, job.minibatches * minibatch_time(job)});
+    progress_.reserve(track_count(program));
+    for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+      const JobProgram& job = program.jobs[j];
+      first_.push_back(static_cast<std::uint32_t>(progress_.size()));
+      for (const Track& track : tracks_of(job)) {
+        progress_.push_back({job.units.data(), job_id(j), track.first, track.first + track.count,
+                             track.first, 0, job.minibatches,
+                             job.minibatches * track_time(job, track)});
+      }
     }
+    first_.push_back(static_cast<std::uint32_t>(progress_.size()));
   }
 
-  /// The job's current unit is done.
-  void advance(JobId job) { step(progress_[index(job)]); }
-
-  [[nodiscard]] bool complete(JobId job) const {
-    return progress_[index(job)].minibatch == progress_[index(job)].minibatches;
+  [[nodiscard]] std::size_t tracks() const { return progress_.size(); }
+  [[nodiscard]] JobId job(TrackId track) const { return at(track).job; }
+  [[nodiscard]] TrackId first_track(JobId job) const { return TrackId{first_[index(job)]}; }
+  [[nodiscard]] std::size_t tracks(JobId job) const {
+    return first_[index(job) + 1] - first_[index(job)];
   }
-  [[nodiscard]] std::int64_t minibatch(JobId job) const { return progress_[index(job)].minibatch; }
-  [[nodiscard]] std::uint32_t unit(JobId job) const { return progress_[index(job)].unit; }
-
-  /// The job's current unit, or (`ahead`) the one after it, as a policy sees it.
-  /// Requires: the job has that unit.
-  [[nodiscard]] Candidate candidate(JobId job, bool ahead = false) const {
-    Progress at = progress_[index(job)];
-    if (ahead) step(at);
-    const Unit& unit = at.units[at.unit];
-    return {job, at.unit, at.minibatch, unit.bound, at.remaining, unit.expected, {}, ahead};
+  [[nodiscard]] TrackId track_of(JobId job, const Unit& unit) const {
+    return TrackId{first_[index(job)] + unit.track};
   }
-  [[nodiscard]] bool has_next(JobId job) const {
-    const Progress& at = progress_[index(job)];
-    return at.unit + 1 < at.count || at.minibatch + 1 < at.minibatches;
+
+  /// The track's current unit is done.
+  void advance(TrackId track) { step(progress_[index(track)]); }
+
+  [[nodiscard]] bool complete(TrackId track) const {
+    return at(track).minibatch == at(track).minibatches;
+  }
+  [[nodiscard]] std::int64_t minibatch(TrackId track) const { return at(track).minibatch; }
+  /// Minibatches of the job that all its tracks have completed.
+  [[nodiscard]] std::int64_t minibatch(JobId job) const {
+    std::int64_t least = at(first_track(job)).minibatch;
+    for (std::uint32_t t = first_[index(job)] + 1; t < first_[index(job) + 1]; ++t) {
+      least = std::min(least, progress_[t].minibatch);
+    }
+    return least;
+  }
+  [[nodiscard]] std::uint32_t unit(TrackId track) const { return at(track).unit; }
+
+  /// All units of other tracks that the current unit (or, `ahead`, the one after it) waits for are
+  /// done.
+  [[nodiscard]] bool unblocked(TrackId track, bool ahead = false) const {
+    const Progress* now = &at(track);
+    Progress next;
+    if (ahead) {
+      next = *now;
+      step(next);
+      now = &next;
+    }
+    for (const Dependency& on : now->units[now->unit].after) {
+      const Progress& other = at(track_of(now->job, now->units[on.unit]));
+      const std::int64_t wanted = now->minibatch - on.lag;
+      const bool done =
+          other.minibatch > wanted || (other.minibatch == wanted && other.unit > on.unit);
+      if (!done) return false;
+    }
+    return true;
+  }
+
+  /// The track's current unit, or (`ahead`) the one after it, as a policy sees it.
+  /// Requires: the track has that unit.
+  [[nodiscard]] Candidate candidate(TrackId track, bool ahead = false) const {
+    Progress now = at(track);
+    if (ahead) step(now);
+    const Unit& unit = now.units[now.unit];
+    return {track,         now.job,       now.unit, now.minibatch, unit.bound,
+            now.remaining, unit.expected, {},       ahead};
+  }
+  [[nodiscard]] bool has_next(TrackId track) const {
+    const Progress& now = at(track);
+    return now.unit + 1 < now.end || now.minibatch + 1 < now.minibatches;
   }
 
  private:
   struct alignas(64) Progress {
-    const Unit* units = nullptr;
-    std::uint32_t count = 0;
+    const Unit* units = nullptr;  ///< Of the job.
+    JobId job{};
+    std::uint32_t first = 0, end = 0;
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t minibatches = 0;
-    Duration remaining{};  ///< Estimated time to the end of the job, from the current unit on.
+    Duration remaining{};  ///< Estimated time of all units of the track from the current one on.
   };
-  static void step(Progress& at) {
-    at.remaining -= at.units[at.unit].expected;
-    if (++at.unit < at.count) return;
-    at.unit = 0;
-    ++at.minibatch;
+  static void step(Progress& now) {
+    now.remaining -= now.units[now.unit].expected;
+    if (++now.unit < now.end) return;
+    now.unit = now.first;
+    ++now.minibatch;
   }
+  [[nodiscard]] const Progress& at(TrackId track) const { return progress_[index(track)]; }
 
   std::vector<Progress> progress_;
+  std::vector<std::uint32_t> first_;  ///< Per job, and one past the last: its first track.
 };
 
 }  // namespace shardlab

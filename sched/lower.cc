@@ -6,24 +6,25 @@
 
 #include "core/error.h"
 #include "sched/limits.h"
-#include "sched/shard_cost.h"
+#include "sched/lower_tracks.h"
+#include "sched/partitioned.h"
 
 namespace shardlab {
 namespace {
 
-/// Lowers one job. K shards; items are laid out kind by kind, see item_index.
-class Lowering {
+/// Lowers one job whose minibatches are chains. K shards; items are laid out kind by kind, see
+/// item_index.
+class ChainLowering {
  public:
-  Lowering(const Job& job, const JobPlan& plan, const Cluster& cluster, const Profile& profile)
-      : plan_(plan), cluster_(cluster), profile_(profile), shards_(plan.shards()) {
-    program_.name = job.name;
-    program_.minibatches = job.minibatches;
-    program_.arrival = Instant{job.arrival};
+  ChainLowering(const JobPlan& plan, const Cluster& cluster, const Profile& profile,
+                std::vector<ShardCost> costs)
+      : plan_(plan),
+        cluster_(cluster),
+        profile_(profile),
+        shards_(plan.shards()),
+        costs_(std::move(costs)) {
     program_.resident = plan.strategy == Strategy::kResident;
     program_.held = program_.resident || !plan.recompute;
-    const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
-    refuse_absurd(job, model);
-    cut(model);
   }
 
   JobProgram lower() {
@@ -36,37 +37,6 @@ class Lowering {
   }
 
  private:
-  void cut(const ModelProfile& model) {
-    const auto& first = plan_.first_layer;
-    const int layers = static_cast<int>(model.layers.size());
-    const bool ascending =
-        std::adjacent_find(first.begin(), first.end(), std::greater_equal<>()) == first.end();
-    if (first.empty() || first.front() != 0 || !ascending || first.back() >= layers) {
-      throw Error(fmt::format("{}: shards must start at ascending layers from 0 below {}",
-                              program_.name, layers));
-    }
-    constexpr std::size_t kMostShards = 400;  // MeasuredCosts' keys hold that many.
-    if (first.size() > kMostShards) {
-      throw Error(fmt::format("{}: {} shards, at most {} are possible", program_.name, first.size(),
-                              kMostShards));
-    }
-    if (plan_.strategy == Strategy::kSpill && !plan_.recompute) {
-      throw Error(program_.name + ": spill cannot keep activations; let it recompute them");
-    }
-    const bool bound = plan_.strategy == Strategy::kModelParallel;
-    if (bound != (plan_.device.size() == first.size())) {
-      throw Error(fmt::format("{}: model_parallel, and only that, names a device per shard",
-                              program_.name));
-    }
-    for (std::size_t s = 0; s < first.size(); ++s) {
-      if (bound && index(plan_.device[s]) >= cluster_.devices.size()) {
-        throw Error(fmt::format("{}: shard {}: the cluster has no device {}", program_.name, s,
-                                index(plan_.device[s])));
-      }
-      costs_.push_back(shard_cost(model, first[s], s + 1 < first.size() ? first[s + 1] : layers));
-    }
-  }
-
   [[nodiscard]] const ShardCost& cost(int shard) const {
     return costs_[static_cast<std::size_t>(shard)];
   }
@@ -79,9 +49,9 @@ class Lowering {
 
   /// Activation s is the output of shard s, gradient s that of the loss with respect to it.
   void add_items() {
-    for (int kind = 0; kind < kItemKinds; ++kind) {
-      for (int s = 0; s < shards_; ++s)
-        program_.items.push_back(make_item(static_cast<ItemKind>(kind), s));
+    for (const ItemKind kind : {ItemKind::kParameters, ItemKind::kState, ItemKind::kActivation,
+                                ItemKind::kGradient, ItemKind::kGraph}) {
+      for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(kind, s));
     }
   }
 
@@ -98,6 +68,8 @@ class Lowering {
       case ItemKind::kGraph:
         // The fused unit of the last shard leaves none.
         return {kind, s, s + 1 < shards_ ? cost(s).graph : 0, false, device(s)};
+      case ItemKind::kWeightGradient:
+        break;  // Part of the workspace of a unit that steps itself.
     }
     return {};
   }
@@ -177,6 +149,20 @@ class Lowering {
   JobProgram program_;
 };
 
+JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster,
+                     const Profile& profile) {
+  std::vector<ShardCost> costs = cut(job, plan, cluster, profile);
+  const bool chain =
+      !pipelined(plan.strategy) && plan.strategy != Strategy::kZeroOffload && plan.replicas == 1;
+  JobProgram program = chain ? ChainLowering(plan, cluster, profile, std::move(costs)).lower()
+                             : lower_tracks(plan, cluster, profile, std::move(costs));
+  program.name = job.name;
+  program.minibatches = job.minibatches;
+  program.arrival = Instant{job.arrival};
+  connect(program);
+  return program;
+}
+
 }  // namespace
 
 Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
@@ -195,11 +181,11 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   program.copy_loaded = profile.loaded.copy;
   program.dispatch_alone = profile.alone.dispatch;
   program.dispatch_loaded = profile.loaded.dispatch;
-  const bool alone = plan.admit == 1 || cluster.devices.size() == 1 ||
-                     plan.jobs.size() == 1;  // As the Driver says.
+  const bool one_job = plan.admit == 1 || plan.jobs.size() == 1;
   for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
-    JobProgram job = Lowering(workload.jobs[j], plan.jobs[j], cluster, profile).lower();
-    expect(job, alone);
+    JobProgram job = lower_job(workload.jobs[j], plan.jobs[j], cluster, profile);
+    // As the Driver says.
+    expect(job, cluster.devices.size() == 1 || (one_job && tracks_of(job).size() == 1));
     program.jobs.push_back(std::move(job));
   }
   refuse_endless(program, cluster);

@@ -15,9 +15,9 @@
 namespace shardlab {
 
 /// Index into JobProgram::items.
-using ItemIndex = std::uint16_t;
+using ItemIndex = std::uint32_t;
 
-/// A few indices, stored in place: a unit touches at most four items.
+/// A few indices, stored in place.
 class ItemList {
  public:
   void add(ItemIndex item) { items_.at(size_++) = item; }
@@ -31,7 +31,7 @@ class ItemList {
   }
 
  private:
-  std::array<ItemIndex, 5> items_{};
+  std::array<ItemIndex, 6> items_{};
   std::uint8_t size_ = 0;
 };
 
@@ -41,14 +41,21 @@ struct UnitCost {
   Duration recompute{};  ///< Part of it that repeats a forward.
 };
 
-/// One forward, backward or fused pass of a shard on one minibatch. The units of a minibatch form a
-/// chain in the order of JobProgram::units, and minibatches follow one another.
+/// A unit of another track that must be done first.
+struct Dependency {
+  std::uint32_t unit = 0;  ///< Index into JobProgram::units.
+  std::uint32_t lag = 0;   ///< Of how many minibatches before: 0 or 1.
+};
+
+/// One pass of a shard on one minibatch or microbatch; or a step, or a reduction.
 ///
 /// What computing needs comes first and fills a cache line; what memory needs follows.
 struct alignas(64) Unit {
   UnitKind kind{};
+  bool leads = false;  ///< Some unit of another track waits for it; see connect().
   std::int32_t shard = 0;
   DeviceId bound = kNoDevice;  ///< kNoDevice: any device.
+  std::uint32_t track = 0;     ///< Of its job; see connect().
   UnitCost alone, loaded;
   Duration expected{};  ///< Estimated time.
   /// Beyond items: gradients of parameters, recomputed activations, temporaries.
@@ -57,6 +64,14 @@ struct alignas(64) Unit {
   ItemList writes;  ///< Subset of `reads` that it changes.
   ItemList creates;
   ItemList consumes;  ///< Dead afterwards, everywhere.
+  std::int32_t microbatch = 0, replica = 0;
+  std::vector<Dependency> after;
+  std::vector<std::uint32_t> before;  ///< Who waits for it; see connect().
+};
+
+/// Units of a job that run in order, minibatch after minibatch, at most one of them at a time.
+struct Track {
+  std::uint32_t first = 0, count = 0;  ///< Of JobProgram::units.
 };
 
 /// Something that sits in memories as a whole.
@@ -66,12 +81,14 @@ struct Item {
   Bytes bytes = 0;
   bool lasting = false;  ///< Parameters and state: in host memory before and after the job.
   DeviceId only_reader = kNoDevice;  ///< The one device that reads it, where units are bound.
+  std::int32_t microbatch = 0, replica = 0;
 };
 
 /// One job, lowered: what its strategy makes of its model.
 struct JobProgram {
   std::string name;
-  std::vector<Unit> units;  ///< Of one minibatch, in order.
+  std::vector<Unit> units;         ///< Of one minibatch, track by track.
+  std::vector<Track> tracks = {};  ///< Cover `units`, ascending. Empty: one, of all units.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
   Instant arrival{};  ///< It is not admitted before.
@@ -84,7 +101,17 @@ struct JobProgram {
   bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
 };
 
-/// Estimated time of a minibatch.
+/// Its tracks, if it names none: the one of all units.
+inline std::vector<Track> tracks_of(const JobProgram& job) {
+  if (!job.tracks.empty()) return job.tracks;
+  return {{0, static_cast<std::uint32_t>(job.units.size())}};
+}
+
+/// Fills in what follows from `tracks` and Unit::after: Unit::track, `leads` and `before`. Throws
+/// Error when units wait for each other in a circle.
+void connect(JobProgram& job);
+
+/// Estimated time of a minibatch's units, one after another.
 inline Duration minibatch_time(const JobProgram& job) {
   Duration sum{};
   for (const Unit& unit : job.units) sum += unit.expected;
@@ -115,7 +142,21 @@ struct Program {
   Duration dispatch_alone{}, dispatch_loaded{};
 };
 
-/// The position of an item of this kind in JobProgram::items of a job with `shards` shards.
+/// Estimated time of a track's units in one minibatch.
+inline Duration track_time(const JobProgram& job, const Track& track) {
+  Duration sum{};
+  for (std::uint32_t u = 0; u < track.count; ++u) sum += job.units[track.first + u].expected;
+  return sum;
+}
+
+inline std::size_t track_count(const Program& program) {
+  std::size_t count = 0;
+  for (const JobProgram& job : program.jobs) count += job.tracks.empty() ? 1 : job.tracks.size();
+  return count;
+}
+
+/// The position of an item of this kind in JobProgram::items of a job with `shards` shards whose
+/// minibatches are chains (spill, resident, model_parallel); kind by kind, without weight gradients.
 constexpr ItemIndex item_index(ItemKind kind, int shard, int shards) {
   return static_cast<ItemIndex>(static_cast<int>(kind) * shards + shard);
 }

@@ -11,34 +11,36 @@
 namespace shardlab {
 
 /// Adapts a plain function of all candidates to a Policy: the quick way to try an idea. A pick
-/// costs O(jobs), 5 to 20 times as much as a CandidateIndex at 64 to 512 jobs.
+/// costs O(tracks), 5 to 20 times as much as a CandidateIndex at 64 to 512 jobs.
 class ScanPolicy : public Policy {
  public:
-  /// Gets the candidates that the device may take, by ascending job; returns a position in them, or
+  /// Gets the candidates that the device may take, by ascending track; returns a position in them, or
   /// -1 for none.
   using Choose = std::function<int(std::span<const Candidate>, const DeviceView&)>;
 
   explicit ScanPolicy(Choose choose, bool lookahead = false)
       : choose_(std::move(choose)), lookahead_(lookahead) {}
 
-  void ready(const Candidate& unit) override { candidates_.insert(position(unit.job), unit); }
-  void gone(JobId job) override { candidates_.erase(position(job)); }
-  JobId pick(const DeviceView& device) override {
+  void ready(const Candidate& unit) override { candidates_.insert(position(unit.track), unit); }
+  void gone(TrackId track) override { candidates_.erase(position(track)); }
+  TrackId pick(const DeviceView& device) override {
     allowed_.clear();
     std::copy_if(
         candidates_.begin(), candidates_.end(), std::back_inserter(allowed_),
         [&](const Candidate& unit) { return unit.bound == kNoDevice || unit.bound == device.id; });
-    if (allowed_.empty()) return kNoJob;
+    if (allowed_.empty()) return kNoTrack;
     const int chosen = choose_(allowed_, device);
-    if (chosen < 0) return kNoJob;
-    return allowed_.at(static_cast<std::size_t>(chosen)).job;
+    if (chosen < 0) return kNoTrack;
+    const TrackId track = allowed_.at(static_cast<std::size_t>(chosen)).track;
+    gone(track);
+    return track;
   }
   [[nodiscard]] bool lookahead() const override { return lookahead_; }
 
  private:
-  std::vector<Candidate>::iterator position(JobId job) {
-    return std::lower_bound(candidates_.begin(), candidates_.end(), job,
-                            [](const Candidate& unit, JobId id) { return unit.job < id; });
+  std::vector<Candidate>::iterator position(TrackId track) {
+    return std::lower_bound(candidates_.begin(), candidates_.end(), track,
+                            [](const Candidate& unit, TrackId id) { return unit.track < id; });
   }
 
   Choose choose_;

@@ -32,6 +32,13 @@ class WinnerTree {
   }
   void clear(std::size_t leaf) { set(leaf, kAbsent); }
 
+  /// The winner, which is absent from now on. Requires: not empty.
+  std::size_t take() {
+    const std::size_t leaf = winner();
+    clear(leaf);
+    return leaf;
+  }
+
   [[nodiscard]] bool empty() const { return greatest_[1] == kAbsent; }
   [[nodiscard]] Key top() const { return greatest_[1]; }
   [[nodiscard]] std::size_t winner() const {

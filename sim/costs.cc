@@ -1,25 +1,30 @@
 #include "sim/costs.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 #include <vector>
 
+#include "core/counter_hash.h"
 #include "sched/link.h"
 
 namespace shardlab {
 namespace {
 
-/// Minibatches of a job below 2^32, units of a minibatch below 2^12, jobs below 2^20.
-std::uint64_t unit_key(JobId job, std::uint32_t unit, std::int64_t minibatch) {
-  return (static_cast<std::uint64_t>(minibatch) << 32) | (static_cast<std::uint64_t>(unit) << 20) |
-         index(job);
-}
+/// Of an item of a job, as a timeline names it.
+using ItemName = std::tuple<ItemKind, std::int32_t, std::int32_t, std::int32_t>;
 
-std::uint64_t copy_key(JobId job, int item, Direction direction) {
-  return unit_key(job, static_cast<std::uint32_t>(item), direction == Direction::kDemote ? 1 : 0);
+std::vector<std::map<ItemName, ItemIndex>> name_items(const Program& program) {
+  std::vector<std::map<ItemName, ItemIndex>> items;
+  for (const JobProgram& job : program.jobs) {
+    auto& names = items.emplace_back();
+    for (std::size_t i = 0; i < job.items.size(); ++i) {
+      const Item& item = job.items[i];
+      names[{item.kind, item.shard, item.microbatch, item.replica}] = static_cast<ItemIndex>(i);
+    }
+  }
+  return items;
 }
-
-/// All minibatches of a unit share its low half.
-constexpr std::uint64_t kKind = 0xffffffffu;
 
 template <typename T>
 T median(std::vector<T> values) {
@@ -35,15 +40,21 @@ Duration EstimatedCosts::lane_copy(const Transfer& transfer) {
                        transfer.loaded ? program_.copy_loaded : program_.copy_alone);
 }
 
+std::size_t MeasuredCosts::Key::Hash::operator()(const Key& key) const {
+  return counter_hash({index(key.job), key.unit, static_cast<std::uint64_t>(key.which)});
+}
+
 MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, Detail detail)
     : estimate_(program), detail_(detail) {
   for (const UnitSpan& span : timeline.units) {
-    units_[unit_key(span.job, span.unit, span.minibatch)] = {span.to - span.from, span.recompute};
+    units_[{span.job, span.unit, span.minibatch}] = {span.to - span.from, span.recompute};
   }
+  const auto items = name_items(program);
   for (const CopySpan& span : timeline.copies) {
-    const int shards = static_cast<int>(program.jobs.at(index(span.job)).items.size()) / kItemKinds;
-    const int item = item_index(span.item, span.shard, shards);
-    Copies& copies = copies_[copy_key(span.job, item, span.direction)];
+    const auto& names = items.at(index(span.job));
+    const auto item = names.find({span.item, span.shard, span.microbatch, span.replica});
+    if (item == names.end()) continue;
+    Copies& copies = copies_[{span.job, item->second, static_cast<int>(span.direction)}];
     copies.by_lane.push_back(span.lane_to - span.lane_from);
     copies.by_link.push_back(span.link_to - span.link_from);
   }
@@ -51,10 +62,11 @@ MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, D
 }
 
 void MeasuredCosts::take_medians() {
-  std::unordered_map<std::uint64_t, std::vector<Duration>> totals, again;
+  std::unordered_map<Key, std::vector<Duration>, Key::Hash> totals, again;
   for (const auto& [key, cost] : units_) {
-    totals[key & kKind].push_back(cost.total);
-    again[key & kKind].push_back(cost.recompute);
+    const Key kind{key.job, key.unit, 0};
+    totals[kind].push_back(cost.total);
+    again[kind].push_back(cost.recompute);
   }
   units_.clear();
   for (auto& [kind, values] : totals) units_[kind] = {median(values), median(again[kind])};
@@ -66,13 +78,14 @@ void MeasuredCosts::take_medians() {
 
 UnitCost MeasuredCosts::unit(const UnitRun& run) {
   const std::int64_t minibatch = detail_ == Detail::kEach ? run.minibatch : 0;
-  const auto found = units_.find(unit_key(run.job, run.unit, minibatch));
+  const auto found = units_.find({run.job, run.unit, minibatch});
   return found != units_.end() ? found->second : estimate_.unit(run);
 }
 
 const Duration* MeasuredCosts::next(const Transfer& transfer,
                                     std::vector<Duration> Copies::*times) {
-  const auto found = copies_.find(copy_key(transfer.job, transfer.item, transfer.direction));
+  const auto found =
+      copies_.find({transfer.job, transfer.item, static_cast<int>(transfer.direction)});
   if (found == copies_.end()) return nullptr;
   Copies& copies = found->second;
   const std::size_t which = std::min(copies.next, (copies.*times).size() - 1);

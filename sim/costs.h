@@ -51,9 +51,19 @@ class MeasuredCosts final : public Costs {
  private:
   void take_medians();
 
+  struct Key {
+    JobId job{};
+    std::uint32_t unit = 0;  ///< Or item.
+    std::int64_t which = 0;  ///< Minibatch, or direction.
+    bool operator==(const Key&) const = default;
+    struct Hash {
+      std::size_t operator()(const Key& key) const;
+    };
+  };
+
   EstimatedCosts estimate_;
   Detail detail_;
-  std::unordered_map<std::uint64_t, UnitCost> units_;
+  std::unordered_map<Key, UnitCost, Key::Hash> units_;
   /// Of one item in one direction, in the order in which they ended: an item may move more than
   /// once in a minibatch.
   struct Copies {
@@ -64,7 +74,7 @@ class MeasuredCosts final : public Costs {
   [[nodiscard]] const Duration* next(const Transfer& transfer,
                                      std::vector<Duration> Copies::*times);
 
-  std::unordered_map<std::uint64_t, Copies> copies_;
+  std::unordered_map<Key, Copies, Key::Hash> copies_;
 };
 
 }  // namespace shardlab

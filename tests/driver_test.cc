@@ -168,7 +168,7 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     for (DeviceSpec& device : cluster.devices) {
       if (device.copy_engines > 0) device.link = {Duration{1000}, 1e6};
     }
-    Replay replay(timeline, program.jobs.size());
+    Replay replay(timeline, program);
     MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
     Timeline again;
     simulate(program, cluster, replay, measured, &again);

@@ -8,34 +8,44 @@
 #include <gtest/gtest.h>
 
 #include "core/timeline.h"
+#include "sched/ledger.h"
 #include "sched/program.h"
 
 /// What every timeline must satisfy, whatever the policy: for simulated and measured ones alike.
 namespace shardlab {
 
-/// Every unit once, in the order of its job, and never two things at a time on one lane or link
+/// Every unit once, in the order of its track and after all that it waits for, and never two things at a time on one lane or link
 /// direction.
 inline void expect_valid(const Timeline& timeline, const Program& program) {
   using Stretch = std::pair<Instant, Instant>;
   std::map<std::pair<std::size_t, int>, std::vector<Stretch>> lanes;
-  std::vector<std::int64_t> next(program.jobs.size());
-  std::vector<Instant> last_end(program.jobs.size());
+  const Ledger ledger(program);
+  std::vector<std::int64_t> next(ledger.tracks());
+  std::vector<Instant> last_end(ledger.tracks());
+  std::vector<std::map<std::pair<std::int64_t, std::uint32_t>, Instant>> ends(program.jobs.size());
   for (const UnitSpan& span : timeline.units) {
     const std::size_t j = index(span.job);
-    const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
-    ASSERT_EQ(span.minibatch * units + span.unit, next[j]++) << "job " << j;
-    ASSERT_GE(span.from, last_end[j]) << "job " << j << " runs two units at once";
+    const Unit& unit = program.jobs[j].units[span.unit];
+    const Track track = tracks_of(program.jobs[j])[unit.track];
+    const std::size_t t = index(ledger.track_of(span.job, unit));
+    ASSERT_EQ(span.minibatch * track.count + span.unit - track.first, next[t]++) << "job " << j;
+    ASSERT_GE(span.from, last_end[t]) << "job " << j << " runs two units of a track at once";
+    for (const Dependency& on : unit.after) {
+      if (span.minibatch < on.lag) continue;
+      const auto done = ends[j].find({span.minibatch - on.lag, on.unit});
+      ASSERT_TRUE(done != ends[j].end() && done->second <= span.from) << "job " << j;
+    }
+    ends[j][{span.minibatch, span.unit}] = span.to;
     ASSERT_LE(span.claimed, span.from);
     ASSERT_LE(span.reserved, span.from);
-    last_end[j] = span.to;
-    const DeviceId bound = program.jobs[j].units[span.unit].bound;
-    ASSERT_TRUE(bound == kNoDevice || bound == span.device);
+    last_end[t] = span.to;
+    ASSERT_TRUE(unit.bound == kNoDevice || unit.bound == span.device);
     lanes[{index(span.device), 0}].push_back({span.from, span.to});
   }
-  for (std::size_t j = 0; j < next.size(); ++j) {
-    const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     if (!timeline.ends[j].completed) continue;
-    EXPECT_EQ(next[j], units * program.jobs[j].minibatches);
+    EXPECT_EQ(ends[j].size(),
+              program.jobs[j].units.size() * static_cast<std::size_t>(program.jobs[j].minibatches));
   }
   for (const CopySpan& span : timeline.copies) {
     lanes[{index(span.device), 0}].push_back({span.lane_from, span.lane_to});

@@ -19,10 +19,13 @@ constexpr int kVersion = 1;
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();
   for (const DeviceId device : job.device) devices.push_back(index(device));
-  return {{"strategy", to_string(job.strategy)},
-          {"first_layer", job.first_layer},
-          {"device", std::move(devices)},
-          {"recompute", job.recompute}};
+  ordered_json result{{"strategy", to_string(job.strategy)},
+                      {"first_layer", job.first_layer},
+                      {"device", std::move(devices)},
+                      {"recompute", job.recompute}};
+  if (job.microbatches > 1) result["microbatches"] = job.microbatches;
+  if (job.replicas > 1) result["replicas"] = job.replicas;
+  return result;
 }
 
 std::vector<int> first_layers(const json& from) {
@@ -45,7 +48,7 @@ std::vector<DeviceId> devices(const json& from, const JobPlan& job) {
   for (const json& value : from) {
     result.push_back(DeviceId{static_cast<std::uint32_t>(json_integer(value, 0, INT32_MAX))});
   }
-  const std::size_t wanted = job.strategy == Strategy::kModelParallel ? job.first_layer.size() : 0;
+  const auto wanted = static_cast<std::size_t>(devices_named(job));
   if (result.size() != wanted) {
     throw Error(fmt::format("must name {} devices for {} shards of {}, names {}", wanted,
                             job.shards(), to_string(job.strategy), result.size()));
@@ -58,6 +61,10 @@ JobPlan job_plan(const JsonObject& from) {
   result.strategy = in_context("strategy", [&] { return parse_strategy(from.text("strategy")); });
   const json& layers = from.array("first_layer");
   result.first_layer = in_context("first_layer", [&] { return first_layers(layers); });
+  for (const auto& [key, count] :
+       {std::pair{"microbatches", &result.microbatches}, std::pair{"replicas", &result.replicas}}) {
+    if (from.has(key)) *count = static_cast<int>(from.integer(key, 1, kMostParts));
+  }
   const json& device = from.array("device");
   result.device = in_context("device", [&] { return devices(device, result); });
   result.recompute = from.flag("recompute");

@@ -22,27 +22,31 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-timeline";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 14> kUnitColumns{
-    "job",   "unit",       "minibatch",   "kind",       "shard",   "device", "attempt",
-    "claim", "claimed_ns", "reserved_ns", "arrived_ns", "from_ns", "to_ns",  "recompute_ns"};
-constexpr std::array<std::string_view, 13> kCopyColumns{
-    "job",      "item",         "shard",      "minibatch",    "device",     "direction", "bytes",
-    "asked_ns", "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns", "done_ns"};
+constexpr std::array<std::string_view, 16> kUnitColumns{
+    "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
+    "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
+    "to_ns",   "recompute_ns", "microbatch", "replica"};
+constexpr std::array<std::string_view, 15> kCopyColumns{
+    "job",          "item",       "shard",    "minibatch",    "device",
+    "direction",    "bytes",      "asked_ns", "link_from_ns", "link_to_ns",
+    "lane_from_ns", "lane_to_ns", "done_ns",  "microbatch",   "replica"};
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
-  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
-                     span.minibatch, to_string(span.kind), span.shard, index(span.device),
-                     span.attempt, span.claim, ns(span.claimed), ns(span.reserved),
-                     ns(span.arrived), ns(span.from), ns(span.to), span.recompute.count());
+  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job),
+                     span.unit, span.minibatch, to_string(span.kind), span.shard,
+                     index(span.device), span.attempt, span.claim, ns(span.claimed),
+                     ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
+                     span.recompute.count(), span.microbatch, span.replica);
 }
 
 std::string copy_row(const CopySpan& span) {
-  return fmt::format(R"([{},"{}",{},{},{},"{}",{},{},{},{},{},{},{}])", index(span.job),
+  return fmt::format(R"([{},"{}",{},{},{},"{}",{},{},{},{},{},{},{},{},{}])", index(span.job),
                      to_string(span.item), span.shard, span.minibatch, index(span.device),
                      to_string(span.direction), span.bytes, ns(span.asked), ns(span.link_from),
-                     ns(span.link_to), ns(span.lane_from), ns(span.lane_to), ns(span.done));
+                     ns(span.link_to), ns(span.lane_from), ns(span.lane_to), ns(span.done),
+                     span.microbatch, span.replica);
 }
 
 /// One row a line: readable, and two timelines can be compared line by line.
@@ -128,7 +132,8 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
   span.unit = static_cast<std::uint32_t>(row.integer(1, UINT32_MAX));
   span.minibatch = row.integer(2);
-  span.kind = row.one_of(3, std::array{UnitKind::kForward, UnitKind::kBackward, UnitKind::kFused});
+  span.kind = row.one_of(3, std::array{UnitKind::kForward, UnitKind::kBackward, UnitKind::kFused,
+                                       UnitKind::kReduce, UnitKind::kStep});
   span.shard = static_cast<std::int32_t>(row.integer(4, INT32_MAX));
   span.device = DeviceId{static_cast<std::uint32_t>(row.integer(5, last_device))};
   span.attempt = static_cast<std::int32_t>(row.integer(6, INT32_MAX));
@@ -139,6 +144,8 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.from = row.instant(11);
   span.to = row.instant(12);
   span.recompute = Duration(row.integer(13));
+  span.microbatch = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
+  span.replica = static_cast<std::int32_t>(row.integer(15, INT32_MAX));
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
   check_order("from_ns", span.from, "to_ns", span.to);
   if (span.recompute > span.to - span.from) throw Error("recompute_ns: is longer than the unit");
@@ -148,8 +155,9 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
 CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
   CopySpan span;
   span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
-  span.item = row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState,
-                                       ItemKind::kActivation, ItemKind::kGradient});
+  span.item =
+      row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState, ItemKind::kActivation,
+                               ItemKind::kGradient, ItemKind::kGraph, ItemKind::kWeightGradient});
   span.shard = static_cast<std::int32_t>(row.integer(2, INT32_MAX));
   span.minibatch = row.integer(3);
   span.device = DeviceId{static_cast<std::uint32_t>(row.integer(4, last_device))};
@@ -161,6 +169,8 @@ CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.lane_from = row.instant(10);
   span.lane_to = row.instant(11);
   span.done = row.instant(12);
+  span.microbatch = static_cast<std::int32_t>(row.integer(13, INT32_MAX));
+  span.replica = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
   check_order("link_from_ns", span.link_from, "link_to_ns", span.link_to);
   check_order("lane_from_ns", span.lane_from, "lane_to_ns", span.lane_to);
   check_order("asked_ns", span.asked, "done_ns", span.done);
