@@ -31,7 +31,7 @@ Inputs read_inputs(const InputPaths& paths) {
   inputs.machine = inputs.cluster;
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
   for (const Job& job : inputs.workload.jobs) {
-    in_context(paths.profile + ": " + job.name,
+    in_context(job.name,
                [&] { refuse_unknown(inputs.profile, job.model, job.batch, job.optimizer.kind); });
   }
   return inputs;

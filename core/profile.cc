@@ -15,6 +15,7 @@ const ModelProfile& find(const Profile& profile, const ModelSpec& model, int bat
                          entry.model.dropout, entry.batch, to_string(entry.optimizer));
   }
   throw Error(
+      (profile.path.empty() ? "" : profile.path + ": ") +
       fmt::format("no costs for {}, dropout {}, batch {}, {}; profile this workload again. "
                   "The profile has:{}",
                   describe(model), model.dropout, batch, to_string(optimizer),

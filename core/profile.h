@@ -101,6 +101,7 @@ struct Profile {
   HostCosts alone;
   HostCosts loaded;
   std::vector<ModelProfile> models;
+  std::string path = {};  ///< Where it was read, for messages; else empty.
 };
 
 /// The entry for this model, batch and optimizer. Throws Error naming what is missing and what the

@@ -15,7 +15,7 @@ namespace shardlab {
 
 /// What one may ask for; the partition follows from profile and cluster.
 struct PlanChoice {
-  StrategyChoice strategy;
+  StrategyChoice strategy{};
   std::string policy = "lrtf";
   int slots = 2;
   int admit = 0;

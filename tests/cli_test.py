@@ -324,7 +324,7 @@ def test_unknown_key_is_named_with_its_line(tmp_path):
 def test_profile_of_another_model_is_refused_with_what_it_has(tmp_path):
     other = edited(tmp_path, "workload.toml", lambda text: text.replace("batch = 4", "batch = 8"))
     error = bad("simulate", other, *INPUTS[1:])
-    assert "profile.json: decoder: no costs for gpt 4x128, 4 heads, context 64, dropout 0.1, batch 8, adamw" in error
+    assert "profile.json: no costs for gpt 4x128, 4 heads, context 64, dropout 0.1, batch 8, adamw" in error
     assert "gpt 4x128, 4 heads, context 64, dropout 0.1, batch 4, adamw" in error
 
 

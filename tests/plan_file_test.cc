@@ -80,9 +80,9 @@ TEST(PlanFile, NamesWhatIsMissingOrWrong) {
   const std::string good = plan_json(sample_plan());
   EXPECT_EQ(error(plan_of(R"({"strategy":"spill","first_layer":[0],"device":[]})")),
             "job 0: recompute: missing");
-  EXPECT_EQ(
-      error(plan_of(R"({"strategy":"spil","first_layer":[0],"device":[],"recompute":true})")),
-      "job 0: strategy: \"spil\" is no strategy; there are spill, resident and model_parallel");
+  EXPECT_EQ(error(plan_of(R"({"strategy":"spil","first_layer":[0],"device":[],"recompute":true})")),
+            "job 0: strategy: \"spil\" is no strategy; there are spill, resident, model_parallel, "
+            "gpipe, one_f_one_b, interleaved, zero_offload");
   EXPECT_EQ(error(plan_of("5")), "job 0: must be an object, is an integer");
   EXPECT_EQ(error(replaced(good, "\"slots\": 2", "\"slots\": 0")),
             "slots: must be at least 1, is 0");

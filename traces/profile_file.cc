@@ -228,7 +228,9 @@ void write_profile(const std::string& path, const Profile& profile) {
 
 Profile read_profile(const std::string& path) {
   const std::string text = read_whole_file(path);
-  return in_context(path, [&] { return parse_profile(text); });
+  Profile profile = in_context(path, [&] { return parse_profile(text); });
+  profile.path = path;
+  return profile;
 }
 
 }  // namespace shardlab

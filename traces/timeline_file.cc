@@ -31,6 +31,8 @@ constexpr std::array<std::string_view, 15> kCopyColumns{
     "direction",    "bytes",      "asked_ns", "link_from_ns", "link_to_ns",
     "lane_from_ns", "lane_to_ns", "done_ns",  "microbatch",   "replica"};
 
+constexpr std::size_t kLateColumns = 2;
+
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
@@ -61,14 +63,20 @@ std::string table(std::span<const std::string_view> columns, const std::vector<S
 
 /// A row of a table, read by column name, as a later version may add columns.
 class Table {
+  static constexpr std::size_t kMissing = SIZE_MAX;
+
  public:
-  Table(const JsonObject& from, std::span<const std::string_view> wanted)
+  /// The last `late` of the wanted columns came later: a file without them means 0.
+  Table(const JsonObject& from, std::span<const std::string_view> wanted, std::size_t late)
       : rows_(&from.array("rows")) {
     const json& columns = from.array("columns");
-    for (const std::string_view name : wanted) {
-      const auto found = std::find(columns.begin(), columns.end(), name);
-      if (found == columns.end()) throw Error(fmt::format("columns: {}: missing", name));
-      places_.push_back(static_cast<std::size_t>(found - columns.begin()));
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const auto found = std::find(columns.begin(), columns.end(), wanted[i]);
+      const bool missing = found == columns.end();
+      if (missing && i + late < wanted.size()) {
+        throw Error(fmt::format("columns: {}: missing", wanted[i]));
+      }
+      places_.push_back(missing ? kMissing : static_cast<std::size_t>(found - columns.begin()));
     }
     width_ = columns.size();
   }
@@ -111,7 +119,10 @@ class Table {
     }
 
    private:
-    [[nodiscard]] const json& value(std::size_t column) const { return values[places[column]]; }
+    [[nodiscard]] const json& value(std::size_t column) const {
+      static const json zero = 0;
+      return places[column] == kMissing ? zero : values[places[column]];
+    }
   };
 
  private:
@@ -232,14 +243,16 @@ void read_spans(const JsonObject& root, Timeline& into) {
   const auto last_job = static_cast<std::int64_t>(into.jobs.size()) - 1;
   const auto last_device = static_cast<std::int64_t>(into.devices.size()) - 1;
   in_context("units", [&] {
-    Table(root.object("units"), kUnitColumns).each(kUnitColumns, [&](const Table::Row& row) {
-      into.units.push_back(unit(row, last_job, last_device));
-    });
+    Table(root.object("units"), kUnitColumns, kLateColumns)
+        .each(kUnitColumns, [&](const Table::Row& row) {
+          into.units.push_back(unit(row, last_job, last_device));
+        });
   });
   in_context("copies", [&] {
-    Table(root.object("copies"), kCopyColumns).each(kCopyColumns, [&](const Table::Row& row) {
-      into.copies.push_back(copy(row, last_job, last_device));
-    });
+    Table(root.object("copies"), kCopyColumns, kLateColumns)
+        .each(kCopyColumns, [&](const Table::Row& row) {
+          into.copies.push_back(copy(row, last_job, last_device));
+        });
   });
 }
 
