@@ -102,6 +102,7 @@ void Driver::decide() {
     progress(device);
   }
   touched_.clear();
+  if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
@@ -259,6 +260,7 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.ready = ready;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
+  claim.ready_at = now_;
   if (ready) {
     claim.unit = ledger_.unit(track);
     claim.minibatch = ledger_.minibatch(track);

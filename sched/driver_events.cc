@@ -19,7 +19,7 @@ void Driver::take_in(const UnitDone& event) {
     timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
                                 event.device, event.attempt, claim.number, claim.claimed_at,
                                 claim.reserved_at, claim.started_at, event.from, event.to,
-                                event.recompute, ran.microbatch, ran.replica});
+                                event.recompute, ran.microbatch, ran.replica, claim.ready_at});
   }
   if (residency_) {
     residency_->commit(claim.job, ran, event.device);
@@ -132,7 +132,9 @@ void Driver::offer_next(TrackId track) {
     return;
   }
   for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.track == track) claim.ready = true;
+    if (claim.track != track) continue;
+    claim.ready = true;
+    claim.ready_at = now_;
   }
   touch(index(state.last_claim));
 }

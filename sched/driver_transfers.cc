@@ -69,6 +69,16 @@ void Driver::complete(TransferId id) {
   admit_waiting();  // What moved may have made room.
 }
 
+/// Devices whose reservation is another than at the last instant.
+void Driver::sample_memory() {
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    const Bytes now = residency_->used(device_id(d));
+    if (now == devices_[d].sampled) continue;
+    devices_[d].sampled = now;
+    timeline_->memory.push_back({now_, device_id(d), now});
+  }
+}
+
 /// Tells the backend what was dropped and looks again at devices where there is room now.
 void Driver::clean_up() {
   if (!residency_) return;

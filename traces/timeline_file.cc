@@ -22,25 +22,25 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-timeline";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 16> kUnitColumns{
+constexpr std::array<std::string_view, 17> kUnitColumns{
     "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
     "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
-    "to_ns",   "recompute_ns", "microbatch", "replica"};
+    "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns"};
 constexpr std::array<std::string_view, 15> kCopyColumns{
     "job",          "item",       "shard",    "minibatch",    "device",
     "direction",    "bytes",      "asked_ns", "link_from_ns", "link_to_ns",
     "lane_from_ns", "lane_to_ns", "done_ns",  "microbatch",   "replica"};
 
-constexpr std::size_t kLateColumns = 2;
+constexpr std::size_t kLateUnitColumns = 3, kLateCopyColumns = 2;
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
-  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job),
+  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job),
                      span.unit, span.minibatch, to_string(span.kind), span.shard,
                      index(span.device), span.attempt, span.claim, ns(span.claimed),
                      ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
-                     span.recompute.count(), span.microbatch, span.replica);
+                     span.recompute.count(), span.microbatch, span.replica, ns(span.ready));
 }
 
 std::string copy_row(const CopySpan& span) {
@@ -157,7 +157,9 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.recompute = Duration(row.integer(13));
   span.microbatch = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
   span.replica = static_cast<std::int32_t>(row.integer(15, INT32_MAX));
+  span.ready = row.instant(16);
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
+  check_order("ready_ns", span.ready, "from_ns", span.from);
   check_order("from_ns", span.from, "to_ns", span.to);
   if (span.recompute > span.to - span.from) throw Error("recompute_ns: is longer than the unit");
   return span;
@@ -243,13 +245,13 @@ void read_spans(const JsonObject& root, Timeline& into) {
   const auto last_job = static_cast<std::int64_t>(into.jobs.size()) - 1;
   const auto last_device = static_cast<std::int64_t>(into.devices.size()) - 1;
   in_context("units", [&] {
-    Table(root.object("units"), kUnitColumns, kLateColumns)
+    Table(root.object("units"), kUnitColumns, kLateUnitColumns)
         .each(kUnitColumns, [&](const Table::Row& row) {
           into.units.push_back(unit(row, last_job, last_device));
         });
   });
   in_context("copies", [&] {
-    Table(root.object("copies"), kCopyColumns, kLateColumns)
+    Table(root.object("copies"), kCopyColumns, kLateCopyColumns)
         .each(kCopyColumns, [&](const Table::Row& row) {
           into.copies.push_back(copy(row, last_job, last_device));
         });
