@@ -37,7 +37,15 @@ std::string to_string(ItemKind kind) {
 }
 
 std::string to_string(Direction which) {
-  return which == Direction::kPromote ? "promote" : "demote";
+  switch (which) {
+    case Direction::kPromote:
+      return "promote";
+    case Direction::kDemote:
+      return "demote";
+    case Direction::kPeer:
+      return "peer";
+  }
+  return "?";
 }
 
 }  // namespace shardlab

@@ -29,7 +29,11 @@ enum class ItemKind : std::uint8_t {
   kWeightGradient
 };
 constexpr int kItemKinds = 6;
-enum class Direction : std::uint8_t { kPromote, kDemote };  ///< Host to device, device to host.
+enum class Direction : std::uint8_t {
+  kPromote,  ///< Host to device.
+  kDemote,   ///< Device to host.
+  kPeer,     ///< Device to device.
+};
 
 /// One unit that ran. A device computes from `from` to `to`; before that it was `claimed`, had its
 /// memory `reserved` and all inputs `arrived`.
@@ -63,6 +67,7 @@ struct CopySpan {
   Instant lane_from{}, lane_to{};  ///< Equal where a copy engine does it.
   Instant done{};
   std::int32_t microbatch = 0, replica = 0;
+  DeviceId source = kNoDevice;  ///< Of kPeer; `device` is where it goes.
 };
 
 /// From `at` on, until the next of the same device.
@@ -98,6 +103,6 @@ struct Timeline {
 
 std::string to_string(UnitKind kind);    ///< "forward", "step"
 std::string to_string(ItemKind kind);    ///< "parameters", "weight gradient"
-std::string to_string(Direction which);  ///< "promote", "demote"
+std::string to_string(Direction which);  ///< "promote", "demote", "peer"
 
 }  // namespace shardlab

@@ -141,7 +141,8 @@ Metrics metrics(const Timeline& timeline) {
   for (const CopySpan& span : timeline.copies) {
     DeviceMetrics& device = result.devices[index(span.device)];
     changes[index(span.device)].add(kCopying, span.lane_from, span.lane_to);
-    (span.direction == Direction::kPromote ? device.promoted : device.demoted) += span.bytes;
+    if (span.direction == Direction::kPromote) device.promoted += span.bytes;
+    if (span.direction == Direction::kDemote) device.demoted += span.bytes;
   }
   for (std::size_t d = 0; d < changes.size(); ++d) {
     DeviceMetrics& device = result.devices[d];

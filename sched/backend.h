@@ -22,7 +22,7 @@ struct UnitRun {
 
 using TransferId = std::uint32_t;
 
-/// An item that shall move between host and device now.
+/// An item that shall move between host and device, or devices, now.
 struct Transfer {
   TransferId id = 0;
   JobId job{};
@@ -32,6 +32,7 @@ struct Transfer {
   Direction direction{};
   Bytes bytes = 0;
   bool loaded = false;
+  DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.

@@ -342,10 +342,12 @@ void Driver::start_claimed(std::size_t id) {
   if (interrupted_) return;
   for (Claim& claim : device.claims) {
     if (!claim.reserved || !claim.ready) continue;
-    const Unit& next = unit(claim.job, claim.unit);
-    if (residency_ && !residency_->arrived(claim.job, next, where)) continue;
-    if (residency_) residency_->begin(claim.job, next, where);
-    clean_up();
+    if (residency_) {
+      const Unit& next = unit(claim.job, claim.unit);
+      if (!residency_->arrived(claim.job, next, where)) continue;
+      residency_->begin(claim.job, next, where);
+      clean_up();
+    }
     device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
     claim.started_at = now_;
     device.lane_busy = true;

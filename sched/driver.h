@@ -28,6 +28,7 @@ struct Outcome {
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
   Bytes promoted = 0, demoted = 0;
+  Bytes between_devices = 0;  ///< Straight from one to another.
   std::vector<JobEnd> jobs;
   bool interrupted = false;
 };
@@ -112,8 +113,8 @@ class Driver {
   void take_in(const LaneCopyDone& event);
   void take_in(const Woken& event);
   void take_in(const Interrupted& event);
-  Claim end_claim(DeviceId device);
-  void advance(TrackId track, JobId job, const Unit& done);
+  void end_claim(DeviceId device);
+  void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
   void fail(JobId job);
   void end_units_of(JobId job);

@@ -8,28 +8,35 @@
 namespace shardlab {
 
 void Driver::take_in(const UnitDone& event) {
-  const Claim claim = end_claim(event.device);
-  assert(claim.job == event.job);
   Device& device = devices_[index(event.device)];
+  assert(device.running != kNothing);
+  const Claim& claim = device.claims[device.running];
+  const TrackId track = claim.track;
+  const JobId job = claim.job;
+  const std::uint32_t which = claim.unit;
+  assert(job == event.job);
+  const bool leads = ledger_.leads(track);
   device.busy += event.to - event.from;
   device.recompute += event.recompute;
   ++outcome_.units;
-  const Unit& ran = unit(claim.job, claim.unit);
   if (timeline_ != nullptr) {
-    timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
-                                event.device, event.attempt, claim.number, claim.claimed_at,
-                                claim.reserved_at, claim.started_at, event.from, event.to,
-                                event.recompute, ran.microbatch, ran.replica, claim.ready_at});
+    const Unit& ran = ledger_.current(track);
+    timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
+                                event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
+                                claim.started_at, event.from, event.to, event.recompute,
+                                ran.microbatch, ran.replica, claim.ready_at});
   }
+  end_claim(event.device);
   if (residency_) {
-    residency_->commit(claim.job, ran, event.device);
-    done_.push_back({claim.track, claim.job, claim.unit, event.device});
+    residency_->commit(job, ledger_.current(track), event.device);
+    done_.push_back({track, job, which, event.device});
   }
-  advance(claim.track, claim.job, ran);
+  advance(track, job, leads ? &ledger_.current(track) : nullptr);
 }
 
-/// A unit of the track is done: what waited only for it is ready.
-void Driver::advance(TrackId track, JobId id, const Unit& done) {
+/// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
+/// tracks wait for it, else null.
+void Driver::advance(TrackId track, JobId id, const Unit* leader) {
   ledger_.advance(track);
   tracks_[index(track)].offered = false;
   Job& job = jobs_[index(id)];
@@ -46,8 +53,8 @@ void Driver::advance(TrackId track, JobId id, const Unit& done) {
   } else if (ledger_.unblocked(track)) {
     offer_next(track);
   }
-  if (!done.leads) return;
-  for (const std::uint32_t follower : done.before) {
+  if (leader == nullptr) return;
+  for (const std::uint32_t follower : leader->before) {
     const TrackId other = ledger_.track_of(id, unit(id, follower));
     const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
                        ledger_.unit(other) == follower;
@@ -56,7 +63,10 @@ void Driver::advance(TrackId track, JobId id, const Unit& done) {
 }
 
 void Driver::take_in(const UnitFailed& event) {
-  const Claim claim = end_claim(event.device);
+  const Device& device = devices_[index(event.device)];
+  assert(device.running != kNothing);
+  const Claim claim = device.claims[device.running];
+  end_claim(event.device);
   if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
@@ -110,18 +120,20 @@ void Driver::take_in(const Woken&) { await_arrivals(); }
 void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 /// Takes the running claim off its device.
-Driver::Claim Driver::end_claim(DeviceId id) {
+void Driver::end_claim(DeviceId id) {
   Device& device = devices_[index(id)];
-  assert(device.running != kNothing);
-  const Claim claim = device.claims[device.running];
-  device.claims.erase(device.claims.begin() + device.running);
+  const Claim& claim = device.claims[device.running];
+  --jobs_[index(claim.job)].running;
+  --tracks_[index(claim.track)].claims;
+  if (device.claims.size() == 1) {
+    device.claims.pop_back();
+  } else {
+    device.claims.erase(device.claims.begin() + device.running);
+  }
   device.running = kNothing;
   device.lane_busy = false;
   --running_units_;
-  --jobs_[index(claim.job)].running;
-  --tracks_[index(claim.track)].claims;
   claim_gone(index(id));
-  return claim;
 }
 
 void Driver::offer_next(TrackId track) {

@@ -39,11 +39,13 @@ void Driver::start(Transfer transfer) {
                              now_,
                              now_,
                              item.microbatch,
-                             item.replica};
+                             item.replica,
+                             transfer.source};
   ++transfers_in_flight_;
   const bool lane_first =
       transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
-  if (!lane_first && copies_take_link(transfer.device)) {
+  const bool by_link = transfer.direction == Direction::kPeer || copies_take_link(transfer.device);
+  if (!lane_first && by_link) {
     backend_.start_link(transfer);
   } else {
     devices_[index(transfer.device)].lane_copies.push_back(transfer.id);
@@ -55,11 +57,13 @@ void Driver::complete(TransferId id) {
   const Transfer& transfer = transfer_of_[id];
   transfers_[id].done = now_;
   if (timeline_ != nullptr) timeline_->copies.push_back(transfers_[id]);
-  (transfer.direction == Direction::kPromote ? outcome_.promoted : outcome_.demoted) +=
-      transfer.bytes;
+  (transfer.direction == Direction::kPromote  ? outcome_.promoted
+   : transfer.direction == Direction::kDemote ? outcome_.demoted
+                                              : outcome_.between_devices) += transfer.bytes;
   --transfers_in_flight_;
   residency_->finished(transfer);
   touch(index(transfer.device));
+  if (transfer.direction == Direction::kPeer) touch(index(transfer.source));
   free_transfers_.push_back(id);
   const std::size_t first = index(ledger_.first_track(transfer.job));
   for (std::size_t t = first; t < first + ledger_.tracks(transfer.job); ++t) {

@@ -7,6 +7,7 @@
 #include "core/cluster.h"
 #include "core/profile.h"
 #include "sched/backend.h"
+#include "sched/route.h"
 
 namespace shardlab {
 
@@ -25,9 +26,13 @@ inline Duration transfer_time(Bytes bytes, const LinkSpec& link) {
   return link.latency + transfer_time(bytes, link.bytes_per_second);
 }
 
-/// Which queue an item waits in: promotions of all devices come first, then demotions. A single
-/// copy engine serves both directions of its device, one at a time.
+/// Which queue an item waits in: promotions of all devices come first, then demotions, then what
+/// leaves a device for another. A single copy engine serves both directions of its device, one at a
+/// time.
 inline std::size_t link_index(const Cluster& cluster, const Transfer& transfer) {
+  if (transfer.direction == Direction::kPeer) {
+    return 2 * cluster.devices.size() + index(transfer.source);
+  }
   const std::size_t device = index(transfer.device);
   const bool own =
       transfer.direction == Direction::kDemote && cluster.devices[device].copy_engines != 1;
@@ -53,6 +58,9 @@ class Link {
 
 /// What the transfer takes by the latency and rate of its direction, whichever queue it waits in.
 inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
+  if (transfer.direction == Direction::kPeer) {
+    return transfer_time(transfer.bytes, route(cluster, transfer.source, transfer.device));
+  }
   const DeviceSpec& device = cluster.devices[index(transfer.device)];
   const bool there = transfer.direction == Direction::kPromote;
   return transfer_time(transfer.bytes, there ? device.link : device.link_back());
@@ -60,7 +68,7 @@ inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
 
 /// Of all devices, by link_index().
 inline std::vector<Link> make_links(const Cluster& cluster) {
-  return std::vector<Link>(2 * cluster.devices.size());
+  return std::vector<Link>(3 * cluster.devices.size());
 }
 
 /// The cluster as it is simulated: where copy engines copy over a link that is not paced, copies

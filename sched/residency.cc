@@ -5,11 +5,12 @@
 #include <utility>
 
 #include "sched/limits.h"
+#include "sched/route.h"
 
 namespace shardlab {
 
 Residency::Residency(const Program& program, const Cluster& cluster)
-    : program_(program), set_aside_(program.jobs.size()) {
+    : program_(program), cluster_(cluster), set_aside_(program.jobs.size()) {
   for (const JobProgram& job : program.jobs) {
     first_item_.push_back(items_.size());
     for (const Item& item : job.items) {
@@ -74,7 +75,7 @@ bool Residency::reserve(JobId job, const Unit& unit, DeviceId device) {
       if (find(job, i, device) != kNone) continue;
       const CopyIndex copy = add(job, i, device);
       pin(copy);
-      if (state(job, i).host && !state(job, i).writing) promote(copy);
+      fetch(copy);
     }
   }
   return true;
@@ -109,7 +110,8 @@ bool Residency::arrived(JobId job, const Unit& unit, DeviceId device) const {
 
 bool Residency::moving(JobId job, ItemIndex i) const {
   for (CopyIndex c = state(job, i).first; c != kNone; c = copies_[c].sibling) {
-    if (copies_[c].leaving || copies_[c].stage == Stage::kArriving) return true;
+    if (copies_[c].leaving || copies_[c].sending || copies_[c].stage == Stage::kArriving)
+      return true;
   }
   return false;
 }
@@ -147,9 +149,14 @@ void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit*
     for (const ItemIndex i : *list) {
       const CopyIndex copy = find(job, i, device);
       if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
-      const bool bound = program_.jobs[index(job)].resident || item(job, i).only_reader == device;
+      const DeviceId reader = item(job, i).only_reader;
+      const bool bound = program_.jobs[index(job)].resident || reader == device;
       if (bound || (next != nullptr && next->reads.contains(i))) continue;
-      demote(copy);
+      if (reader != kNoDevice && direct(cluster_, device, reader)) {
+        push(copy, reader);
+      } else {
+        demote(copy);
+      }
     }
   }
 }
@@ -197,7 +204,9 @@ void Residency::finished(const Transfer& transfer) {
   assert(found != kNone);
   Copy& copy = copies_[found];
   ItemState& here = state(transfer.job, transfer.item);
-  if (transfer.direction == Direction::kPromote) {
+  if (transfer.direction == Direction::kPeer) {
+    arrive_from_device(found, transfer.source);
+  } else if (transfer.direction == Direction::kPromote) {
     copy.stage = Stage::kThere;
     unpin(found);
   } else {
@@ -218,9 +227,59 @@ void Residency::finished(const Transfer& transfer) {
     if (here.forgotten) free_set_aside(transfer.job);
     return;
   }
-  if (transfer.direction == Direction::kPromote) return;
+  if (transfer.direction != Direction::kDemote) return;
   for (CopyIndex other = here.first; other != kNone; other = copies_[other].sibling) {
     if (copies_[other].stage == Stage::kReserved) promote(other);
+  }
+}
+
+/// What a device sent, it has no more.
+void Residency::arrive_from_device(CopyIndex arrived, DeviceId from) {
+  Copy& copy = copies_[arrived];
+  const CopyIndex source = find(copy.job, copy.item, from);
+  assert(source != kNone);
+  copy.stage = Stage::kThere;
+  copies_[source].sending = false;
+  if (!copy.stale) {
+    copy.dirty = true;
+    copies_[source].dirty = false;
+  }
+  unpin(arrived);
+  unpin(source);
+  const bool moved = !copy.stale || copies_[source].stale;
+  if (moved && copies_[source].pins == 0) drop(source);
+}
+
+/// Asks for the newest version, from the host or straight from another device. Where it is neither
+/// now, it comes when it is made or its present move ends.
+void Residency::fetch(CopyIndex to) {
+  const Copy& copy = copies_[to];
+  const ItemState& here = state(copy.job, copy.item);
+  if (here.writing) return;
+  if (here.host) {
+    promote(to);
+    return;
+  }
+  for (CopyIndex from = here.first; from != kNone; from = copies_[from].sibling) {
+    const Copy& source = copies_[from];
+    const bool sends = source.stage == Stage::kThere && source.dirty && !source.stale &&
+                       !source.leaving && !source.sending;
+    if (sends && direct(cluster_, source.device, copy.device)) {
+      send(from, to);
+      return;
+    }
+  }
+}
+
+/// To the only device that reads it: at once where its place is set aside or waits for it; else
+/// when a claim there reserves one.
+void Residency::push(CopyIndex from, DeviceId reader) {
+  const JobId job = copies_[from].job;
+  const ItemIndex i = copies_[from].item;
+  CopyIndex to = find(job, i, reader);
+  if (to == kNone && held(job)) to = add(job, i, reader);
+  if (to != kNone && copies_[to].stage == Stage::kReserved && !copies_[from].sending) {
+    send(from, to);
   }
 }
 
@@ -261,7 +320,7 @@ void Residency::drop_others(JobId job, ItemIndex i, DeviceId keep) {
     const CopyIndex next = copies_[copy].sibling;
     Copy& here = copies_[copy];
     if (here.device != keep) {
-      const bool in_flight = here.stage == Stage::kArriving || here.leaving;
+      const bool in_flight = here.stage == Stage::kArriving || here.leaving || here.sending;
       if (in_flight) {
         here.stale = true;
       } else if (here.pins == 0) {
@@ -297,7 +356,17 @@ void Residency::promote(CopyIndex copy) {
   pin(copy);
   const Copy& here = copies_[copy];
   requests_.push_back({0, here.job, here.item, 0, here.device, Direction::kPromote,
-                       item(here.job, here.item).bytes, false});
+                       item(here.job, here.item).bytes, false, kNoDevice});
+}
+
+void Residency::send(CopyIndex from, CopyIndex to) {
+  pin(from);
+  pin(to);
+  copies_[from].sending = true;
+  copies_[to].stage = Stage::kArriving;
+  const Copy& copy = copies_[to];
+  requests_.push_back({0, copy.job, copy.item, 0, copy.device, Direction::kPeer,
+                       item(copy.job, copy.item).bytes, false, copies_[from].device});
 }
 
 void Residency::demote(CopyIndex copy) {
@@ -306,7 +375,7 @@ void Residency::demote(CopyIndex copy) {
   here.leaving = true;
   devices_[index(here.device)].leaving += item(here.job, here.item).bytes;
   requests_.push_back({0, here.job, here.item, 0, here.device, Direction::kDemote,
-                       item(here.job, here.item).bytes, false});
+                       item(here.job, here.item).bytes, false, kNoDevice});
 }
 
 bool Residency::make_room(DeviceId where, Bytes need) {

@@ -89,6 +89,7 @@ class Residency {
     Stage stage = Stage::kReserved;
     bool dirty = false;
     bool leaving = false;  ///< Being demoted.
+    bool sending = false;  ///< On its way to another device.
     bool stale = false;    ///< To be dropped when its transfer ends.
   };
   struct ItemState {
@@ -124,7 +125,11 @@ class Residency {
   void drop_host(JobId job, ItemIndex i);
   void pin(CopyIndex copy);
   void unpin(CopyIndex copy);
+  void fetch(CopyIndex copy);
   void promote(CopyIndex copy);
+  void send(CopyIndex from, CopyIndex to);
+  void push(CopyIndex copy, DeviceId to);
+  void arrive_from_device(CopyIndex copy, DeviceId source);
   void demote(CopyIndex copy);
   bool make_room(DeviceId device, Bytes need);
   void charge(DeviceId device, Bytes bytes);
@@ -134,6 +139,7 @@ class Residency {
   void unlink(CopyIndex copy);
 
   const Program& program_;
+  const Cluster& cluster_;
   std::vector<std::size_t> first_item_;
   std::vector<ItemState> items_;
   std::vector<Copy> copies_;

@@ -35,6 +35,13 @@ T median(std::vector<T> values) {
 
 }  // namespace
 
+EstimatedCosts::EstimatedCosts(const Program& program) : program_(program) {
+  for (const JobProgram& job : program.jobs) {
+    first_.push_back(times_.size());
+    for (const Unit& unit : job.units) times_.push_back({unit.alone, unit.loaded});
+  }
+}
+
 Duration EstimatedCosts::lane_copy(const Transfer& transfer) {
   return transfer_time(transfer.bytes,
                        transfer.loaded ? program_.copy_loaded : program_.copy_alone);

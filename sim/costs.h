@@ -24,16 +24,21 @@ class Costs {
 /// The profile's estimates.
 class EstimatedCosts final : public Costs {
  public:
-  explicit EstimatedCosts(const Program& program) : program_(program) {}
+  explicit EstimatedCosts(const Program& program);
   UnitCost unit(const UnitRun& run) override {
-    const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
-    return run.loaded ? unit.loaded : unit.alone;
+    const Times& times = times_[first_[index(run.job)] + run.unit];
+    return run.loaded ? times.loaded : times.alone;
   }
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
 
  private:
+  struct Times {
+    UnitCost alone, loaded;
+  };
   const Program& program_;
+  std::vector<Times> times_;  ///< Of all units: closer together than in the program.
+  std::vector<std::size_t> first_;
 };
 
 /// What every unit and copy took in a timeline; a copy that it does not have takes the estimate.

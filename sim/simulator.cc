@@ -12,9 +12,9 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       costs_(costs),
       lanes_(cluster.devices.size()),
       links_(make_links(cluster)),
-      passing_(2 * cluster.devices.size()),
+      passing_(links_.size()),
       lane_ends_(cluster.devices.size()),
-      link_ends_(2 * cluster.devices.size()) {}
+      link_ends_(links_.size()) {}
 
 void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
@@ -24,7 +24,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.attempt = run.attempt;
   lane.recompute = cost.recompute;
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
-  set_end(lane_ends_, index(run.device), lane.from + cost.total);
+  begin_lane(index(run.device), lane.from + cost.total);
 }
 
 void Simulator::start_lane_copy(const Transfer& transfer) {
@@ -32,7 +32,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   lane.copies = true;
   lane.transfer = transfer.id;
   lane.from = now_;
-  set_end(lane_ends_, index(transfer.device), now_ + costs_.lane_copy(transfer));
+  begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
 }
 
 void Simulator::start_link(const Transfer& transfer) {
@@ -48,17 +48,30 @@ void Simulator::start_link(const Transfer& transfer) {
 
 std::span<const Event> Simulator::wait() {
   events_.clear();
+  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+  reported_lane_ = kNone;
   const WinnerTree::Key instant =
       std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
   if (instant <= -kNever.time_since_epoch().count()) return events_;
   now_ = Instant{Duration{-instant}};
-  while (lane_ends_.top() == instant) end_of_lane(lane_ends_.winner());
+  if (lane_ends_.top() == instant) end_lanes(instant);
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   if (wake_ == now_) {
     wake_ = kNever;
     events_.emplace_back(Woken{});
   }
   return events_;
+}
+
+/// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
+void Simulator::end_lanes(WinnerTree::Key instant) {
+  while (lane_ends_.second() == instant) {
+    const std::size_t device = lane_ends_.winner();
+    end_of_lane(device);
+    lane_ends_.clear(device);
+  }
+  reported_lane_ = lane_ends_.winner();
+  end_of_lane(reported_lane_);
 }
 
 void Simulator::end_of_lane(std::size_t device) {
@@ -69,7 +82,6 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
                          lane.from, now_, lane.recompute);
   }
-  lane_ends_.clear(device);
 }
 
 void Simulator::end_of_link(std::size_t link) {
@@ -91,7 +103,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
       std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
-        return device.memory != kUnlimited || device.paced() ||
+        return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
   if (timeline != nullptr) {

@@ -8,8 +8,8 @@
 #include "sched/backend.h"
 #include "sched/driver.h"
 #include "sched/link.h"
-#include "sched/winner_tree.h"
 #include "sim/costs.h"
+#include "sim/winner_tree.h"
 
 namespace shardlab {
 
@@ -39,6 +39,7 @@ class Simulator final : public Backend {
     TransferId transfer = 0;
     Instant from{};
   };
+  static constexpr std::size_t kNone = SIZE_MAX;
   struct Passing {
     TransferId transfer = 0;
     Link::Passage passage;
@@ -46,6 +47,11 @@ class Simulator final : public Backend {
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, -end.time_since_epoch().count());
   }
+  void begin_lane(std::size_t device, Instant end) {
+    set_end(lane_ends_, device, end);
+    if (reported_lane_ == device) reported_lane_ = kNone;
+  }
+  void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   void end_of_link(std::size_t link);
 
@@ -59,6 +65,8 @@ class Simulator final : public Backend {
   std::vector<std::deque<Passing>> passing_;
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
+  /// A lane that was reported and may have begun anew: only if not, its old end must go.
+  std::size_t reported_lane_ = kNone;
   std::vector<Event> events_;
 };
 

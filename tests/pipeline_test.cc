@@ -113,6 +113,27 @@ TEST(Pipeline, InterleavedShrinksTheBubbleByItsChunks) {
   EXPECT_EQ(dealt, (8 * 2 + 3) * (kForward + kBackward));  // arXiv 2104.04473, §2.2.
 }
 
+/// Two stages, an activation and a gradient of 100 bytes at 1 byte a ns.
+TEST(Pipeline, HandsActivationsOverByWhatJoinsTheDevices) {
+  instances::Case drawn = uniform(2, 2, 1);
+  for (ModelProfile& entry : drawn.profile.models) entry.layers[0].output = 100;
+  Cluster cluster = instances::devices(2, 1 << 20, {Duration{}, 1e9}, 2);
+  // Parameters come first, state beside the activation; both go back.
+  const std::int64_t rest = 10 + 2 * (kForward + kBackward) + 20;
+  // Up to the host and down again, activation and gradient.
+  const Simulated by_host = simulated(drawn, cluster, "gpipe(2,1)");
+  EXPECT_EQ(makespan(by_host), rest + 4 * 100);
+  for (DeviceSpec& device : cluster.devices) device.peer = LinkSpec{Duration{7}, 1e9};
+  const Simulated straight = simulated(drawn, cluster, "gpipe(2,1)");
+  EXPECT_EQ(makespan(straight), rest + 2 * (7 + 100));
+  EXPECT_EQ(straight.outcome.between_devices, 200);
+  cluster.devices[1].node = "other";
+  EXPECT_NE(error_of([&] { simulated(drawn, cluster, "gpipe(2,1)"); }).find("network"),
+            std::string::npos);
+  cluster.network = LinkSpec{Duration{50}, 5e8};
+  EXPECT_EQ(makespan(simulated(drawn, cluster, "gpipe(2,1)")), rest + 2 * (50 + 200));
+}
+
 TEST(Pipeline, RunsMinibatchAfterMinibatch) {
   const instances::Case drawn = uniform(3, 4, 5);
   const Simulated run = simulated(drawn, instances::devices(3), "one_f_one_b(3,4)");
@@ -126,9 +147,9 @@ TEST(Replicas, StepOnceAllHaveReducedTheirGradients) {
   Cluster cluster = instances::devices(4);
   for (DeviceSpec& device : cluster.devices) device.peer = LinkSpec{Duration{2}, 1e9};
   const Simulated run = simulated(drawn, cluster, "data_parallel(2,gpipe(2,4))");
-  // 20 bytes in two halves: 2 (r - 1) steps of 2 ns and 5 bytes, each; see all_reduce_time.
-  const std::int64_t reduction = 2 * (2 + 5);
-  EXPECT_EQ(makespan(run), 3 * ((4 + 1) * (kForward + kBackward) + reduction));
+  // 10 bytes in two halves: 2 (r - 1) steps of 2 ns and 5 bytes, each; see all_reduce_time.
+  const std::int64_t reduction = 2 * (2 + 5), hand_overs = 2 * 2;
+  EXPECT_EQ(makespan(run), 3 * ((4 + 1) * (kForward + kBackward) + hand_overs + reduction));
 }
 
 TEST(Replicas, OfAResidentModelTakeTheirShareOfTheBatch) {

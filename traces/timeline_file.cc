@@ -26,12 +26,12 @@ constexpr std::array<std::string_view, 17> kUnitColumns{
     "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
     "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
     "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns"};
-constexpr std::array<std::string_view, 15> kCopyColumns{
-    "job",          "item",       "shard",    "minibatch",    "device",
-    "direction",    "bytes",      "asked_ns", "link_from_ns", "link_to_ns",
-    "lane_from_ns", "lane_to_ns", "done_ns",  "microbatch",   "replica"};
+constexpr std::array<std::string_view, 16> kCopyColumns{
+    "job",     "item",       "shard",        "minibatch",  "device",       "direction",
+    "bytes",   "asked_ns",   "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns",
+    "done_ns", "microbatch", "replica",      "source"};
 
-constexpr std::size_t kLateUnitColumns = 3, kLateCopyColumns = 2;
+constexpr std::size_t kLateUnitColumns = 3, kLateCopyColumns = 3;
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
@@ -44,11 +44,12 @@ std::string unit_row(const UnitSpan& span) {
 }
 
 std::string copy_row(const CopySpan& span) {
-  return fmt::format(R"([{},"{}",{},{},{},"{}",{},{},{},{},{},{},{},{},{}])", index(span.job),
+  return fmt::format(R"([{},"{}",{},{},{},"{}",{},{},{},{},{},{},{},{},{},{}])", index(span.job),
                      to_string(span.item), span.shard, span.minibatch, index(span.device),
                      to_string(span.direction), span.bytes, ns(span.asked), ns(span.link_from),
                      ns(span.link_to), ns(span.lane_from), ns(span.lane_to), ns(span.done),
-                     span.microbatch, span.replica);
+                     span.microbatch, span.replica,
+                     span.source == kNoDevice ? 0 : index(span.source));
 }
 
 /// One row a line: readable, and two timelines can be compared line by line.
@@ -174,7 +175,8 @@ CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.shard = static_cast<std::int32_t>(row.integer(2, INT32_MAX));
   span.minibatch = row.integer(3);
   span.device = DeviceId{static_cast<std::uint32_t>(row.integer(4, last_device))};
-  span.direction = row.one_of(5, std::array{Direction::kPromote, Direction::kDemote});
+  span.direction =
+      row.one_of(5, std::array{Direction::kPromote, Direction::kDemote, Direction::kPeer});
   span.bytes = row.integer(6);
   span.asked = row.instant(7);
   span.link_from = row.instant(8);
@@ -184,6 +186,9 @@ CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.done = row.instant(12);
   span.microbatch = static_cast<std::int32_t>(row.integer(13, INT32_MAX));
   span.replica = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
+  const std::int64_t source = row.integer(15, last_device);
+  if (span.direction == Direction::kPeer)
+    span.source = DeviceId{static_cast<std::uint32_t>(source)};
   check_order("link_from_ns", span.link_from, "link_to_ns", span.link_to);
   check_order("lane_from_ns", span.lane_from, "lane_to_ns", span.lane_to);
   check_order("asked_ns", span.asked, "done_ns", span.done);
