@@ -116,7 +116,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
   refuse_hours(made.program);
   EstimatedCosts costs(made.program);
-  const auto policy = make_policy(plan.policy, track_count(made.program), plan.seed);
+  const auto policy = make_policy(plan.policy, made.program, plan.seed);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
                           with_timeline && units_of(made.program) <= static_cast<double>(kMostSpans)
                               ? &made.timeline

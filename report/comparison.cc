@@ -160,7 +160,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   auto [cut, timeline, note] = completed(program, measured);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, Costs& costs) {
-    const auto policy = make_policy(plan.policy, track_count(work), plan.seed);
+    const auto policy = make_policy(plan.policy, work, plan.seed);
     return simulated(work, cluster, *policy, costs, plan.name);
   };
   // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or

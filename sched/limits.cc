@@ -113,6 +113,24 @@ void refuse_absurd(const Job& job, const ModelProfile& model) {
   }
 }
 
+Bytes memory_of(const JobProgram& job) {
+  std::size_t bytes = sizeof(JobProgram) + job.items.size() * sizeof(Item);
+  for (const Unit& unit : job.units) {
+    bytes += sizeof(Unit) + unit.after.size() * sizeof(Dependency) +
+             unit.before.size() * sizeof(std::uint32_t);
+  }
+  return static_cast<Bytes>(bytes);
+}
+
+void refuse_too_large(Bytes memory, std::size_t lowered, std::size_t jobs) {
+  constexpr Bytes kMost = Bytes{5} << 29;  // 2.5 GiB; what else a job needs is about half of it.
+  if (memory <= kMost) return;
+  throw Error(fmt::format(
+      "the units of {} of the {} jobs take {} of this machine's memory, more than {}; simulate "
+      "fewer jobs or cut them into fewer shards",
+      lowered, jobs, format_bytes(memory), format_bytes(kMost)));
+}
+
 void refuse_endless(const Program& program, const Cluster& cluster) {
   double slowest = 0, latency = 0;  // Of a copy: seconds per byte, seconds.
   for (const CopyCost& copy : {program.copy_alone, program.copy_loaded}) {
