@@ -123,7 +123,7 @@ Bytes memory_of(const JobProgram& job) {
 }
 
 void refuse_too_large(Bytes memory, std::size_t lowered, std::size_t jobs) {
-  constexpr Bytes kMost = Bytes{5} << 29;  // 2.5 GiB; what else a job needs is about half of it.
+  constexpr Bytes kMost = Bytes{7} << 28;  // 1.75 GiB; what else jobs need is as much again.
   if (memory <= kMost) return;
   throw Error(fmt::format(
       "the units of {} of the {} jobs take {} of this machine's memory, more than {}; simulate "

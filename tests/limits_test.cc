@@ -32,9 +32,9 @@ TEST(Limits, AProgramThatWouldFillTheMemoryIsRefused) {
   job.items.resize(5);
   EXPECT_EQ(memory_of(job),
             static_cast<Bytes>(sizeof(JobProgram) + 3 * sizeof(Unit) + 5 * sizeof(Item)));
-  EXPECT_EQ(error_of([] { refuse_too_large(Bytes{5} << 29, 7, 9); }), "no error");
-  EXPECT_EQ(error_of([] { refuse_too_large((Bytes{5} << 29) + 1, 7, 9); }),
-            "the units of 7 of the 9 jobs take 2.50 GiB of this machine's memory, more than 2.50 "
+  EXPECT_EQ(error_of([] { refuse_too_large(Bytes{7} << 28, 7, 9); }), "no error");
+  EXPECT_EQ(error_of([] { refuse_too_large((Bytes{7} << 28) + 1, 7, 9); }),
+            "the units of 7 of the 9 jobs take 1.75 GiB of this machine's memory, more than 1.75 "
             "GiB; simulate fewer jobs or cut them into fewer shards");
 }
 
