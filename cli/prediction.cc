@@ -98,29 +98,31 @@ double units_of(const Program& program) {
   return units;
 }
 
-/// A simulation of hours would look like a hang.
-void refuse_hours(const Program& program) {
-  constexpr double kMostUnits = 5e9;
-  if (units_of(program) <= kMostUnits) return;
-  throw Error(
-      fmt::format("{:.1e} units would take hours to simulate, at most {:.0e} are; give fewer "
-                  "minibatches: makespans grow in proportion",
-                  units_of(program), kMostUnits));
+}  // namespace
+
+bool fits_timeline(const Program& program) {
+  return units_of(program) <= static_cast<double>(kMostSpans);
 }
 
-}  // namespace
+void refuse_hours(const Program& program, std::int64_t times) {
+  constexpr double kMostUnits = 5e9;
+  const double units = units_of(program) * static_cast<double>(times);
+  if (units <= kMostUnits) return;
+  throw Error(fmt::format(
+      "{:.1e} units would take hours to simulate, at most {:.0e} are; give fewer {}minibatches: "
+      "makespans grow in proportion",
+      units, kMostUnits, times > 1 ? "replications or " : ""));
+}
 
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   Prediction made;
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
-  refuse_hours(made.program);
+  refuse_hours(made.program, 1);
   EstimatedCosts costs(made.program);
   const auto policy = make_policy(plan.policy, made.program, plan.seed);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
-                          with_timeline && units_of(made.program) <= static_cast<double>(kMostSpans)
-                              ? &made.timeline
-                              : nullptr);
+                          with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr);
   made.timeline.plan = plan.name;
   made.naive = naive_estimate(made.program, inputs.cluster);
   made.lower_bound = bounds(made.program, inputs.cluster).greatest();
@@ -128,7 +130,8 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   return made;
 }
 
-Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans) {
+Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
+                   bool keep_programs) {
   Ranking ranking;
   std::vector<PlanResult> results;
   std::map<std::string, Prediction> by_name;
@@ -139,7 +142,7 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     }
     Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
     made.note = planned.note;
-    made.program = {};  // The largest part, which a table of plans does not need.
+    if (!keep_programs) made.program = {};
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }

@@ -143,6 +143,7 @@ class Driver {
   // Transfers.
   void start_requested();
   void start(Transfer transfer);
+  [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
   void clean_up();
   void sample_memory();
@@ -175,7 +176,7 @@ class Driver {
   std::vector<std::size_t> touched_;
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
-  std::vector<CopySpan> transfers_;     ///< By TransferId.
+  std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
   std::vector<Transfer> transfer_of_;
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;

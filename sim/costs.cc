@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/counter_hash.h"
+#include "core/quantile.h"
 #include "sched/link.h"
 
 namespace shardlab {
@@ -24,13 +25,6 @@ std::vector<std::map<ItemName, ItemIndex>> name_items(const Program& program) {
     }
   }
   return items;
-}
-
-template <typename T>
-T median(std::vector<T> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "doctor"]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -156,6 +156,82 @@ def test_saved_plan_gives_the_same_prediction(tmp_path):
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
 
 
+@pytest.mark.parametrize("spec", ["fixed", "lognormal:0", "normal:0", "gamma:0.0"])
+def test_noise_of_no_variation_gives_the_plain_simulation_to_the_byte(tmp_path, spec):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "plain.json", cwd=tmp_path)
+    good("simulate", *INPUTS, "--policy", "lrtf", "--noise", spec, "--replications", 2, "-o", "noisy.json", cwd=tmp_path)
+    assert (tmp_path / "noisy.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
+
+
+def test_simulate_reports_replications_and_writes_the_first(tmp_path):
+    noise = ["--noise", "lognormal:0.2", "--seed", 7]
+    document = json.loads(good("simulate", *INPUTS, "--policy", "lrtf", *noise, "--replications", 12, "--json", "-o",
+                               "first.json", cwd=tmp_path))
+    assert document["noise"] == {"units": "lognormal:0.2", "copies": "lognormal:0.2", "seed": 7, "replications": 12}
+    (plan,) = document["plans"]
+    for name in ["makespan_s", "mean_completion_s", "occupied", "busy", "useful"]:
+        found = plan["replicated"][name]
+        assert found["min"] <= found["p5"] <= found["median"] <= found["p95"] <= found["max"]
+        assert found["min"] < found["mean"] < found["max"] and 0 < found["half_width"] < found["max"] - found["min"]
+    text = good("simulate", *INPUTS, "--policy", "lrtf", *noise, "--replications", 1, "-o", "only.json", cwd=tmp_path)
+    assert (tmp_path / "only.json").read_bytes() == (tmp_path / "first.json").read_bytes(), "the same in 1 and in 12"
+    assert "\n1 replication from seed 7: units lognormal:0.2, copies lognormal:0.2;" in text
+    makespan = json.loads((tmp_path / "first.json").read_text())["makespan_ns"]
+    assert re.search(rf"\nmakespan s +{makespan / 1e9:.3f} +- ", text) and "below: replication 1\n" in text
+
+
+def test_the_threads_do_not_change_what_noise_gives():
+    for arguments in [["simulate"], ["simulate", "--json"], ["simulate", "--policy", "lrtf", "--copy-noise", "exponential"],
+                      ["sweep", "--devices", "1,2"], ["sweep", "--policies", "random", "--json"]]:
+        verb, *rest = arguments
+        command = [verb, *INPUTS, *rest, "--noise", "gamma:0.3", "--replications", 7]
+        assert good(*command, "--threads", 1) == good(*command, "--threads", 2)
+
+
+def test_simulate_ranks_noisy_plans_by_mean_and_saves_the_best(tmp_path):
+    text = good("simulate", *INPUTS, "--noise", "lognormal:0.2", "--save-plan", "plan.json", cwd=tmp_path)
+    table = text[text.index("\nplan "):].strip().splitlines()
+    rows = [re.split("  +", line) for line in table[1:-1]]
+    means = [float(row[1]) for row in rows]
+    assert len(rows) == 8 and means == sorted(means)
+    assert rows[0][-1] == "best" and {row[-1] for row in rows[1:]} <= {"tie", "slower"}
+    assert json.loads((tmp_path / "plan.json").read_text())["name"] == rows[0][0]
+
+
+def test_noise_may_come_from_the_profile_or_a_measured_run(tmp_path):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
+    for noise in ["profile", "profile:independent", "samples:timeline.json"]:
+        text = good("simulate", *INPUTS, "--policy", "lrtf", "--noise", noise, cwd=tmp_path)
+        copies = noise if noise.startswith("samples") else "fixed"
+        assert f"units {noise}, copies {copies};" in text
+    plan = ["--plan", "plan.json", "--noise", "exponential", "--seed", 3]
+    good("simulate", *INPUTS, "--policy", "lrtf", "--save-plan", "plan.json", cwd=tmp_path)
+    assert "from seed 3:" in good("simulate", *INPUTS, *plan, cwd=tmp_path), "the noise's; the plan has its own"
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["--noise", "lognormal:-1"], "noise lognormal:-1: after the colon stands the coefficient of variation"),
+    (["--noise", "normal:0.95"], "0, or from 1e-06 to 0.9 of this distribution"),
+    (["--noise", "gamma:nan"], "noise gamma:nan: after"), (["--noise", "gamma:0.1x"], "noise gamma:0.1x: after"),
+    (["--noise", "uniform:1"], "noise uniform:1: not known; give fixed, normal:CV"),
+    (["--copy-noise", "profile"], "a profile does not say how copies vary; give"),
+    (["--replications", "5"], "give --noise too"), (["--noise", "fixed", "--replications", "0"], "--replications")])
+@pytest.mark.parametrize("verb", ["simulate", "sweep"])
+def test_absurd_noise_is_refused_with_advice(verb, arguments, reason):
+    assert reason in bad(verb, *INPUTS, *arguments, code=2)
+
+
+def test_a_timeline_without_repetition_is_no_noise(tmp_path):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
+    timeline = json.loads((tmp_path / "timeline.json").read_text())
+    column = timeline["units"]["columns"].index("minibatch")
+    timeline["units"]["rows"] = [row for row in timeline["units"]["rows"] if row[column] == 0]
+    (tmp_path / "short.json").write_text(json.dumps(timeline))
+    error = bad("simulate", *INPUTS, "--noise", "samples:short.json", cwd=tmp_path)
+    assert error.startswith("shardlab: short.json: no unit ran in three or more minibatches")
+    assert "none.json" in bad("simulate", *INPUTS, "--noise", "samples:none.json", cwd=tmp_path)
+
+
 def test_simulate_never_loads_libtorch():
     run = shardlab("simulate", *INPUTS, LD_DEBUG="libs")
     assert run.returncode == 0
@@ -214,6 +290,24 @@ def test_sweep_says_why_a_combination_cannot_run(tmp_path):
     spill, resident = json.loads((tmp_path / "s.json").read_text())["rows"]
     assert spill["predicted_s"] > 0 and spill["reason"] == ""
     assert resident["predicted_s"] is None and resident["reason"].startswith("decoder: the whole model needs ")
+
+
+def test_sweep_compares_settings_by_common_draws():
+    sweep = ["sweep", *INPUTS, "--devices", "1,2", "--strategies", "spill,resident", "--noise", "lognormal:0.3"]
+    rows = list(csv.DictReader(io.StringIO(good(*sweep, "--replications", 20, "--seed", 4))))
+    for devices in "12":
+        alike = [row for row in rows if row["devices"] == devices and row["reason"] == ""]
+        (best,) = [row for row in alike if row["verdict"] == "best"]
+        assert float(best["mean_s"]) == min(float(row["mean_s"]) for row in alike) and float(best["above_best_s"]) == 0
+        for row in alike:
+            low, high = float(row["above_best_low_s"]), float(row["above_best_high_s"])
+            assert float(row["above_best_s"]) == pytest.approx((low + high) / 2) and float(row["half_width_s"]) > 0
+            assert float(row["mean_s"]) - float(best["mean_s"]) == pytest.approx(float(row["above_best_s"]))
+            assert row is best or row["verdict"] == ("tie" if low <= 0 <= high else "slower")
+    assert all(row["mean_s"] == row["verdict"] == "" for row in rows if row["reason"] != "")
+    once = good("sweep", *INPUTS, "--policies", "lrtf", "--noise", "exponential", "--replications", 1, "--json")
+    (row,) = json.loads(once)["rows"]
+    assert row["mean_s"] > 0 and row["half_width_s"] is None and row["verdict"] is None
 
 
 # What is absurd or large
@@ -557,3 +651,42 @@ def test_demo_leaves_a_summary(tiny):
                 "bytes_moved"} <= run.keys()
         assert set(run["utilization"]) == {"occupied", "busy", "useful"}
         assert all((tiny / "demo" / folder / "timeline.json").exists() for folder in run["folders"])
+
+
+# Published measurements
+
+def perseus_profile(stages, pace):
+    """Two iterations after warm-up of a pipeline whose passes take 1 and 2 s, with 3 microbatches."""
+    took = (3 + stages - 1) * 3.0 * pace
+    times = {"load": [0.0] * 3, "forward": [1.0 * pace] * 3, "backward": [2.0 * pace] * 3}
+    return [{"rank": rank, "iter_time": [99.0, took + 0.3, took + 0.3],
+             "time_breakdown": {key: [[9.0] * 4, values, values] for key, values in times.items()}} for rank in range(stages)]
+
+
+def test_validate_perseus_says_how_far_off_it_is(tmp_path):
+    for i, pace in enumerate([1, 2, 3, 4]):
+        folder = tmp_path / "gpu"
+        folder.mkdir(exist_ok=True)
+        (folder / f"m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json").write_text(json.dumps(perseus_profile(2, pace)))
+    found = json.loads(good("validate", "perseus", tmp_path, "--json"))
+    assert found["format"] == "shardlab-validate-perseus" and found["version"] == 1
+    assert [run["name"] for run in found["runs"]] == [f"gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json" for i in range(4)]
+    for run in found["runs"]:
+        assert run["error"] == pytest.approx(abs(run["predicted_s"] - run["measured_s"]) / run["measured_s"])
+        assert run["error"] < 0.001
+    assert found["runs"][1]["measured_s"] == pytest.approx(24.3)
+    assert found["worst"] == max(run["error"] for run in found["runs"])
+    assert [fit["fitted_on"] + fit["applied_to"] for fit in found["parameters"]] == ["ab", "ba"]
+    assert len(found["blind"]["runs"]) == 4 and found["blind"]["median"] < 0.001
+    assert found["without_parameters"]["median"] > 0.004
+    text = good("validate", "perseus", tmp_path)
+    assert "gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.3  gpu, 2 stages" in text
+    assert "\nreplay:            4 runs: median error 0.0" in text and "\nblind: " in text
+
+
+def test_validate_names_what_is_wrong(tmp_path):
+    bad("validate", code=2)
+    assert "no such folder" in bad("validate", "perseus", tmp_path / "none")
+    assert "holds no *.prof.json" in bad("validate", "perseus", tmp_path, "--json")
+    (tmp_path / "x.prof.json").write_text("[{}]")
+    assert "x.prof.json: entry 0: rank: missing" in bad("validate", "perseus", tmp_path)

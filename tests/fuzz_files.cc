@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "traces/cluster_file.h"
 #include "traces/job_table.h"
+#include "traces/perseus_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
 #include "traces/timeline_file.h"
@@ -33,6 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 't':
         shardlab::parse_timeline(text);
+        break;
+      case 's':
+        shardlab::parse_perseus(text);
         break;
       default:
         return -1;  // Not worth keeping in the corpus.
