@@ -74,6 +74,16 @@ void spill_links(benchmark::State& state) {
 }
 BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
 
+/// The same over links so slow that copies overlap, through one switch that passes as much as two
+/// of the eight links each way: rates change whenever a copy begins or ends.
+void fair_link(benchmark::State& state) {
+  Cluster cluster = instances::devices(8, 200, {Duration{10}, 2e5});
+  cluster.switches.push_back({"root", 4e5, 4e5, 0, kNoSwitch});
+  for (DeviceSpec& device : cluster.devices) device.parent = 0;
+  run(state, lowered(drawn_spill(100, 2), cluster), cluster);
+}
+BENCHMARK(fair_link)->Unit(benchmark::kMillisecond);
+
 /// 1000 settings, as `shardlab sweep` simulates them, on as many threads as the argument says.
 void sweep(benchmark::State& state) {
   constexpr std::size_t kSettings = 1000;

@@ -26,6 +26,18 @@ struct Upkeep {
   double price_per_hour = 0;  ///< Busy or idle, in any currency.
 };
 
+constexpr int kNoSwitch = -1;
+
+/// A bandwidth that the links below it share: a PCIe switch, a root complex, host memory, a network
+/// card. Divided max-min fairly among the copies in flight. 0: not limited.
+struct SwitchSpec {
+  std::string name;
+  double bytes_per_second = 0;           ///< To the devices.
+  double back_bytes_per_second = 0;      ///< From the devices.
+  double together_bytes_per_second = 0;  ///< Both directions in sum.
+  int parent = kNoSwitch;  ///< Index into Cluster::switches; no switch is above itself.
+};
+
 struct DeviceSpec {
   std::string name;
   std::string kind = "cpu";  ///< Or an accelerator as LibTorch names it: "cuda".
@@ -41,9 +53,15 @@ struct DeviceSpec {
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
   Upkeep upkeep = {};
   std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
-  std::string node{};  ///< Devices of different nodes are joined by the network.
+  std::string node{};      ///< Devices of different nodes are joined by the network.
+  int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
+  /// By how much longer a unit takes while a copy passes the device's link in that direction; from
+  /// 1. Both at once: their product. Only simulated.
+  double slow_down_promote = 1, slow_down_demote = 1;
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
-  [[nodiscard]] bool paced() const { return link.paced() || link_back().paced(); }
+  [[nodiscard]] bool paced() const {
+    return link.paced() || link_back().paced() || parent != kNoSwitch;
+  }
 };
 
 struct Cluster {
@@ -51,6 +69,7 @@ struct Cluster {
   std::vector<DeviceSpec> devices;
   double host_watts = 0;  ///< What the host draws all the time; 0: not given.
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
+  std::vector<SwitchSpec> switches;
 };
 
 }  // namespace shardlab

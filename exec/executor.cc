@@ -48,6 +48,7 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
               const std::vector<std::vector<int>>& first_layers, Policy& policy,
               const RunOptions& options) {
   refuse_what_cannot_fit(program, cluster);
+  refuse_shared_pacing(cluster);
   for (const JobProgram& job : program.jobs) {
     if (job.tracks.empty()) continue;
     throw Error(job.name +

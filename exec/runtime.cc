@@ -284,4 +284,16 @@ void Runtime::serve_engine(std::size_t link) {
   }
 }
 
+void refuse_shared_pacing(const Cluster& cluster) {
+  for (const DeviceSpec& device : cluster.devices) {
+    const bool paced =
+        device.link.paced() || device.link_back().paced() || device.copy_engines == 0;
+    if (device.parent == kNoSwitch || !paced) continue;
+    throw Error("device " + device.name + ": parent: a run cannot pace links that share " +
+                cluster.switches.at(static_cast<std::size_t>(device.parent)).name +
+                "; simulate it, or give it copy_engines and no link, so that copies take what they "
+                "take");
+  }
+}
+
 }  // namespace shardlab

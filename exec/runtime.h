@@ -113,4 +113,8 @@ class Runtime final : public Backend {
   bool quit_ = false;
 };
 
+/// Throws Error where a device's link is paced, by its own rate or by a parent alone, and shares a
+/// parent: nothing here divides a bandwidth.
+void refuse_shared_pacing(const Cluster& cluster);
+
 }  // namespace shardlab

@@ -9,6 +9,7 @@
 #include "policies/registry.h"
 #include "policies/replay.h"
 #include "sched/ledger.h"
+#include "sched/link.h"
 #include "sim/simulator.h"
 
 namespace shardlab {
@@ -159,10 +160,11 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   refuse_another(program, cluster, measured);
   auto [cut, timeline, note] = completed(program, measured);
   refuse_gaps(cut, timeline);
-  const auto decided_freely = [&](const Program& work, Costs& costs) {
+  const auto decided_freely = [&](const Program& work, const Cluster& where, Costs& costs) {
     const auto policy = make_policy(plan.policy, work, plan.seed);
-    return simulated(work, cluster, *policy, costs, plan.name);
+    return simulated(work, where, *policy, costs, plan.name);
   };
+  const Cluster as_measured = without_contention(cluster);
   // What was measured stands for itself: what no unit and no copy took is dispatch, foreseen or
   // not.
   Program undelayed = cut;
@@ -174,11 +176,11 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   Replay decisions(timeline, cut);
 
   Comparison result;
-  result.predicted = decided_freely(cut, profile);
-  const Instant without_dispatch = decided_freely(undelayed, profile).makespan;
-  const Instant with_medians = decided_freely(undelayed, median).makespan;
-  const Instant with_each = decided_freely(undelayed, each).makespan;
-  result.replayed = simulated(undelayed, cluster, decisions, each_again, plan.name);
+  result.predicted = decided_freely(cut, cluster, profile);
+  const Instant without_dispatch = decided_freely(undelayed, cluster, profile).makespan;
+  const Instant with_medians = decided_freely(undelayed, as_measured, median).makespan;
+  const Instant with_each = decided_freely(undelayed, as_measured, each).makespan;
+  result.replayed = simulated(undelayed, as_measured, decisions, each_again, plan.name);
   result.replayed.source = "replayed";
   const Duration foreseen_dispatch = result.predicted.makespan - without_dispatch;
   result.split = {with_medians - without_dispatch, with_each - with_medians,

@@ -143,13 +143,23 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
       latency = std::max(latency, seconds(link.latency));
     }
   }
+  for (const SwitchSpec& shared : cluster.switches) {  // At worst one copy after the other.
+    for (const double rate : {shared.bytes_per_second, shared.back_bytes_per_second,
+                              shared.together_bytes_per_second}) {
+      if (rate > 0) slowest = std::max(slowest, 1 / rate);
+    }
+  }
+  double slow_down = 1;
+  for (const DeviceSpec& device : cluster.devices) {
+    slow_down = std::max(slow_down, device.slow_down_promote * device.slow_down_demote);
+  }
   double all = 0;
   for (const JobProgram& job : program.jobs) {
     double minibatch = 0;
     for (const Unit& unit : job.units) {
       // Ten items at most, each in and out, over link and lane.
-      minibatch += seconds(std::max(unit.alone.total, unit.loaded.total) +
-                           std::max(program.dispatch_alone, program.dispatch_loaded)) +
+      minibatch += slow_down * seconds(std::max(unit.alone.total, unit.loaded.total)) +
+                   seconds(std::max(program.dispatch_alone, program.dispatch_loaded)) +
                    40 * latency + 4 * slowest * static_cast<double>(need(job, unit));
     }
     all += minibatch * static_cast<double>(job.minibatches);

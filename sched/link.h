@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "core/cluster.h"
@@ -11,11 +10,20 @@
 
 namespace shardlab {
 
+/// Rounded up to the next nanosecond; for what is not below none.
+inline Duration round_up(double nanoseconds) {
+  const auto below = static_cast<Duration::rep>(nanoseconds);
+  return Duration{below + (static_cast<double>(below) < nanoseconds ? 1 : 0)};
+}
+
+/// The same, but less than a thousandth above a whole one counts as none, so that sums of thirds
+/// come out whole.
+inline Duration whole(double nanoseconds) { return round_up(nanoseconds - 1e-3); }
+
 /// Time that `bytes` take at a rate, rounded up to the next nanosecond; rate 0: none.
 inline Duration transfer_time(Bytes bytes, double bytes_per_second) {
   if (bytes_per_second <= 0) return Duration{};
-  return Duration{
-      static_cast<Duration::rep>(std::ceil(static_cast<double>(bytes) / bytes_per_second * 1e9))};
+  return round_up(static_cast<double>(bytes) / bytes_per_second * 1e9);
 }
 
 inline Duration transfer_time(Bytes bytes, const CopyCost& cost) {
@@ -88,6 +96,17 @@ inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
     const bool there = !device.link.paced(), back = !device.link_back().paced();
     if (there) device.link = link(host.copy);
     if (back) device.back = link(host.copy_back);
+  }
+  return cluster;
+}
+
+/// The cluster for times that were measured: they hold already what copies do to each other and to
+/// computing.
+inline Cluster without_contention(Cluster cluster) {
+  cluster.switches.clear();
+  for (DeviceSpec& device : cluster.devices) {
+    device.parent = kNoSwitch;
+    device.slow_down_promote = device.slow_down_demote = 1;
   }
   return cluster;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -9,13 +11,14 @@
 #include "sched/driver.h"
 #include "sched/link.h"
 #include "sim/costs.h"
+#include "sim/fair_links.h"
 #include "sim/winner_tree.h"
 
 namespace shardlab {
 
 /// The backend whose clock jumps. A device's lane has at most one activity and a link at most one
-/// first copy, so winner trees over their ends are the whole event queue. Ties: lanes before
-/// links, then by device.
+/// first copy, so winner trees over their ends are the whole event queue. Links that share parents
+/// (FairLinks) tell when their next copy ends. Ties: lanes before links, then by device.
 class Simulator final : public Backend {
  public:
   /// Requires: the references outlive the Simulator. The program's dispatch is added in front of
@@ -38,10 +41,18 @@ class Simulator final : public Backend {
     Duration recompute{};
     TransferId transfer = 0;
     Instant from{};
+    // Of a unit, where copies slow computing.
+    bool computes = false;
+    Duration work{};      ///< All of it, at full speed.
+    double left = 0;      ///< Of it at `since`, in nanoseconds.
+    double slowness = 1;  ///< From `since` on.
+    Instant since{};
   };
   static constexpr std::size_t kNone = SIZE_MAX;
   struct Passing {
     TransferId transfer = 0;
+    Direction direction{};
+    Bytes bytes = 0;
     Link::Passage passage;
   };
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
@@ -53,7 +64,13 @@ class Simulator final : public Backend {
   }
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  void end_of_link(std::size_t link);
+  bool begin_passage(std::size_t link);
+  bool end_of_link(std::size_t link);
+  [[nodiscard]] Instant next();
+  void advance_fair_links();
+  void pass(std::size_t device, Direction direction, int change);
+  [[nodiscard]] double slowness(std::size_t device) const;
+  void set_pace(std::size_t device);
 
   const Program& program_;
   const Cluster& cluster_;
@@ -63,6 +80,10 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Link> links_;  ///< By link_index().
   std::vector<std::deque<Passing>> passing_;
+  std::optional<FairLinks> fair_links_;        ///< Where a device has a parent.
+  bool copies_slow_ = false;                   ///< A device has a factor.
+  std::vector<std::array<int, 2>> in_flight_;  ///< Per device and direction, where copies slow.
+  std::vector<std::size_t> repaced_;           ///< Devices whose copies in flight have changed.
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.

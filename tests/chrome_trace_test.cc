@@ -167,6 +167,46 @@ TEST(ChromeTrace, CountsBytesThatNoUnitNeedsYet) {
   EXPECT_EQ(text, "5.2: 7\n5.3: 400007\n5.305: 0\n10.0: 7\n11.401: 0\n");
 }
 
+TEST(ChromeTrace, CountsTheRatesOfLinks) {
+  Timeline timeline = sample_timeline();
+  timeline.copies.resize(1);
+  CopySpan& one = timeline.copies[0];
+  one.direction = Direction::kPromote;
+  one.device = DeviceId{0};
+  one.bytes = 3000;
+  one.link_from = at(1'000);
+  one.link_to = at(4'000);
+  CopySpan other = one;
+  other.direction = Direction::kDemote;
+  other.device = DeviceId{1};
+  other.link_from = at(2'000);
+  timeline.copies.push_back(other);
+  CopySpan straight = one;
+  straight.direction = Direction::kPeer;
+  straight.link_from = at(3'000);
+  timeline.copies.push_back(straight);
+  CopySpan by_lane_alone = other;
+  by_lane_alone.link_to = by_lane_alone.link_from;
+  timeline.copies.push_back(by_lane_alone);
+  std::string text;
+  for (const json& event : events(timeline, "C")) {
+    const std::string name = event["name"];
+    if (name.find("bytes/s") == std::string::npos) continue;
+    text += name + " " + event["ts"].dump() + ": " + event["args"]["promote"].dump() + " " +
+            event["args"]["demote"].dump() + " " + event["args"]["peer"].dump() + "\n";
+  }
+  EXPECT_EQ(text,
+            "cpu-0 link bytes/s 1.0: 1000000000 0 0\n"
+            "cpu-0 link bytes/s 3.0: 1000000000 0 3000000000\n"
+            "cpu-0 link bytes/s 4.0: 0 0 0\n"
+            "cpu-1 link bytes/s 2.0: 0 1500000000 0\n"
+            "cpu-1 link bytes/s 4.0: 0 0 0\n"
+            "all links bytes/s 1.0: 1000000000 0 0\n"
+            "all links bytes/s 2.0: 1000000000 1500000000 0\n"
+            "all links bytes/s 3.0: 1000000000 1500000000 3000000000\n"
+            "all links bytes/s 4.0: 0 0 0\n");
+}
+
 TEST(ChromeTrace, SlicesOfAThreadNeverOverlap) {
   Timeline timeline = sample_timeline();
   timeline.copies[1] = timeline.copies[0];

@@ -98,6 +98,100 @@ TEST(ClusterFile, TheLinkBackIsTheLinkUnlessItSaysSo) {
   EXPECT_EQ(other.link_back().bytes_per_second, 7);
 }
 
+TEST(ClusterFile, SwitchesStandAboveDevicesAndEachOther) {
+  const Cluster cluster = parse(
+      "[[switch]]\nname = \"pcie0\"\nrate = \"25 GB\"\nparent = \"root\"\n"
+      "[[switch]]\nname = \"root\"\nrate = 7\nrate_back = 8\nrate_together = 9\n"
+      "[[switch]]\nname = \"nic\"\nrate_together = 5\n"
+      "[[device]]\nname = \"gpu\"\ncount = 2\nparent = \"pcie0\"\n"
+      "[[device]]\nname = \"cpu\"\n");
+  ASSERT_EQ(cluster.switches.size(), 3u);
+  const SwitchSpec& pcie = cluster.switches[0];
+  EXPECT_EQ(pcie.name, "pcie0");
+  EXPECT_EQ(pcie.bytes_per_second, 25e9);
+  EXPECT_EQ(pcie.back_bytes_per_second, 25e9);
+  EXPECT_EQ(pcie.together_bytes_per_second, 0);
+  EXPECT_EQ(pcie.parent, 1);
+  const SwitchSpec& root = cluster.switches[1];
+  EXPECT_EQ(root.bytes_per_second, 7);
+  EXPECT_EQ(root.back_bytes_per_second, 8);
+  EXPECT_EQ(root.together_bytes_per_second, 9);
+  EXPECT_EQ(root.parent, kNoSwitch);
+  EXPECT_EQ(cluster.switches[2].bytes_per_second, 0);
+  EXPECT_EQ(cluster.devices.at(0).parent, 0);
+  EXPECT_EQ(cluster.devices.at(1).parent, 0);
+  EXPECT_TRUE(cluster.devices[0].paced());
+  EXPECT_EQ(cluster.devices.at(2).parent, kNoSwitch);
+  EXPECT_FALSE(cluster.devices[2].paced());
+}
+
+TEST(ClusterFile, RefusesSwitchesThatCannotBe) {
+  const std::string device = "[[device]]\nname = \"a\"\n";
+  const auto of = [&](const std::string& lines) {
+    return error("[[switch]]\nname = \"pcie0\"\n" + lines + device);
+  };
+  EXPECT_EQ(of(""),
+            "c.toml:1: rate: missing in this switch; give rate, rate_back or rate_together");
+  EXPECT_EQ(of("rate = 0\n"), "c.toml:3: rate: must be at least 1, is 0");
+  EXPECT_EQ(of("rate_together = \"0 GB\"\n"), "c.toml:3: rate_together: must be at least 1 byte");
+  EXPECT_EQ(of("bandwidth = 1\n").substr(0, 32), "c.toml:3: bandwidth: unknown key");
+  EXPECT_EQ(of("rate = 1\nparent = \"root\"\n"),
+            "c.toml:4: parent: there is no [[switch]] called root");
+  EXPECT_EQ(of("rate = 1\nparent = \"pcie0\"\n"),
+            "c.toml:1: parent: a switch cannot be above itself: pcie0 → pcie0");
+  const std::string second = "[[switch]]\nname = \"b\"\nrate = 1\nparent = \"b\"\n";
+  EXPECT_EQ(of("rate = 1\nparent = \"b\"\n" + second),
+            "c.toml:1: parent: a switch cannot be above itself: pcie0 → b → b");
+  EXPECT_EQ(of("rate = 1\n[[switch]]\nname = \"pcie0\"\nrate = 1\n"),
+            "c.toml:4: name: pcie0 is also another switch; names must differ");
+  EXPECT_EQ(error("[[switch]]\nrate = 1\n" + device), "c.toml:1: name: missing in this switch");
+  EXPECT_EQ(error("[[switch]]\nname = \"pcie0\"\nrate = 1\n" + device + "parent = \"pci0\"\n"),
+            "c.toml:6: parent: there is no [[switch]] called pci0; did you mean \"pcie0\"?");
+  std::string chain;
+  for (int s = 0; s < 17; ++s) {
+    chain += "[[switch]]\nname = \"s" + std::to_string(s) + "\"\nrate = 1\n";
+    if (s > 0) chain += "parent = \"s" + std::to_string(s - 1) + "\"\n";
+  }
+  EXPECT_EQ(error(chain + device).substr(0, 68),
+            "c.toml:64: parent: more than 16 switches above one another: s16 → ");
+}
+
+TEST(ClusterFile, CopiesMaySlowComputing) {
+  const DeviceSpec slowed =
+      parse("[[device]]\nname = \"a\"\nslow_down_promote = 1.25\nslow_down_demote = 2\n")
+          .devices[0];
+  EXPECT_EQ(slowed.slow_down_promote, 1.25);
+  EXPECT_EQ(slowed.slow_down_demote, 2);
+  EXPECT_EQ(parse("[[device]]\nname = \"a\"\n").devices[0].slow_down_promote, 1);
+  EXPECT_EQ(error_with("slow_down_demote = 0.9"),
+            "c.toml:3: slow_down_demote: must be at least 1, is 0.9");
+  EXPECT_EQ(error_with("slow_down_promote = 1001"),
+            "c.toml:3: slow_down_promote: must be at most 1000, is 1001");
+}
+
+TEST(ClusterFile, PageableHostMemoryHasLinksOfItsOwn) {
+  const std::string device =
+      "[[device]]\nname = \"a\"\nlink = { rate = 5 }\nlink_back = { rate = 6 }\n"
+      "link_pageable = { rate = 3 }\n";
+  for (const char* pinned : {"", "host_memory_kind = \"pinned\"\n"}) {
+    const DeviceSpec found = parse(pinned + device).devices[0];
+    EXPECT_EQ(found.link.bytes_per_second, 5);
+    EXPECT_EQ(found.link_back().bytes_per_second, 6);
+  }
+  const std::string pageable = "host_memory_kind = \"pageable\"\n";
+  const DeviceSpec both_ways = parse(pageable + device).devices[0];
+  EXPECT_EQ(both_ways.link.bytes_per_second, 3);
+  EXPECT_EQ(both_ways.link_back().bytes_per_second, 3);
+  const DeviceSpec found =
+      parse(pageable + device + "link_back_pageable = { rate = 4 }\n").devices[0];
+  EXPECT_EQ(found.link.bytes_per_second, 3);
+  EXPECT_EQ(found.link_back().bytes_per_second, 4);
+  EXPECT_EQ(error(pageable + "[[device]]\nname = \"a\"\n"),
+            "c.toml:2: link_pageable: missing in this device; host_memory_kind is \"pageable\"");
+  EXPECT_EQ(error("host_memory_kind = \"paged\"\n" + device),
+            "c.toml:1: host_memory_kind: must be \"pinned\" or \"pageable\", is \"paged\"");
+}
+
 TEST(ClusterFile, OrdinalsCountByKindAndGoOnFromWhatADeviceSays) {
   const Cluster cluster = parse(
       "[[device]]\nname = \"gpu\"\nkind = \"cuda\"\ncount = 2\n"

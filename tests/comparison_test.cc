@@ -99,6 +99,24 @@ TEST(Comparison, MachineThatKeepsToItsProfileLeavesNoError) {
   }
 }
 
+// What was measured holds already what copies do to each other and to computing.
+TEST(Comparison, ContentionIsNotAddedToWhatWasMeasured) {
+  Scene made = scene(1, "lrtf", 2);
+  made.cluster = instances::devices(2, 40'000, {Duration{5}, 8e9}, 2);
+  made.cluster.switches = {{"root", 8e9, 8e9, 0, kNoSwitch}};
+  for (DeviceSpec& device : made.cluster.devices) {
+    device.parent = 0;
+    device.slow_down_promote = 1.5;
+  }
+  made.measured = {};
+  EstimatedCosts exact(made.program);
+  const auto policy = make_policy("lrtf", track_count(made.program), 1);
+  simulate(made.program, made.cluster, *policy, exact, &made.measured);
+  const Comparison found = compare(made);
+  EXPECT_EQ(found.predicted.makespan, found.measured.makespan);
+  EXPECT_NEAR(seconds(found.replayed.makespan) / seconds(found.measured.makespan), 1, 0.001);
+}
+
 TEST(Comparison, StoppedJobsCountWithTheirCompleteMinibatches) {
   Scene made = scene(3, "fifo", 2);
   for (const std::size_t stopped : {std::size_t{1}, std::size_t{2}}) {

@@ -127,5 +127,21 @@ TEST(Link, OnlyTheWayThatIsNotPacedIsMeasured) {
   EXPECT_EQ(found.devices[1].link_back().latency, Duration{9});
 }
 
+TEST(Link, TimesThatWereMeasuredHoldContentionAlready) {
+  Cluster cluster;
+  cluster.switches = {{"root", 1, 1, 1, kNoSwitch}};
+  cluster.devices.resize(1);
+  DeviceSpec& device = cluster.devices[0];
+  device.link = {Duration{3}, 5};
+  device.parent = 0;
+  device.slow_down_promote = device.slow_down_demote = 2;
+  const Cluster found = without_contention(cluster);
+  EXPECT_TRUE(found.switches.empty());
+  EXPECT_EQ(found.devices[0].parent, kNoSwitch);
+  EXPECT_EQ(found.devices[0].slow_down_promote, 1);
+  EXPECT_EQ(found.devices[0].slow_down_demote, 1);
+  EXPECT_EQ(found.devices[0].link.bytes_per_second, 5);
+}
+
 }  // namespace
 }  // namespace shardlab

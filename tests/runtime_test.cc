@@ -387,5 +387,24 @@ TEST(Runtime, AThreadThatCannotBePreparedEndsTheRunBeforeItBegins) {
   }
 }
 
+TEST(Runtime, RefusesToPaceLinksThatShareAParent) {
+  Cluster cluster = instances::devices(1, kUnlimited, {}, 2);
+  cluster.switches = {{"pcie0", 1e9, 1e9, 0, kNoSwitch}};
+  const auto refused = [&] { return error_of([&] { refuse_shared_pacing(cluster); }); };
+  EXPECT_EQ(refused(), "no error");
+  DeviceSpec& device = cluster.devices[0];
+  device.parent = 0;
+  EXPECT_EQ(refused(), "no error");  // Copies take what they take; the parent is simulated.
+  device.back = LinkSpec{Duration{1}, 0};
+  EXPECT_EQ(refused(),
+            "device d0: parent: a run cannot pace links that share pcie0; simulate it, or give it "
+            "copy_engines and no link, so that copies take what they take");
+  device.back.reset();
+  device.copy_engines = 0;
+  EXPECT_NE(refused(), "no error");
+  device.parent = kNoSwitch;
+  EXPECT_EQ(refused(), "no error");
+}
+
 }  // namespace
 }  // namespace shardlab

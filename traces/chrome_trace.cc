@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <string_view>
@@ -48,6 +50,7 @@ class Process {
     write_hand_offs();
     write_memory();
     write_bytes_not_needed_yet();
+    write_link_rates();
   }
 
  private:
@@ -191,6 +194,36 @@ class Process {
       for (const auto& [at, change] : changes[device]) {
         now += change;
         counter(device_id(device), "bytes not needed yet", at, now);
+      }
+    }
+  }
+
+  /// A copy counts with its mean rate, while it passes the link.
+  void write_link_rates() {
+    using Rates = std::array<std::int64_t, 3>;                                    // By direction.
+    std::vector<std::map<Instant, Rates>> changes(timeline_.devices.size() + 1);  // Last: all.
+    for (const CopySpan& span : timeline_.copies) {
+      const Duration time = span.link_to - span.link_from;
+      if (time <= Duration{}) continue;
+      const std::int64_t rate =
+          std::llround(static_cast<double>(span.bytes) * 1e9 / static_cast<double>(time.count()));
+      const auto direction = static_cast<std::size_t>(span.direction);
+      for (const std::size_t row : {index(span.device), timeline_.devices.size()}) {
+        changes[row][span.link_from][direction] += rate;
+        changes[row][span.link_to][direction] -= rate;
+      }
+    }
+    for (std::size_t row = 0; row < changes.size(); ++row) {
+      const bool all = row == timeline_.devices.size();
+      const std::string name =
+          json_string((all ? "all links" : timeline_.devices[row] + " link") + " bytes/s");
+      Rates now{};
+      for (const auto& [at, change] : changes[row]) {
+        for (std::size_t direction = 0; direction < now.size(); ++direction) {
+          now[direction] += change[direction];
+        }
+        event("C", 0, R"("ts":{},"name":{},"args":{{"promote":{},"demote":{},"peer":{}}})",
+              microseconds(at), name, now[0], now[1], now[2]);
       }
     }
   }

@@ -1,14 +1,18 @@
 #include "traces/cluster_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/error.h"
 #include "traces/atomic_file.h"
+#include "traces/suggestion.h"
 #include "traces/toml_node.h"
 
 namespace shardlab {
@@ -16,17 +20,28 @@ namespace {
 
 constexpr int kMostDevices = 4096;
 constexpr double kMostUpkeep = 1e9;
+constexpr int kMostSwitches = 4096;
+constexpr int kDeepest = 16;  // Switches above one another.
 
 class ClusterReader {
  public:
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-    constexpr std::array<std::string_view, 3> kKeys{"host_memory", "host_watts", "device"};
+    constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "host_watts",
+                                                    "device", "switch"};
     refuse_unknown_keys(root, origin_, kKeys);
     with(root, "host_watts",
          [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
     with(root, "host_memory", [&](const toml::node& node) { cluster_.host_memory = size(node); });
+    with(root, "host_memory_kind", [&](const toml::node& node) {
+      const std::string kind = text(node);
+      pageable_ = kind == "pageable";
+      if (!pageable_ && kind != "pinned") {
+        throw Error(fmt::format("must be \"pinned\" or \"pageable\", is \"{}\"", kind));
+      }
+    });
+    if (root.contains("switch")) read_switches(tables(root, origin_, "switch"));
     for (const toml::table* table : tables(root, origin_, "device")) add(*table);
   }
 
@@ -42,10 +57,93 @@ class ClusterReader {
     return true;
   }
 
+  void read_switches(const std::vector<const toml::table*>& found) {
+    if (found.size() > kMostSwitches) {
+      throw Error(fmt::format("{}: more than {} switches",
+                              place(origin_, found[kMostSwitches]->source()), kMostSwitches));
+    }
+    for (const toml::table* table : found) add_switch(*table);
+    // A parent may stand after its children.
+    for (std::size_t s = 0; s < found.size(); ++s) {
+      with(*found[s], "parent",
+           [&](const toml::node& node) { cluster_.switches[s].parent = switch_called(node); });
+    }
+    for (std::size_t s = 0; s < found.size(); ++s) refuse_too_deep(s, found[s]->source());
+  }
+
+  void add_switch(const toml::table& table) {
+    constexpr std::array<std::string_view, 5> kKeys{"name", "rate", "rate_back", "rate_together",
+                                                    "parent"};
+    refuse_unknown_keys(table, origin_, kKeys);
+    SwitchSpec shared;
+    const auto rate = [&](std::string_view key, double& value) {
+      return with(table, key,
+                  [&](const toml::node& node) { value = static_cast<double>(size(node)); });
+    };
+    const bool there = rate("rate", shared.bytes_per_second);
+    shared.back_bytes_per_second = shared.bytes_per_second;
+    const bool back = rate("rate_back", shared.back_bytes_per_second);
+    const bool together = rate("rate_together", shared.together_bytes_per_second);
+    if (!there && !back && !together) {
+      throw Error(place(origin_, table.source(), "rate") +
+                  ": missing in this switch; give rate, rate_back or rate_together");
+    }
+    if (!with(table, "name", [&](const toml::node& node) { shared.name = text(node); })) {
+      throw Error(place(origin_, table.source(), "name") + ": missing in this switch");
+    }
+    const auto index = static_cast<int>(cluster_.switches.size());
+    if (!switches_.emplace(shared.name, index).second) {
+      throw Error(fmt::format("{}: {} is also another switch; names must differ",
+                              place(origin_, table.source(), "name"), shared.name));
+    }
+    cluster_.switches.push_back(shared);
+  }
+
+  [[nodiscard]] int switch_called(const toml::node& node) const {
+    const std::string name = text(node);
+    const auto found = switches_.find(name);
+    if (found != switches_.end()) return found->second;
+    std::vector<std::string_view> known;
+    for (const auto& [other, index] : switches_) known.push_back(other);
+    throw Error(fmt::format("there is no [[switch]] called {}{}", name, suggestion(name, known)));
+  }
+
+  void refuse_too_deep(std::size_t from, const toml::source_region& source) const {
+    std::vector<int> way;
+    std::string names;
+    const auto refuse = [&](const std::string& why) {
+      throw Error(place(origin_, source, "parent") + ": " + why + ": " + names);
+    };
+    for (int at = static_cast<int>(from); at != kNoSwitch;) {
+      const SwitchSpec& shared = cluster_.switches[static_cast<std::size_t>(at)];
+      names += (names.empty() ? "" : " → ") + shared.name;
+      if (std::ranges::find(way, at) != way.end()) refuse("a switch cannot be above itself");
+      way.push_back(at);
+      if (way.size() > kDeepest) {
+        refuse(fmt::format("more than {} switches above one another", kDeepest));
+      }
+      at = shared.parent;
+    }
+  }
+
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 12> kKeys{
-        "name", "count",     "kind",    "memory",     "threads",    "copy_engines",
-        "link", "link_back", "ordinal", "watts_busy", "watts_idle", "price_per_hour"};
+    constexpr std::array<std::string_view, 17> kKeys{"name",
+                                                     "count",
+                                                     "kind",
+                                                     "memory",
+                                                     "threads",
+                                                     "link",
+                                                     "parent",
+                                                     "link_back",
+                                                     "link_pageable",
+                                                     "link_back_pageable",
+                                                     "ordinal",
+                                                     "copy_engines",
+                                                     "slow_down_promote",
+                                                     "slow_down_demote",
+                                                     "watts_busy",
+                                                     "watts_idle",
+                                                     "price_per_hour"};
     refuse_unknown_keys(table, origin_, kKeys);
     DeviceSpec device;
     int count = 1;
@@ -60,9 +158,12 @@ class ClusterReader {
     with(table, "copy_engines", [&](const toml::node& node) {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
-    with(table, "link", [&](const toml::node& node) { device.link = link(node); });
-    with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
     device.upkeep = upkeep(table);
+    read_links(table, device);
+    with(table, "slow_down_promote",
+         [&](const toml::node& node) { device.slow_down_promote = number_up_to(node, 1000, 1); });
+    with(table, "slow_down_demote",
+         [&](const toml::node& node) { device.slow_down_demote = number_up_to(node, 1000, 1); });
     device.ordinal = next_ordinal_[device.kind];
     with(table, "ordinal", [&](const toml::node& node) {
       device.ordinal = static_cast<int>(integer(node, 0, kMostDevices));
@@ -94,6 +195,24 @@ class ClusterReader {
     return all;
   }
 
+  void read_links(const toml::table& table, DeviceSpec& device) const {
+    LinkSpec pageable;
+    std::optional<LinkSpec> pageable_back;
+    with(table, "link", [&](const toml::node& node) { device.link = link(node); });
+    with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
+    const bool known =
+        with(table, "link_pageable", [&](const toml::node& node) { pageable = link(node); });
+    with(table, "link_back_pageable", [&](const toml::node& node) { pageable_back = link(node); });
+    with(table, "parent", [&](const toml::node& node) { device.parent = switch_called(node); });
+    if (!pageable_) return;
+    if (!known) {
+      throw Error(place(origin_, table.source(), "link_pageable") +
+                  ": missing in this device; host_memory_kind is \"pageable\"");
+    }
+    device.link = pageable;
+    device.back = pageable_back;
+  }
+
   [[nodiscard]] LinkSpec link(const toml::node& node) const {
     const toml::table* table = node.as_table();
     if (table == nullptr) throw Error("must be a table: { latency_us = 50, rate = \"400 MB\" }");
@@ -118,8 +237,8 @@ class ClusterReader {
     }
   }
 
-  static double number_up_to(const toml::node& node, double most) {
-    const double value = number(node, 0);
+  static double number_up_to(const toml::node& node, double most, double least = 0) {
+    const double value = number(node, least);
     if (value > most) throw Error(fmt::format("must be at most {}, is {}", most, value));
     return value;
   }
@@ -138,6 +257,8 @@ class ClusterReader {
 
   const std::string& origin_;
   Cluster cluster_;
+  bool pageable_ = false;
+  std::map<std::string, int> switches_;              // Index by name.
   std::map<std::string, int> next_ordinal_;          // By kind: after the last device.
   std::map<std::string, toml::source_index> lines_;  // Where each name was given.
 };
