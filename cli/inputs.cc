@@ -18,7 +18,8 @@
 namespace shardlab {
 
 void add_workload_and_cluster(CLI::App& app, InputPaths& paths) {
-  app.add_option("WORKLOAD", paths.workload, "which models to train: a TOML file")->required();
+  app.add_option("WORKLOAD", paths.workload, "which models to train: a TOML or CSV file")
+      ->required();
   app.add_option("CLUSTER", paths.cluster, "what to train them on: a TOML file")->required();
 }
 

@@ -25,8 +25,7 @@ Outcome simulate_once(const Inputs& inputs, const Prediction& prediction, const 
   const Program& program = prediction.program;
   EstimatedCosts estimates(program);
   DrawnCosts costs(estimates, program, noise, seed, replication);
-  const auto policy =
-      make_policy(prediction.plan.policy, track_count(program), prediction.plan.seed);
+  const auto policy = make_policy(prediction.plan.policy, program, prediction.plan.seed);
   return simulate(program, inputs.cluster, *policy, costs, timeline);
 }
 

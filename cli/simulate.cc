@@ -67,7 +67,7 @@ void set_timeline(const Inputs& inputs, const Options& options, const NoiseSourc
   if (!options.needs_timeline() && (options.json || !options.plan.one())) return;
   if (noise.replications > 0) {
     best.timeline = first_replication(inputs, best, noise);
-  } else if (best.timeline.units.empty()) {
+  } else if (options.needs_timeline() && best.timeline.units.empty()) {
     best = predict(inputs, best.plan, true);
   }
   if (options.needs_timeline() && best.timeline.units.empty()) {
@@ -91,11 +91,12 @@ int simulate_plans(Options options) {
   const Inputs inputs = read_inputs(options.paths);
   const auto warnings = profile_warnings(inputs, "");
   print_warnings(warnings);
-  Ranking ranking = rank_plans(inputs, planned(inputs, options.plan));
   const bool noisy = noise.replications > 0;
+  Ranking ranking = rank_plans(inputs, planned(inputs, options.plan), noisy);
   const ReplicatedRanking replicated =
       noisy ? replicate(inputs, ranking, noise, options.threads) : ReplicatedRanking{};
-  nlohmann::ordered_json body = simulation_json(ranking, replicated, noise);
+  nlohmann::ordered_json body;
+  if (options.json) body = simulation_json(ranking, replicated, noise);
   Prediction& best = ranking.predictions[replicated.best];
   set_timeline(inputs, options, noise, best);
   write_files(options, best);

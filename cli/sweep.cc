@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "policies/registry.h"
+#include "report/bill.h"
 #include "report/metrics.h"
 #include "report/summary.h"
 #include "traces/atomic_file.h"
@@ -78,8 +79,8 @@ Cluster resized(const Cluster& cluster, int count) {
   return sized;
 }
 
-/// Null where a plan cannot run; `reason` then says why.
-ordered_json row(const Point& point, const std::optional<Prediction>& made,
+/// Null where a plan cannot run; `reason` then says why. The members of `bill` follow, too.
+ordered_json row(const Point& point, const std::optional<Prediction>& made, const Bill& bill,
                  const std::string& reason) {
   const PlanChoice& choice = point.choice;
   ordered_json row{{"plan", describe(choice)}, {"strategy", to_string(choice.strategy)},
@@ -90,6 +91,8 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made,
                           "bytes_moved", "peak_bytes"}) {
     row[key] = nullptr;
   }
+  const ordered_json amounts = bill_json(bill);
+  for (const auto& [key, value] : amounts.items()) row[key] = made ? value : nullptr;
   if (made) {
     Bytes peak = 0;
     for (const Bytes bytes : made->outcome.peak) peak = std::max(peak, bytes);
@@ -112,17 +115,21 @@ struct Result {
 
 Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
                       std::size_t threads) {
+  // All rows have the same columns: those of the whole cluster.
+  Bill shown = bill(inputs.cluster, {}, std::vector<Duration>(inputs.cluster.devices.size()));
   const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile, {}};
   try {
     const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);
     const Prediction made = predict(sized, plan, false);
-    Result result{row(point, made, ""), {}};
+    if (shown.joules) shown.joules = made.bill.joules.value_or(0);
+    if (shown.cost) shown.cost = made.bill.cost.value_or(0);
+    Result result{row(point, made, shown, ""), {}};
     if (noise.replications > 0) {
       result.makespans = replicate(sized, made, noise, threads).makespan_s;
     }
     return result;
   } catch (const Error& error) {
-    return {row(point, {}, error.what()), {}};
+    return {row(point, {}, shown, error.what()), {}};
   }
 }
 

@@ -81,7 +81,7 @@ void Driver::take_in(const UnitDone& event) {
     timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
                                 event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
                                 claim.started_at, event.from, event.to, event.recompute,
-                                ran.microbatch, ran.replica});
+                                ran.microbatch, ran.replica, claim.ready_at});
   }
   end_claim(event.device);
   if (residency_) {
@@ -144,7 +144,9 @@ void Driver::offer_next(TrackId track) {
     return;
   }
   for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.track == track) claim.ready = true;
+    if (claim.track != track) continue;
+    claim.ready = true;
+    claim.ready_at = now_;
   }
   touch(index(state.last_claim));
 }
@@ -169,6 +171,11 @@ void Driver::decide() {
     fill(true);
     progress();
   }
+<<<<<<< HEAD
+=======
+  touched_.clear();
+  if (timeline_ != nullptr && residency_) sample_memory();
+>>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
@@ -240,6 +247,7 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.ready = ready;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
+  claim.ready_at = now_;
   if (ready) {
     claim.unit = ledger_.unit(track);
     claim.minibatch = ledger_.minibatch(track);

@@ -68,7 +68,7 @@ class Driver {
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
     bool ready = false, reserved = false;
-    Instant claimed_at{}, reserved_at{}, started_at{};
+    Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct Device {
@@ -78,6 +78,7 @@ class Driver {
     bool lane_busy = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
+    Bytes sampled = 0;         ///< Reserved, as the timeline has it.
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -146,6 +147,7 @@ class Driver {
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
   void clean_up();
+  void sample_memory();
 
   void touch(std::size_t device);
   [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }

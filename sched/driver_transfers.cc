@@ -75,6 +75,16 @@ void Driver::complete(TransferId id) {
   end_job_if_flushed(transfer.job);
 }
 
+/// Devices whose reservation is another than at the last instant.
+void Driver::sample_memory() {
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    const Bytes now = residency_->used(device_id(d));
+    if (now == devices_[d].sampled) continue;
+    devices_[d].sampled = now;
+    timeline_->memory.push_back({now_, device_id(d), now});
+  }
+}
+
 /// Tells the backend what was dropped and looks again at devices where there is room now.
 void Driver::clean_up() {
   for (const Residency::Drop& drop : residency_->drops()) {

@@ -162,6 +162,9 @@ JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster
   program.name = job.name;
   program.minibatches = job.minibatches;
   program.arrival = Instant{job.arrival};
+  program.priority = job.priority;
+  program.units.shrink_to_fit();  // A million jobs should fit in memory.
+  program.items.shrink_to_fit();
   connect(program);
   return program;
 }
@@ -229,10 +232,13 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   program.dispatch_alone = profile.alone.dispatch;
   program.dispatch_loaded = profile.loaded.dispatch;
   const bool one_job = plan.admit == 1 || plan.jobs.size() == 1;
+  Bytes memory = 0;
   for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
     JobProgram job = lower_job(workload.jobs[j], plan.jobs[j], cluster, profile);
     // As the Driver says.
     expect(job, cluster.devices.size() == 1 || (one_job && tracks_of(job).size() == 1));
+    memory += memory_of(job);
+    refuse_too_large(memory, j + 1, plan.jobs.size());
     program.jobs.push_back(std::move(job));
   }
   add_classes(program, workload, cluster, profile, plan);

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -110,6 +111,28 @@ def test_simulate_marks_ties_and_says_what_they_are():
     assert re.fullmatch(r"\d+/\d+/\d+", first[6]) and "  occupied/busy/useful %  " in text
     assert "= tie: within 10.0 % of the first of that rank, the stated error" in text
     assert "resident/lrtf cannot run: decoder: the whole model needs " in text
+
+
+def test_energy_and_cost_are_shown_where_the_cluster_gives_them(tmp_path):
+    plain = (FIXTURES / "cluster.toml").read_text()
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text("host_watts = 100\n" + plain + "watts_busy = 50\nprice_per_hour = 3600\n")
+    inputs = [INPUTS[0], cluster, *INPUTS[2:]]
+    plans = json.loads(good("simulate", *inputs, "--json"))["plans"]
+    for plan in plans:
+        seconds = plan["predicted_s"]
+        busy = 2 * seconds * plan["utilization"]["busy"]
+        assert plan["energy_j"] == pytest.approx(100 * seconds + 50 * busy)
+        assert plan["energy_kwh"] == pytest.approx(plan["energy_j"] / 3.6e6)
+        assert plan["cost"] == pytest.approx(2 * seconds)
+    assert good("simulate", *inputs).splitlines()[0].endswith("peak MiB  energy kWh   cost")
+    rows = list(csv.DictReader(io.StringIO(good("sweep", *inputs, "--devices", "1,2", "--strategies", "spill,resident"))))
+    for row in rows:
+        assert (row["cost"] == "") == (row["energy_j"] == "") == (row["reason"] != "")
+        assert row["cost"] == "" or float(row["cost"]) == pytest.approx(float(row["predicted_s"]) * int(row["devices"]))
+    assert "energy" not in good("simulate", *INPUTS)
+    assert "cost" not in json.loads(good("simulate", *INPUTS, "--json"))["plans"][0]
+    assert "cost" not in good("sweep", *INPUTS).splitlines()[0]
 
 
 def test_simulate_draws_one_plan_and_its_utilization():
@@ -285,6 +308,49 @@ def test_sweep_compares_settings_by_common_draws():
     once = good("sweep", *INPUTS, "--policies", "lrtf", "--noise", "exponential", "--replications", 1, "--json")
     (row,) = json.loads(once)["rows"]
     assert row["mean_s"] > 0 and row["half_width_s"] is None and row["verdict"] is None
+
+
+# What is absurd or large
+
+DEVICE = '[[device]]\nname = "a"\nmemory = "14 MiB"\n'
+
+
+@pytest.mark.parametrize("cluster,reason", [
+    ("host_memory = 1\n", "no [[device]] in it"),
+    ("host_memory = 1\n" + DEVICE, "of host memory, the cluster has 1 B"),
+    (DEVICE + "link = { rate = 0 }\n", "rate: must be at least 1, is 0"),
+    (DEVICE + "link = { rate = 1, latency_us = 1e12 }\n", "more than 73 years"),
+    (DEVICE + "count = 4097\n", "count: must be at most 4096"),
+    ('[[device]]\nname = "a"\nmemory = "99999999999 TiB"\n', "is no size"),
+    ('[[device]]\nname = "a"\nmemory = 1\n', "available are 0 B")])
+def test_a_cluster_that_cannot_be_is_refused(tmp_path, cluster, reason):
+    (tmp_path / "c.toml").write_text(cluster)
+    assert reason in bad("simulate", INPUTS[0], tmp_path / "c.toml", *INPUTS[2:])
+
+
+def test_a_link_of_one_byte_per_second_gives_a_result(tmp_path):
+    (tmp_path / "c.toml").write_text(DEVICE + "link = { rate = 1 }\n")
+    (plan,) = json.loads(good("simulate", INPUTS[0], tmp_path / "c.toml", *INPUTS[2:], "--policy", "lrtf", "--json"))["plans"]
+    assert plan["predicted_s"] > 1e8
+
+
+def test_a_workload_that_would_outlive_the_clock_is_refused(tmp_path):
+    text = (FIXTURES / "workload.toml").read_text()
+    (tmp_path / "w.toml").write_text(text.replace("minibatches = 6", "minibatches = 1000000000000"))
+    assert "more than 73 years" in bad("simulate", tmp_path / "w.toml", *INPUTS[1:])
+
+
+def test_many_jobs_from_a_csv_file_take_a_bounded_memory(tmp_path):
+    rows = 20_000
+    with open(tmp_path / "jobs.csv", "w") as file:
+        file.write("model,layers,width,heads,context,dropout,batch,minibatches,seed\n")
+        file.writelines(f"gpt,4,128,4,64,0.1,4,1,{seed}\n" for seed in range(rows))
+    run = subprocess.run([str(COMMAND), "simulate", tmp_path / "jobs.csv", *INPUTS[1:], "--policy", "lrtf", "--json"],
+                         capture_output=True, text=True, timeout=200,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+    assert run.returncode == 0, run.stderr
+    (plan,) = json.loads(run.stdout)["plans"]
+    assert len(plan["shards_per_job"]) == rows and plan["predicted_s"] >= plan["lower_bound_s"] > 0
 
 
 # doctor

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "traces/cluster_file.h"
+#include "traces/job_table.h"
 #include "traces/perseus_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
@@ -19,6 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     switch (data[0]) {
       case 'w':
         shardlab::parse_workload(text, "fuzz.toml");
+        break;
+      case 'j':
+        shardlab::parse_job_table(text, "fuzz.csv", {});
         break;
       case 'c':
         shardlab::parse_cluster(text, "fuzz.toml");

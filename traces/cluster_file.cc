@@ -19,6 +19,7 @@ namespace shardlab {
 namespace {
 
 constexpr int kMostDevices = 4096;
+constexpr double kMostUpkeep = 1e9;
 constexpr int kMostSwitches = 4096;
 constexpr int kDeepest = 16;  // Switches above one another.
 
@@ -27,9 +28,16 @@ class ClusterReader {
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
+<<<<<<< HEAD
     constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "device",
                                                     "switch", "network"};
+=======
+    constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "host_watts",
+                                                    "device", "switch"};
+>>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
     refuse_unknown_keys(root, origin_, kKeys);
+    with(root, "host_watts",
+         [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
     with(root, "host_memory", [&](const toml::node& node) { cluster_.host_memory = size(node); });
     with(root, "host_memory_kind", [&](const toml::node& node) {
       const std::string kind = text(node);
@@ -125,11 +133,15 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
+<<<<<<< HEAD
     constexpr std::array<std::string_view, 18> kKeys{"name",
                                                      "peer",
                                                      "node",
                                                      "speed",
                                                      "costs",
+=======
+    constexpr std::array<std::string_view, 17> kKeys{"name",
+>>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
                                                      "count",
                                                      "kind",
                                                      "memory",
@@ -142,7 +154,10 @@ class ClusterReader {
                                                      "ordinal",
                                                      "copy_engines",
                                                      "slow_down_promote",
-                                                     "slow_down_demote"};
+                                                     "slow_down_demote",
+                                                     "watts_busy",
+                                                     "watts_idle",
+                                                     "price_per_hour"};
     refuse_unknown_keys(table, origin_, kKeys);
     DeviceSpec device;
     int count = 1;
@@ -157,6 +172,7 @@ class ClusterReader {
     with(table, "copy_engines", [&](const toml::node& node) {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
+    device.upkeep = upkeep(table);
     read_links(table, device);
     with(table, "speed",
          [&](const toml::node& node) { device.speed = number_up_to(node, 1000, 0.001); });
@@ -178,6 +194,22 @@ class ClusterReader {
       push(device, table.source());
       next_ordinal_[device.kind] = ++device.ordinal;
     }
+  }
+
+  [[nodiscard]] Upkeep upkeep(const toml::table& table) const {
+    Upkeep all;
+    const auto take = [&](std::string_view key, double& value) {
+      return with(table, key,
+                  [&](const toml::node& node) { value = number_up_to(node, kMostUpkeep); });
+    };
+    take("watts_busy", all.watts_busy);
+    take("price_per_hour", all.price_per_hour);
+    if (take("watts_idle", all.watts_idle) && all.watts_idle > all.watts_busy) {
+      throw Error(fmt::format("{}: is above watts_busy, which is {}",
+                              place(origin_, table.get("watts_idle")->source(), "watts_idle"),
+                              all.watts_busy));
+    }
+    return all;
   }
 
   void read_links(const toml::table& table, DeviceSpec& device) const {
