@@ -171,11 +171,7 @@ void Driver::decide() {
     fill(true);
     progress();
   }
-<<<<<<< HEAD
-=======
-  touched_.clear();
   if (timeline_ != nullptr && residency_) sample_memory();
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 

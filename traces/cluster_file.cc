@@ -28,13 +28,8 @@ class ClusterReader {
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-<<<<<<< HEAD
-    constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "device",
-                                                    "switch", "network"};
-=======
-    constexpr std::array<std::string_view, 5> kKeys{"host_memory", "host_memory_kind", "host_watts",
-                                                    "device", "switch"};
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
+    constexpr std::array<std::string_view, 6> kKeys{"host_memory", "host_memory_kind", "host_watts",
+                                                    "device",      "switch",           "network"};
     refuse_unknown_keys(root, origin_, kKeys);
     with(root, "host_watts",
          [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
@@ -133,15 +128,11 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-<<<<<<< HEAD
-    constexpr std::array<std::string_view, 18> kKeys{"name",
+    constexpr std::array<std::string_view, 21> kKeys{"name",
                                                      "peer",
                                                      "node",
                                                      "speed",
                                                      "costs",
-=======
-    constexpr std::array<std::string_view, 17> kKeys{"name",
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
                                                      "count",
                                                      "kind",
                                                      "memory",

@@ -2,11 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-<<<<<<< HEAD
-#include <cmath>
-=======
 #include <limits>
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
 #include <system_error>
 #include <utility>
 
@@ -14,10 +10,7 @@
 
 #include "core/error.h"
 #include "traces/suggestion.h"
-<<<<<<< HEAD
-=======
 #include "traces/value.h"
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
 
 namespace shardlab {
 namespace {
@@ -193,13 +186,7 @@ std::int64_t csv_integer(std::string_view field) {
 }
 
 double csv_number(std::string_view field) {
-<<<<<<< HEAD
-  const auto value = parse<double>(field, "a number");
-  if (!std::isfinite(value)) throw Error(fmt::format("must be finite, is {}", value));
-  return value;
-=======
   return finite(parse<double>(field, "a number"), std::numeric_limits<double>::lowest());
->>>>>>> 922e95897e8415300c9837936503f3b43ecc0b41
 }
 
 }  // namespace shardlab
