@@ -126,7 +126,8 @@ void Demo::profile() {
 void Demo::rank() {
   step("Predicting every usual plan");
   const Ranking ranking = rank_plans(
-      inputs_, make_plans(inputs_.workload, inputs_.cluster, inputs_.profile, usual_choices()));
+      inputs_, make_plans(inputs_.workload, inputs_.cluster, inputs_.profile, usual_choices()),
+      false);
   write_file_atomically(file("ranking.json"), ranking_json(ranking).dump(1) + "\n");
   say(ranking_text(ranking));
   choose(ranking);

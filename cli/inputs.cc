@@ -1,5 +1,8 @@
 #include "cli/inputs.h"
 
+#include <map>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,18 +18,48 @@
 namespace shardlab {
 
 void add_workload_and_cluster(CLI::App& app, InputPaths& paths) {
-  app.add_option("WORKLOAD", paths.workload, "which models to train: a TOML file")->required();
+  app.add_option("WORKLOAD", paths.workload, "which models to train: a TOML or CSV file")
+      ->required();
   app.add_option("CLUSTER", paths.cluster, "what to train them on: a TOML file")->required();
 }
 
 void add_profile_file(CLI::App& app, InputPaths& paths) {
-  app.add_option("-p,--profile", paths.profile, "costs, as written by shardlab profile")
+  app.add_option("-p,--profile", paths.profiles,
+                 "costs, as written by shardlab profile; NAME=FILE for devices with that name of "
+                 "costs")
       ->required();
 }
 
+namespace {
+
+/// The one without a name, and with it those that have one.
+Profile read_profiles(const std::vector<std::string>& given) {
+  std::optional<Profile> profile;
+  std::map<std::string, std::shared_ptr<const Profile>> others;
+  for (const std::string& each : given) {
+    const std::size_t equals = each.find('=');
+    const bool named = equals != std::string::npos && each.find('/') > equals;
+    if (named) {
+      const std::string name = each.substr(0, equals);
+      others[name] = std::make_shared<const Profile>(read_profile(each.substr(equals + 1)));
+    } else if (profile) {
+      throw UsageError("two profiles without a name; give the others as NAME=FILE");
+    } else {
+      profile = read_profile(each);
+    }
+  }
+  if (!profile) throw UsageError("no profile without a name; give one with -p FILE");
+  profile->others = std::move(others);
+  return std::move(*profile);
+}
+
+}  // namespace
+
 Inputs read_inputs(const InputPaths& paths) {
-  Inputs inputs{
-      read_workload(paths.workload), read_cluster(paths.cluster), read_profile(paths.profile), {}};
+  Inputs inputs{read_workload(paths.workload),
+                read_cluster(paths.cluster),
+                read_profiles(paths.profiles),
+                {}};
   inputs.machine = inputs.cluster;
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
   for (const Job& job : inputs.workload.jobs) {

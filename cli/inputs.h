@@ -16,7 +16,8 @@ namespace shardlab {
 
 /// The files that most verbs read.
 struct InputPaths {
-  std::string workload, cluster, profile;
+  std::string workload, cluster;
+  std::vector<std::string> profiles;  ///< As given: the profile, and NAME=FILE of others.
 };
 
 void add_workload_and_cluster(CLI::App& app, InputPaths& paths);

@@ -53,6 +53,23 @@ std::string utilization_text(const Outcome& outcome) {
                      100 * found.useful);
 }
 
+std::vector<std::string> cells(const RankedResult& ranked, const Prediction& prediction) {
+  const PlanResult& result = ranked.result;
+  std::vector<std::string> all{ranked.label(),
+                               result.name,
+                               fmt::format("{:.3f}", result.predicted_s),
+                               fmt::format("{:.3f}", result.naive_s),
+                               fmt::format("{:.3f}", result.lower_bound_s),
+                               fmt::format("{:.1f}", 100 * result.gap()),
+                               utilization_text(prediction.outcome),
+                               format_mebibytes(prediction.bytes_moved()),
+                               format_mebibytes(result.peak)};
+  for (const auto& amount : {prediction.bill.kwh(), prediction.bill.cost}) {
+    if (amount) all.push_back(fmt::format("{:.4g}", *amount));
+  }
+  return all;
+}
+
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
   json["rank"] = ranked.rank;
@@ -67,6 +84,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["bytes_moved"] = prediction.bytes_moved();
   json["host_peak_bytes"] = prediction.outcome.host_peak;
   json["peak_bytes"] = prediction.outcome.peak;
+  json.update(bill_json(prediction.bill));
   json["note"] = prediction.note;
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
   return json;
@@ -80,36 +98,40 @@ double units_of(const Program& program) {
   return units;
 }
 
-/// A simulation of hours would look like a hang.
-void refuse_hours(const Program& program) {
-  constexpr double kMostUnits = 5e9;
-  if (units_of(program) <= kMostUnits) return;
-  throw Error(
-      fmt::format("{:.1e} units would take hours to simulate, at most {:.0e} are; give fewer "
-                  "minibatches: makespans grow in proportion",
-                  units_of(program), kMostUnits));
+}  // namespace
+
+bool fits_timeline(const Program& program) {
+  return units_of(program) <= static_cast<double>(kMostSpans);
 }
 
-}  // namespace
+void refuse_hours(const Program& program, std::int64_t times) {
+  constexpr double kMostUnits = 5e9;
+  const double units = units_of(program) * static_cast<double>(times);
+  if (units <= kMostUnits) return;
+  throw Error(fmt::format(
+      "{:.1e} units would take hours to simulate, at most {:.0e} are; give fewer {}minibatches: "
+      "makespans grow in proportion",
+      units, kMostUnits, times > 1 ? "replications or " : ""));
+}
 
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   Prediction made;
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
-  refuse_hours(made.program);
+  refuse_hours(made.program, 1);
   EstimatedCosts costs(made.program);
-  const auto policy = make_policy(plan.policy, track_count(made.program), plan.seed);
+  const auto policy = make_policy(plan.policy, made.program, plan.seed);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
-                          with_timeline && units_of(made.program) <= static_cast<double>(kMostSpans)
-                              ? &made.timeline
-                              : nullptr);
+                          with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr);
   made.timeline.plan = plan.name;
   made.naive = naive_estimate(made.program, inputs.cluster);
   made.lower_bound = bounds(made.program, inputs.cluster).greatest();
+  made.bill = bill(inputs.cluster, made.outcome.makespan, made.outcome.busy);
   return made;
 }
 
-Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans) {
+Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
+                   bool keep_programs) {
   Ranking ranking;
   std::vector<PlanResult> results;
   std::map<std::string, Prediction> by_name;
@@ -120,30 +142,39 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     }
     Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
     made.note = planned.note;
+    if (!keep_programs) made.program = {};
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }
   ranking.ranked = rank(std::move(results), kStatedError);
   for (const RankedResult& each : ranking.ranked) {
-    ranking.predictions.push_back(by_name.at(each.result.name));
+    ranking.predictions.push_back(std::move(by_name.at(each.result.name)));
   }
   return ranking;
 }
 
 std::string ranking_text(const Ranking& ranking) {
-  TextTable table({"rank", "plan", "predicted s", "naive s", "bound s", "above bound %",
-                   "occupied/busy/useful %", "moved MiB", "peak MiB"});
+  std::vector<std::string> columns{"rank",
+                                   "plan",
+                                   "predicted s",
+                                   "naive s",
+                                   "bound s",
+                                   "above bound %",
+                                   "occupied/busy/useful %",
+                                   "moved MiB",
+                                   "peak MiB"};
+  if (!ranking.predictions.empty()) {  // The cluster is the same for all.
+    if (ranking.predictions.front().bill.joules) columns.emplace_back("energy kWh");
+    if (ranking.predictions.front().bill.cost) columns.emplace_back("cost");
+  }
+  TextTable table(columns);
   std::string notes;
   bool ties = false;
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
     const RankedResult& each = ranking.ranked[i];
     const Prediction& prediction = ranking.predictions[i];
-    const PlanResult& result = each.result;
-    table.row({each.label(), result.name, fmt::format("{:.3f}", result.predicted_s),
-               fmt::format("{:.3f}", result.naive_s), fmt::format("{:.3f}", result.lower_bound_s),
-               fmt::format("{:.1f}", 100 * result.gap()), utilization_text(prediction.outcome),
-               format_mebibytes(prediction.bytes_moved()), format_mebibytes(result.peak)});
-    if (!prediction.note.empty()) notes += result.name + ": " + prediction.note + "\n";
+    table.row(cells(each, prediction));
+    if (!prediction.note.empty()) notes += each.result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
   }
   notes += refused_text(ranking.refused);

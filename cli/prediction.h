@@ -9,6 +9,7 @@
 #include "cli/inputs.h"
 #include "core/timeline.h"
 #include "policies/planner.h"
+#include "report/bill.h"
 #include "report/ranking.h"
 #include "sched/driver.h"
 #include "sched/program.h"
@@ -31,6 +32,7 @@ struct Prediction {
   Timeline timeline;  ///< Empty unless it was asked for and has at most kMostSpans units.
   Duration naive{};
   Duration lower_bound{};
+  Bill bill;
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };
@@ -38,20 +40,28 @@ struct Prediction {
 /// Throws Error when the plan does not match the inputs or cannot fit.
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline);
 
+/// Few enough units for a timeline.
+bool fits_timeline(const Program& program);
+
+/// A simulation of hours would look like a hang: throws Error when `times` of them are too many.
+void refuse_hours(const Program& program, std::int64_t times);
+
 /// Predictions of several plans, best first, and why the others cannot run.
 struct Ranking {
   struct Refused {
     std::string name, reason;
   };
   std::vector<RankedResult> ranked;
-  std::vector<Prediction> predictions;  ///< In the order of `ranked`.
+  std::vector<Prediction> predictions;  ///< In the order of `ranked`; their programs if kept.
   std::vector<Refused> refused;
 };
 
-Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans);
+/// `keep_programs`: for replications; they are the largest part of a prediction.
+Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
+                   bool keep_programs);
 
-/// rank, plan, predicted, naive, bound, utilization, bytes moved, peak; then notes and what was
-/// refused.
+/// rank, plan, predicted, naive, bound, utilization, bytes moved, peak, energy and cost where the
+/// cluster gives watts and prices; then notes and what was refused.
 std::string ranking_text(const Ranking& ranking);
 nlohmann::ordered_json ranking_json(const Ranking& ranking);
 

@@ -1,14 +1,18 @@
+#include <cstddef>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/inputs.h"
+#include "cli/noise.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
+#include "cli/replication.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
 #include "traces/chrome_trace.h"
@@ -21,6 +25,8 @@ namespace {
 struct Options {
   InputPaths paths;
   PlanOptions plan;
+  NoiseOptions noise;
+  std::size_t threads = default_threads();
   std::string timeline, save_plan, trace;
   bool json = false;
 
@@ -34,40 +40,75 @@ void write_files(const Options& options, const Prediction& best) {
   if (!options.trace.empty()) write_chrome_trace(options.trace, {&timeline, 1});
 }
 
-std::string one_plan_text(const Prediction& prediction) {
+std::string completion_text(const Prediction& prediction) {
   const CompletionTimes completion = completion_times(prediction.outcome.jobs);
-  const std::string jobs = fmt::format(
+  return fmt::format(
       "jobs took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
       "{:.3f} s\n",
       completion.mean, completion.p95, completion.largest);
-  if (prediction.timeline.units.empty()) {
-    return jobs + fmt::format("no drawing: more than {} units\n", kMostSpans);
-  }
-  return jobs + "\n" + draw(prediction.timeline, drawing_options(stdout)) + "\n" +
-         device_table(prediction.timeline, metrics(prediction.timeline));
 }
 
-int simulate_plans(const Options& options) {
-  const Inputs inputs = read_inputs(options.paths);
-  const auto warnings = profile_warnings(inputs, "");
-  print_warnings(warnings);
-  Ranking ranking = rank_plans(inputs, planned(inputs, options.plan));
-  Prediction& best = ranking.predictions.front();
-  if (options.needs_timeline() && best.timeline.units.empty())
+std::string drawing_text(const Timeline& timeline) {
+  if (timeline.units.empty()) return fmt::format("no drawing: more than {} units\n", kMostSpans);
+  return "\n" + draw(timeline, drawing_options(stdout)) + "\n" +
+         device_table(timeline, metrics(timeline));
+}
+
+/// --seed is the policy's and the noise's; a plan file has the policy's own.
+NoiseSource noise_source(Options& options) {
+  NoiseSource noise(options.noise, options.plan.seed.value_or(1));
+  if (options.noise.any() && !options.plan.plan.empty()) options.plan.seed.reset();
+  return noise;
+}
+
+/// The timeline that is drawn and written: with noise, of the first replication.
+void set_timeline(const Inputs& inputs, const Options& options, const NoiseSource& noise,
+                  Prediction& best) {
+  if (!options.needs_timeline() && (options.json || !options.plan.one())) return;
+  if (noise.replications > 0) {
+    best.timeline = first_replication(inputs, best, noise);
+  } else if (options.needs_timeline() && best.timeline.units.empty()) {
     best = predict(inputs, best.plan, true);
+  }
   if (options.needs_timeline() && best.timeline.units.empty()) {
     throw Error(
         fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
   }
+}
+
+nlohmann::ordered_json simulation_json(const Ranking& ranking, const ReplicatedRanking& replicated,
+                                       const NoiseSource& noise) {
+  nlohmann::ordered_json body = ranking_json(ranking);
+  for (std::size_t i = 0; i < replicated.plans.size(); ++i) {
+    body["plans"][i]["replicated"] = replications_json(replicated.plans[i], replicated.against[i]);
+  }
+  if (noise.replications > 0) body["noise"] = noise_json(noise);
+  return body;
+}
+
+int simulate_plans(Options options) {
+  const NoiseSource noise = noise_source(options);
+  const Inputs inputs = read_inputs(options.paths);
+  const auto warnings = profile_warnings(inputs, "");
+  print_warnings(warnings);
+  const bool noisy = noise.replications > 0;
+  Ranking ranking = rank_plans(inputs, planned(inputs, options.plan), noisy);
+  const ReplicatedRanking replicated =
+      noisy ? replicate(inputs, ranking, noise, options.threads) : ReplicatedRanking{};
+  nlohmann::ordered_json body;
+  if (options.json) body = simulation_json(ranking, replicated, noise);
+  Prediction& best = ranking.predictions[replicated.best];
+  set_timeline(inputs, options, noise, best);
   write_files(options, best);
   if (options.json) {
-    nlohmann::ordered_json body = ranking_json(ranking);
     body["warnings"] = warnings;
     print_json("simulate", body);
     return 0;
   }
   print_text(ranking_text(ranking));
-  if (options.plan.one()) print_text(one_plan_text(best));
+  if (options.plan.one()) print_text(completion_text(best));
+  if (noisy) print_text(replications_text(ranking, replicated, noise));
+  if (options.plan.one()) print_text(drawing_text(best.timeline));
   return 0;
 }
 
@@ -81,13 +122,20 @@ Action declare_simulate(CLI::App& app) {
   app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
   app.add_option("--save-plan", options->save_plan, "write the best plan");
   app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
+  add_noise_options(app, options->noise);
+  app.get_option("--seed")->description("of policies that draw (1), and of --noise");
+  app.add_option("--threads", options->threads, "replications simulated at once (all cores)")
+      ->check(CLI::Range(1, 1024));
   add_json_flag(app, options->json);
   app.footer(
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
-      "plans.\nExamples:\n"
+      "plans.\nWith --noise the best plan is the one with the smallest mean makespan, and "
+      "what is drawn and written\nis its first replication.\nExamples:\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --save-plan best.json\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --strategy spill --policy "
-      "lrtf");
+      "lrtf\n"
+      "  shardlab simulate workload.toml cluster.toml -p profile.json --noise lognormal:0.1 "
+      "--replications 100 --seed 7");
   return [options] { return simulate_plans(*options); };
 }
 

@@ -1,20 +1,25 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/inputs.h"
+#include "cli/noise.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
+#include "cli/replication.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "policies/registry.h"
+#include "report/bill.h"
 #include "report/metrics.h"
 #include "report/summary.h"
 #include "traces/atomic_file.h"
@@ -30,6 +35,8 @@ struct Options {
   std::vector<std::string> policies;
   std::vector<int> slots{2}, admits{0}, devices;
   std::vector<std::uint64_t> seeds{1};
+  NoiseOptions noise;
+  std::uint64_t noise_seed = 1;
   bool keep = false;
   std::size_t threads = default_threads();
   std::string output;
@@ -72,8 +79,8 @@ Cluster resized(const Cluster& cluster, int count) {
   return sized;
 }
 
-/// Null where a plan cannot run; `reason` then says why.
-ordered_json row(const Point& point, const std::optional<Prediction>& made,
+/// Null where a plan cannot run; `reason` then says why. The members of `bill` follow, too.
+ordered_json row(const Point& point, const std::optional<Prediction>& made, const Bill& bill,
                  const std::string& reason) {
   const PlanChoice& choice = point.choice;
   ordered_json row{{"plan", describe(choice)}, {"strategy", to_string(choice.strategy)},
@@ -84,6 +91,8 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made,
                           "bytes_moved", "peak_bytes"}) {
     row[key] = nullptr;
   }
+  const ordered_json amounts = bill_json(bill);
+  for (const auto& [key, value] : amounts.items()) row[key] = made ? value : nullptr;
   if (made) {
     Bytes peak = 0;
     for (const Bytes bytes : made->outcome.peak) peak = std::max(peak, bytes);
@@ -98,29 +107,76 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made,
   return row;
 }
 
-ordered_json simulate_point(const Inputs& inputs, const Point& point) {
+/// A row, and the makespans of its replications where there is noise and it can run.
+struct Result {
+  ordered_json row;
+  std::vector<double> makespans;
+};
+
+Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
+                      std::size_t threads) {
+  // All rows have the same columns: those of the whole cluster.
+  Bill shown = bill(inputs.cluster, {}, std::vector<Duration>(inputs.cluster.devices.size()));
   const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile, {}};
   try {
     const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);
-    return row(point, predict(sized, plan, false), "");
+    const Prediction made = predict(sized, plan, false);
+    if (shown.joules) shown.joules = made.bill.joules.value_or(0);
+    if (shown.cost) shown.cost = made.bill.cost.value_or(0);
+    Result result{row(point, made, shown, ""), {}};
+    if (noise.replications > 0) {
+      result.makespans = replicate(sized, made, noise, threads).makespan_s;
+    }
+    return result;
   } catch (const Error& error) {
-    return row(point, {}, error.what());
+    return {row(point, {}, shown, error.what()), {}};
   }
 }
 
-/// Points are independent of each other; their rows stand in order, whichever ends first.
-ordered_json simulate_points(const Inputs& inputs, const std::vector<Point>& points,
-                             std::size_t threads) {
-  std::vector<ordered_json> rows(points.size());
+/// Points are independent of each other; their rows stand in order, whichever ends first. Threads
+/// that are left over share the replications.
+std::vector<Result> simulate_points(const Inputs& inputs, const std::vector<Point>& points,
+                                    const NoiseSource& noise, std::size_t threads) {
+  std::vector<Result> results(points.size());
   ProgressLine line;
   std::mutex mutex;
   std::size_t done = 0;
+  const std::size_t each = std::max<std::size_t>(1, threads / points.size());
   parallel_for(points.size(), threads, [&](std::size_t i) {
-    rows[i] = simulate_point(inputs, points[i]);
+    results[i] = simulate_point(inputs, points[i], noise, each);
     const std::lock_guard lock(mutex);
     line.update(fmt::format("{} of {} settings simulated", ++done, points.size()));
   });
-  return rows;
+  return results;
+}
+
+/// Mean makespan and, among those with as many devices, how far above the best.
+void add_noise_columns(std::vector<Result>& results) {
+  std::map<int, std::vector<Result*>> by_devices;
+  for (Result& result : results) {
+    for (const char* key : {"mean_s", "half_width_s", "above_best_s", "above_best_low_s",
+                            "above_best_high_s", "verdict"}) {
+      result.row[key] = nullptr;
+    }
+    if (!result.makespans.empty()) by_devices[result.row["devices"]].push_back(&result);
+  }
+  for (const auto& [devices, group] : by_devices) {
+    std::vector<std::vector<double>> makespans;
+    for (const Result* each : group) makespans.push_back(each->makespans);
+    const std::vector<AgainstBest> against = against_best(makespans);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      ordered_json& row = group[i]->row;
+      const auto& [difference, verdict] = against[i];
+      const MeanInterval mean = mean_interval(makespans[i]);
+      row["mean_s"] = mean.mean;
+      row["above_best_s"] = difference.mean;
+      if (!mean.half_width) continue;
+      row["half_width_s"] = *mean.half_width;
+      row["above_best_low_s"] = difference.mean - *difference.half_width;
+      row["above_best_high_s"] = difference.mean + *difference.half_width;
+      row["verdict"] = verdict;
+    }
+  }
 }
 
 std::string csv_cell(const ordered_json& value) {
@@ -159,6 +215,7 @@ std::vector<std::string> warnings_of(const Inputs& inputs, const std::vector<int
 }
 
 int sweep(Options options) {
+  const NoiseSource noise(options.noise, options.noise_seed);
   const Inputs inputs = read_inputs(options.paths);
   if (options.devices.empty()) {
     options.devices.push_back(static_cast<int>(inputs.cluster.devices.size()));
@@ -168,9 +225,13 @@ int sweep(Options options) {
   }
   const auto warnings = warnings_of(inputs, options.devices);
   print_warnings(warnings);
-  const ordered_json rows = simulate_points(inputs, points(options), options.threads);
-  const ordered_json document{
+  auto results = simulate_points(inputs, points(options), noise, options.threads);
+  if (noise.replications > 0) add_noise_columns(results);
+  ordered_json rows = ordered_json::array();
+  for (Result& result : results) rows.push_back(std::move(result.row));
+  ordered_json document{
       {"format", "shardlab-sweep"}, {"version", 1}, {"rows", rows}, {"warnings", warnings}};
+  if (noise.replications > 0) document["noise"] = noise_json(noise);
   const std::string text = options.json ? document.dump(1) + "\n" : csv(rows);
   if (options.output.empty()) {
     print_text(text);
@@ -201,15 +262,23 @@ Action declare_sweep(CLI::App& app) {
                  "list: the cluster's first devices, repeated beyond its number (all)")
       ->delimiter(',')
       ->check(CLI::Range(1, 100'000));
-  app.add_option("--seeds", options->seeds, "list (1)")->delimiter(',');
+  app.add_option("--seeds", options->seeds, "of policies that draw: list (1)")->delimiter(',');
   app.add_flag("--keep-activations", options->keep, "model_parallel without recomputation");
+  add_noise_options(app, options->noise);
+  app.add_option("--seed", options->noise_seed, "of --noise (1)");
   app.add_option("--threads", options->threads, "settings simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("-o,--output", options->output, "file instead of stdout");
   app.add_flag("--json", options->json, "JSON instead of CSV (docs/formats.md)");
   app.footer(
-      "Example:\n  shardlab sweep workload.toml cluster.toml -p profile.json "
-      "--policies lrtf,fifo --slots 1,2 --devices 1,2,4 -o sweep.csv");
+      "With --noise, settings with as many devices are compared by the same draws: how far each is "
+      "above the one\nwith the smallest mean makespan, the 95 % interval of that, and a tie where "
+      "it "
+      "holds 0.\n"
+      "Examples:\n  shardlab sweep workload.toml cluster.toml -p profile.json "
+      "--policies lrtf,fifo --slots 1,2 --devices 1,2,4 -o sweep.csv\n"
+      "  shardlab sweep workload.toml cluster.toml -p profile.json --noise lognormal:0.1 "
+      "--replications 100 --seed 7");
   return [options] { return sweep(*options); };
 }
 

@@ -76,8 +76,7 @@ std::optional<double> Trained::drift(const Profile& profile) const {
 Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
-  const auto policy =
-      make_policy(prediction.plan.policy, track_count(prediction.program), prediction.plan.seed);
+  const auto policy = make_policy(prediction.plan.policy, prediction.program, prediction.plan.seed);
   trained.work_before = engine.fixed_work(inputs.machine);
   {
     const Interrupt interrupt;

@@ -30,6 +30,7 @@ constexpr Verb kVerbs[] = {
     {"run", "train the workload by a plan, for real", declare_run},
     {"compare", "lay a run over its prediction and attribute the error", declare_compare},
     {"demo", "all of that on several language models and two small devices", declare_demo},
+    {"validate", "hold predictions against published measurements", declare_validate},
     {"doctor", "show what this machine and this build have", declare_doctor},
 };
 

@@ -18,7 +18,12 @@ Action declare_sweep(CLI::App& app);
 Action declare_run(CLI::App& app);
 Action declare_compare(CLI::App& app);
 Action declare_demo(CLI::App& app);
+Action declare_validate(CLI::App& app);
 Action declare_doctor(CLI::App& app);
+
+// What `validate` can be asked for.
+Action declare_validate_perseus(CLI::App& app);
+Action declare_validate_vtrain(CLI::App& app);
 
 /// The whole command: 0 done, 1 failed, 2 wrong usage. Errors go to stderr as `shardlab: ...`.
 int run_command(int argc, const char* const* argv);

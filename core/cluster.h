@@ -19,6 +19,13 @@ struct LinkSpec {
   [[nodiscard]] bool paced() const { return bytes_per_second > 0 || latency > Duration{}; }
 };
 
+/// What a device draws and costs; 0 where it is not given.
+struct Upkeep {
+  double watts_busy = 0;      ///< While a unit computes.
+  double watts_idle = 0;      ///< All other time; not above watts_busy.
+  double price_per_hour = 0;  ///< Busy or idle, in any currency.
+};
+
 constexpr int kNoSwitch = -1;
 
 /// A bandwidth that the links below it share: a PCIe switch, a root complex, host memory, a network
@@ -44,9 +51,12 @@ struct DeviceSpec {
   LinkSpec link;  ///< Host to device, and back where `back` says nothing else.
   std::optional<LinkSpec> back = std::nullopt;
   int ordinal = 0;  ///< Of an accelerator: which of the machine's, from 0.
+  Upkeep upkeep = {};
   std::optional<LinkSpec> peer = std::nullopt;  ///< Straight to other devices that have one.
   std::string node{};      ///< Devices of different nodes are joined by the network.
   int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
+  double speed = 1;        ///< Of computing, relative to the device of its costs.
+  std::string costs{};     ///< Key of Profile::others; empty: the profile itself.
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.
   double slow_down_promote = 1, slow_down_demote = 1;
@@ -59,6 +69,7 @@ struct DeviceSpec {
 struct Cluster {
   Bytes host_memory = kUnlimited;
   std::vector<DeviceSpec> devices;
+  double host_watts = 0;  ///< What the host draws all the time; 0: not given.
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
   std::vector<SwitchSpec> switches;
 };

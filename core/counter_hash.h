@@ -27,4 +27,9 @@ constexpr double unit_interval(std::uint64_t hash) {
   return (static_cast<double>(hash >> 11) + 1) * 0x1p-53;
 }
 
+/// A hash as a number in (0, 1), as far from 0 as from 1: for inverse distribution functions.
+constexpr double open_interval(std::uint64_t hash) {
+  return (static_cast<double>(hash >> 12) + 0.5) * 0x1p-52;
+}
+
 }  // namespace shardlab

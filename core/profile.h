@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -101,6 +103,8 @@ struct Profile {
   HostCosts alone;
   HostCosts loaded;
   std::vector<ModelProfile> models;
+  /// Of other kinds of devices, by the name that DeviceSpec::costs gives them.
+  std::map<std::string, std::shared_ptr<const Profile>> others = {};
   std::string path = {};  ///< Where it was read, for messages; else empty.
 };
 

@@ -49,6 +49,7 @@ struct UnitSpan {
   Instant claimed{}, reserved{}, arrived{}, from{}, to{};
   Duration recompute{};  ///< Part of it that repeated a forward.
   std::int32_t microbatch = 0, replica = 0;
+  Instant ready{};  ///< All units before it were done; later than `claimed` if claimed ahead.
 };
 
 /// One item that moved between host and device: its wait for and time on the link, then (or before,
@@ -69,6 +70,13 @@ struct CopySpan {
   DeviceId source = kNoDevice;  ///< Of kPeer; `device` is where it goes.
 };
 
+/// From `at` on, until the next of the same device.
+struct MemorySample {
+  Instant at{};
+  DeviceId device{};
+  Bytes reserved = 0;
+};
+
 struct JobEnd {
   Instant at{};
   bool completed = false;  ///< false: stopped; `reason` says why.
@@ -83,12 +91,13 @@ struct Timeline {
   std::string source;  ///< "simulated", "measured" or "replayed".
   std::vector<std::string> jobs;
   std::vector<std::string> devices;
-  std::vector<UnitSpan> units;   ///< In order of their end.
-  std::vector<CopySpan> copies;  ///< In order of their end.
-  std::vector<JobEnd> ends;      ///< Per job.
-  std::vector<Bytes> budget;     ///< Per device.
-  std::vector<Bytes> peak;       ///< Per device: largest reservation, or what was really allocated.
-  Instant makespan{};            ///< The last job's weights are in host memory.
+  std::vector<UnitSpan> units;       ///< In order of their end.
+  std::vector<CopySpan> copies;      ///< In order of their end.
+  std::vector<MemorySample> memory;  ///< In order of time, 0 before the first; not in a file.
+  std::vector<JobEnd> ends;          ///< Per job.
+  std::vector<Bytes> budget;         ///< Per device.
+  std::vector<Bytes> peak;  ///< Per device: largest reservation, or what was really allocated.
+  Instant makespan{};       ///< The last job's weights are in host memory.
   bool interrupted = false;
 };
 

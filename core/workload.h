@@ -21,6 +21,7 @@ struct Job {
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
   Duration
       arrival{};  ///< When it is submitted, from the start of the run; nothing of it runs before.
+  int priority = 0;  ///< A job of a higher one goes before every job of a lower one.
 };
 
 struct Workload {

@@ -6,8 +6,6 @@
 namespace shardlab {
 namespace {
 
-Duration least(const Unit& unit) { return std::min(unit.alone.total, unit.loaded.total); }
-
 Duration share(Duration sum, std::size_t devices) {
   const auto count = static_cast<Duration::rep>(std::max<std::size_t>(devices, 1));
   return Duration{(sum.count() + count - 1) / count};
@@ -36,11 +34,12 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
   Bounds found;
   Duration sum{};
   std::vector<Duration> bound(cluster.devices.size());
-  for (const JobProgram& job : program.jobs) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const JobProgram& job = program.jobs[j];
     for (const Track& track : tracks_of(job)) {
       Duration chain{};
       for (std::uint32_t u = track.first; u < track.first + track.count; ++u) {
-        const Duration time = job.minibatches * least(job.units[u]);
+        const Duration time = job.minibatches * time_range(program, job_id(j), u).least;
         chain += time;
         if (job.units[u].bound != kNoDevice) bound[index(job.units[u].bound)] += time;
       }

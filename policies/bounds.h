@@ -7,7 +7,7 @@
 namespace shardlab {
 
 /// Times below which no schedule of a lowered plan can come, whatever its policy. A unit counts
-/// with the smaller of its two costs; dispatch and waiting count nothing.
+/// with the smallest of its costs on any device; dispatch and waiting count nothing.
 struct Bounds {
   Duration work{};     ///< Σ compute / devices, rounded up.
   Duration longest{};  ///< The track that computes longest: its units run one after another.

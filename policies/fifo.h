@@ -7,7 +7,7 @@ namespace shardlab {
 /// First in, first out: the unit that became ready first. No lookahead: that would let jobs
 /// overtake.
 struct FifoKey {
-  WinnerTree::Key operator()(const Candidate& unit) const {
+  CandidateIndex::Key operator()(const Candidate& unit) const {
     return -unit.since.time_since_epoch().count();
   }
 };

@@ -8,7 +8,7 @@ namespace shardlab {
 /// to its end. For a buffer it also looks at units that become ready before the device is free.
 /// Source: Sharded-LRTF, Algorithm 2 of "Hydra" (arXiv 2110.08633), with completion lookahead.
 struct LrtfKey {
-  WinnerTree::Key operator()(const Candidate& unit) const { return unit.remaining.count(); }
+  CandidateIndex::Key operator()(const Candidate& unit) const { return unit.remaining.count(); }
 };
 
 class Lrtf final : public RankedPolicy<LrtfKey> {

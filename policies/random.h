@@ -10,10 +10,10 @@ namespace shardlab {
 /// A uniform draw among the ready units. Every unit has a number drawn from the seed and its own
 /// place (job, minibatch, unit), never from the order of calls; the greatest wins.
 struct RandomKey {
-  WinnerTree::Key operator()(const Candidate& unit) const {
+  CandidateIndex::Key operator()(const Candidate& unit) const {
     const std::uint64_t bits = counter_hash(
         {seed, index(unit.job), static_cast<std::uint64_t>(unit.minibatch), unit.unit});
-    return static_cast<WinnerTree::Key>(bits >> 1);
+    return static_cast<CandidateIndex::Key>(bits >> 1);
   }
   std::uint64_t seed;
 };

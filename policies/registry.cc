@@ -1,10 +1,15 @@
 #include "policies/registry.h"
 
+#include <functional>
+#include <map>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "core/error.h"
 #include "policies/fifo.h"
 #include "policies/lrtf.h"
+#include "policies/prioritized.h"
 #include "policies/random.h"
 #include "policies/round_robin.h"
 #include "policies/srtf.h"
@@ -49,6 +54,27 @@ std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
     known += fmt::format("{}{}", known.empty() ? "" : ", ", entry.info.name);
   }
   throw Error(fmt::format("\"{}\" is no policy; there are {}", name, known));
+}
+
+std::unique_ptr<Policy> make_policy(const std::string& name, const Program& program,
+                                    std::uint64_t seed) {
+  std::map<int, std::uint32_t, std::greater<>> classes;
+  for (const JobProgram& job : program.jobs) classes.emplace(job.priority, 0);
+  if (classes.size() > kMostPriorities) {
+    throw Error(fmt::format("the jobs have {} different priorities, at most {} are possible",
+                            classes.size(), kMostPriorities));
+  }
+  if (classes.size() <= 1) return make_policy(name, track_count(program), seed);
+  std::vector<std::unique_ptr<Policy>> policies;
+  for (auto& [priority, place] : classes) {
+    place = static_cast<std::uint32_t>(policies.size());
+    policies.push_back(make_policy(name, track_count(program), seed));
+  }
+  std::vector<std::uint32_t> class_of;
+  for (const JobProgram& job : program.jobs) {
+    class_of.insert(class_of.end(), tracks_of(job).size(), classes.at(job.priority));
+  }
+  return std::make_unique<Prioritized>(std::move(policies), std::move(class_of));
 }
 
 }  // namespace shardlab

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sched/policy.h"
+#include "sched/program.h"
 
 namespace shardlab {
 
@@ -18,9 +19,14 @@ struct PolicyInfo {
 /// All policies that can be named in a plan or on the command line, the default first.
 std::vector<PolicyInfo> known_policies();
 
-/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw. Throws Error naming the known
-/// ones.
+/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw.
+/// Throws Error naming the known ones.
 std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
+                                    std::uint64_t seed);
+
+/// The same for the tracks of a program, whose jobs may have priorities: see
+/// policies/prioritized.h. Throws Error when they have more than kMostPriorities.
+std::unique_ptr<Policy> make_policy(const std::string& name, const Program& program,
                                     std::uint64_t seed);
 
 }  // namespace shardlab

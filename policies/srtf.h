@@ -8,7 +8,7 @@ namespace shardlab {
 /// Source: Schrage, "A proof of the optimality of the shortest remaining processing time
 /// discipline" (1968).
 struct SrtfKey {
-  WinnerTree::Key operator()(const Candidate& unit) const { return -unit.remaining.count(); }
+  CandidateIndex::Key operator()(const Candidate& unit) const { return -unit.remaining.count(); }
 };
 
 class Srtf final : public RankedPolicy<SrtfKey> {

@@ -1,18 +1,17 @@
 #include "profiler/samples.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
+
+#include "core/quantile.h"
 
 namespace shardlab {
 
 Measured summarize(Samples samples) {
   if (samples.empty()) return {};
   std::ranges::sort(samples);
-  const std::size_t last = samples.size() - 1;
-  const auto quantile = [&](std::size_t quarters) { return samples[(last * quarters + 2) / 4]; };
-  return {quantile(2), quantile(3) - quantile(1), static_cast<std::int64_t>(samples.size()),
-          std::nullopt};
+  return {quantile(samples, 0.5), quantile(samples, 0.75) - quantile(samples, 0.25),
+          static_cast<std::int64_t>(samples.size()), std::nullopt};
 }
 
 LayerTimes summarize(const LayerSamples& samples) {

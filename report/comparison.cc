@@ -161,7 +161,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   auto [cut, timeline, note] = completed(program, measured);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, const Cluster& where, Costs& costs) {
-    const auto policy = make_policy(plan.policy, track_count(work), plan.seed);
+    const auto policy = make_policy(plan.policy, work, plan.seed);
     return simulated(work, where, *policy, costs, plan.name);
   };
   const Cluster as_measured = without_contention(cluster);

@@ -36,8 +36,10 @@ struct Changes {
     const Instant reserved =
         std::clamp(span.reserved, span.claimed, std::max(span.claimed, span.from));
     const Instant arrived = std::clamp(span.arrived, reserved, std::max(reserved, span.from));
-    add(kWaitingForMemory, span.claimed, reserved);
-    add(kWaitingForCopy, reserved, arrived);
+    // Claimed ahead: until the unit before it is done, nothing is ready.
+    const Instant ready = std::max(span.ready, span.claimed);
+    add(kWaitingForMemory, ready, reserved);
+    add(kWaitingForCopy, std::max(ready, reserved), arrived);
     add(kDispatch, arrived, span.from);
     add(kBusy, span.from, span.to);
     add(kOccupied, span.claimed, span.to);

@@ -11,13 +11,14 @@ namespace shardlab {
 /// Where one device's compute lane spent the makespan. Each nanosecond counts once, under the first
 /// of these that holds, so that the parts add up to the makespan exactly.
 struct LaneTime {
-  Duration busy{};              ///< A unit computes.
-  Duration copying{};           ///< The lane itself copies (devices without a copy engine).
-  Duration tail{};              ///< After the lane's last unit or copy.
-  Duration dispatch{};          ///< A unit has all its inputs here and does not run yet.
-  Duration waiting_for_copy{};  ///< A unit is claimed and has its memory, but an input is missing.
-  Duration waiting_for_memory{};  ///< A unit is claimed, but there is no room for it.
-  Duration waiting_for_job{};     ///< Nothing is claimed.
+  Duration busy{};      ///< A unit computes.
+  Duration copying{};   ///< The lane itself copies (devices without a copy engine).
+  Duration tail{};      ///< After the lane's last unit or copy.
+  Duration dispatch{};  ///< A unit has all its inputs here and does not run yet.
+  Duration
+      waiting_for_copy{};  ///< A ready unit is claimed and has its memory; an input is missing.
+  Duration waiting_for_memory{};  ///< A ready unit is claimed, but there is no room for it.
+  Duration waiting_for_job{};     ///< Nothing is claimed that is ready.
 
   [[nodiscard]] Duration sum() const {
     return busy + copying + tail + dispatch + waiting_for_copy + waiting_for_memory +

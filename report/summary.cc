@@ -66,6 +66,13 @@ ordered_json utilization_json(const Timeline& timeline) {
   return utilization_json(Utilization{found.occupied(), found.busy(), found.useful()});
 }
 
+ordered_json bill_json(const Bill& bill) {
+  ordered_json json = ordered_json::object();
+  if (bill.joules) json.update({{"energy_j", *bill.joules}, {"energy_kwh", *bill.kwh()}});
+  if (bill.cost) json["cost"] = *bill.cost;
+  return json;
+}
+
 ordered_json devices_json(const Timeline& timeline) {
   const Metrics found = metrics(timeline);
   ordered_json devices = ordered_json::array();

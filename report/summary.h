@@ -7,6 +7,7 @@
 
 #include "core/plan.h"
 #include "core/timeline.h"
+#include "report/bill.h"
 #include "report/comparison.h"
 #include "report/metrics.h"
 
@@ -21,6 +22,9 @@ nlohmann::ordered_json plan_properties_json(const Plan& plan);
 /// {"occupied", "busy", "useful"}: means over the devices.
 nlohmann::ordered_json utilization_json(const Utilization& utilization);
 nlohmann::ordered_json utilization_json(const Timeline& timeline);
+
+/// energy_j and energy_kwh, cost: those that are given.
+nlohmann::ordered_json bill_json(const Bill& bill);
 
 /// Per device: utilization, what the lane waited for, bytes in and out, peak and budget.
 nlohmann::ordered_json devices_json(const Timeline& timeline);

@@ -3,53 +3,61 @@
 #include <memory>
 #include <vector>
 
+#include "sched/candidate_tree.h"
 #include "sched/policy.h"
-#include "sched/winner_tree.h"
 
 namespace shardlab {
 
-/// Candidates by key, greatest first, ties to the lower track: one winner tree for those that any
-/// device may take, and one per device that has bound ones.
+/// Candidates by key, greatest first, ties to the lower track: one tree for those that any device
+/// may take, and one per device that has bound ones.
 class CandidateIndex {
  public:
+  using Key = CandidateTree::Key;
+
   explicit CandidateIndex(std::size_t tracks)
       : any_(tracks), where_(tracks, kNoDevice), tracks_(tracks) {}
 
-  void set(const Candidate& unit, WinnerTree::Key key) {
+  void set(const Candidate& unit, Key key) {
     where_[index(unit.track)] = unit.bound;
-    tree(unit.bound).set(index(unit.track), key);
+    tree(unit.bound).insert(unit.track, key);
   }
-  void clear(TrackId track) { tree(where_[index(track)]).clear(index(track)); }
+  void clear(TrackId track) { tree(where_[index(track)]).erase(track); }
 
   /// Takes the first out. kNoTrack: there is none for the device.
   TrackId take(DeviceId device) {
-    WinnerTree* best = any_.empty() ? nullptr : &any_;
-    if (index(device) < bound_.size() && bound_[index(device)] && !bound_[index(device)]->empty()) {
-      WinnerTree& own = *bound_[index(device)];
-      const bool wins = best == nullptr || own.top() > best->top() ||
-                        (own.top() == best->top() && own.winner() < best->winner());
-      if (wins) best = &own;
+    CandidateTree* own = index(device) < bound_.size() ? bound_[index(device)].get() : nullptr;
+    if (own != nullptr && own->empty()) own = nullptr;
+    if (any_.empty() && own == nullptr) return kNoTrack;
+    CandidateTree* best = any_.empty() ? own : &any_;
+    CandidateTree::Winner winner = best->top();
+    if (own != nullptr && own != best) {
+      const CandidateTree::Winner mine = own->top();
+      if (mine.key > winner.key || (mine.key == winner.key && mine.track < winner.track)) {
+        best = own;
+        winner = mine;
+      }
     }
-    return best == nullptr ? kNoTrack : track_id(best->take());
+    best->take_top();
+    return winner.track;
   }
 
  private:
-  WinnerTree& tree(DeviceId bound) {
+  CandidateTree& tree(DeviceId bound) {
     if (bound == kNoDevice) return any_;
     if (index(bound) >= bound_.size()) bound_.resize(index(bound) + 1);
     auto& own = bound_[index(bound)];
-    if (!own) own = std::make_unique<WinnerTree>(tracks_);
+    if (!own) own = std::make_unique<CandidateTree>(tracks_);
     return *own;
   }
 
-  WinnerTree any_;
-  std::vector<std::unique_ptr<WinnerTree>> bound_;
+  CandidateTree any_;
+  std::vector<std::unique_ptr<CandidateTree>> bound_;
   std::vector<DeviceId> where_;
   std::size_t tracks_;
 };
 
 /// A policy that is one number per candidate. `Key` is a callable `(const Candidate&) ->
-/// WinnerTree::Key`.
+/// CandidateIndex::Key`.
 template <typename Key>
 class RankedPolicy : public Policy {
  public:

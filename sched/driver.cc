@@ -20,7 +20,9 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       jobs_(program.jobs.size()),
       tracks_(ledger_.tracks()),
       empty_(devices_.size()),
-      buffering_(devices_.size()) {
+      buffering_(devices_.size()),
+      touched_(devices_.size()),
+      late_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
@@ -42,10 +44,15 @@ void Driver::start() {
   decide();
 }
 
-void Driver::advance(std::span<const Event> events) {
+/// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
+[[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
   now_ = backend_.now();
   for (const Event& event : events) {
-    std::visit([this](const auto& which) { take_in(which); }, event);
+    if (const auto* done = std::get_if<UnitDone>(&event)) {
+      take_in(*done);
+    } else {
+      std::visit([this](const auto& which) { take_in(which); }, event);
+    }
   }
   decide();
 }
@@ -55,110 +62,128 @@ bool Driver::finished() const {
   return interrupted_ || ended_jobs_ == jobs_.size();
 }
 
-Outcome Driver::outcome() {
-  assert(finished());
-  Outcome outcome = outcome_;
-  outcome.interrupted = interrupted_;
-  for (std::size_t d = 0; d < devices_.size(); ++d) {
-    const Device& device = devices_[d];
-    const bool claimed = !device.claims.empty();  // Of an interrupted run.
-    outcome.occupied.push_back(device.occupied +
-                               (claimed ? now_ - device.occupied_since : Duration{}));
-    outcome.busy.push_back(device.busy);
-    outcome.recompute.push_back(device.recompute);
-    outcome.peak.push_back(residency_ ? residency_->peak(device_id(d)) : Bytes{0});
-  }
-  if (residency_) outcome.host_peak = residency_->host_peak();
-  for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    const JobId job = job_id(j);
-    outcome.jobs.push_back(jobs_[j].end);
-    outcome.jobs.back().minibatches = ledger_.minibatch(job);
-    if (jobs_[j].state == Job::State::kEnded) continue;
-    outcome.jobs.back().at = outcome.makespan;
-    outcome.jobs.back().reason = "interrupted";
-  }
+// A unit is done.
+
+void Driver::take_in(const UnitDone& event) {
+  Device& device = devices_[index(event.device)];
+  assert(device.running != kNothing);
+  const Claim& claim = device.claims[device.running];
+  const TrackId track = claim.track;
+  const JobId job = claim.job;
+  const std::uint32_t which = claim.unit;
+  assert(job == event.job);
+  const bool leads = ledger_.leads(track);
+  device.busy += event.to - event.from;
+  device.recompute += event.recompute;
+  ++outcome_.units;
   if (timeline_ != nullptr) {
-    timeline_->ends = outcome.jobs;
-    timeline_->makespan = outcome.makespan;
-    timeline_->interrupted = interrupted_;
-    timeline_->peak = outcome.peak;
+    const Unit& ran = ledger_.current(track);
+    timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
+                                event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
+                                claim.started_at, event.from, event.to, event.recompute,
+                                ran.microbatch, ran.replica, claim.ready_at});
   }
-  return outcome;
+  end_claim(event.device);
+  if (residency_) {
+    residency_->commit(job, ledger_.current(track), event.device);
+    done_.push_back({track, job, which, event.device});
+  }
+  advance(track, job, leads ? &ledger_.current(track) : nullptr);
+}
+
+/// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
+/// tracks wait for it, else null.
+void Driver::advance(TrackId track, JobId id, const Unit* leader) {
+  ledger_.advance(track);
+  tracks_[index(track)].offered = false;
+  Job& job = jobs_[index(id)];
+  if (job.failed) {
+    if (job.running == 0) end_units_of(id);
+    return;
+  }
+  if (ledger_.complete(track)) {
+    if (--job.tracks_left == 0) {
+      job.end.completed = true;
+      end_units_of(id);
+      return;
+    }
+  } else if (ledger_.unblocked(track)) {
+    offer_next(track);
+  }
+  if (leader == nullptr) return;
+  for (const std::uint32_t follower : leader->before) {
+    const TrackId other = ledger_.track_of(id, unit(id, follower));
+    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
+                       ledger_.unit(other) == follower;
+    if (waits && ledger_.unblocked(other)) offer_next(other);
+  }
+}
+
+/// Takes the running claim off its device.
+void Driver::end_claim(DeviceId id) {
+  Device& device = devices_[index(id)];
+  const Claim& claim = device.claims[device.running];
+  --jobs_[index(claim.job)].running;
+  --tracks_[index(claim.track)].claims;
+  if (device.claims.size() == 1) {
+    device.claims.pop_back();
+  } else {
+    device.claims.erase(device.claims.begin() + device.running);
+  }
+  device.running = kNothing;
+  device.lane_busy = false;
+  --running_units_;
+  claim_gone(index(id));
+}
+
+void Driver::offer_next(TrackId track) {
+  Track& state = tracks_[index(track)];
+  state.offered = true;
+  if (state.claims == 0) {
+    offer(ledger_.candidate(track));
+    return;
+  }
+  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
+    if (claim.track != track) continue;
+    claim.ready = true;
+    claim.ready_at = now_;
+  }
+  touch(index(state.last_claim));
 }
 
 // Deciding.
 
 void Driver::decide() {
+  admit_waiting();
   if (!interrupted_) {
     if (program_.slots > 1) give_back_late_claims();
     fill(false);
     if (program_.slots > 1) fill(true);
   }
-  if (residency_) settle_done();
-  clean_up();
-  for (std::size_t i = 0; i < touched_.size(); ++i) {  // It may grow meanwhile.
-    const std::size_t device = touched_[i];
-    devices_[device].touched = false;
-    progress(device);
+  if (residency_) {
+    settle_done();
+    clean_up();
+    start_requested();
   }
-  touched_.clear();
+  progress();
+  const bool ahead = program_.slots > 1 && policy_.lookahead() && !interrupted_;
+  while (ahead && std::exchange(started_, false)) {  // Buffers look ahead of what started.
+    fill(true);
+    progress();
+  }
+  if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
-/// Admits who is there, and asks to be woken when the next one comes.
-void Driver::await_arrivals() {
-  const auto arrival = [&](std::size_t place) {
-    return program_.jobs[index(by_arrival_[place])].arrival;
-  };
-  while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
-  if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
-  admit_waiting();
-}
-
-void Driver::admit_waiting() {
-  if (interrupted_) return;
-  const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
-  for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
-    const JobId job = by_arrival_[i];
-    if (jobs_[index(job)].state == Job::State::kWaiting) admit(job);
-    if (i == next_waiting_ && jobs_[index(job)].state != Job::State::kWaiting) ++next_waiting_;
+/// Device by device, until nothing changes.
+void Driver::progress() {
+  std::size_t device = touched_.next(0);
+  while (device != IdSet::kEnd) {
+    touched_.erase(device);
+    progress(device);
+    const std::size_t next = touched_.next(device + 1);
+    device = next != IdSet::kEnd ? next : touched_.next(0);
   }
-}
-
-bool Driver::admit(JobId job) {
-  const JobProgram& program = program_.jobs[index(job)];
-  Job& state = jobs_[index(job)];
-  if (program.resident) state.bound = home(job);
-  if (residency_ && program.held) {
-    std::vector<DeviceId> devices;
-    if (program.resident) {
-      devices.push_back(state.bound);
-    } else {
-      for (std::size_t d = 0; d < devices_.size(); ++d) devices.push_back(device_id(d));
-    }
-    if (!residency_->admit(job, devices, program.peak)) return false;
-  }
-  state.state = Job::State::kRunning;
-  ++running_jobs_;
-  running_tracks_ += ledger_.tracks(job);
-  const std::size_t first = index(ledger_.first_track(job));
-  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
-    if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));
-  }
-  return true;
-}
-
-/// Where a resident job goes: where the policy says or most room is left, which with equal devices
-/// is the one with the fewest jobs.
-DeviceId Driver::home(JobId job) {
-  if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) return chosen;
-  if (!residency_) return device_id(index(job) % devices_.size());
-  std::vector<Bytes> room;
-  for (std::size_t d = 0; d < devices_.size(); ++d) {
-    room.push_back(cluster_.devices[d].memory - residency_->used(device_id(d)));
-  }
-  return device_id(
-      static_cast<std::size_t>(std::max_element(room.begin(), room.end()) - room.begin()));
 }
 
 void Driver::offer(Candidate&& unit) {
@@ -172,32 +197,6 @@ void Driver::offer(Candidate&& unit) {
 void Driver::withdraw(TrackId track) {
   --candidates_;
   policy_.gone(track);
-}
-
-/// A device that is free takes back what it claimed ahead when the producer is late and another
-/// unit could run.
-void Driver::give_back_late_claims() {
-  if (candidates_ == 0 || policy_.patient()) return;
-  for (const std::size_t d : touched_) {
-    Device& device = devices_[d];
-    const bool waits_for_producer =
-        !device.claims.empty() && std::none_of(device.claims.begin(), device.claims.end(),
-                                               [](const Claim& claim) { return claim.ready; });
-    if (waits_for_producer) give_back(device, 0);
-  }
-}
-
-void Driver::give_back(Device& device, std::size_t slot) {
-  const Claim claim = device.claims[slot];
-  assert(slot != device.running);
-  const auto d = static_cast<std::size_t>(&device - devices_.data());
-  if (residency_ && claim.reserved) {
-    residency_->release(claim.job, unit(claim.job, claim.unit), device_id(d));
-  }
-  device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
-  if (device.running != kNothing && slot < device.running) --device.running;
-  --tracks_[index(claim.track)].claims;
-  claim_gone(d);
 }
 
 /// Of a device whose claims just became fewer.
@@ -234,21 +233,6 @@ bool Driver::claim_one(std::size_t device, bool ahead) {
   return true;
 }
 
-bool Driver::claim_ahead(std::size_t device) {
-  offered_ahead_.clear();
-  offer_ahead(device);
-  const TrackId track = candidates_ > 0 ? policy_.pick({device_id(device), now_}) : kNoTrack;
-  bool was_ahead = false;
-  for (const TrackId other : offered_ahead_) {
-    if (other == track) was_ahead = true;
-    if (other != track) withdraw(other);
-  }
-  if (track == kNoTrack) return false;
-  --candidates_;
-  claim(device, track, !was_ahead);
-  return true;
-}
-
 void Driver::claim(std::size_t id, TrackId track, bool ready) {
   Device& device = devices_[id];
   // In place, here and elsewhere on this path: copying what was just written stalls the core.
@@ -259,6 +243,7 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.ready = ready;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
+  claim.ready_at = now_;
   if (ready) {
     claim.unit = ledger_.unit(track);
     claim.minibatch = ledger_.minibatch(track);
@@ -278,27 +263,6 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   touch(id);
 }
 
-void Driver::offer_ahead(std::size_t device) {
-  const auto running = [](const Device& d) {
-    return d.running == kNothing ? nullptr : &d.claims[d.running];
-  };
-  const Claim* mine = running(devices_[device]);
-  if (mine == nullptr) return;
-  const auto expected_end = [&](const Claim& claim) {
-    return claim.started_at + unit(claim.job, claim.unit).expected;
-  };
-  const Instant free_at = expected_end(*mine);
-  for (const Device& other : devices_) {
-    const Claim* producer = running(other);
-    if (producer == nullptr || expected_end(*producer) > free_at) continue;
-    const TrackId track = producer->track;
-    if (tracks_[index(track)].claims > 1 || !ledger_.has_next(track)) continue;
-    if (jobs_[index(producer->job)].failed || !ledger_.unblocked(track, true)) continue;
-    offer(ledger_.candidate(track, true));
-    offered_ahead_.push_back(track);
-  }
-}
-
 void Driver::settle_done() {
   for (const Done& done : done_) {
     const Unit* next = nullptr;
@@ -316,13 +280,14 @@ void Driver::settle_done() {
 void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
   const DeviceId where = device_id(id);
+  if (program_.slots > 1) note_late(id);
   for (Claim& claim : device.claims) {
     if (claim.reserved || interrupted_) continue;
     if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
     claim.reserved = true;
     claim.reserved_at = now_;
   }
-  start_requested();
+  if (residency_) start_requested();
   if (device.lane_busy) return;
   if (!device.lane_copies.empty()) {
     const TransferId id_of_copy = device.lane_copies.front();
@@ -340,13 +305,16 @@ void Driver::start_claimed(std::size_t id) {
   if (interrupted_) return;
   for (Claim& claim : device.claims) {
     if (!claim.reserved || !claim.ready) continue;
-    const Unit& next = unit(claim.job, claim.unit);
-    if (residency_ && !residency_->arrived(claim.job, next, where)) continue;
-    if (residency_) residency_->begin(claim.job, next, where);
-    clean_up();
+    if (residency_) {
+      const Unit& next = unit(claim.job, claim.unit);
+      if (!residency_->arrived(claim.job, next, where)) continue;
+      residency_->begin(claim.job, next, where);
+      clean_up();
+    }
     device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
     claim.started_at = now_;
     device.lane_busy = true;
+    started_ = true;
     ++running_units_;
     ++jobs_[index(claim.job)].running;
     backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});
@@ -354,42 +322,6 @@ void Driver::start_claimed(std::size_t id) {
   }
 }
 
-void Driver::touch(std::size_t device) {
-  if (std::exchange(devices_[device].touched, true)) return;
-  touched_.push_back(device);
-}
-
-std::string Driver::stuck() const {
-  std::string text;
-  for (std::size_t d = 0; d < devices_.size(); ++d) {
-    for (const Claim& claim : devices_[d].claims) {
-      text += "\n  " + cluster_.devices[d].name + " holds " + program_.jobs[index(claim.job)].name +
-              " unit " + std::to_string(claim.unit) + " of minibatch " +
-              std::to_string(claim.minibatch) +
-              (!claim.reserved ? ": no room"
-               : !claim.ready  ? ": not ready"
-                               : ": data missing");
-    }
-  }
-  for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (jobs_[j].state == Job::State::kWaiting) {
-      text += "\n  " + program_.jobs[j].name + " waits for admission";
-    }
-  }
-  return text;
-}
-
-Outcome drive(Driver& driver, Backend& backend) {
-  driver.start();
-  while (!driver.finished()) {
-    const auto events = backend.wait();
-    if (events.empty()) {
-      throw Error("nothing can run any more although jobs are left; please report this:" +
-                  driver.stuck());
-    }
-    driver.advance(events);
-  }
-  return driver.outcome();
-}
+void Driver::touch(std::size_t device) { touched_.insert(device); }
 
 }  // namespace shardlab

@@ -68,7 +68,7 @@ class Driver {
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
     bool ready = false, reserved = false;
-    Instant claimed_at{}, reserved_at{}, started_at{};
+    Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct Device {
@@ -76,9 +76,9 @@ class Driver {
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     std::deque<TransferId> lane_copies;
     bool lane_busy = false;
-    bool touched = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
+    Bytes sampled = 0;         ///< Reserved, as the timeline has it.
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -112,8 +112,8 @@ class Driver {
   void take_in(const LaneCopyDone& event);
   void take_in(const Woken& event);
   void take_in(const Interrupted& event);
-  Claim end_claim(DeviceId device);
-  void advance(TrackId track, JobId job, const Unit& done);
+  void end_claim(DeviceId device);
+  void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
   void fail(JobId job);
   void end_units_of(JobId job);
@@ -135,15 +135,19 @@ class Driver {
   bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
+  void note_late(std::size_t device);
   void settle_done();
+  void progress();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
 
   // Transfers.
   void start_requested();
   void start(Transfer transfer);
+  [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
   void clean_up();
+  void sample_memory();
 
   void touch(std::size_t device);
   [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
@@ -168,12 +172,14 @@ class Driver {
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
   std::vector<Track> tracks_;
-  IdSet empty_;      ///< Devices that hold no claim.
-  IdSet buffering_;  ///< Devices with a claim and a free slot.
-  std::vector<std::size_t> touched_;
+  IdSet empty_;           ///< Devices that hold no claim.
+  IdSet buffering_;       ///< Devices with a claim and a free slot.
+  IdSet touched_;         ///< Devices to look at again in this round.
+  IdSet late_;            ///< Devices that hold claims, none of them ready.
+  bool started_ = false;  ///< A unit, in this round.
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
-  std::vector<CopySpan> transfers_;     ///< By TransferId.
+  std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
   std::vector<Transfer> transfer_of_;
   std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;

@@ -1,62 +1,19 @@
 #include <algorithm>
 #include <cassert>
+#include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "sched/driver.h"
 
-/// How the Driver takes in what a backend reports.
+/// How the Driver takes in what seldom happens: failures, copies, arrivals, ends.
 namespace shardlab {
 
-void Driver::take_in(const UnitDone& event) {
-  const Claim claim = end_claim(event.device);
-  assert(claim.job == event.job);
-  Device& device = devices_[index(event.device)];
-  device.busy += event.to - event.from;
-  device.recompute += event.recompute;
-  ++outcome_.units;
-  const Unit& ran = unit(claim.job, claim.unit);
-  if (timeline_ != nullptr) {
-    timeline_->units.push_back({claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard,
-                                event.device, event.attempt, claim.number, claim.claimed_at,
-                                claim.reserved_at, claim.started_at, event.from, event.to,
-                                event.recompute, ran.microbatch, ran.replica});
-  }
-  if (residency_) {
-    residency_->commit(claim.job, ran, event.device);
-    done_.push_back({claim.track, claim.job, claim.unit, event.device});
-  }
-  advance(claim.track, claim.job, ran);
-}
-
-/// A unit of the track is done: what waited only for it is ready.
-void Driver::advance(TrackId track, JobId id, const Unit& done) {
-  ledger_.advance(track);
-  tracks_[index(track)].offered = false;
-  Job& job = jobs_[index(id)];
-  if (job.failed) {
-    if (job.running == 0) end_units_of(id);
-    return;
-  }
-  if (ledger_.complete(track)) {
-    if (--job.tracks_left == 0) {
-      job.end.completed = true;
-      end_units_of(id);
-      return;
-    }
-  } else if (ledger_.unblocked(track)) {
-    offer_next(track);
-  }
-  if (!done.leads) return;
-  for (const std::uint32_t follower : done.before) {
-    const TrackId other = ledger_.track_of(id, unit(id, follower));
-    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
-                       ledger_.unit(other) == follower;
-    if (waits && ledger_.unblocked(other)) offer_next(other);
-  }
-}
-
 void Driver::take_in(const UnitFailed& event) {
-  const Claim claim = end_claim(event.device);
+  const Device& device = devices_[index(event.device)];
+  assert(device.running != kNothing);
+  const Claim claim = device.claims[device.running];
+  end_claim(event.device);
   if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
@@ -82,8 +39,10 @@ void Driver::fail(JobId job) {
 
 void Driver::take_in(const LinkDone& event) {
   const Transfer& transfer = transfer_of_[event.transfer];
-  transfers_[event.transfer].link_from = event.from;
-  transfers_[event.transfer].link_to = event.to;
+  if (timeline_ != nullptr) {
+    transfers_[event.transfer].link_from = event.from;
+    transfers_[event.transfer].link_to = event.to;
+  }
   if (transfer.direction == Direction::kPromote && copies_take_lane(transfer.device)) {
     devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
     touch(index(transfer.device));
@@ -94,8 +53,10 @@ void Driver::take_in(const LinkDone& event) {
 
 void Driver::take_in(const LaneCopyDone& event) {
   const Transfer& transfer = transfer_of_[event.transfer];
-  transfers_[event.transfer].lane_from = event.from;
-  transfers_[event.transfer].lane_to = event.to;
+  if (timeline_ != nullptr) {
+    transfers_[event.transfer].lane_from = event.from;
+    transfers_[event.transfer].lane_to = event.to;
+  }
   devices_[index(transfer.device)].lane_busy = false;
   touch(index(transfer.device));
   if (transfer.direction == Direction::kDemote && copies_take_link(transfer.device)) {
@@ -109,41 +70,12 @@ void Driver::take_in(const Woken&) { await_arrivals(); }
 
 void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
-/// Takes the running claim off its device.
-Driver::Claim Driver::end_claim(DeviceId id) {
-  Device& device = devices_[index(id)];
-  assert(device.running != kNothing);
-  const Claim claim = device.claims[device.running];
-  device.claims.erase(device.claims.begin() + device.running);
-  device.running = kNothing;
-  device.lane_busy = false;
-  --running_units_;
-  --jobs_[index(claim.job)].running;
-  --tracks_[index(claim.track)].claims;
-  claim_gone(index(id));
-  return claim;
-}
-
-void Driver::offer_next(TrackId track) {
-  Track& state = tracks_[index(track)];
-  state.offered = true;
-  if (state.claims == 0) {
-    offer(ledger_.candidate(track));
-    return;
-  }
-  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.track == track) claim.ready = true;
-  }
-  touch(index(state.last_claim));
-}
-
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
   --running_jobs_;
   running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
   end_job_if_flushed(job);
-  admit_waiting();
 }
 
 void Driver::end_job_if_flushed(JobId job) {
@@ -155,7 +87,125 @@ void Driver::end_job_if_flushed(JobId job) {
   state.end.at = now_;
   outcome_.makespan = std::max(outcome_.makespan, now_);
   ++ended_jobs_;
-  admit_waiting();  // What it held may be room enough for the next.
+}
+
+Outcome Driver::outcome() {
+  assert(finished());
+  Outcome outcome = outcome_;
+  outcome.interrupted = interrupted_;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    const Device& device = devices_[d];
+    const bool claimed = !device.claims.empty();  // Of an interrupted run.
+    outcome.occupied.push_back(device.occupied +
+                               (claimed ? now_ - device.occupied_since : Duration{}));
+    outcome.busy.push_back(device.busy);
+    outcome.recompute.push_back(device.recompute);
+    outcome.peak.push_back(residency_ ? residency_->peak(device_id(d)) : Bytes{0});
+  }
+  if (residency_) outcome.host_peak = residency_->host_peak();
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    const JobId job = job_id(j);
+    outcome.jobs.push_back(jobs_[j].end);
+    outcome.jobs.back().minibatches = ledger_.minibatch(job);
+    if (jobs_[j].state == Job::State::kEnded) continue;
+    outcome.jobs.back().at = outcome.makespan;
+    outcome.jobs.back().reason = "interrupted";
+  }
+  if (timeline_ != nullptr) {
+    timeline_->ends = outcome.jobs;
+    timeline_->makespan = outcome.makespan;
+    timeline_->interrupted = interrupted_;
+    timeline_->peak = outcome.peak;
+  }
+  return outcome;
+}
+
+/// Notes who is there, and asks to be woken when the next one comes.
+void Driver::await_arrivals() {
+  const auto arrival = [&](std::size_t place) {
+    return program_.jobs[index(by_arrival_[place])].arrival;
+  };
+  while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
+  if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
+}
+
+void Driver::admit_waiting() {
+  if (interrupted_) return;
+  const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
+  for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
+    const JobId job = by_arrival_[i];
+    if (jobs_[index(job)].state == Job::State::kWaiting) admit(job);
+    if (i == next_waiting_ && jobs_[index(job)].state != Job::State::kWaiting) ++next_waiting_;
+  }
+}
+
+bool Driver::admit(JobId job) {
+  const JobProgram& program = program_.jobs[index(job)];
+  Job& state = jobs_[index(job)];
+  if (program.resident) state.bound = home(job);
+  if (residency_ && program.held) {
+    std::vector<DeviceId> devices;
+    if (program.resident) {
+      devices.push_back(state.bound);
+    } else {
+      for (std::size_t d = 0; d < devices_.size(); ++d) devices.push_back(device_id(d));
+    }
+    if (!residency_->admit(job, devices, program.peak)) return false;
+  }
+  state.state = Job::State::kRunning;
+  ++running_jobs_;
+  running_tracks_ += ledger_.tracks(job);
+  const std::size_t first = index(ledger_.first_track(job));
+  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
+    if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));
+  }
+  return true;
+}
+
+/// Where a resident job goes: where the policy says or most room is left, which with equal devices
+/// is the one with the fewest jobs.
+DeviceId Driver::home(JobId job) {
+  if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) return chosen;
+  if (!residency_) return device_id(index(job) % devices_.size());
+  std::vector<Bytes> room;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    room.push_back(cluster_.devices[d].memory - residency_->used(device_id(d)));
+  }
+  return device_id(
+      static_cast<std::size_t>(std::max_element(room.begin(), room.end()) - room.begin()));
+}
+
+std::string Driver::stuck() const {
+  std::string text;
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    for (const Claim& claim : devices_[d].claims) {
+      text += "\n  " + cluster_.devices[d].name + " holds " + program_.jobs[index(claim.job)].name +
+              " unit " + std::to_string(claim.unit) + " of minibatch " +
+              std::to_string(claim.minibatch) +
+              (!claim.reserved ? ": no room"
+               : !claim.ready  ? ": not ready"
+                               : ": data missing");
+    }
+  }
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    if (jobs_[j].state == Job::State::kWaiting) {
+      text += "\n  " + program_.jobs[j].name + " waits for admission";
+    }
+  }
+  return text;
+}
+
+Outcome drive(Driver& driver, Backend& backend) {
+  driver.start();
+  while (!driver.finished()) {
+    const auto events = backend.wait();
+    if (events.empty()) {
+      throw Error("nothing can run any more although jobs are left; please report this:" +
+                  driver.stuck());
+    }
+    driver.advance(events);
+  }
+  return driver.outcome();
 }
 
 }  // namespace shardlab

@@ -6,17 +6,34 @@
 namespace shardlab {
 
 void Driver::start_requested() {
-  if (!residency_) return;
   while (residency_->has_requests()) {
     for (const Transfer& transfer : residency_->take_requests()) start(transfer);
   }
   clean_up();
 }
 
+/// Of a transfer that is asked for now.
+CopySpan Driver::span_of(const Transfer& transfer) const {
+  const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
+  CopySpan span;
+  span.job = transfer.job;
+  span.item = item.kind;
+  span.shard = item.shard;
+  span.microbatch = item.microbatch;
+  span.replica = item.replica;
+  span.minibatch = transfer.minibatch;
+  span.device = transfer.device;
+  span.direction = transfer.direction;
+  span.source = transfer.source;
+  span.bytes = transfer.bytes;
+  span.asked = span.link_from = span.link_to = span.lane_from = span.lane_to = span.done = now_;
+  return span;
+}
+
 void Driver::start(Transfer transfer) {
   if (free_transfers_.empty()) {
-    free_transfers_.push_back(static_cast<TransferId>(transfers_.size()));
-    transfers_.emplace_back();
+    free_transfers_.push_back(static_cast<TransferId>(transfer_of_.size()));
+    if (timeline_ != nullptr) transfers_.emplace_back();
     transfer_of_.emplace_back();
   }
   transfer.id = free_transfers_.back();
@@ -24,23 +41,7 @@ void Driver::start(Transfer transfer) {
   transfer.minibatch = ledger_.minibatch(transfer.job);
   transfer.loaded = loaded();
   transfer_of_[transfer.id] = transfer;
-  const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
-  transfers_[transfer.id] = {transfer.job,
-                             item.kind,
-                             item.shard,
-                             transfer.minibatch,
-                             transfer.device,
-                             transfer.direction,
-                             transfer.bytes,
-                             now_,
-                             now_,
-                             now_,
-                             now_,
-                             now_,
-                             now_,
-                             item.microbatch,
-                             item.replica,
-                             transfer.source};
+  if (timeline_ != nullptr) transfers_[transfer.id] = span_of(transfer);
   ++transfers_in_flight_;
   const bool lane_first =
       transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
@@ -55,8 +56,10 @@ void Driver::start(Transfer transfer) {
 
 void Driver::complete(TransferId id) {
   const Transfer& transfer = transfer_of_[id];
-  transfers_[id].done = now_;
-  if (timeline_ != nullptr) timeline_->copies.push_back(transfers_[id]);
+  if (timeline_ != nullptr) {
+    transfers_[id].done = now_;
+    timeline_->copies.push_back(transfers_[id]);
+  }
   (transfer.direction == Direction::kPromote  ? outcome_.promoted
    : transfer.direction == Direction::kDemote ? outcome_.demoted
                                               : outcome_.between_devices) += transfer.bytes;
@@ -70,12 +73,20 @@ void Driver::complete(TransferId id) {
     if (tracks_[t].claims > 0) touch(index(tracks_[t].last_claim));  // It may have waited for that.
   }
   end_job_if_flushed(transfer.job);
-  admit_waiting();  // What moved may have made room.
+}
+
+/// Devices whose reservation is another than at the last instant.
+void Driver::sample_memory() {
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    const Bytes now = residency_->used(device_id(d));
+    if (now == devices_[d].sampled) continue;
+    devices_[d].sampled = now;
+    timeline_->memory.push_back({now_, device_id(d), now});
+  }
 }
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.
 void Driver::clean_up() {
-  if (!residency_) return;
   for (const Residency::Drop& drop : residency_->drops()) {
     backend_.dropped(drop.job, drop.item, drop.device);
   }

@@ -13,13 +13,20 @@ namespace shardlab {
 class Ledger {
  public:
   explicit Ledger(const Program& program) {
+    std::size_t units = 0;
+    for (const JobProgram& job : program.jobs) units += job.units.size();
+    steps_.reserve(units);  // Never moved from here on.
     progress_.reserve(track_count(program));
     for (std::size_t j = 0; j < program.jobs.size(); ++j) {
       const JobProgram& job = program.jobs[j];
+      const Step* steps = steps_.data() + steps_.size();
+      for (const Unit& unit : job.units) {
+        steps_.push_back({unit.expected, unit.bound, unit.leads, !unit.after.empty()});
+      }
       first_.push_back(static_cast<std::uint32_t>(progress_.size()));
       for (const Track& track : tracks_of(job)) {
-        progress_.push_back({job.units.data(), job_id(j), track.first, track.first + track.count,
-                             track.first, 0, job.minibatches,
+        progress_.push_back({steps, job.units.data(), job_id(j), track.first,
+                             track.first + track.count, track.first, 0, job.minibatches,
                              job.minibatches * track_time(job, track)});
       }
     }
@@ -52,6 +59,10 @@ class Ledger {
     return least;
   }
   [[nodiscard]] std::uint32_t unit(TrackId track) const { return at(track).unit; }
+  /// Requires: not complete.
+  [[nodiscard]] const Unit& current(TrackId track) const { return at(track).units[at(track).unit]; }
+  /// Units of other tracks wait for the current one. Requires: not complete.
+  [[nodiscard]] bool leads(TrackId track) const { return at(track).steps[at(track).unit].leads; }
 
   /// All units of other tracks that the current unit (or, `ahead`, the one after it) waits for are
   /// done.
@@ -63,6 +74,7 @@ class Ledger {
       step(next);
       now = &next;
     }
+    if (!now->steps[now->unit].follows) return true;
     for (const Dependency& on : now->units[now->unit].after) {
       const Progress& other = at(track_of(now->job, now->units[on.unit]));
       const std::int64_t wanted = now->minibatch - on.lag;
@@ -78,7 +90,7 @@ class Ledger {
   [[nodiscard]] Candidate candidate(TrackId track, bool ahead = false) const {
     Progress now = at(track);
     if (ahead) step(now);
-    const Unit& unit = now.units[now.unit];
+    const Step& unit = now.steps[now.unit];
     return {track,         now.job,       now.unit, now.minibatch, unit.bound,
             now.remaining, unit.expected, {},       ahead};
   }
@@ -88,8 +100,15 @@ class Ledger {
   }
 
  private:
+  /// What is looked at for every unit that runs, apart from the rest, so that caches hold more.
+  struct Step {
+    Duration expected{};
+    DeviceId bound = kNoDevice;
+    bool leads = false, follows = false;  ///< Units of other tracks wait for it; it for them.
+  };
   struct alignas(64) Progress {
-    const Unit* units = nullptr;  ///< Of the job.
+    const Step* steps = nullptr;  ///< Of the job.
+    const Unit* units = nullptr;  ///< Likewise.
     JobId job{};
     std::uint32_t first = 0, end = 0;
     std::uint32_t unit = 0;
@@ -98,13 +117,14 @@ class Ledger {
     Duration remaining{};  ///< Estimated time of all units of the track from the current one on.
   };
   static void step(Progress& now) {
-    now.remaining -= now.units[now.unit].expected;
+    now.remaining -= now.steps[now.unit].expected;
     if (++now.unit < now.end) return;
     now.unit = now.first;
     ++now.minibatch;
   }
   [[nodiscard]] const Progress& at(TrackId track) const { return progress_[index(track)]; }
 
+  std::vector<Step> steps_;  ///< Of all units of all jobs.
   std::vector<Progress> progress_;
   std::vector<std::uint32_t> first_;  ///< Per job, and one past the last: its first track.
 };

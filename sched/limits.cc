@@ -64,19 +64,26 @@ Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
 
 void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) throw Error("the cluster has no device");
-  Bytes host = 0;
+  double host = 0;  // Floating point, as the sum over many jobs may overflow.
   for (const JobProgram& job : program.jobs) {
     if (job.held) {
       refuse_held(program, job, cluster);
     } else {
       refuse_job(job, cluster);
     }
-    for (const Item& item : job.items) host += item.kind == ItemKind::kGraph ? 0 : item.bytes;
+    for (const Item& item : job.items)
+      host += item.kind == ItemKind::kGraph ? 0 : static_cast<double>(item.bytes);
   }
-  if (host <= cluster.host_memory) return;
+  if (host > kMostBytes) {
+    throw Error(
+        fmt::format("the jobs need {:.1f} EiB of host memory; check the profile's *_bytes, run "
+                    "fewer jobs at once",
+                    host * 0x1p-60));
+  }
+  if (host <= static_cast<double>(cluster.host_memory)) return;
   throw Error(
       fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
-                  format_bytes(host), format_bytes(cluster.host_memory)));
+                  format_bytes(static_cast<Bytes>(host)), format_bytes(cluster.host_memory)));
 }
 
 // In floating point, so that nothing overflows before it is refused.
@@ -106,6 +113,24 @@ void refuse_absurd(const Job& job, const ModelProfile& model) {
   }
 }
 
+Bytes memory_of(const JobProgram& job) {
+  std::size_t bytes = sizeof(JobProgram) + job.items.size() * sizeof(Item);
+  for (const Unit& unit : job.units) {
+    bytes += sizeof(Unit) + unit.after.size() * sizeof(Dependency) +
+             unit.before.size() * sizeof(std::uint32_t);
+  }
+  return static_cast<Bytes>(bytes);
+}
+
+void refuse_too_large(Bytes memory, std::size_t lowered, std::size_t jobs) {
+  constexpr Bytes kMost = Bytes{7} << 28;  // 1.75 GiB; what else jobs need is as much again.
+  if (memory <= kMost) return;
+  throw Error(fmt::format(
+      "the units of {} of the {} jobs take {} of this machine's memory, more than {}; simulate "
+      "fewer jobs or cut them into fewer shards",
+      lowered, jobs, format_bytes(memory), format_bytes(kMost)));
+}
+
 void refuse_endless(const Program& program, const Cluster& cluster) {
   double slowest = 0, latency = 0;  // Of a copy: seconds per byte, seconds.
   for (const CopyCost& copy : {program.copy_alone, program.copy_loaded}) {
@@ -129,11 +154,13 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
     slow_down = std::max(slow_down, device.slow_down_promote * device.slow_down_demote);
   }
   double all = 0;
-  for (const JobProgram& job : program.jobs) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const JobProgram& job = program.jobs[j];
     double minibatch = 0;
-    for (const Unit& unit : job.units) {
+    for (std::uint32_t u = 0; u < job.units.size(); ++u) {
+      const Unit& unit = job.units[u];
       // Ten items at most, each in and out, over link and lane.
-      minibatch += slow_down * seconds(std::max(unit.alone.total, unit.loaded.total)) +
+      minibatch += slow_down * seconds(time_range(program, job_id(j), u).most) +
                    seconds(std::max(program.dispatch_alone, program.dispatch_loaded)) +
                    40 * latency + 4 * slowest * static_cast<double>(need(job, unit));
     }

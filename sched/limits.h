@@ -24,6 +24,13 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster);
 /// Throws Error when the job alone adds up beyond the range of clock (73 years) or sizes (2 EiB).
 void refuse_absurd(const Job& job, const ModelProfile& model);
 
+/// What a job takes of this machine's memory while it is simulated or run: its units and items.
+Bytes memory_of(const JobProgram& job);
+
+/// Throws Error when `memory` of the first `lowered` of `jobs` jobs leaves too little for the rest
+/// in 4 GiB.
+void refuse_too_large(Bytes memory, std::size_t lowered, std::size_t jobs);
+
 /// Throws Error when all units and copies, one after the other, would end beyond the clock's range.
 void refuse_endless(const Program& program, const Cluster& cluster);
 

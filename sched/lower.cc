@@ -1,6 +1,9 @@
 #include "sched/lower.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -159,8 +162,55 @@ JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster
   program.name = job.name;
   program.minibatches = job.minibatches;
   program.arrival = Instant{job.arrival};
+  program.priority = job.priority;
+  program.units.shrink_to_fit();  // A million jobs should fit in memory.
+  program.items.shrink_to_fit();
   connect(program);
   return program;
+}
+
+/// What a unit of class 0 takes on a device of this speed. The network is no faster for it.
+UnitTimes at_speed(const Unit& unit, double speed) {
+  const auto scaled = [&](Duration time) {
+    if (unit.kind == UnitKind::kReduce) return time;
+    return Duration{std::llround(static_cast<double>(time.count()) / speed)};
+  };
+  const auto cost = [&](const UnitCost& at) {
+    return UnitCost{scaled(at.total), scaled(at.recompute)};
+  };
+  return {cost(unit.alone), cost(unit.loaded)};
+}
+
+const Profile& profile_of(const Profile& profile, const std::string& name) {
+  if (name.empty()) return profile;
+  const auto found = profile.others.find(name);
+  if (found != profile.others.end()) return *found->second;
+  throw Error(
+      fmt::format("a device has costs = \"{}\", but no profile is called so; give it "
+                  "with -p {}=FILE",
+                  name, name));
+}
+
+/// The times of all units on the devices that are not of class 0, which have the profile's own
+/// costs and speed 1.
+void add_classes(Program& program, const Workload& workload, const Cluster& cluster,
+                 const Profile& profile, const Plan& plan) {
+  using Class = std::pair<std::string, double>;
+  std::map<Class, std::uint16_t> known{{{"", 1.0}, 0}};
+  for (const DeviceSpec& device : cluster.devices) {
+    const auto next = static_cast<std::uint16_t>(known.size());
+    const auto [entry, fresh] = known.emplace(Class{device.costs, device.speed}, next);
+    program.class_of.push_back(entry->second);
+    if (!fresh) continue;
+    auto& times = program.times.emplace_back();
+    const Profile& costs = profile_of(profile, device.costs);
+    for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
+      const JobProgram job = lower_job(workload.jobs[j], plan.jobs[j], cluster, costs);
+      auto& units = times.emplace_back();
+      for (const Unit& unit : job.units) units.push_back(at_speed(unit, device.speed));
+    }
+  }
+  if (known.size() == 1) program.class_of.clear();
 }
 
 }  // namespace
@@ -182,12 +232,16 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   program.dispatch_alone = profile.alone.dispatch;
   program.dispatch_loaded = profile.loaded.dispatch;
   const bool one_job = plan.admit == 1 || plan.jobs.size() == 1;
+  Bytes memory = 0;
   for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
     JobProgram job = lower_job(workload.jobs[j], plan.jobs[j], cluster, profile);
     // As the Driver says.
     expect(job, cluster.devices.size() == 1 || (one_job && tracks_of(job).size() == 1));
+    memory += memory_of(job);
+    refuse_too_large(memory, j + 1, plan.jobs.size());
     program.jobs.push_back(std::move(job));
   }
+  add_classes(program, workload, cluster, profile, plan);
   refuse_endless(program, cluster);
   return program;
 }

@@ -1,5 +1,7 @@
 #include "sched/program.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace shardlab {
@@ -33,6 +35,18 @@ void refuse_circles(const JobProgram& job, const std::vector<Track>& tracks) {
 }
 
 }  // namespace
+
+TimeRange time_range(const Program& program, JobId job, std::uint32_t unit) {
+  TimeRange range{Duration::max(), Duration{}};
+  for (std::size_t c = 0; c <= program.times.size(); ++c) {
+    const bool used = program.class_of.empty() || std::ranges::count(program.class_of, c) > 0;
+    if (!used) continue;
+    const UnitTimes times = times_of(program, c, job, unit);
+    range.least = std::min({range.least, times.alone.total, times.loaded.total});
+    range.most = std::max({range.most, times.alone.total, times.loaded.total});
+  }
+  return range;
+}
 
 void connect(JobProgram& job) {
   const std::vector<Track> tracks = tracks_of(job);

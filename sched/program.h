@@ -41,6 +41,11 @@ struct UnitCost {
   Duration recompute{};  ///< Part of it that repeats a forward.
 };
 
+/// Of one unit on one class of devices.
+struct UnitTimes {
+  UnitCost alone, loaded;
+};
+
 /// A unit of another track that must be done first.
 struct Dependency {
   std::uint32_t unit = 0;  ///< Index into JobProgram::units.
@@ -92,13 +97,15 @@ struct JobProgram {
   std::vector<Item> items;
   std::int64_t minibatches = 0;
   Instant arrival{};  ///< It is not admitted before.
+  int priority = 0;   ///< Its units go before all units of a lower one.
   /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
   /// evicted.
   bool held = false;
   /// Peak per device of a held job that is bound; for `resident`, one entry: the peak wherever it
   /// goes.
   std::vector<Bytes> peak;
-  bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
+  bool resident = false;       ///< Bound as a whole to one device, chosen at admission.
+  bool expects_alone = false;  ///< See expect().
 };
 
 /// Its tracks, if it names none: the one of all units.
@@ -120,6 +127,7 @@ inline Duration minibatch_time(const JobProgram& job) {
 
 /// Fills in Unit::expected; `alone`: by the costs with nothing beside it.
 inline void expect(JobProgram& job, bool alone) {
+  job.expects_alone = alone;
   for (Unit& unit : job.units) unit.expected = (alone ? unit.alone : unit.loaded).total;
 }
 
@@ -140,7 +148,34 @@ struct Program {
   CopyCost copy_alone, copy_loaded;
   /// Between two units of a lane. Alone, the lane has rested and must be woken.
   Duration dispatch_alone{}, dispatch_loaded{};
+  /// Which class of devices each one is of; empty: all of class 0, whose times are the units' own.
+  std::vector<std::uint16_t> class_of = {};
+  /// By class less 1, job and unit.
+  std::vector<std::vector<std::vector<UnitTimes>>> times = {};
 };
+
+/// What a unit takes on a class of devices.
+inline UnitTimes times_of(const Program& program, std::size_t which, JobId job,
+                          std::uint32_t unit) {
+  if (which > 0) return program.times[which - 1][index(job)][unit];
+  const Unit& own = program.jobs[index(job)].units[unit];
+  return {own.alone, own.loaded};
+}
+
+/// Estimated time of a unit on a device. A policy sees class 0's, wherever it would run.
+inline Duration expected_on(const Program& program, JobId job, std::uint32_t unit,
+                            DeviceId device) {
+  const JobProgram& its = program.jobs[index(job)];
+  if (program.class_of.empty()) return its.units[unit].expected;
+  const UnitTimes times = times_of(program, program.class_of[index(device)], job, unit);
+  return (its.expects_alone ? times.alone : times.loaded).total;
+}
+
+/// The least and the most that a unit takes on any class that some device is of.
+struct TimeRange {
+  Duration least{}, most{};
+};
+TimeRange time_range(const Program& program, JobId job, std::uint32_t unit);
 
 /// Estimated time of a track's units in one minibatch.
 inline Duration track_time(const JobProgram& job, const Track& track) {

@@ -126,6 +126,7 @@ void Residency::begin(JobId job, const Unit& unit, DeviceId device) {
 void Residency::commit(JobId job, const Unit& unit, DeviceId device) {
   for (const ItemIndex i : unit.writes) {
     state(job, i).writing = false;
+    if (!item(job, i).lasting) drop_host(job, i);  // It takes no room there any more.
     state(job, i).host = false;
     copies_[find(job, i, device)].dirty = true;
   }
@@ -151,7 +152,9 @@ void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit*
       if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
       const DeviceId reader = item(job, i).only_reader;
       const bool bound = program_.jobs[index(job)].resident || reader == device;
-      if (bound || (next != nullptr && next->reads.contains(i))) continue;
+      // Other tracks wait for what they share.
+      const bool shared = program_.jobs[index(job)].tracks.size() > 1;
+      if (bound || (!shared && next != nullptr && next->reads.contains(i))) continue;
       if (reader != kNoDevice && direct(cluster_, device, reader)) {
         push(copy, reader);
       } else {

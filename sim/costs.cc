@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/counter_hash.h"
+#include "core/quantile.h"
 #include "sched/link.h"
 
 namespace shardlab {
@@ -26,14 +27,19 @@ std::vector<std::map<ItemName, ItemIndex>> name_items(const Program& program) {
   return items;
 }
 
-template <typename T>
-T median(std::vector<T> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 }  // namespace
+
+EstimatedCosts::EstimatedCosts(const Program& program) : program_(program) {
+  for (const JobProgram& job : program.jobs) {
+    first_.push_back(times_.size());
+    for (const Unit& unit : job.units) times_.push_back({unit.alone, unit.loaded});
+  }
+  const std::size_t units = times_.size();
+  for (const auto& jobs : program.times) {
+    for (const auto& job : jobs) times_.insert(times_.end(), job.begin(), job.end());
+  }
+  for (const std::uint16_t which : program.class_of) class_begin_.push_back(which * units);
+}
 
 Duration EstimatedCosts::lane_copy(const Transfer& transfer) {
   return transfer_time(transfer.bytes,

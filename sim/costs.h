@@ -24,16 +24,24 @@ class Costs {
 /// The profile's estimates.
 class EstimatedCosts final : public Costs {
  public:
-  explicit EstimatedCosts(const Program& program) : program_(program) {}
+  explicit EstimatedCosts(const Program& program);
   UnitCost unit(const UnitRun& run) override {
-    const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
-    return run.loaded ? unit.loaded : unit.alone;
+    const UnitTimes& times = times_[begin(run.device) + first_[index(run.job)] + run.unit];
+    return run.loaded ? times.loaded : times.alone;
   }
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
 
  private:
+  [[nodiscard]] std::size_t begin(DeviceId device) const {
+    return class_begin_.empty() ? 0 : class_begin_[index(device)];
+  }
+
   const Program& program_;
+  /// Of all units, class by class: closer together than in the program.
+  std::vector<UnitTimes> times_;
+  std::vector<std::size_t> class_begin_;  ///< Per device; empty: all are of class 0.
+  std::vector<std::size_t> first_;        ///< Per job, within its class.
 };
 
 /// What every unit and copy took in a timeline; a copy that it does not have takes the estimate.

@@ -8,7 +8,7 @@
 
 #include "core/cluster.h"
 #include "core/timeline.h"
-#include "sched/winner_tree.h"
+#include "sim/winner_tree.h"
 
 namespace shardlab {
 

@@ -35,7 +35,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.attempt = run.attempt;
   lane.recompute = cost.recompute;
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
-  set_end(lane_ends_, index(run.device), lane.from + cost.total);
+  begin_lane(index(run.device), lane.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
 }
 
@@ -44,7 +44,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   lane.copies = true;
   lane.transfer = transfer.id;
   lane.from = now_;
-  set_end(lane_ends_, index(transfer.device), now_ + costs_.lane_copy(transfer));
+  begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
 }
 
 /// Of the first in its queue: it was just asked for, or the one before it just ended. `end`: alone.
@@ -103,15 +103,17 @@ std::span<const Event> Simulator::wait() {
   for (const std::size_t device : repaced_) set_pace(device);
   repaced_.clear();
   events_.clear();
+  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+  reported_lane_ = kNone;
   WinnerTree::Key instant =
       std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
   if (fair_links_) {
-    const Instant first{Duration{std::min(-instant, kNever.time_since_epoch().count())}};
-    instant = std::max(instant, -fair_links_->next(first).time_since_epoch().count());
+    const Instant copy = fair_links_->next(Instant{Duration{-instant}});
+    instant = std::max(instant, -copy.time_since_epoch().count());
   }
   if (instant <= -kNever.time_since_epoch().count()) return events_;
   now_ = Instant{Duration{-instant}};
-  while (lane_ends_.top() == instant) end_of_lane(lane_ends_.winner());
+  if (lane_ends_.top() == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   if (wake_ == now_) {
@@ -119,6 +121,17 @@ std::span<const Event> Simulator::wait() {
     events_.emplace_back(Woken{});
   }
   return events_;
+}
+
+/// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
+void Simulator::end_lanes(WinnerTree::Key instant) {
+  while (lane_ends_.second() == instant) {
+    const std::size_t device = lane_ends_.winner();
+    end_of_lane(device);
+    lane_ends_.clear(device);
+  }
+  reported_lane_ = lane_ends_.winner();
+  end_of_lane(reported_lane_);
 }
 
 /// Ends that come together come in the order of all links.
@@ -141,7 +154,6 @@ void Simulator::end_of_lane(std::size_t device) {
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
                          lane.from, now_, lane.recompute);
   }
-  lane_ends_.clear(device);
 }
 
 /// A copy begins or ends to be in flight. What that does to the unit that runs is settled when the

@@ -10,9 +10,9 @@
 #include "sched/backend.h"
 #include "sched/driver.h"
 #include "sched/link.h"
-#include "sched/winner_tree.h"
 #include "sim/costs.h"
 #include "sim/fair_links.h"
+#include "sim/winner_tree.h"
 
 namespace shardlab {
 
@@ -51,6 +51,7 @@ class Simulator final : public Backend {
     Instant since{};
     std::array<int, 2> copies{};  ///< In flight, by direction.
   };
+  static constexpr std::size_t kNone = SIZE_MAX;
   struct Passing {
     TransferId transfer = 0;
     Direction direction{};
@@ -60,6 +61,11 @@ class Simulator final : public Backend {
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, -end.time_since_epoch().count());
   }
+  void begin_lane(std::size_t device, Instant end) {
+    set_end(lane_ends_, device, end);
+    if (reported_lane_ == device) reported_lane_ = kNone;
+  }
+  void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   bool begin_passage(std::size_t link, Instant end);
   bool begin_contended(std::size_t link);
@@ -86,6 +92,8 @@ class Simulator final : public Backend {
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
+  /// A lane that was reported and may have begun anew: only if not, its old end must go.
+  std::size_t reported_lane_ = kNone;
   std::vector<Event> events_;
 };
 

@@ -97,6 +97,58 @@ TEST(ChromeTrace, AnArrowLeadsToTheNextUnitOnAnotherDevice) {
   EXPECT_EQ(ends[0]["bp"], "e");
 }
 
+TEST(ChromeTrace, ArrowsFollowAMicrobatchThroughAPipeline) {
+  //        0       10      20      30
+  //     0  F0 ---- F1 ---- ....... S
+  //     1          F0 ---- F1 ----
+  Timeline timeline = sample_timeline();
+  timeline.units.clear();
+  const auto add = [&](std::uint32_t device, UnitKind kind, std::int32_t microbatch, int from) {
+    UnitSpan span;
+    span.device = DeviceId{device};
+    span.kind = kind;
+    span.microbatch = microbatch;
+    span.claimed = span.from = at(from);
+    span.to = at(from + 10);
+    timeline.units.push_back(span);
+  };
+  add(0, UnitKind::kForward, 0, 0);
+  add(0, UnitKind::kForward, 1, 10);
+  add(1, UnitKind::kForward, 0, 10);
+  add(1, UnitKind::kForward, 1, 20);
+  add(0, UnitKind::kStep, 0, 30);
+  std::string text;
+  const std::vector<json> starts = events(timeline, "s"), ends = events(timeline, "f");
+  ASSERT_EQ(starts.size(), ends.size());
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    EXPECT_EQ(starts[i]["id"], ends[i]["id"]);
+    text += starts[i]["ts"].dump() + " -> " + ends[i]["ts"].dump() + "\n";
+  }
+  EXPECT_EQ(text, "0.009 -> 0.01\n0.019 -> 0.02\n");
+}
+
+TEST(ChromeTrace, IdsOfArrowsAreUniqueInTheFile) {
+  const Timeline one = sample_timeline(), other = sample_timeline();
+  const std::array<const Timeline*, 2> both{&one, &other};
+  std::map<int, std::string> phases;
+  for (const json& event : all_events(chrome_trace_json(both))) {
+    if (event.contains("id")) phases[event["id"]] += event["ph"];
+  }
+  EXPECT_EQ(phases, (std::map<int, std::string>{{1, "sf"}, {2, "sf"}}));
+}
+
+TEST(ChromeTrace, CountsBytesReserved) {
+  Timeline timeline = sample_timeline();
+  timeline.memory = {
+      {at(0), DeviceId{1}, 500}, {at(1'500), DeviceId{0}, 7}, {at(2'001), DeviceId{1}, 0}};
+  std::string text;
+  for (const json& event : events(timeline, "C")) {
+    if (event["name"] != "cpu-1 bytes reserved") continue;
+    text += event["ts"].dump() + ": " + event["args"]["bytes"].dump() + "\n";
+  }
+  EXPECT_EQ(text, "0.0: 500\n2.001: 0\n");
+}
+
 TEST(ChromeTrace, CountsBytesThatNoUnitNeedsYet) {
   Timeline timeline = sample_timeline();
   // A second copy that arrives before the backward, and one that nothing follows.

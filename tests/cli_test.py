@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "doctor"]
+VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -112,6 +113,28 @@ def test_simulate_marks_ties_and_says_what_they_are():
     assert "resident/lrtf cannot run: decoder: the whole model needs " in text
 
 
+def test_energy_and_cost_are_shown_where_the_cluster_gives_them(tmp_path):
+    plain = (FIXTURES / "cluster.toml").read_text()
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text("host_watts = 100\n" + plain + "watts_busy = 50\nprice_per_hour = 3600\n")
+    inputs = [INPUTS[0], cluster, *INPUTS[2:]]
+    plans = json.loads(good("simulate", *inputs, "--json"))["plans"]
+    for plan in plans:
+        seconds = plan["predicted_s"]
+        busy = 2 * seconds * plan["utilization"]["busy"]
+        assert plan["energy_j"] == pytest.approx(100 * seconds + 50 * busy)
+        assert plan["energy_kwh"] == pytest.approx(plan["energy_j"] / 3.6e6)
+        assert plan["cost"] == pytest.approx(2 * seconds)
+    assert good("simulate", *inputs).splitlines()[0].endswith("peak MiB  energy kWh   cost")
+    rows = list(csv.DictReader(io.StringIO(good("sweep", *inputs, "--devices", "1,2", "--strategies", "spill,resident"))))
+    for row in rows:
+        assert (row["cost"] == "") == (row["energy_j"] == "") == (row["reason"] != "")
+        assert row["cost"] == "" or float(row["cost"]) == pytest.approx(float(row["predicted_s"]) * int(row["devices"]))
+    assert "energy" not in good("simulate", *INPUTS)
+    assert "cost" not in json.loads(good("simulate", *INPUTS, "--json"))["plans"][0]
+    assert "cost" not in good("sweep", *INPUTS).splitlines()[0]
+
+
 def test_simulate_draws_one_plan_and_its_utilization():
     text = good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf")
     for part in ["\ncpu-0  ", "\ncpu-1  ", "a decoder   b encoder   c wide", "occupied %", "copy wait %"]:
@@ -131,6 +154,82 @@ def test_saved_plan_gives_the_same_prediction(tmp_path):
     assert again["plans"][0]["name"] == best["plans"][0]["name"]
     assert again["plans"][0]["predicted_s"] == best["plans"][0]["predicted_s"]
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+
+
+@pytest.mark.parametrize("spec", ["fixed", "lognormal:0", "normal:0", "gamma:0.0"])
+def test_noise_of_no_variation_gives_the_plain_simulation_to_the_byte(tmp_path, spec):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "plain.json", cwd=tmp_path)
+    good("simulate", *INPUTS, "--policy", "lrtf", "--noise", spec, "--replications", 2, "-o", "noisy.json", cwd=tmp_path)
+    assert (tmp_path / "noisy.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
+
+
+def test_simulate_reports_replications_and_writes_the_first(tmp_path):
+    noise = ["--noise", "lognormal:0.2", "--seed", 7]
+    document = json.loads(good("simulate", *INPUTS, "--policy", "lrtf", *noise, "--replications", 12, "--json", "-o",
+                               "first.json", cwd=tmp_path))
+    assert document["noise"] == {"units": "lognormal:0.2", "copies": "lognormal:0.2", "seed": 7, "replications": 12}
+    (plan,) = document["plans"]
+    for name in ["makespan_s", "mean_completion_s", "occupied", "busy", "useful"]:
+        found = plan["replicated"][name]
+        assert found["min"] <= found["p5"] <= found["median"] <= found["p95"] <= found["max"]
+        assert found["min"] < found["mean"] < found["max"] and 0 < found["half_width"] < found["max"] - found["min"]
+    text = good("simulate", *INPUTS, "--policy", "lrtf", *noise, "--replications", 1, "-o", "only.json", cwd=tmp_path)
+    assert (tmp_path / "only.json").read_bytes() == (tmp_path / "first.json").read_bytes(), "the same in 1 and in 12"
+    assert "\n1 replication from seed 7: units lognormal:0.2, copies lognormal:0.2;" in text
+    makespan = json.loads((tmp_path / "first.json").read_text())["makespan_ns"]
+    assert re.search(rf"\nmakespan s +{makespan / 1e9:.3f} +- ", text) and "below: replication 1\n" in text
+
+
+def test_the_threads_do_not_change_what_noise_gives():
+    for arguments in [["simulate"], ["simulate", "--json"], ["simulate", "--policy", "lrtf", "--copy-noise", "exponential"],
+                      ["sweep", "--devices", "1,2"], ["sweep", "--policies", "random", "--json"]]:
+        verb, *rest = arguments
+        command = [verb, *INPUTS, *rest, "--noise", "gamma:0.3", "--replications", 7]
+        assert good(*command, "--threads", 1) == good(*command, "--threads", 2)
+
+
+def test_simulate_ranks_noisy_plans_by_mean_and_saves_the_best(tmp_path):
+    text = good("simulate", *INPUTS, "--noise", "lognormal:0.2", "--save-plan", "plan.json", cwd=tmp_path)
+    table = text[text.index("\nplan "):].strip().splitlines()
+    rows = [re.split("  +", line) for line in table[1:-1]]
+    means = [float(row[1]) for row in rows]
+    assert len(rows) == 8 and means == sorted(means)
+    assert rows[0][-1] == "best" and {row[-1] for row in rows[1:]} <= {"tie", "slower"}
+    assert json.loads((tmp_path / "plan.json").read_text())["name"] == rows[0][0]
+
+
+def test_noise_may_come_from_the_profile_or_a_measured_run(tmp_path):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
+    for noise in ["profile", "profile:independent", "samples:timeline.json"]:
+        text = good("simulate", *INPUTS, "--policy", "lrtf", "--noise", noise, cwd=tmp_path)
+        copies = noise if noise.startswith("samples") else "fixed"
+        assert f"units {noise}, copies {copies};" in text
+    plan = ["--plan", "plan.json", "--noise", "exponential", "--seed", 3]
+    good("simulate", *INPUTS, "--policy", "lrtf", "--save-plan", "plan.json", cwd=tmp_path)
+    assert "from seed 3:" in good("simulate", *INPUTS, *plan, cwd=tmp_path), "the noise's; the plan has its own"
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["--noise", "lognormal:-1"], "noise lognormal:-1: after the colon stands the coefficient of variation"),
+    (["--noise", "normal:0.95"], "0, or from 1e-06 to 0.9 of this distribution"),
+    (["--noise", "gamma:nan"], "noise gamma:nan: after"), (["--noise", "gamma:0.1x"], "noise gamma:0.1x: after"),
+    (["--noise", "uniform:1"], "noise uniform:1: not known; give fixed, normal:CV"),
+    (["--copy-noise", "profile"], "a profile does not say how copies vary; give"),
+    (["--replications", "5"], "give --noise too"), (["--noise", "fixed", "--replications", "0"], "--replications")])
+@pytest.mark.parametrize("verb", ["simulate", "sweep"])
+def test_absurd_noise_is_refused_with_advice(verb, arguments, reason):
+    assert reason in bad(verb, *INPUTS, *arguments, code=2)
+
+
+def test_a_timeline_without_repetition_is_no_noise(tmp_path):
+    good("simulate", *INPUTS, "--policy", "lrtf", "-o", "timeline.json", cwd=tmp_path)
+    timeline = json.loads((tmp_path / "timeline.json").read_text())
+    column = timeline["units"]["columns"].index("minibatch")
+    timeline["units"]["rows"] = [row for row in timeline["units"]["rows"] if row[column] == 0]
+    (tmp_path / "short.json").write_text(json.dumps(timeline))
+    error = bad("simulate", *INPUTS, "--noise", "samples:short.json", cwd=tmp_path)
+    assert error.startswith("shardlab: short.json: no unit ran in three or more minibatches")
+    assert "none.json" in bad("simulate", *INPUTS, "--noise", "samples:none.json", cwd=tmp_path)
 
 
 def test_simulate_never_loads_libtorch():
@@ -191,6 +290,67 @@ def test_sweep_says_why_a_combination_cannot_run(tmp_path):
     spill, resident = json.loads((tmp_path / "s.json").read_text())["rows"]
     assert spill["predicted_s"] > 0 and spill["reason"] == ""
     assert resident["predicted_s"] is None and resident["reason"].startswith("decoder: the whole model needs ")
+
+
+def test_sweep_compares_settings_by_common_draws():
+    sweep = ["sweep", *INPUTS, "--devices", "1,2", "--strategies", "spill,resident", "--noise", "lognormal:0.3"]
+    rows = list(csv.DictReader(io.StringIO(good(*sweep, "--replications", 20, "--seed", 4))))
+    for devices in "12":
+        alike = [row for row in rows if row["devices"] == devices and row["reason"] == ""]
+        (best,) = [row for row in alike if row["verdict"] == "best"]
+        assert float(best["mean_s"]) == min(float(row["mean_s"]) for row in alike) and float(best["above_best_s"]) == 0
+        for row in alike:
+            low, high = float(row["above_best_low_s"]), float(row["above_best_high_s"])
+            assert float(row["above_best_s"]) == pytest.approx((low + high) / 2) and float(row["half_width_s"]) > 0
+            assert float(row["mean_s"]) - float(best["mean_s"]) == pytest.approx(float(row["above_best_s"]))
+            assert row is best or row["verdict"] == ("tie" if low <= 0 <= high else "slower")
+    assert all(row["mean_s"] == row["verdict"] == "" for row in rows if row["reason"] != "")
+    once = good("sweep", *INPUTS, "--policies", "lrtf", "--noise", "exponential", "--replications", 1, "--json")
+    (row,) = json.loads(once)["rows"]
+    assert row["mean_s"] > 0 and row["half_width_s"] is None and row["verdict"] is None
+
+
+# What is absurd or large
+
+DEVICE = '[[device]]\nname = "a"\nmemory = "14 MiB"\n'
+
+
+@pytest.mark.parametrize("cluster,reason", [
+    ("host_memory = 1\n", "no [[device]] in it"),
+    ("host_memory = 1\n" + DEVICE, "of host memory, the cluster has 1 B"),
+    (DEVICE + "link = { rate = 0 }\n", "rate: must be at least 1, is 0"),
+    (DEVICE + "link = { rate = 1, latency_us = 1e12 }\n", "more than 73 years"),
+    (DEVICE + "count = 4097\n", "count: must be at most 4096"),
+    ('[[device]]\nname = "a"\nmemory = "99999999999 TiB"\n', "is no size"),
+    ('[[device]]\nname = "a"\nmemory = 1\n', "available are 0 B")])
+def test_a_cluster_that_cannot_be_is_refused(tmp_path, cluster, reason):
+    (tmp_path / "c.toml").write_text(cluster)
+    assert reason in bad("simulate", INPUTS[0], tmp_path / "c.toml", *INPUTS[2:])
+
+
+def test_a_link_of_one_byte_per_second_gives_a_result(tmp_path):
+    (tmp_path / "c.toml").write_text(DEVICE + "link = { rate = 1 }\n")
+    (plan,) = json.loads(good("simulate", INPUTS[0], tmp_path / "c.toml", *INPUTS[2:], "--policy", "lrtf", "--json"))["plans"]
+    assert plan["predicted_s"] > 1e8
+
+
+def test_a_workload_that_would_outlive_the_clock_is_refused(tmp_path):
+    text = (FIXTURES / "workload.toml").read_text()
+    (tmp_path / "w.toml").write_text(text.replace("minibatches = 6", "minibatches = 1000000000000"))
+    assert "more than 73 years" in bad("simulate", tmp_path / "w.toml", *INPUTS[1:])
+
+
+def test_many_jobs_from_a_csv_file_take_a_bounded_memory(tmp_path):
+    rows = 20_000
+    with open(tmp_path / "jobs.csv", "w") as file:
+        file.write("model,layers,width,heads,context,dropout,batch,minibatches,seed\n")
+        file.writelines(f"gpt,4,128,4,64,0.1,4,1,{seed}\n" for seed in range(rows))
+    run = subprocess.run([str(COMMAND), "simulate", tmp_path / "jobs.csv", *INPUTS[1:], "--policy", "lrtf", "--json"],
+                         capture_output=True, text=True, timeout=200,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+    assert run.returncode == 0, run.stderr
+    (plan,) = json.loads(run.stdout)["plans"]
+    assert len(plan["shards_per_job"]) == rows and plan["predicted_s"] >= plan["lower_bound_s"] > 0
 
 
 # doctor
@@ -491,3 +651,74 @@ def test_demo_leaves_a_summary(tiny):
                 "bytes_moved"} <= run.keys()
         assert set(run["utilization"]) == {"occupied", "busy", "useful"}
         assert all((tiny / "demo" / folder / "timeline.json").exists() for folder in run["folders"])
+
+
+# Published measurements
+
+def perseus_profile(stages, pace):
+    """Two iterations after warm-up of a pipeline whose passes take 1 and 2 s, with 3 microbatches."""
+    took = (3 + stages - 1) * 3.0 * pace
+    times = {"load": [0.0] * 3, "forward": [1.0 * pace] * 3, "backward": [2.0 * pace] * 3}
+    return [{"rank": rank, "iter_time": [99.0, took + 0.3, took + 0.3],
+             "time_breakdown": {key: [[9.0] * 4, values, values] for key, values in times.items()}} for rank in range(stages)]
+
+
+def test_validate_perseus_says_how_far_off_it_is(tmp_path):
+    for i, pace in enumerate([1, 2, 3, 4]):
+        folder = tmp_path / "gpu"
+        folder.mkdir(exist_ok=True)
+        (folder / f"m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json").write_text(json.dumps(perseus_profile(2, pace)))
+    found = json.loads(good("validate", "perseus", tmp_path, "--json"))
+    assert found["format"] == "shardlab-validate-perseus" and found["version"] == 1
+    assert [run["name"] for run in found["runs"]] == [f"gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.{i}.prof.json" for i in range(4)]
+    for run in found["runs"]:
+        assert run["error"] == pytest.approx(abs(run["predicted_s"] - run["measured_s"]) / run["measured_s"])
+        assert run["error"] < 0.001
+    assert found["runs"][1]["measured_s"] == pytest.approx(24.3)
+    assert found["worst"] == max(run["error"] for run in found["runs"])
+    assert [fit["fitted_on"] + fit["applied_to"] for fit in found["parameters"]] == ["ab", "ba"]
+    assert len(found["blind"]["runs"]) == 4 and found["blind"]["median"] < 0.001
+    assert found["without_parameters"]["median"] > 0.004
+    text = good("validate", "perseus", tmp_path)
+    assert "gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.3  gpu, 2 stages" in text
+    assert "\nreplay:            4 runs: median error 0.0" in text and "\nblind: " in text
+
+
+VTRAIN_HEADER = ("# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,tensor parallelism,"
+                 "data parallelism,pipeline parallelism,iteration time (ms)")
+
+
+def vtrain_rows():
+    """Pipelines of 10 ms per layer and microbatch and nothing else, and one row with tensor parallelism."""
+    yield "4,8,1,1024,16,24,1024,2,1,2,1000"
+    for micro in (1, 2):
+        for microbatches in (2, 4, 8):
+            for stages in (1, 2, 4):
+                for layers in (8, 16, 24, 32):
+                    took = 10 * layers / stages * (microbatches + stages - 1)
+                    yield f"{stages},{micro * microbatches},{micro},1024,16,{layers},1024,1,1,{stages},{took}"
+
+
+def test_validate_vtrain_predicts_what_it_did_not_see(tmp_path):
+    file = tmp_path / "ground_truth_single.csv"
+    file.write_text("\ufeff" + "\n".join([VTRAIN_HEADER, *vtrain_rows()]) + "\n", encoding="utf-8")
+    found = json.loads(good("validate", "vtrain", file, "--seed", "3", "--json"))
+    assert found["format"] == "shardlab-validate-vtrain" and found["version"] == 1 and found["seed"] == 3
+    assert (found["fitted"], found["passed_over"], len(found["runs"])) == (7, 1, 72)
+    held_out = [run["error"] for run in found["runs"] if run["held_out"]]
+    assert len(held_out) == 65 and found["worst"] == max(held_out) < 0.01
+    assert found["runs"][0]["name"] == "line 3: h1024 l8 dp1 pp1 b2 mb1"
+    assert json.loads(good("validate", "vtrain", tmp_path, "--seed", "3", "--json")) == found
+    text = good("validate", "vtrain", tmp_path)
+    assert text.startswith("72 rows; 1 passed over") and "\nheld out: 65 runs: median error 0." in text
+
+
+def test_validate_names_what_is_wrong(tmp_path):
+    bad("validate", code=2)
+    assert "no such folder" in bad("validate", "perseus", tmp_path / "none")
+    assert "holds no *.prof.json" in bad("validate", "perseus", tmp_path, "--json")
+    (tmp_path / "x.prof.json").write_text("[{}]")
+    assert "x.prof.json: entry 0: rank: missing" in bad("validate", "perseus", tmp_path)
+    assert "ground_truth_single.csv: cannot read" in bad("validate", "vtrain", tmp_path)
+    (tmp_path / "x.csv").write_text(VTRAIN_HEADER + "\n8,8,1,1024,16,24,1024,1,2,2,9\n")
+    assert "x.csv:2: 8 GPUs, but" in bad("validate", "vtrain", tmp_path / "x.csv")

@@ -49,6 +49,23 @@ TEST(ClusterFile, WhatIsLeftOutIsNotLimited) {
   EXPECT_FALSE(cluster.devices.at(0).link.paced());
 }
 
+TEST(ClusterFile, DevicesAndTheHostMayDrawAndCost) {
+  const Cluster cluster = parse(
+      "host_watts = 200\n[[device]]\nname = \"gpu\"\ncount = 2\nwatts_busy = 700\nwatts_idle = "
+      "90.5\nprice_per_hour = 2.5\n[[device]]\nname = \"cpu\"\n");
+  EXPECT_EQ(cluster.host_watts, 200);
+  EXPECT_EQ(cluster.devices.at(1).upkeep.watts_busy, 700);
+  EXPECT_EQ(cluster.devices.at(1).upkeep.watts_idle, 90.5);
+  EXPECT_EQ(cluster.devices.at(1).upkeep.price_per_hour, 2.5);
+  EXPECT_EQ(cluster.devices.at(2).upkeep.watts_busy, 0);
+  EXPECT_EQ(error_with("watts_busy = -1"), "c.toml:3: watts_busy: must be at least 0, is -1");
+  EXPECT_EQ(error_with("watts_idle = 5"), "c.toml:3: watts_idle: is above watts_busy, which is 0");
+  EXPECT_EQ(error_with("price_per_hour = 1e10"),
+            "c.toml:3: price_per_hour: must be at most 1000000000, is 10000000000");
+  EXPECT_EQ(error("host_watts = \"200 W\"\n"),
+            "c.toml:1: host_watts: must be a number, is a string");
+}
+
 TEST(ClusterFile, CountRepeatsADevice) {
   const Cluster cluster =
       parse("[[device]]\nname = \"cpu\"\ncount = 2\nmemory = 1000\n[[device]]\nname = \"big\"\n");

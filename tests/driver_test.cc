@@ -43,13 +43,6 @@ Timeline run(const Program& program, const Cluster& cluster, const std::string& 
   return timeline;
 }
 
-std::int64_t makespan(const std::vector<std::vector<int>>& jobs, std::size_t devices,
-                      const std::string& policy) {
-  return run(instances::chains(jobs), instances::devices(devices), policy)
-      .makespan.time_since_epoch()
-      .count();
-}
-
 TEST(Driver, LrtfKeepsTheLongestJobMoving) {
   EXPECT_EQ(draw(run(instances::chains({{1, 1}, {2, 2, 2}, {3}}), instances::devices(2), "lrtf")),
             "BBBBBB\n"
@@ -65,52 +58,6 @@ TEST(Driver, RoundRobinTakesTurns) {
   EXPECT_EQ(
       draw(run(instances::chains({{1, 1}, {1, 1}, {2}}), instances::devices(1), "round_robin")),
       "ABCCAB\n");
-}
-
-// Hu's bound is met when all units are equal: max(longest chain, ceil(sum / P)). shared facts:
-// scheduling, oracles.
-TEST(Driver, LrtfIsOptimalForUnitTasks) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    std::mt19937_64 generator(seed);
-    const std::size_t devices = 1 + generator() % 5;
-    std::vector<std::vector<int>> jobs(1 + generator() % 9);
-    std::size_t longest = 0, sum = 0;
-    for (auto& job : jobs) {
-      job.assign(1 + generator() % 12, 1);
-      longest = std::max(longest, job.size());
-      sum += job.size();
-    }
-    ASSERT_EQ(makespan(jobs, devices, "lrtf"),
-              static_cast<std::int64_t>(std::max(longest, (sum + devices - 1) / devices)))
-        << "seed " << seed;
-  }
-}
-
-TEST(Driver, NoMoreJobsThanDevicesMeansTheLongestJobUnderEveryPolicy) {
-  for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan({{3, 4, 5}, {1, 1}, {6, 2}}, 4, std::string(policy.name)), 12)
-        << policy.name;
-  }
-}
-
-// Graham's anomaly: the same jobs take longer on one device more. Whoever "fixes" this has broken
-// FIFO.
-TEST(Driver, FifoHasGrahamsAnomaly) {
-  const std::vector<std::vector<int>> jobs{{5, 4}, {1, 2, 4, 1}, {5, 6, 1, 4}, {2, 6}, {2, 6}};
-  EXPECT_EQ(makespan(jobs, 3, "fifo"), 18);
-  EXPECT_EQ(makespan(jobs, 4, "fifo"), 20);
-}
-
-TEST(Driver, ScalingAllTimesScalesTheTimelineExactly) {
-  const std::vector<std::vector<int>> jobs{{3, 1, 4}, {1, 5}, {9, 2, 6}, {5, 3}};
-  auto doubled = jobs;
-  for (auto& job : doubled) {
-    for (int& time : job) time *= 2;
-  }
-  for (const PolicyInfo& policy : known_policies()) {
-    EXPECT_EQ(makespan(doubled, 2, std::string(policy.name)),
-              2 * makespan(jobs, 2, std::string(policy.name)));
-  }
 }
 
 class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
@@ -347,6 +294,65 @@ TEST(Driver, RefusesWhatWouldOutliveTheClock) {
                 cluster.devices[1].back = {Duration{}, 1e-9};
               }),
               "the links' rates");
+}
+
+/// Costs of two kinds: the profile's own, and of another device; each may be faster or slower.
+class DeviceClasses : public testing::Test {
+ protected:
+  DeviceClasses() {
+    shape_.jobs = 1;
+    shape_.minibatches = 2;
+    drawn_ = instances::draw(shape_, 3);
+    Profile other = drawn_.profile;
+    for (LayerCost& layer : other.models[0].layers) {
+      for (Measured* time : {&layer.loaded.forward, &layer.loaded.recompute, &layer.loaded.backward,
+                             &layer.loaded.step}) {
+        time->median *= 7;
+      }
+      layer.alone = layer.loaded;
+    }
+    drawn_.profile.others["seven"] = std::make_shared<const Profile>(other);
+  }
+  std::int64_t makespan(const DeviceSpec& device) {
+    Cluster cluster;
+    cluster.devices = {device};
+    const Program program = lower(drawn_.workload, cluster, drawn_.profile, drawn_.plan);
+    return run(program, cluster, "lrtf").makespan.time_since_epoch().count();
+  }
+  instances::Shape shape_;
+  instances::Case drawn_;
+};
+
+TEST_F(DeviceClasses, TakeTheirOwnCostsAtTheirOwnSpeed) {
+  DeviceSpec device = instances::devices(1).devices[0];
+  const std::int64_t plain = makespan(device);
+  device.speed = 0.5;
+  EXPECT_EQ(makespan(device), 2 * plain);
+  device.costs = "seven";
+  EXPECT_EQ(makespan(device), 14 * plain);
+  device.speed = 1;
+  EXPECT_EQ(makespan(device), 7 * plain);
+  device.costs = "eight";
+  EXPECT_NE(error_of([&] { makespan(device); }).find("-p eight=FILE"), std::string::npos);
+}
+
+TEST_F(DeviceClasses, KeepEveryBoundWhereTheyAreMixed) {
+  shape_.jobs = 5;
+  for (std::uint64_t seed = 1; seed <= instances::seeds(50); ++seed) {
+    drawn_ = instances::draw(shape_, seed);
+    Cluster cluster = instances::devices(3);
+    cluster.devices[1].speed = 0.25;
+    cluster.devices[2].speed = 3;
+    const Program program = lower(drawn_.workload, cluster, drawn_.profile, drawn_.plan);
+    const Timeline timeline = run(program, cluster, "lrtf");
+    expect_valid(timeline, program);
+    for (const UnitSpan& span : timeline.units) {
+      const Duration own = program.jobs[index(span.job)].units[span.unit].loaded.total;
+      const double speed = cluster.devices[index(span.device)].speed;
+      EXPECT_NEAR(static_cast<double>((span.to - span.from).count()),
+                  static_cast<double>(own.count()) / speed, 0.5);
+    }
+  }
 }
 
 }  // namespace

@@ -4,9 +4,12 @@
 
 #include "core/error.h"
 #include "traces/cluster_file.h"
+#include "traces/job_table.h"
+#include "traces/perseus_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
 #include "traces/timeline_file.h"
+#include "traces/vtrain_file.h"
 #include "traces/workload_file.h"
 
 /// Any bytes are read as some file of ours, by the first byte; they give a result or an Error.
@@ -17,6 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     switch (data[0]) {
       case 'w':
         shardlab::parse_workload(text, "fuzz.toml");
+        break;
+      case 'j':
+        shardlab::parse_job_table(text, "fuzz.csv", {});
         break;
       case 'c':
         shardlab::parse_cluster(text, "fuzz.toml");
@@ -29,6 +35,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 't':
         shardlab::parse_timeline(text);
+        break;
+      case 's':
+        shardlab::parse_perseus(text);
+        break;
+      case 'v':
+        shardlab::parse_vtrain(text, "fuzz.csv");
         break;
       default:
         return -1;  // Not worth keeping in the corpus.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -14,6 +15,9 @@
 
 /// Instances for tests and benchmarks: small ones by hand, others drawn from a seed.
 namespace shardlab::instances {
+
+/// Policies that are a number per ready unit and never leave a device idle while there is one.
+inline constexpr std::array kListPolicies = {"lrtf", "fifo", "srtf", "round_robin", "random"};
 
 /// How many seeds a random test draws: `usual`, or SHARDLAB_SEEDS in the long tier.
 inline std::uint64_t seeds(std::uint64_t usual) {

@@ -6,7 +6,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec. The command uses them all.
+# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ validate ◀ cli. The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
@@ -17,7 +17,8 @@ LEFT_OF = {
     "exec": {"sched", "models"},
     "profiler": {"models", "traces"},
     "report": {"policies", "sim", "exec"},
-    "cli": {"report", "traces", "profiler"},
+    "validate": {"report", "traces"},
+    "cli": {"report", "traces", "profiler", "validate"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder

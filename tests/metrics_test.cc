@@ -41,6 +41,18 @@ TEST(Metrics, EachNanosecondOfALaneCountsOnce) {
   EXPECT_EQ(lane.sum(), ns(100));
 }
 
+TEST(Metrics, NothingIsReadyUntilTheUnitBeforeIsDone) {
+  HandMade made({"a"}, {"cpu"}, 60);
+  //                                             claimed, reserved, arrived, from, to
+  made.unit(0, 0, UnitKind::kForward, {0, 5, 20, 20, 30}).ready = Instant(ns(12));
+  made.unit(0, 0, UnitKind::kForward, {30, 50, 52, 52, 60}).ready = Instant(ns(40));
+  const LaneTime lane = metrics(made.timeline).devices.at(0).lane;
+  EXPECT_EQ(lane.waiting_for_job, ns(12 + 10));  // 0-12, 30-40
+  EXPECT_EQ(lane.waiting_for_copy, ns(8 + 2));   // 12-20, 50-52
+  EXPECT_EQ(lane.waiting_for_memory, ns(10));    // 40-50
+  EXPECT_EQ(lane.sum(), ns(60));
+}
+
 TEST(Metrics, UtilizationHasThreeNames) {
   const Metrics all = metrics(two_devices());
   EXPECT_EQ(all.devices[0].occupied, ns(70));  // 10-80

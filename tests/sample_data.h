@@ -70,6 +70,7 @@ inline Timeline sample_timeline() {
                      at(1'200), at(1'210), at(4'000), Duration{}},
                     {JobId{0}, 1, 0, UnitKind::kBackward, 0, DeviceId{1}, 1, 1, at(4'000),
                      at(4'100), at(5'300), at(5'305), at(9'001), Duration{1'500}}};
+  timeline.units[1].ready = at(4'000);
   timeline.copies = {{JobId{0}, ItemKind::kParameters, 0, 0, DeviceId{0}, Direction::kPromote,
                       400'000, at(0), at(0), at(1'000), at(1'000), at(1'200), at(1'200)},
                      {JobId{0}, ItemKind::kParameters, 0, 0, DeviceId{1}, Direction::kPromote,

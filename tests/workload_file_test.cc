@@ -165,15 +165,17 @@ TEST(WorkloadFile, BlamesTheValueInsideAList) {
 }
 
 TEST(WorkloadFile, NamesWhatIsMissing) {
-  for (const std::string key : {"model", "layers", "width", "context", "batch", "minibatches"}) {
+  const auto error_without = [](const std::string& key) {
     std::string text = job("");
     const std::size_t at = text.find("\n" + key + " =");
-    text.erase(at, text.find('\n', at + 1) - at);
-    EXPECT_EQ(error(text), "w.toml:1: " + key + ": missing in this job");
+    return error(text.erase(at, text.find('\n', at + 1) - at));
+  };
+  for (const std::string key : {"model", "layers", "width", "context", "batch"}) {
+    EXPECT_EQ(error_without(key), "w.toml:1: " + key + ": missing in this job");
   }
-  std::string text = job("");
-  text.erase(text.find("heads = 2\n"), 10);
-  EXPECT_EQ(error(text), "w.toml:1: heads: missing in this job: a gpt needs it");
+  EXPECT_EQ(error_without("heads"), "w.toml:1: heads: missing in this job: a gpt needs it");
+  EXPECT_EQ(error_without("minibatches"),
+            "w.toml:1: minibatches: missing in this job; or give epochs and dataset_sequences");
 }
 
 TEST(WorkloadFile, HeadsDivideWidth) {
@@ -230,31 +232,119 @@ TEST(WorkloadFile, AnyPrefixEitherReadsOrIsAnError) {
   }
 }
 
-TEST(WorkloadFile, JobsArriveWhenTheySayOrAsAPoissonProcess) {
-  const std::string job =
-      "[[job]]\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nbatch = 1\n"
-      "minibatches = 1\nseed = [";
-  EXPECT_EQ(parse_workload(job + "1]\narrival_s = 2.5\n", "w.toml").jobs[0].arrival,
-            Duration{2'500'000'000});
-  std::string many = job + "0";
-  for (int seed = 1; seed < 4000; ++seed) many += "," + std::to_string(seed);
+/// A job whose key `seed` is the last: more values and keys may follow.
+constexpr const char* kShort =
+    "[[job]]\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nbatch = 1\n"
+    "minibatches = 1\nseed = [";
+
+std::string seeds(int count) {
+  std::string list = "0";
+  for (int seed = 1; seed < count; ++seed) list += "," + std::to_string(seed);
+  return list + "]\n";
+}
+
+TEST(WorkloadFile, JobsArriveWhenTheySay) {
+  const auto arrival = [](const std::string& line) {
+    return parse(job(line)).jobs.at(0).arrival.count();
+  };
+  EXPECT_EQ(arrival("arrival_s = 2.5\n"), 2'500'000'000);
+  EXPECT_EQ(arrival("arrival = '1.5 h'\n"), 5'400'000'000'000);
+  EXPECT_EQ(arrival("arrival = '250us'\n"), 250'000);
+  EXPECT_EQ(error_with("arrival_s = -1"), "w.toml:2: arrival_s: must be at least 0, is -1");
+  EXPECT_EQ(error_with("arrival_s = 1e9"),
+            "w.toml:2: arrival_s: must be below 1e9 seconds, is 1000000000");
+  EXPECT_EQ(error_with("arrival = '20000 d'"),
+            "w.toml:2: arrival: must be below 1e9 seconds, is 1728000000");
+  EXPECT_EQ(error_with("arrival = 'noon'"),
+            "w.toml:2: arrival: \"noon\" is no time; write for example \"90 s\" or \"1.5 h\"");
+  EXPECT_EQ(error(job("arrival = '1 s'\narrival_s = 1\n")),
+            "w.toml:11: arrival_s: says the same as arrival; take one out");
+}
+
+TEST(WorkloadFile, JobsMayArriveAsAPoissonProcess) {
   const Workload workload =
-      parse_workload(many + "]\n[arrivals]\nper_hour = 7200\nseed = 3\n", "w.toml");
+      parse(kShort + seeds(4000) + "[arrivals]\nprocess = 'poisson'\nper_hour = 7200\nseed = 3\n");
   Duration last{};
   for (const Job& each : workload.jobs) {
     EXPECT_GT(each.arrival, last);
     last = each.arrival;
   }
   EXPECT_NEAR(seconds(last) / 4000, 0.5, 0.03);  // The mean gap; its standard error is 0.008.
-  const auto error = [&](const std::string& text) {
-    return error_of([&] { parse_workload(text, "w.toml"); });
+  const Workload same =
+      parse(kShort + seeds(4000) + "[arrivals]\nmean_interval = '500 ms'\nseed = 3\n");
+  EXPECT_EQ(same.jobs.back().arrival, last);
+  const Workload other =
+      parse(kShort + seeds(4000) + "[arrivals]\nmean_interval = '500 ms'\nseed = 4\n");
+  EXPECT_NE(other.jobs.back().arrival, last);
+}
+
+TEST(WorkloadFile, AJobThatSaysWhenItArrivesIsNotDrawn) {
+  const std::string last = "[[job]]\nname='late'\nmodel='mlp'\nlayers=1\nwidth=8\ncontext=4\n";
+  const Workload workload = parse(kShort + seeds(2) + last +
+                                  "batch=1\nminibatches=1\narrival_s=0\n[arrivals]\nper_hour=1\n");
+  EXPECT_GT(workload.jobs.at(1).arrival, workload.jobs.at(0).arrival);
+  EXPECT_GT(workload.jobs.at(0).arrival, Duration{});
+  EXPECT_EQ(workload.jobs.at(2).arrival, Duration{});
+}
+
+TEST(WorkloadFile, RefusesArrivalsThatAreNoProcess) {
+  const auto error_of_arrivals = [](const std::string& text) {
+    return error("[arrivals]\n" + text + job(""));
   };
-  EXPECT_EQ(error(job + "1]\narrival_s = -1\n"), "w.toml:9: arrival_s: must be at least 0, is -1");
-  EXPECT_NE(error(job + "1]\n[arrivals]\nseed = 1\n").find("per_hour: missing in [arrivals]"),
-            std::string::npos);
-  EXPECT_NE(
-      error(job + "1]\narrival_s = 1\n[arrivals]\nper_hour = 1\n").find("says arrival_s itself"),
-      std::string::npos);
+  EXPECT_EQ(error_of_arrivals("seed = 1\n"),
+            "w.toml:1: per_hour: missing in [arrivals]; or give mean_interval");
+  EXPECT_EQ(error_of_arrivals("per_hour = 1\nmean_interval = '1 h'\n"),
+            "w.toml:1: mean_interval: says the same as per_hour; take one out");
+  EXPECT_EQ(error_of_arrivals("per_hour = 0\n"), "w.toml:2: per_hour: must be above 0");
+  EXPECT_EQ(error_of_arrivals("mean_interval = '0 s'\n"),
+            "w.toml:2: mean_interval: must be above 0");
+  EXPECT_EQ(error_of_arrivals("per_hour = 1e-300\n").substr(0, 50),
+            "w.toml:1: arrivals: must be below 1e9 seconds, is ");
+  EXPECT_EQ(error_of_arrivals("process = 'gamma'\n"),
+            "w.toml:2: process: \"gamma\" is no process; there is poisson");
+  EXPECT_EQ(error("arrivals = 3\n" + job("")), "w.toml:1: arrivals: must be a table: [arrivals]");
+}
+
+TEST(WorkloadFile, EpochsOverADatasetAreMinibatches) {
+  const auto minibatches = [](const std::string& keys) {
+    std::string text = job(keys);
+    text.erase(text.find("minibatches = 3\n"), 16);
+    return parse(text).jobs.at(0).minibatches;
+  };
+  EXPECT_EQ(minibatches("epochs = 2\ndataset_sequences = 10\n"), 5);  // 20 sequences, 4 each.
+  EXPECT_EQ(minibatches("epochs = 3\ndataset_sequences = 7\n"), 6);   // 21: the last is smaller.
+  EXPECT_EQ(minibatches("epochs = 1\ndataset_sequences = 1\n"), 1);
+  EXPECT_EQ(error(job("epochs = 2\ndataset_sequences = 10\n")),
+            "w.toml:9: minibatches: says the same as epochs; take one out");
+  EXPECT_EQ(parse(job("dataset_sequences = 10\n")).jobs.at(0).minibatches, 3);
+}
+
+TEST(WorkloadFile, RefusesEpochsThatSayNoLength) {
+  EXPECT_EQ(error_with("epochs = 0"), "w.toml:2: epochs: must be at least 1, is 0");
+  std::string text = job("epochs = 1000000000000\n");
+  text.erase(text.find("minibatches = 3\n"), 16);
+  EXPECT_EQ(error(text), "w.toml:1: dataset_sequences: missing in this job: epochs needs it");
+  EXPECT_EQ(error(text + "dataset_sequences = 1000000000000\n"),
+            "w.toml:9: epochs: gives 1e+24 sequences, which are too many minibatches");
+  EXPECT_EQ(error(text + "dataset_sequences = 5\n"),
+            "w.toml:9: epochs: gives 5e+12 sequences, which are too many minibatches");
+}
+
+TEST(WorkloadFile, AJobsEpochsReplaceTheDefaultsMinibatches) {
+  std::string text = job("epochs = [1, 2]\n");
+  text.erase(text.find("minibatches = 3\n"), 16);
+  const Workload workload = parse("[defaults]\nminibatches = 9\ndataset_sequences = 8\n" + text);
+  EXPECT_EQ(workload.jobs.at(0).minibatches, 2);
+  EXPECT_EQ(workload.jobs.at(1).minibatches, 4);
+}
+
+TEST(WorkloadFile, PrioritiesAreIntegers) {
+  EXPECT_EQ(parse(job("")).jobs.at(0).priority, 0);
+  EXPECT_EQ(parse(job("priority = -3\n")).jobs.at(0).priority, -3);
+  EXPECT_EQ(error_with("priority = 1.5"),
+            "w.toml:2: priority: must be an integer, is a number with a fraction");
+  EXPECT_EQ(error_with("priority = 1000001"),
+            "w.toml:2: priority: must be at most 1000000, is 1000001");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <map>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,7 +48,8 @@ class Process {
     for (const CopySpan& span : timeline_.copies) add(span);
     for (std::size_t row = 0; row < rows_.size(); ++row) write_row(row);
     write_hand_offs();
-    write_counters();
+    write_memory();
+    write_bytes_not_needed_yet();
     write_link_rates();
   }
 
@@ -85,13 +87,14 @@ class Process {
     rows_[row_of(span.device, kCompute)].push_back(
         {span.from, span.to,
          fmt::format("{} {} {}", job(span.job), to_string(span.kind), span.shard),
-         fmt::format(R"("job":{},"shard":{},"minibatch":{},"unit":{},"kind":"{}","attempt":{},)"
-                     R"("claimed_us":{},"waited_for_memory_us":{},"waited_for_copies_us":{},)"
-                     R"("waited_for_lane_us":{},"recompute_us":{})",
-                     json_string(job(span.job)), span.shard, span.minibatch, span.unit,
-                     to_string(span.kind), span.attempt, microseconds(span.claimed),
-                     us(span.claimed, span.reserved), us(span.reserved, span.arrived),
-                     us(span.arrived, span.from), microseconds(span.recompute))});
+         fmt::format(
+             R"("job":{},"shard":{},"minibatch":{},"microbatch":{},"replica":{},"unit":{},)"
+             R"("kind":"{}","attempt":{},"claimed_us":{},"waited_for_memory_us":{},)"
+             R"("waited_for_copies_us":{},"waited_for_lane_us":{},"recompute_us":{})",
+             json_string(job(span.job)), span.shard, span.minibatch, span.microbatch, span.replica,
+             span.unit, to_string(span.kind), span.attempt, microseconds(span.claimed),
+             us(span.claimed, span.reserved), us(span.reserved, span.arrived),
+             us(span.arrived, span.from), microseconds(span.recompute))});
   }
 
   void add(const CopySpan& span) {
@@ -128,11 +131,14 @@ class Process {
     }
   }
 
-  /// From a job's unit to its next one, where that is on another device.
+  /// From a unit to the next one of the same microbatch, where that is on another device.
   void write_hand_offs() {
-    std::vector<const UnitSpan*> latest(timeline_.jobs.size());
+    std::map<std::tuple<JobId, std::int32_t, std::int32_t>, const UnitSpan*> latest;
     for (const UnitSpan* span : by_start()) {
-      const UnitSpan* before = std::exchange(latest[index(span->job)], span);
+      // They wait for all microbatches, not for one.
+      if (span->kind == UnitKind::kReduce || span->kind == UnitKind::kStep) continue;
+      const UnitSpan*& last = latest[{span->job, span->replica, span->microbatch}];
+      const UnitSpan* before = std::exchange(last, span);
       if (before == nullptr || before->device == span->device) continue;
       // An arrow binds to the slice around its time: the end itself is no longer in it.
       const Instant leaves = std::max(before->from, before->to - Duration{1});
@@ -156,8 +162,20 @@ class Process {
     return units;
   }
 
+  void counter(DeviceId device, std::string_view what, Instant at, Bytes bytes) {
+    const std::string name =
+        json_string(fmt::format("{} {}", timeline_.devices[index(device)], what));
+    event("C", 0, R"("ts":{},"name":{},"args":{{"bytes":{}}})", microseconds(at), name, bytes);
+  }
+
+  void write_memory() {
+    for (const MemorySample& sample : timeline_.memory) {
+      counter(sample.device, "bytes reserved", sample.at, sample.reserved);
+    }
+  }
+
   /// What was promoted counts from its arrival until the job's next unit on that device begins.
-  void write_counters() {
+  void write_bytes_not_needed_yet() {
     std::map<std::pair<std::size_t, JobId>, std::vector<Instant>> starts;
     for (const UnitSpan* span : by_start()) {
       starts[{index(span->device), span->job}].push_back(span->from);
@@ -172,11 +190,10 @@ class Process {
           span.bytes;
     }
     for (std::size_t device = 0; device < changes.size(); ++device) {
-      const std::string name = json_string(timeline_.devices[device] + " bytes not needed yet");
       Bytes now = 0;
       for (const auto& [at, change] : changes[device]) {
         now += change;
-        event("C", 0, R"("ts":{},"name":{},"args":{{"bytes":{}}})", microseconds(at), name, now);
+        counter(device_id(device), "bytes not needed yet", at, now);
       }
     }
   }

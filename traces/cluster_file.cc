@@ -19,6 +19,7 @@ namespace shardlab {
 namespace {
 
 constexpr int kMostDevices = 4096;
+constexpr double kMostUpkeep = 1e9;
 constexpr int kMostSwitches = 4096;
 constexpr int kDeepest = 16;  // Switches above one another.
 
@@ -27,9 +28,11 @@ class ClusterReader {
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-    constexpr std::array<std::string_view, 4> kKeys{"host_memory", "host_memory_kind", "device",
-                                                    "switch"};
+    constexpr std::array<std::string_view, 6> kKeys{"host_memory", "host_memory_kind", "host_watts",
+                                                    "device",      "switch",           "network"};
     refuse_unknown_keys(root, origin_, kKeys);
+    with(root, "host_watts",
+         [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
     with(root, "host_memory", [&](const toml::node& node) { cluster_.host_memory = size(node); });
     with(root, "host_memory_kind", [&](const toml::node& node) {
       const std::string kind = text(node);
@@ -38,6 +41,7 @@ class ClusterReader {
         throw Error(fmt::format("must be \"pinned\" or \"pageable\", is \"{}\"", kind));
       }
     });
+    with(root, "network", [&](const toml::node& node) { cluster_.network = link(node); });
     if (root.contains("switch")) read_switches(tables(root, origin_, "switch"));
     for (const toml::table* table : tables(root, origin_, "device")) add(*table);
   }
@@ -124,7 +128,11 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 14> kKeys{"name",
+    constexpr std::array<std::string_view, 21> kKeys{"name",
+                                                     "peer",
+                                                     "node",
+                                                     "speed",
+                                                     "costs",
                                                      "count",
                                                      "kind",
                                                      "memory",
@@ -137,7 +145,10 @@ class ClusterReader {
                                                      "ordinal",
                                                      "copy_engines",
                                                      "slow_down_promote",
-                                                     "slow_down_demote"};
+                                                     "slow_down_demote",
+                                                     "watts_busy",
+                                                     "watts_idle",
+                                                     "price_per_hour"};
     refuse_unknown_keys(table, origin_, kKeys);
     DeviceSpec device;
     int count = 1;
@@ -152,7 +163,11 @@ class ClusterReader {
     with(table, "copy_engines", [&](const toml::node& node) {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
+    device.upkeep = upkeep(table);
     read_links(table, device);
+    with(table, "speed",
+         [&](const toml::node& node) { device.speed = number_up_to(node, 1000, 0.001); });
+    with(table, "costs", [&](const toml::node& node) { device.costs = text(node); });
     with(table, "slow_down_promote",
          [&](const toml::node& node) { device.slow_down_promote = number_up_to(node, 1000, 1); });
     with(table, "slow_down_demote",
@@ -172,11 +187,29 @@ class ClusterReader {
     }
   }
 
+  [[nodiscard]] Upkeep upkeep(const toml::table& table) const {
+    Upkeep all;
+    const auto take = [&](std::string_view key, double& value) {
+      return with(table, key,
+                  [&](const toml::node& node) { value = number_up_to(node, kMostUpkeep); });
+    };
+    take("watts_busy", all.watts_busy);
+    take("price_per_hour", all.price_per_hour);
+    if (take("watts_idle", all.watts_idle) && all.watts_idle > all.watts_busy) {
+      throw Error(fmt::format("{}: is above watts_busy, which is {}",
+                              place(origin_, table.get("watts_idle")->source(), "watts_idle"),
+                              all.watts_busy));
+    }
+    return all;
+  }
+
   void read_links(const toml::table& table, DeviceSpec& device) const {
     LinkSpec pageable;
     std::optional<LinkSpec> pageable_back;
     with(table, "link", [&](const toml::node& node) { device.link = link(node); });
     with(table, "link_back", [&](const toml::node& node) { device.back = link(node); });
+    with(table, "peer", [&](const toml::node& node) { device.peer = link(node); });
+    with(table, "node", [&](const toml::node& node) { device.node = text(node); });
     const bool known =
         with(table, "link_pageable", [&](const toml::node& node) { pageable = link(node); });
     with(table, "link_back_pageable", [&](const toml::node& node) { pageable_back = link(node); });

@@ -25,9 +25,9 @@ std::string_view kind(const json& value) {
   throw Error(fmt::format("must be {}, is {}", wanted, kind(value)));
 }
 
-/// A list is never what a JSON text of this program begins with, so nothing is lost by stopping
-/// there.
-json parse(std::string_view text) {
+}  // namespace
+
+json parse_json(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) throw Error("is empty");
   try {
     return json::parse(text);
@@ -44,7 +44,15 @@ json parse(std::string_view text) {
   }
 }
 
-}  // namespace
+Duration json_seconds(const json& value, Duration most) {
+  if (!value.is_number()) wrong_type(value, "a number of seconds");
+  const auto number = value.get<double>();
+  if (number < 0) throw Error(fmt::format("negative ({} s)", number));
+  if (number > seconds(most)) {
+    throw Error(fmt::format("must be at most {} s, is {} s", seconds(most), number));
+  }
+  return Duration(std::llround(number * 1e9));
+}
 
 std::int64_t json_integer(const json& value, std::int64_t least, std::int64_t most) {
   if (!value.is_number_integer()) wrong_type(value, "an integer");
@@ -132,7 +140,7 @@ const json& JsonObject::array(const std::string& key) const {
 }
 
 json parse_json_file(std::string_view text, std::string_view format, int version) {
-  json root = parse(text);
+  json root = parse_json(text);
   const auto found = root.is_object() ? root.find("format") : root.end();
   if (!root.is_object() || found == root.end() || !found->is_string()) {
     throw Error(fmt::format("is no {}: it has no \"format\"", format));

@@ -19,6 +19,13 @@ constexpr std::int64_t kMostInFile = std::int64_t{1} << 60;
 std::int64_t json_integer(const nlohmann::json& value, std::int64_t least,
                           std::int64_t most = kMostInFile);
 
+/// Seconds, rounded to nanoseconds; throws Error "negative (-0.5 s)", "must be a number of seconds,
+/// is null".
+Duration json_seconds(const nlohmann::json& value, Duration most);
+
+/// Throws Error with the byte at fault on a syntax error or a file cut off.
+nlohmann::json parse_json(std::string_view text);
+
 /// One JSON object whose fields are read by name. A missing field is an Error, never zero; every
 /// Error begins with the field. Fields that nobody asks for are ignored, so that a version may gain
 /// some. `value` must outlive it.

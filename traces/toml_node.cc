@@ -1,12 +1,12 @@
 #include "traces/toml_node.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
 #include "core/error.h"
 #include "traces/suggestion.h"
+#include "traces/value.h"
 
 namespace shardlab {
 namespace {
@@ -80,30 +80,18 @@ std::vector<const toml::table*> tables(const toml::table& root, const std::strin
 std::int64_t integer(const toml::node& node, std::int64_t least, std::int64_t most) {
   const auto* value = node.as_integer();
   if (value == nullptr) wrong_type(node, "an integer");
-  if (value->get() < least) {
-    throw Error(fmt::format("must be at least {}, is {}", least, value->get()));
-  }
-  if (value->get() > most)
-    throw Error(fmt::format("must be at most {}, is {}", most, value->get()));
-  return value->get();
+  return within(value->get(), least, most);
 }
 
 double number(const toml::node& node, double least) {
   if (!node.is_number()) wrong_type(node, "a number");
-  const double value = *node.value<double>();
-  if (!std::isfinite(value)) throw Error(fmt::format("must be finite, is {}", value));
-  if (value < least) throw Error(fmt::format("must be at least {}, is {}", least, value));
-  return value;
+  return finite(*node.value<double>(), least);
 }
 
 std::string text(const toml::node& node) {
   const auto* value = node.as_string();
   if (value == nullptr) wrong_type(node, "a string");
-  for (const char c : value->get()) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) throw Error("has a control character");
-  }
-  if (value->get().empty()) throw Error("is empty");
-  return value->get();
+  return plain_text(value->get());
 }
 
 Bytes size(const toml::node& node) {

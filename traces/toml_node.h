@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +37,7 @@ std::vector<const toml::table*> tables(const toml::table& root, const std::strin
 std::int64_t integer(const toml::node& node, std::int64_t least, std::int64_t most = INT32_MAX);
 
 /// A finite number; an integer will do. Not below `least`.
-double number(const toml::node& node, double least);
+double number(const toml::node& node, double least = std::numeric_limits<double>::lowest());
 
 /// Not empty and without control characters.
 std::string text(const toml::node& node);

@@ -1,0 +1,82 @@
+#include "sim/drawn_costs.h"
+
+#include <cmath>
+#include <cstddef>
+#include <tuple>
+#include <variant>
+
+#include "core/counter_hash.h"
+#include "core/error.h"
+
+namespace shardlab {
+namespace {
+
+// Keep draws for different ends apart, also from those of a random policy of the same seed.
+constexpr std::uint64_t kUnits = 0x756e697473, kCopies = 0x636f70696573;  // "units", "copies"
+
+Duration rounded(Duration estimate, double ratio) {
+  return Duration{std::llround(static_cast<double>(estimate.count()) * ratio)};
+}
+
+}  // namespace
+
+DrawnCosts::DrawnCosts(Costs& estimates, const Program& program, const Noise& noise,
+                       std::uint64_t seed, std::int64_t replication)
+    : estimates_(estimates),
+      program_(program),
+      noise_(noise),
+      unit_stream_(counter_hash({kUnits, seed, static_cast<std::uint64_t>(replication)})),
+      copy_stream_(counter_hash({kCopies, seed, static_cast<std::uint64_t>(replication)})),
+      copies_(program.jobs.size()) {}
+
+UnitCost DrawnCosts::unit(const UnitRun& run) {
+  const UnitCost cost = estimates_.unit(run);
+  const Ratio& ratio = noise_.of(run, program_.jobs[index(run.job)].units[run.unit].kind);
+  if (std::holds_alternative<Fixed>(ratio)) return cost;
+  const double times = draw(
+      ratio, open_interval(counter_hash({unit_stream_, index(run.job),
+                                         static_cast<std::uint64_t>(run.minibatch), run.unit})));
+  return {scaled(cost.total, times), rounded(cost.recompute, times)};
+}
+
+Duration DrawnCosts::lane_copy(const Transfer& transfer) {
+  return scaled(estimates_.lane_copy(transfer), copy_ratio(transfer));
+}
+
+Duration DrawnCosts::engine_copy(const Transfer& transfer, Duration by_link) {
+  return scaled(estimates_.engine_copy(transfer, by_link), copy_ratio(transfer));
+}
+
+double DrawnCosts::copy_ratio(const Transfer& transfer) {
+  const Ratio& ratio = noise_.of(transfer.direction);
+  if (std::holds_alternative<Fixed>(ratio)) return 1;
+  return draw(ratio, open_interval(counter_hash(
+                         {copy_stream_, index(transfer.job),
+                          static_cast<std::uint64_t>(transfer.minibatch), transfer.item,
+                          static_cast<std::uint64_t>(transfer.direction), number_of(transfer)})));
+}
+
+std::uint32_t DrawnCosts::number_of(const Transfer& transfer) {
+  auto& of_job = copies_[index(transfer.job)];
+  constexpr std::size_t kDirections = std::tuple_size_v<Noise::ByDirection>;
+  if (of_job.empty()) of_job.resize(kDirections * program_.jobs[index(transfer.job)].items.size());
+  LastCopy& last =
+      of_job[kDirections * transfer.item + static_cast<std::size_t>(transfer.direction)];
+  last.number = last.minibatch == transfer.minibatch ? last.number + 1 : 0;
+  last.minibatch = transfer.minibatch;
+  return last.number;
+}
+
+Duration DrawnCosts::scaled(Duration estimate, double ratio) {
+  if (ratio == 1) return estimate;
+  drawn_ns_ += static_cast<double>(estimate.count()) * ratio;
+  constexpr double kMost = 0x1p61;  // As of estimates: sched/limits.h.
+  if (drawn_ns_ > kMost) {
+    throw Error(
+        "with this noise the jobs would take more than 73 years; give a smaller coefficient of "
+        "variation or fewer minibatches");
+  }
+  return rounded(estimate, ratio);
+}
+
+}  // namespace shardlab

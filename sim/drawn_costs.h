@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/costs.h"
+#include "sim/noise.h"
+
+namespace shardlab {
+
+/// Other costs, each times a drawn ratio and rounded to nanoseconds.
+///
+/// A draw depends on the seed, the replication and its place alone: a unit's on (job, minibatch,
+/// unit), a copy's on (job, minibatch, item, direction, how many of these went before it). So what
+/// a policy does changes no draw (common random numbers), nor does any other replication.
+class DrawnCosts final : public Costs {
+ public:
+  /// Requires: the references outlive the costs, and `noise` is of this program.
+  DrawnCosts(Costs& estimates, const Program& program, const Noise& noise, std::uint64_t seed,
+             std::int64_t replication);
+
+  // All throw Error when the durations of a run add up to more than 73 years.
+  UnitCost unit(const UnitRun& run) override;
+  Duration lane_copy(const Transfer& transfer) override;
+  Duration engine_copy(const Transfer& transfer, Duration by_link) override;
+
+ private:
+  /// The last copy of an item in one direction.
+  struct LastCopy {
+    std::int64_t minibatch = -1;
+    std::uint32_t number = 0;  // From 0, within the minibatch.
+  };
+  double copy_ratio(const Transfer& transfer);
+  std::uint32_t number_of(const Transfer& transfer);
+  Duration scaled(Duration estimate, double ratio);
+
+  Costs& estimates_;
+  const Program& program_;
+  const Noise& noise_;
+  std::uint64_t unit_stream_, copy_stream_;
+  std::vector<std::vector<LastCopy>> copies_;  // By job; per item and direction.
+  double drawn_ns_ = 0;
+};
+
+}  // namespace shardlab

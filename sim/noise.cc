@@ -1,0 +1,147 @@
+#include "sim/noise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "core/error.h"
+#include "core/quantile.h"
+
+namespace shardlab {
+namespace {
+
+/// Median and variation of a sum of layers' times, in nanoseconds.
+class Sum {
+ public:
+  explicit Sum(Layers layers) : layers_(layers) {}
+
+  void add(const Measured& time) {
+    const auto spread = static_cast<double>(time.spread.count());
+    median_ += static_cast<double>(time.median.count());
+    spread_ += layers_ == Layers::kTogether ? spread : spread * spread;
+  }
+  [[nodiscard]] Ratio ratio() const {
+    // Quartiles of a normal distribution lie 1.349 standard deviations apart.
+    const double deviation =
+        (layers_ == Layers::kTogether ? spread_ : std::sqrt(spread_)) / 1.3489795003921634;
+    if (median_ <= 0 || deviation <= 0) return Fixed{};
+    return Lognormal(deviation / median_);
+  }
+
+ private:
+  Layers layers_;
+  double median_ = 0, spread_ = 0;
+};
+
+/// The layers of one shard in one job.
+struct Shards {
+  const ModelProfile& model;
+  const JobPlan& plan;
+  bool steps_apart = false;  // As units of their own.
+
+  /// The phases of `layer` that a unit of this kind runs, as sched/lower.h puts it together.
+  void add(Sum& sum, const LayerTimes& layer, UnitKind kind) const {
+    if (kind == UnitKind::kForward) sum.add(plan.recompute ? layer.forward : layer.recompute);
+    if (kind == UnitKind::kStep) sum.add(layer.step);
+    if (kind != UnitKind::kBackward && kind != UnitKind::kFused) return;
+    if (kind == UnitKind::kFused || plan.recompute) sum.add(layer.recompute);
+    sum.add(layer.backward);
+    if (!steps_apart) sum.add(layer.step);
+  }
+  [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers) const {
+    Sum alone(layers), loaded(layers);
+    const auto shard = static_cast<std::size_t>(unit.shard);
+    const std::size_t end = shard + 1 < plan.first_layer.size()
+                                ? static_cast<std::size_t>(plan.first_layer[shard + 1])
+                                : model.layers.size();
+    for (auto l = static_cast<std::size_t>(plan.first_layer[shard]); l < end; ++l) {
+      add(alone, model.layers[l].alone, unit.kind);
+      add(loaded, model.layers[l].loaded, unit.kind);
+    }
+    return {alone.ratio(), loaded.ratio()};
+  }
+};
+
+/// Divides by the median; too few say nothing about how they vary.
+void append_ratios(const std::vector<Duration>& times, std::vector<double>& ratios) {
+  constexpr std::size_t kFewest = 3;
+  const Duration middle = median(times);
+  if (times.size() < kFewest || middle <= Duration{}) return;
+  for (const Duration time : times) {
+    ratios.push_back(static_cast<double>(time.count()) / static_cast<double>(middle.count()));
+  }
+}
+
+}  // namespace
+
+const Ratio& Noise::of(const UnitRun& run, UnitKind kind) const {
+  if (each_unit.empty()) return units.at(static_cast<std::size_t>(kind));
+  const OfUnit& unit = each_unit[index(run.job)][run.unit];
+  return run.loaded ? unit.loaded : unit.alone;
+}
+
+std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
+                                                       const Profile& profile, const Plan& plan,
+                                                       const Program& program, Layers layers) {
+  std::vector<std::vector<Noise::OfUnit>> all;
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const Job& job = workload.jobs[j];
+    const std::vector<Unit>& units = program.jobs[j].units;
+    const bool steps_apart = std::any_of(
+        units.begin(), units.end(), [](const Unit& unit) { return unit.kind == UnitKind::kStep; });
+    const JobPlan& cut = plan.jobs[j];
+    const int batch = job.batch / (cut.microbatches * cut.replicas);
+    const Shards shards{find(profile, job.model, batch, job.optimizer.kind), cut, steps_apart};
+    auto& of_job = all.emplace_back();
+    for (const Unit& unit : units) of_job.push_back(shards.noise(unit, layers));
+  }
+  return all;
+}
+
+Noise::ByKind measured_unit_noise(const Timeline& timeline) {
+  std::map<std::tuple<UnitKind, JobId, std::uint32_t>, std::vector<Duration>> times;
+  for (const UnitSpan& span : timeline.units) {
+    times[{span.kind, span.job, span.unit}].push_back(span.to - span.from);
+  }
+  std::array<std::vector<double>, std::tuple_size_v<Noise::ByKind>> by_kind;
+  std::vector<double> all;
+  for (const auto& [key, same] : times) {
+    append_ratios(same, by_kind.at(static_cast<std::size_t>(std::get<UnitKind>(key))));
+    append_ratios(same, all);
+  }
+  if (all.empty()) {
+    throw Error(
+        "no unit ran in three or more minibatches, so it does not say how they vary; give the "
+        "timeline of a longer run, or a distribution such as lognormal:0.1");
+  }
+  Noise::ByKind noise;
+  noise.fill(Resampled(std::move(all)));
+  for (std::size_t kind = 0; kind < by_kind.size(); ++kind) {
+    if (!by_kind[kind].empty()) noise[kind] = Resampled(std::move(by_kind[kind]));
+  }
+  return noise;
+}
+
+Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
+  using Key = std::tuple<Direction, JobId, ItemKind, std::int32_t, std::int32_t, std::int32_t>;
+  std::map<Key, std::vector<Duration>> times;
+  for (const CopySpan& span : timeline.copies) {
+    const Duration by_lane = span.lane_to - span.lane_from;
+    times[{span.direction, span.job, span.item, span.shard, span.microbatch, span.replica}]
+        .push_back(by_lane > Duration{} ? by_lane : span.link_to - span.link_from);
+  }
+  std::array<std::vector<double>, std::tuple_size_v<Noise::ByDirection>> ratios;
+  for (const auto& [key, same] : times) {
+    append_ratios(same, ratios.at(static_cast<std::size_t>(std::get<Direction>(key))));
+  }
+  Noise::ByDirection noise;
+  for (std::size_t direction = 0; direction < ratios.size(); ++direction) {
+    if (!ratios[direction].empty()) noise[direction] = Resampled(std::move(ratios[direction]));
+  }
+  return noise;
+}
+
+}  // namespace shardlab

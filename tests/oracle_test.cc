@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "policies/registry.h"
+#include "sim/simulator.h"
+#include "tests/instances.h"
+
+/// Cases whose exact answer is known, and bounds that are proven or were never broken. Sources: the
+/// names in the comments; GPipe's and 1F1B's answers are in stage_order_test.cc.
+namespace shardlab {
+namespace {
+
+using Chains = std::vector<std::vector<int>>;
+
+std::int64_t makespan(const Program& program, const Cluster& cluster, const std::string& policy) {
+  EstimatedCosts costs(program);
+  const auto chosen = make_policy(policy, track_count(program), 1);
+  return simulate(program, cluster, *chosen, costs, nullptr).makespan.time_since_epoch().count();
+}
+
+std::int64_t makespan(const Chains& jobs, std::size_t devices, const std::string& policy) {
+  return makespan(instances::chains(jobs), instances::devices(devices), policy);
+}
+
+struct Drawn {
+  Chains jobs;
+  std::size_t devices = 0;
+  std::int64_t sum = 0, longest_job = 0, longest_unit = 0;
+};
+
+Drawn draw_chains(std::uint64_t seed, int most_jobs, int most_units, int longest_unit) {
+  std::mt19937_64 generator(seed);
+  const auto upto = [&](int most) {
+    return 1 + static_cast<int>(generator() % static_cast<std::uint64_t>(most));
+  };
+  Drawn drawn;
+  drawn.devices = static_cast<std::size_t>(upto(5));
+  drawn.jobs.resize(static_cast<std::size_t>(upto(most_jobs)));
+  for (auto& job : drawn.jobs) {
+    job.resize(static_cast<std::size_t>(upto(most_units)));
+    for (int& time : job) time = upto(longest_unit);
+    const std::int64_t sum = std::accumulate(job.begin(), job.end(), std::int64_t{0});
+    drawn.sum += sum;
+    drawn.longest_job = std::max(drawn.longest_job, sum);
+    drawn.longest_unit = std::max<std::int64_t>(drawn.longest_unit, *std::ranges::max_element(job));
+  }
+  return drawn;
+}
+
+// Hu, "Parallel sequencing and assembly line problems" (1961).
+TEST(Oracle, LrtfIsOptimalForUnitTasks) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    const Drawn drawn = draw_chains(seed, 9, 12, 1);
+    const auto devices = static_cast<std::int64_t>(drawn.devices);
+    ASSERT_EQ(makespan(drawn.jobs, drawn.devices, "lrtf"),
+              std::max(drawn.longest_job, (drawn.sum + devices - 1) / devices))
+        << "seed " << seed;
+  }
+}
+
+// Late binding: a job that is ready finds a free device at once.
+TEST(Oracle, NoMoreJobsThanDevicesTakeAsLongAsTheLongestJobUnderEveryPolicy) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Drawn drawn = draw_chains(seed, 6, 8, 20);
+    for (const char* policy : instances::kListPolicies) {
+      ASSERT_EQ(makespan(drawn.jobs, drawn.jobs.size() + seed % 2, policy), drawn.longest_job)
+          << policy << ", seed " << seed;
+    }
+  }
+}
+
+// The gap is (1 - 1/P) * 8 = 4 above the bound 18 = ceil(36 / 2).
+TEST(Oracle, LrtfMeetsItsConjecturedBoundExactly) {
+  EXPECT_EQ(makespan({{6, 8}, {2, 8}, {4, 7, 1}}, 2, "lrtf"), 22);
+}
+
+// Conjectured only, but 960 000 instances did not break it: LRTF <= LB + (1 - 1/P) * longest unit.
+TEST(Oracle, LrtfStaysWithinItsConjecturedBound) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(3000); ++seed) {
+    const Drawn drawn = draw_chains(seed, 8, 5, seed % 2 == 0 ? 9 : 1000);
+    const auto devices = static_cast<std::int64_t>(drawn.devices);
+    const std::int64_t bound = std::max(drawn.sum, devices * drawn.longest_job);
+    ASSERT_LE(devices * makespan(drawn.jobs, drawn.devices, "lrtf"),
+              bound + (devices - 1) * drawn.longest_unit)
+        << "seed " << seed;
+  }
+}
+
+/// The least makespan of all: every order of all units is tried, each unit taking the device that
+/// is free first. Some such order gives an optimal schedule.
+std::int64_t optimum(const Chains& jobs, std::vector<std::size_t>& next,
+                     std::vector<std::int64_t>& job_free, std::vector<std::int64_t>& device_free) {
+  std::int64_t best = INT64_MAX;
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    if (next[j] == jobs[j].size()) continue;
+    const auto device = std::ranges::min_element(device_free);
+    const std::int64_t was_free = *device, was_ready = job_free[j];
+    *device = job_free[j] = std::max(was_free, was_ready) + jobs[j][next[j]++];
+    best = std::min(best, optimum(jobs, next, job_free, device_free));
+    --next[j];
+    *device = was_free;
+    job_free[j] = was_ready;
+  }
+  return best == INT64_MAX ? *std::ranges::max_element(job_free) : best;
+}
+
+// Graham, "Bounds on multiprocessing timing anomalies" (1969): none leaves a device idle while a
+// unit is ready.
+TEST(Oracle, EveryPolicyIsWithinGrahamsFactorOfTheOptimum) {
+  std::int64_t worse = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
+    Drawn drawn = draw_chains(seed, 4, 2, 9);
+    drawn.devices = 2 + seed % 2;
+    std::vector<std::size_t> next(drawn.jobs.size());
+    std::vector<std::int64_t> job_free(drawn.jobs.size()), device_free(drawn.devices);
+    const std::int64_t least = optimum(drawn.jobs, next, job_free, device_free);
+    const auto devices = static_cast<std::int64_t>(drawn.devices);
+    for (const char* policy : instances::kListPolicies) {
+      const std::int64_t found = makespan(drawn.jobs, drawn.devices, policy);
+      ASSERT_GE(found, least) << policy << ", seed " << seed;
+      ASSERT_LE(devices * found, (2 * devices - 1) * least) << policy << ", seed " << seed;
+      if (found > least) ++worse;
+    }
+  }
+  EXPECT_GT(worse, 20) << "an optimum that every policy reaches says nothing";
+}
+
+// One device, each job a unit that only reads what it must load first.
+
+struct Loaded {
+  Program program;
+  Cluster cluster;
+  std::vector<std::int64_t> load, compute;
+};
+
+Loaded draw_loaded(std::uint64_t seed, int slots) {
+  std::mt19937_64 generator(seed);
+  Loaded drawn;
+  drawn.program.slots = slots;
+  drawn.cluster = instances::devices(1, 0, {Duration{3}, 5e8}, static_cast<int>(1 + seed % 2));
+  for (std::size_t j = 0; j < 1 + seed % 7; ++j) {
+    const auto bytes = static_cast<Bytes>(1 + generator() % 20);
+    drawn.load.push_back(3 + 2 * bytes);
+    drawn.compute.push_back(static_cast<std::int64_t>(1 + generator() % 60));
+    JobProgram job;
+    job.minibatches = 1;
+    job.items = {{ItemKind::kParameters, 0, bytes, true, kNoDevice}};
+    Unit unit;
+    unit.alone = unit.loaded = {Duration{drawn.compute.back()}, {}};
+    unit.reads.add(0);
+    job.units = {unit};
+    expect(job, false);
+    drawn.program.jobs.push_back(job);
+  }
+  drawn.cluster.devices[0].memory = instances::tight_budget(drawn.program);
+  return drawn;
+}
+
+TEST(Oracle, OneDeviceWithoutABufferLoadsAndComputesInTurn) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Loaded drawn = draw_loaded(seed, 1);
+    const std::int64_t sum = std::accumulate(drawn.load.begin(), drawn.load.end(), std::int64_t{0});
+    for (const char* policy : instances::kListPolicies) {
+      ASSERT_EQ(makespan(drawn.program, drawn.cluster, policy),
+                std::accumulate(drawn.compute.begin(), drawn.compute.end(), sum))
+          << policy << ", seed " << seed;
+    }
+  }
+}
+
+// x1 + sum of max(p_i, x_(i+1)) + p_n: a load begins when the unit before it starts.
+TEST(Oracle, OneDeviceWithABufferLoadsBesideComputing) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Loaded drawn = draw_loaded(seed, 2);
+    std::int64_t expected = drawn.load.front() + drawn.compute.back();
+    for (std::size_t j = 0; j + 1 < drawn.load.size(); ++j) {
+      expected += std::max(drawn.compute[j], drawn.load[j + 1]);
+    }
+    ASSERT_EQ(makespan(drawn.program, drawn.cluster, "fifo"), expected) << "seed " << seed;
+  }
+}
+
+// Anomalies. That more devices, shorter units or fewer jobs never hurt is false for every policy
+// that always runs something; who makes these numbers "right" has broken the policy.
+
+TEST(Anomaly, OneDeviceMoreTakesLonger) {
+  const Chains jobs{{5, 4}, {1, 2, 4, 1}, {5, 6, 1, 4}, {2, 6}, {2, 6}};
+  EXPECT_EQ(makespan(jobs, 3, "fifo"), 18);
+  EXPECT_EQ(makespan(jobs, 4, "fifo"), 20);
+}
+
+TEST(Anomaly, AShorterUnitTakesLonger) {
+  EXPECT_EQ(makespan({{2, 3}, {1, 5}, {4}}, 2, "fifo"), 8);
+  EXPECT_EQ(makespan({{1, 3}, {1, 5}, {4}}, 2, "fifo"), 9);
+  EXPECT_EQ(makespan({{3}, {3}, {2, 2}}, 2, "lrtf"), 5);
+  EXPECT_EQ(makespan({{3}, {3}, {1, 2}}, 2, "lrtf"), 6);
+}
+
+TEST(Anomaly, OneJobLessTakesLonger) {
+  EXPECT_EQ(makespan({{1}, {3, 3}, {2, 1}, {2}}, 2, "fifo"), 6);
+  EXPECT_EQ(makespan({{3, 3}, {2, 1}, {2}}, 2, "fifo"), 7);
+}
+
+}  // namespace
+}  // namespace shardlab

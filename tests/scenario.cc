@@ -1,0 +1,239 @@
+#include "tests/scenario.h"
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/profile.h"
+#include "core/workload.h"
+#include "sched/lower.h"
+#include "tests/instances.h"
+
+namespace shardlab::scenarios {
+namespace {
+
+CopyCost cost(const Pace& pace) {
+  const double rate = pace.per_byte > 0 ? 1e9 / static_cast<double>(pace.per_byte) : 0;
+  return {Duration{pace.latency}, rate};
+}
+
+LinkSpec link(const Pace& pace) { return {cost(pace).latency, cost(pace).bytes_per_second}; }
+
+LayerTimes times(const Shard& shard, std::int64_t percent) {
+  const auto time = [&](std::int64_t ns) { return Measured{Duration{ns * percent / 100}, {}, 1}; };
+  LayerTimes made;
+  made.forward = time(shard.forward);
+  made.recompute = time(shard.recompute);
+  made.backward = time(shard.backward);
+  made.step = time(shard.step);
+  return made;
+}
+
+LayerCost layer(const Shard& shard, std::int64_t loaded) {
+  LayerCost made;
+  made.alone = times(shard, 100);
+  made.loaded = times(shard, loaded);
+  made.parameters = shard.parameters;
+  made.state = shard.state;
+  made.output = shard.output;
+  made.forward_workspace = shard.forward_workspace;
+  made.saved = shard.saved;
+  made.backward_workspace = shard.backward_workspace;
+  return made;
+}
+
+void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
+  Job job;
+  job.name = "job" + std::to_string(to.workload.jobs.size());
+  job.model = {Architecture::kMlp, static_cast<int>(to.workload.jobs.size()) + 1, 1, 1, 1, 0};
+  job.batch = static_cast<int>(from.microbatches * from.replicas);
+  job.minibatches = from.minibatches;
+  job.arrival = Duration{from.arrival};
+  ModelProfile model{job.model, 1, job.optimizer.kind, {}};
+  JobPlan plan;
+  plan.strategy = from.strategy;
+  plan.recompute = from.recompute;
+  plan.microbatches = static_cast<int>(from.microbatches);
+  plan.replicas = static_cast<int>(from.replicas);
+  for (std::size_t s = 0; s < from.shards.size(); ++s) {
+    model.layers.push_back(layer(from.shards[s], loaded));
+    plan.first_layer.push_back(static_cast<int>(s));
+  }
+  for (const std::int64_t d : from.bound)
+    plan.device.push_back(DeviceId{static_cast<std::uint32_t>(d)});
+  to.workload.jobs.push_back(job);
+  to.profile.models.push_back(model);
+  to.plan.jobs.push_back(plan);
+}
+
+}  // namespace
+
+Lowered lower(const Scenario& scenario) {
+  instances::Case made;
+  for (const ScenarioJob& job : scenario.jobs) add(job, scenario.loaded, made);
+  made.plan.slots = static_cast<int>(scenario.slots);
+  made.plan.admit = static_cast<int>(scenario.admit);
+  made.profile.alone.copy = cost(scenario.copy);
+  made.profile.loaded.copy = cost({2 * scenario.copy.latency, scenario.copy.per_byte});
+  made.profile.alone.dispatch = Duration{scenario.dispatch};
+  made.profile.loaded.dispatch = Duration{scenario.dispatch / 2};
+  Cluster cluster = instances::devices(scenario.spare.size(), kUnlimited, link(scenario.link),
+                                       static_cast<int>(scenario.engines));
+  for (DeviceSpec& device : cluster.devices) {
+    device.back = link(scenario.back);
+    if (scenario.peer != Pace{}) device.peer = link(scenario.peer);
+  }
+  if (scenario.network != Pace{}) cluster.network = link(scenario.network);
+  for (std::size_t d = 1; cluster.network && d < cluster.devices.size(); d += 2) {
+    cluster.devices[d].node = "other";
+  }
+  Program program = shardlab::lower(made.workload, cluster, made.profile, made.plan);
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    for (Unit& unit : program.jobs[j].units) {
+      const auto shard = static_cast<std::size_t>(unit.shard);
+      const Duration late{scenario.jobs[j].shards[shard].late};
+      unit.alone.total += late;
+      unit.loaded.total += late;
+    }
+  }
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    if (scenario.spare[d] < 0) continue;
+    cluster.devices[d].memory = instances::tight_budget(program) + scenario.spare[d];
+  }
+  return {std::move(program), std::move(cluster)};
+}
+
+// Drawing.
+
+namespace {
+
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : generator_(seed) {}
+  std::int64_t below(std::int64_t n) {
+    return static_cast<std::int64_t>(generator_() % static_cast<std::uint64_t>(n));
+  }
+  std::int64_t from_one(std::int64_t most) { return 1 + below(most); }
+  bool once_in(std::int64_t n) { return below(n) == 0; }
+
+ private:
+  std::mt19937_64 generator_;
+};
+
+/// Shards in turn on the devices from a drawn one on, replica after replica.
+void bind(Draw& draw, std::int64_t devices, ScenarioJob& job) {
+  const std::int64_t first = draw.below(devices);
+  const bool whole = job.strategy == Strategy::kZeroOffload;
+  const auto shards = whole ? 1 : static_cast<std::int64_t>(job.shards.size());
+  for (std::int64_t i = 0; i < job.replicas * shards; ++i) {
+    job.bound.push_back((first + i) % devices);
+  }
+}
+
+void draw_layout(Draw& draw, std::int64_t devices, ScenarioJob& job) {
+  job.shards.resize(static_cast<std::size_t>(draw.from_one(4)));
+  if (draw.once_in(2)) return;  // It spills.
+  job.strategy = static_cast<Strategy>(1 + draw.below(6));
+  job.recompute = !draw.once_in(2);
+  if (job.strategy == Strategy::kResident && draw.once_in(2)) return;
+  if (job.strategy != Strategy::kInterleaved) job.replicas = draw.from_one(2);
+  if (pipelined(job.strategy)) job.microbatches = draw.from_one(4);
+  if (job.strategy == Strategy::kInterleaved) {
+    job.shards.resize(static_cast<std::size_t>(devices * draw.from_one(2)));
+    job.microbatches = devices * draw.from_one(2);
+  }
+  if (job.strategy == Strategy::kResident && job.replicas == 1) return;
+  bind(draw, devices, job);
+}
+
+ScenarioJob draw_job(Draw& draw, const Scenario& scenario, std::int64_t longest, Bytes largest) {
+  ScenarioJob job;
+  job.minibatches = draw.from_one(3);
+  draw_layout(draw, static_cast<std::int64_t>(scenario.spare.size()), job);
+  for (Shard& shard : job.shards) {
+    for (std::size_t n = 0; n < kShardNumbers.size(); ++n) {
+      shard.*kShardNumbers[n] = draw.from_one(n < 5 ? longest : largest);
+    }
+    if (!draw.once_in(4)) shard.late = 0;
+  }
+  return job;
+}
+
+}  // namespace
+
+Scenario draw(std::uint64_t seed, const std::string& policy) {
+  Draw draw(seed);
+  Scenario made;
+  made.policy = policy;
+  made.slots = draw.from_one(3);
+  made.admit = draw.once_in(3) ? draw.from_one(3) : 0;
+  made.engines = draw.below(3);
+  const bool unlimited = draw.once_in(6);
+  for (std::int64_t d = draw.from_one(4); d > 0; --d) {
+    made.spare.push_back(unlimited ? -1 : draw.below(30));
+  }
+  if (!draw.once_in(3)) made.link = {draw.below(5), draw.below(4)};
+  made.back = draw.once_in(2) ? made.link : Pace{draw.below(9), draw.below(4)};
+  if (draw.once_in(2)) made.copy = {draw.below(3), draw.below(2)};
+  if (draw.once_in(4)) made.network = {draw.from_one(5), draw.below(4)};
+  if (draw.once_in(2)) made.peer = {draw.below(5), draw.below(4)};
+  made.dispatch = draw.below(4);
+  made.loaded = draw.once_in(2) ? 100 : 150;
+  const std::int64_t longest = draw.once_in(3) ? 3 : 20;  // Short ones often end together.
+  const std::int64_t arrivals = draw.once_in(2) ? draw.from_one(100) : 1;
+  for (std::int64_t j = draw.from_one(6); j > 0; --j) {
+    made.jobs.push_back(draw_job(draw, made, longest, 16));
+    made.jobs.back().arrival = draw.below(arrivals);
+  }
+  return made;
+}
+
+// Printing.
+
+namespace {
+
+std::string name_of(Strategy strategy) {
+  static constexpr std::array kNames = {"Spill",    "Resident",    "ModelParallel", "Gpipe",
+                                        "OneFOneB", "Interleaved", "ZeroOffload"};
+  return std::string("Strategy::k") + kNames.at(static_cast<std::size_t>(strategy));
+}
+
+std::string text(const Pace& pace) {
+  return fmt::format("{{{}, {}}}", pace.latency, pace.per_byte);
+}
+
+std::string text(const Shard& shard) {
+  std::vector<std::int64_t> numbers;
+  for (const auto number : kShardNumbers) numbers.push_back(shard.*number);
+  return fmt::format("{{{}}}", fmt::join(numbers, ", "));
+}
+
+std::string text(const ScenarioJob& job) {
+  std::vector<std::string> shards;
+  for (const Shard& shard : job.shards) shards.push_back(text(shard));
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}}}", name_of(job.strategy),
+                     job.recompute, job.arrival, job.minibatches, fmt::join(shards, ", "),
+                     fmt::join(job.bound, ", "), job.microbatches, job.replicas);
+}
+
+}  // namespace
+
+std::string to_string(const Scenario& scenario) {
+  std::vector<std::string> jobs;
+  for (const ScenarioJob& job : scenario.jobs) jobs.push_back("\n      " + text(job));
+  return fmt::format(
+      "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
+      "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .peer = {},\n"
+      "    .network = {}, .dispatch = {}, .loaded = {},\n"
+      "    .jobs = {{{}}}}}",
+      scenario.policy, scenario.slots, scenario.admit, scenario.engines,
+      fmt::join(scenario.spare, ", "), text(scenario.link), text(scenario.back),
+      text(scenario.copy), text(scenario.peer), text(scenario.network), scenario.dispatch,
+      scenario.loaded, fmt::join(jobs, ","));
+}
+
+}  // namespace shardlab::scenarios

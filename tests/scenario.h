@@ -1,0 +1,83 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/cluster.h"
+#include "core/plan.h"
+#include "sched/program.h"
+
+/// Small cases for a comparison of two simulators: drawn from a seed, made simpler while they still
+/// fail, and printed so that they can be pasted into a test. Times in ns, sizes in bytes.
+namespace shardlab::scenarios {
+
+/// A shard of one layer.
+struct Shard {
+  std::int64_t late = 0;  ///< What its units take beyond the estimate.
+  std::int64_t forward = 1, recompute = 1, backward = 1, step = 1;
+  std::int64_t parameters = 1, state = 1, output = 1;
+  std::int64_t forward_workspace = 1, saved = 1, backward_workspace = 1;
+  bool operator==(const Shard&) const = default;
+};
+
+/// Times, then sizes.
+inline constexpr std::array kShardNumbers = {&Shard::late,
+                                             &Shard::forward,
+                                             &Shard::recompute,
+                                             &Shard::backward,
+                                             &Shard::step,
+                                             &Shard::parameters,
+                                             &Shard::state,
+                                             &Shard::output,
+                                             &Shard::forward_workspace,
+                                             &Shard::saved,
+                                             &Shard::backward_workspace};
+
+struct ScenarioJob {
+  Strategy strategy = Strategy::kSpill;
+  bool recompute = true;
+  std::int64_t arrival = 0, minibatches = 1;
+  std::vector<Shard> shards;
+  std::vector<std::int64_t> bound;  ///< Devices, see JobPlan::device.
+  std::int64_t microbatches = 1, replicas = 1;
+  bool operator==(const ScenarioJob&) const = default;
+};
+
+/// Something that takes `latency + bytes * per_byte`.
+struct Pace {
+  std::int64_t latency = 0, per_byte = 0;
+  bool operator==(const Pace&) const = default;
+};
+
+struct Scenario {
+  std::string policy = "lrtf";
+  std::int64_t slots = 1, admit = 0, engines = 1;
+  /// Per device: memory beyond what the plan must have; -1: unlimited.
+  std::vector<std::int64_t> spare;
+  Pace link, back, copy, peer;
+  Pace network;  ///< If any, every second device is on another node.
+  std::int64_t dispatch = 0;
+  std::int64_t loaded = 100;  ///< Percent of the time that a unit takes alone.
+  std::vector<ScenarioJob> jobs;
+  bool operator==(const Scenario&) const = default;
+};
+
+struct Lowered {
+  Program program;
+  Cluster cluster;
+};
+
+Scenario draw(std::uint64_t seed, const std::string& policy);
+Lowered lower(const Scenario& scenario);
+
+/// As C++, to be pasted.
+std::string to_string(const Scenario& scenario);
+
+/// The simplest scenario found by which `fails` still holds: jobs, devices, shards, minibatches and
+/// features taken away, numbers halved. Requires: fails(scenario).
+Scenario shrink(Scenario scenario, const std::function<bool(const Scenario&)>& fails);
+
+}  // namespace shardlab::scenarios
