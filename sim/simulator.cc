@@ -13,13 +13,18 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       lanes_(cluster.devices.size()),
       links_(make_links(cluster)),
       passing_(links_.size()),
-      in_flight_(cluster.devices.size()),
       lane_ends_(cluster.devices.size()),
       link_ends_(links_.size()) {
-  for (const DeviceSpec& device : cluster.devices) {
-    if (device.parent != kNoSwitch && !fair_links_) fair_links_.emplace(cluster);
-    copies_slow_ |= device.slow_down_promote != 1 || device.slow_down_demote != 1;
+  const auto& devices = cluster.devices;
+  if (std::ranges::any_of(devices, [](auto& device) { return device.parent != kNoSwitch; })) {
+    fair_links_.emplace(cluster);
   }
+  if (std::ranges::any_of(devices, [](auto& device) {
+        return device.slow_down_promote != 1 || device.slow_down_demote != 1;
+      })) {
+    paces_.resize(devices.size());
+  }
+  contended_ = fair_links_ || !paces_.empty();
 }
 
 void Simulator::start_unit(const UnitRun& run) {
@@ -31,13 +36,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.recompute = cost.recompute;
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
   begin_lane(index(run.device), lane.from + cost.total);
-  if (!copies_slow_) return;
-  lane.computes = true;
-  lane.work = cost.total;
-  lane.left = static_cast<double>(cost.total.count());
-  lane.slowness = 1;
-  lane.since = lane.from;
-  set_pace(index(run.device));
+  if (!paces_.empty()) start_pace(index(run.device), cost.total);
 }
 
 void Simulator::start_lane_copy(const Transfer& transfer) {
@@ -48,6 +47,32 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
 }
 
+/// Of the first in its queue: it was just asked for, or the one before it just ended. `end`: alone.
+/// Returns whether its end is known.
+inline bool Simulator::begin_passage(std::size_t link, Instant end) {
+  if (contended_) {
+    if (begin_contended(link)) return false;
+    end = passing_[link].front().passage.to;  // What was before it may have taken longer.
+  }
+  set_end(link_ends_, link, end);
+  return true;
+}
+
+/// Returns whether there are more in the queue.
+inline bool Simulator::end_passage(std::size_t link) {
+  auto& queue = passing_[link];
+  const Passing& done = queue.front();
+  events_.emplace_back(LinkDone{done.transfer, done.passage.from, now_});
+  if (contended_) pass(link % lanes_.size(), done.direction, -1);
+  queue.pop_front();
+  return !queue.empty();
+}
+
+inline void Simulator::end_of_link(std::size_t link) {
+  const bool more = end_passage(link);
+  if (!more || !begin_passage(link, passing_[link].front().passage.to)) link_ends_.clear(link);
+}
+
 void Simulator::start_link(const Transfer& transfer) {
   const std::size_t link = link_index(cluster_, transfer);
   Duration time = link_time(cluster_, transfer);
@@ -56,34 +81,22 @@ void Simulator::start_link(const Transfer& transfer) {
   }
   const auto passage = links_[link].pass(now_, time);
   passing_[link].push_back({transfer.id, transfer.direction, transfer.bytes, passage});
-  if (passing_[link].size() == 1) begin_passage(link);
+  if (passing_[link].size() == 1) begin_passage(link, passage.to);
 }
 
-/// Of the first in its queue: it was just asked for, or the one before it just ended. Returns
-/// whether its end is known.
-bool Simulator::begin_passage(std::size_t link) {
+/// Returns whether it shares what it passes through.
+bool Simulator::begin_contended(std::size_t link) {
   Passing& first = passing_[link].front();
   const std::size_t device = link % lanes_.size();
-  if (copies_slow_) pass(device, first.direction, 1);
-  const bool by_host = first.direction != Direction::kPeer;
-  if (by_host && cluster_.devices[device].parent != kNoSwitch) {
-    const Duration alone = first.passage.to - first.passage.from;
-    first.passage = {now_, now_ + alone};
-    if (fair_links_->begin({static_cast<std::uint32_t>(link), device_id(device), first.direction,
-                            first.bytes, alone},
-                           now_)) {
-      return false;
-    }
+  pass(device, first.direction, 1);
+  if (first.direction == Direction::kPeer || cluster_.devices[device].parent == kNoSwitch) {
+    return false;
   }
-  set_end(link_ends_, link, first.passage.to);
-  return true;
-}
-
-Instant Simulator::next() {
-  const WinnerTree::Key ends = std::max(lane_ends_.top(), link_ends_.top());
-  const Instant known = ends == WinnerTree::kAbsent ? kNever : Instant{Duration{-ends}};
-  const Instant first = std::min(known, wake_);
-  return fair_links_ ? std::min(first, fair_links_->next(first)) : first;
+  const Duration time = first.passage.to - first.passage.from;
+  first.passage = {now_, now_ + time};
+  return fair_links_->begin(
+      {static_cast<std::uint32_t>(link), device_id(device), first.direction, first.bytes, time},
+      now_);
 }
 
 std::span<const Event> Simulator::wait() {
@@ -92,16 +105,17 @@ std::span<const Event> Simulator::wait() {
   events_.clear();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
-  const Instant instant = next();
-  if (instant == kNever) return events_;
-  now_ = instant;
-  const WinnerTree::Key key = -instant.time_since_epoch().count();
-  if (lane_ends_.top() == key) end_lanes(key);
-  if (fair_links_) advance_fair_links();
-  while (link_ends_.top() == key) {
-    const std::size_t link = link_ends_.winner();
-    if (!end_of_link(link)) link_ends_.clear(link);
+  WinnerTree::Key instant =
+      std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
+  if (fair_links_) {
+    const Instant copy = fair_links_->next(Instant{Duration{-instant}});
+    instant = std::max(instant, -copy.time_since_epoch().count());
   }
+  if (instant <= -kNever.time_since_epoch().count()) return events_;
+  now_ = Instant{Duration{-instant}};
+  if (lane_ends_.top() == instant) end_lanes(instant);
+  if (fair_links_) advance_fair_links();
+  while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
   if (wake_ == now_) {
     wake_ = kNever;
     events_.emplace_back(Woken{});
@@ -124,7 +138,8 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 void Simulator::advance_fair_links() {
   const auto passed = fair_links_->advance(now_);
   if (passed.size() == 1 && link_ends_.top() < -now_.time_since_epoch().count()) {
-    end_of_link(passed.front());
+    const std::uint32_t link = passed.front();
+    if (end_passage(link)) begin_passage(link, passing_[link].front().passage.to);
     return;
   }
   for (const std::uint32_t link : passed) set_end(link_ends_, link, now_);
@@ -135,53 +150,58 @@ void Simulator::end_of_lane(std::size_t device) {
   if (lane.copies) {
     events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
   } else {
-    if (lane.computes && now_ - lane.from > lane.work) {  // What repeats was slowed in proportion.
-      lane.recompute = whole(static_cast<double>(lane.recompute.count()) *
-                             static_cast<double>((now_ - lane.from).count()) /
-                             static_cast<double>(lane.work.count()));
-    }
-    lane.computes = false;
+    if (!paces_.empty()) lane.recompute = slowed(device, lane.recompute);
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
                          lane.from, now_, lane.recompute);
   }
 }
 
-/// Returns whether the end of the next is known.
-bool Simulator::end_of_link(std::size_t link) {
-  auto& queue = passing_[link];
-  const Passing done = queue.front();
-  queue.pop_front();
-  events_.emplace_back(LinkDone{done.transfer, done.passage.from, now_});
-  if (copies_slow_) pass(link % lanes_.size(), done.direction, -1);
-  return !queue.empty() && begin_passage(link);
-}
-
 /// A copy begins or ends to be in flight. What that does to the unit that runs is settled when the
 /// whole instant is known.
 void Simulator::pass(std::size_t device, Direction direction, int change) {
-  if (direction == Direction::kPeer) return;
-  in_flight_[device][static_cast<std::size_t>(direction)] += change;
+  if (paces_.empty() || direction == Direction::kPeer) return;
+  paces_[device].copies[static_cast<std::size_t>(direction)] += change;
   repaced_.push_back(device);
 }
 
 double Simulator::slowness(std::size_t device) const {
-  const auto [promotions, demotions] = in_flight_[device];
+  const auto [promotions, demotions] = paces_[device].copies;
   const DeviceSpec& spec = cluster_.devices[device];
   return (promotions > 0 ? spec.slow_down_promote : 1) *
          (demotions > 0 ? spec.slow_down_demote : 1);
 }
 
+void Simulator::start_pace(std::size_t device, Duration work) {
+  Pace& pace = paces_[device];
+  pace.computes = true;
+  pace.work = work;
+  pace.left = static_cast<double>(work.count());
+  pace.slowness = 1;
+  pace.since = lanes_[device].from;
+  set_pace(device);
+}
+
 /// The work left of the unit that runs changes only here, and its end is rounded up.
 void Simulator::set_pace(std::size_t device) {
-  Lane& lane = lanes_[device];
+  Pace& pace = paces_[device];
   const double slowness = this->slowness(device);
-  if (!lane.computes || slowness == lane.slowness) return;
-  if (now_ > lane.since) {  // Else its dispatch is not over.
-    lane.left -= static_cast<double>((now_ - lane.since).count()) / lane.slowness;
-    lane.since = now_;
+  if (!pace.computes || slowness == pace.slowness) return;
+  if (now_ > pace.since) {  // Else its dispatch is not over.
+    pace.left -= static_cast<double>((now_ - pace.since).count()) / pace.slowness;
+    pace.since = now_;
   }
-  lane.slowness = slowness;
-  set_end(lane_ends_, device, std::max(now_, lane.since + whole(lane.left * slowness)));
+  pace.slowness = slowness;
+  set_end(lane_ends_, device, std::max(now_, pace.since + whole(pace.left * slowness)));
+}
+
+/// Part of the unit that ends now, which was slowed in proportion.
+Duration Simulator::slowed(std::size_t device, Duration part) {
+  Pace& pace = paces_[device];
+  pace.computes = false;
+  const Duration took = now_ - lanes_[device].from;
+  if (took <= pace.work) return part;
+  return whole(static_cast<double>(part.count()) * static_cast<double>(took.count()) /
+               static_cast<double>(pace.work.count()));
 }
 
 Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,

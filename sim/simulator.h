@@ -41,12 +41,15 @@ class Simulator final : public Backend {
     Duration recompute{};
     TransferId transfer = 0;
     Instant from{};
-    // Of a unit, where copies slow computing.
+  };
+  /// Of the unit that a device computes, where copies slow that.
+  struct Pace {
     bool computes = false;
     Duration work{};      ///< All of it, at full speed.
     double left = 0;      ///< Of it at `since`, in nanoseconds.
     double slowness = 1;  ///< From `since` on.
     Instant since{};
+    std::array<int, 2> copies{};  ///< In flight, by direction.
   };
   static constexpr std::size_t kNone = SIZE_MAX;
   struct Passing {
@@ -64,13 +67,16 @@ class Simulator final : public Backend {
   }
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  bool begin_passage(std::size_t link);
-  bool end_of_link(std::size_t link);
-  [[nodiscard]] Instant next();
+  bool begin_passage(std::size_t link, Instant end);
+  bool begin_contended(std::size_t link);
+  bool end_passage(std::size_t link);
+  void end_of_link(std::size_t link);
   void advance_fair_links();
   void pass(std::size_t device, Direction direction, int change);
   [[nodiscard]] double slowness(std::size_t device) const;
+  void start_pace(std::size_t device, Duration work);
   void set_pace(std::size_t device);
+  [[nodiscard]] Duration slowed(std::size_t device, Duration part);
 
   const Program& program_;
   const Cluster& cluster_;
@@ -80,10 +86,10 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Link> links_;  ///< By link_index().
   std::vector<std::deque<Passing>> passing_;
-  std::optional<FairLinks> fair_links_;        ///< Where a device has a parent.
-  bool copies_slow_ = false;                   ///< A device has a factor.
-  std::vector<std::array<int, 2>> in_flight_;  ///< Per device and direction, where copies slow.
-  std::vector<std::size_t> repaced_;           ///< Devices whose copies in flight have changed.
+  bool contended_ = false;               ///< Either of the next two is there.
+  std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
+  std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
+  std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
   /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.

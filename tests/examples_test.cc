@@ -31,11 +31,21 @@ TEST(Examples, TheClusterHasTwoDevicesWithPacedLinks) {
   EXPECT_EQ(cluster.devices[1].link.bytes_per_second, 4e8);
 }
 
+TEST(Examples, TheSwitchesShareHostMemory) {
+  const Cluster cluster = read_cluster(source_file("examples/formats/switches.toml"));
+  ASSERT_EQ(cluster.switches.size(), 3u);
+  ASSERT_EQ(cluster.devices.size(), 4u);
+  const SwitchSpec& right =
+      cluster.switches.at(static_cast<std::size_t>(cluster.devices[3].parent));
+  EXPECT_EQ(right.name, "pcie1");
+  EXPECT_EQ(cluster.switches.at(static_cast<std::size_t>(right.parent)).name, "memory");
+}
+
 TEST(Examples, StandInTheDocumentOfFormatsWordForWord) {
   const std::string document = read_whole_file(source_file("docs/formats.md"));
   for (const std::string& name : std::vector<std::string>{
-           "workload.toml", "cluster.toml", "over-time/jobs.csv", "formats/profile.json",
-           "formats/plan.json", "formats/timeline.json"}) {
+           "workload.toml", "cluster.toml", "formats/switches.toml", "over-time/jobs.csv",
+           "formats/profile.json", "formats/plan.json", "formats/timeline.json"}) {
     const std::string type = name.substr(name.find('.') + 1);
     const std::string example =
         "```" + type + "\n" + read_whole_file(source_file("examples/" + name)) + "```\n";

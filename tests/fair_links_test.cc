@@ -393,6 +393,32 @@ TEST(FairLinks, BelowAParentThatIsWideEnoughLinksPassAsAlone) {
   }
 }
 
+// One engine, and a switch that only limits the way there.
+TEST(FairLinks, ACopyThatSharesNothingStillWaitsForOneThatDoes) {
+  const Program program = instances::chains({{1}});
+  Cluster cluster = instances::devices(1, kUnlimited, {Duration{}, 1e9}, 1);
+  cluster.switches = {{"root", 5e8, 0, 0, kNoSwitch}};
+  cluster.devices[0].parent = 0;
+  EstimatedCosts costs(program);
+  Simulator simulator(program, cluster, costs);
+  std::vector<std::int64_t> times;
+  for (const Direction direction : {Direction::kPromote, Direction::kDemote, Direction::kPromote}) {
+    Transfer transfer;
+    transfer.id = static_cast<TransferId>(times.size());
+    transfer.direction = direction;
+    transfer.bytes = 10;
+    simulator.start_link(transfer);
+  }
+  for (auto events = simulator.wait(); !events.empty(); events = simulator.wait()) {
+    for (const Event& event : events) {
+      const auto& done = std::get<LinkDone>(event);
+      times.push_back(done.from.time_since_epoch().count());
+      times.push_back(done.to.time_since_epoch().count());
+    }
+  }
+  EXPECT_EQ(times, (Ends{0, 20, 20, 30, 30, 50}));
+}
+
 TEST(FairLinks, ANarrowParentNeverMovesMoreThanItCan) {
   std::size_t slowed = 0;
   for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
