@@ -27,7 +27,8 @@ void add_profile_file(CLI::App& app, InputPaths& paths) {
   app.add_option("-p,--profile", paths.profiles,
                  "costs, as written by shardlab profile; NAME=FILE for devices with that name of "
                  "costs")
-      ->required();
+      ->required()
+      ->allow_extra_args(false);
 }
 
 namespace {

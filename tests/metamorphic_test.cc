@@ -74,7 +74,8 @@ void scale(Lowered& plan, int factor) {
 
 void scale(Timeline& timeline, int factor) {
   for (UnitSpan& span : timeline.units) {
-    for (Instant* time : {&span.claimed, &span.reserved, &span.arrived, &span.from, &span.to}) {
+    for (Instant* time :
+         {&span.ready, &span.claimed, &span.reserved, &span.arrived, &span.from, &span.to}) {
       scale(*time, factor);
     }
     scale(span.recompute, factor);
