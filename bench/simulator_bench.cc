@@ -1,4 +1,5 @@
 #include <atomic>
+#include <sys/resource.h>
 
 #include <benchmark/benchmark.h>
 
@@ -100,12 +101,21 @@ void sweep(benchmark::State& state) {
 }
 BENCHMARK(sweep)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
 
-/// P=10 000 M=100 000 B=10, and the way there.
+/// Of this process until now, in bytes.
+double peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+/// P=10 000 M=100 000 B=10, and the way there. Ascending: the peak is that of the last.
 void scale(benchmark::State& state) {
   const auto jobs = static_cast<int>(state.range(0));
   run(state, compute_only(jobs, 16, 10), instances::devices(static_cast<std::size_t>(jobs) / 10));
+  state.counters["peak_bytes"] = peak_memory();
 }
-BENCHMARK(scale)->Arg(100)->Arg(1000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
+BENCHMARK(scale)->Arg(64)->Arg(256)->Arg(1000)->Arg(4000)->Arg(16'000)->Arg(100'000)->Unit(
+    benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace shardlab

@@ -18,6 +18,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       ledger_(program),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
+      ends_(jobs_.size()),
       tracks_(ledger_.tracks()),
       empty_(devices_.size()),
       buffering_(devices_.size()),
@@ -26,7 +27,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
-    jobs_[j].end.arrived = program.jobs[j].arrival;
+    ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
@@ -103,7 +104,7 @@ void Driver::advance(TrackId track, JobId id, const Unit* leader) {
   }
   if (ledger_.complete(track)) {
     if (--job.tracks_left == 0) {
-      job.end.completed = true;
+      ends_[index(id)].completed = true;
       end_units_of(id);
       return;
     }

@@ -91,7 +91,6 @@ class Driver {
     DeviceId bound = kNoDevice;  ///< Of a resident job.
     std::uint32_t tracks_left = 0;
     std::uint32_t running = 0;  ///< Units.
-    JobEnd end;
   };
   struct Track {
     std::uint8_t claims = 0;
@@ -171,6 +170,7 @@ class Driver {
   std::optional<Residency> residency_;
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
+  std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
   std::vector<Track> tracks_;
   IdSet empty_;           ///< Devices that hold no claim.
   IdSet buffering_;       ///< Devices with a claim and a free slot.

@@ -17,7 +17,7 @@ void Driver::take_in(const UnitFailed& event) {
   if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
-  if (!job.failed) job.end.reason = event.reason;
+  if (!job.failed) ends_[index(claim.job)].reason = event.reason;
   if (!job.failed) fail(claim.job);
   if (job.running == 0) end_units_of(claim.job);
 }
@@ -84,7 +84,7 @@ void Driver::end_job_if_flushed(JobId job) {
   if (residency_ && !residency_->flushed(job)) return;
   if (residency_) residency_->forget(job);
   state.state = Job::State::kEnded;
-  state.end.at = now_;
+  ends_[index(job)].at = now_;
   outcome_.makespan = std::max(outcome_.makespan, now_);
   ++ended_jobs_;
 }
@@ -105,7 +105,7 @@ Outcome Driver::outcome() {
   if (residency_) outcome.host_peak = residency_->host_peak();
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     const JobId job = job_id(j);
-    outcome.jobs.push_back(jobs_[j].end);
+    outcome.jobs.push_back(ends_[j]);
     outcome.jobs.back().minibatches = ledger_.minibatch(job);
     if (jobs_[j].state == Job::State::kEnded) continue;
     outcome.jobs.back().at = outcome.makespan;
