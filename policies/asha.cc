@@ -43,12 +43,10 @@ void Asha::enter(std::size_t rung, const Result& result) {
   auto& [on_their_way, promoted, top, rest] = state_[rung];
   top.insert(result);
   rest.insert(top.extract(std::prev(top.end())));
-  if (top.size() < (top.size() + rest.size()) / eta_) {
-    entries_.push_back({rung, *rest.begin()});
-    top.insert(rest.extract(rest.begin()));
-  } else if (top.contains(result)) {
-    entries_.push_back({rung, result});
-  }
+  if (top.contains(result)) entries_.push_back({rung, result});
+  if (top.size() == (top.size() + rest.size()) / eta_) return;
+  entries_.push_back({rung, *rest.begin()});
+  top.insert(rest.extract(rest.begin()));
 }
 
 /// Of the results of one instant all are known: whom others of that instant pushed out waits on.

@@ -16,7 +16,7 @@ double loss_at(const LearningCurve& curve, std::int64_t minibatches) {
   const CurvePoint& left = *(right - 1);
   const double way = static_cast<double>(minibatches - left.minibatch) /
                      static_cast<double>(right->minibatch - left.minibatch);
-  return left.loss * (1 - way) + right->loss * way;
+  return left.loss + way * (right->loss - left.loss);
 }
 
 double drawn_loss(std::uint64_t seed, JobId job, std::int64_t minibatches) {
