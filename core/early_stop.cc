@@ -23,8 +23,8 @@ StopMethod parse_stop_method(const std::string& name) {
        {StopMethod::kSuccessiveHalving, StopMethod::kAsha, StopMethod::kHyperband}) {
     if (name == to_string(method)) return method;
   }
-  throw Error(fmt::format(
-      "\"{}\" is no method; there are successive_halving, asha and hyperband", name));
+  throw Error(
+      fmt::format("\"{}\" is no method; there are successive_halving, asha and hyperband", name));
 }
 
 }  // namespace shardlab

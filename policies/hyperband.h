@@ -17,8 +17,8 @@ struct Bracket {
   Rungs rungs;
 };
 
-/// With R = most and s_max = floor(log_eta R), for s = s_max ... 0: ceil((s_max + 1) eta^s / (s + 1))
-/// jobs, the first rung after R eta^-s minibatches (rounded down).
+/// With R = most and s_max = floor(log_eta R), for s = s_max ... 0: ceil((s_max + 1) eta^s /
+/// (s + 1)) jobs, the first rung after R eta^-s minibatches (rounded down).
 /// Source: Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization",
 /// arXiv 1603.06560, Algorithm 1.
 std::vector<Bracket> hyperband_brackets(std::int64_t eta, std::int64_t most);

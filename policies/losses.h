@@ -15,8 +15,8 @@ using LossOf = std::function<double(JobId job, std::int64_t minibatches)>;
 double loss_at(const LearningCurve& curve, std::int64_t minibatches);
 
 /// a + b * n^-c and noise. a (0.5 to 1.5), b (1 to 4) and c (0.2 to 1) are uniform draws by
-/// (seed, job), the noise (-0.02 to 0.02) by (seed, job, minibatch): a power law, as learning curves
-/// of language models are (Hestness et al., arXiv 1712.00409); its ranges are ours.
+/// (seed, job), the noise (-0.02 to 0.02) by (seed, job, minibatch). The ranges are ours, made for
+/// curves that cross.
 double drawn_loss(std::uint64_t seed, JobId job, std::int64_t minibatches);
 
 /// From the curves, where there are any, else drawn. Requires: `from` outlives the result.

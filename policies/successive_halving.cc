@@ -28,7 +28,8 @@ void SuccessiveHalving::ended(JobId job) {
 void SuccessiveHalving::close_if_all_came() {
   if (!on_their_way_.empty() || results_.empty()) return;
   std::sort(results_.begin(), results_.end());
-  const std::size_t kept = std::max<std::size_t>(1, results_.size() / static_cast<std::size_t>(eta_));
+  const std::size_t kept =
+      std::max<std::size_t>(1, results_.size() / static_cast<std::size_t>(eta_));
   for (std::size_t i = 0; i < results_.size(); ++i) {
     const JobId job = results_[i].second;
     if (i < kept) {

@@ -25,8 +25,8 @@ std::unique_ptr<Tuner> make_tuner(const Workload& workload) {
           losses(how));
     }
     case StopMethod::kAsha:
-      return std::make_unique<Asha>(
-          jobs, geometric_rungs("ASHA", how.eta, how.least, how.most), how.eta, losses(how));
+      return std::make_unique<Asha>(jobs, geometric_rungs("ASHA", how.eta, how.least, how.most),
+                                    how.eta, losses(how));
     case StopMethod::kHyperband:
       return std::make_unique<Hyperband>(jobs, how.eta, how.most, losses(how));
   }

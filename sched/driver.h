@@ -92,11 +92,11 @@ class Driver {
       kFlushing,
       kEnded
     } state = State::kWaiting;
-    bool failed = false;         ///< It ends when nothing of it runs any more.
-    bool released = false;       ///< While kPausing.
-    DeviceId bound = kNoDevice;  ///< Of a resident job.
+    bool failed = false;            ///< It ends when nothing of it runs any more.
+    bool released = false;          ///< While kPausing.
+    DeviceId bound = kNoDevice;     ///< Of a resident job.
     std::uint32_t tracks_left = 0;  ///< Not at their goal.
-    std::uint32_t running = 0;  ///< Units.
+    std::uint32_t running = 0;      ///< Units.
     JobEnd end;
   };
   struct Track {

@@ -21,7 +21,8 @@ std::vector<LearningCurve> parse(const std::string& text) {
 
 TEST(CurveFile, HasThePointsOfEveryJobInOrder) {
   const auto curves = parse(
-      "# by hand\nminibatch,loss,job\n9,1.5,bert\n1, 4e0 ,bert\n\n5,2,\"gpt/batch=8,learning_rate=0.1\"\n");
+      "# by hand\nminibatch,loss,job\n9,1.5,bert\n1, 4e0 "
+      ",bert\n\n5,2,\"gpt/batch=8,learning_rate=0.1\"\n");
   ASSERT_EQ(curves.size(), 2u);
   ASSERT_EQ(curves[0].size(), 1u);
   ASSERT_EQ(curves[1].size(), 2u);

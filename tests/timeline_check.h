@@ -14,8 +14,8 @@
 /// What every timeline must satisfy, whatever the policy: for simulated and measured ones alike.
 namespace shardlab {
 
-/// Every unit once, in the order of its track and after all that it waits for, and never two things at a time on one lane or link
-/// direction.
+/// Every unit once, in the order of its track and after all that it waits for, and never two things
+/// at a time on one lane or link direction.
 inline void expect_valid(const Timeline& timeline, const Program& program) {
   using Stretch = std::pair<Instant, Instant>;
   std::map<std::pair<std::size_t, int>, std::vector<Stretch>> lanes;

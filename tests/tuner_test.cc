@@ -1,5 +1,3 @@
-#include "policies/tuners.h"
-
 #include <algorithm>
 #include <map>
 #include <random>
@@ -12,6 +10,7 @@
 #include "policies/planner.h"
 #include "policies/registry.h"
 #include "policies/stop_after.h"
+#include "policies/tuners.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
 #include "tests/instances.h"
@@ -81,8 +80,7 @@ TEST(SuccessiveHalving, KeepsAThirdAtEveryRung) {
 }
 
 TEST(SuccessiveHalving, TiesGoToTheLowerJob) {
-  const Workload workload =
-      judged(StopMethod::kSuccessiveHalving, std::vector<double>(9, 0.7), 9);
+  const Workload workload = judged(StopMethod::kSuccessiveHalving, std::vector<double>(9, 0.7), 9);
   const auto tuner = make_tuner(workload);
   const Timeline timeline =
       run(one_unit_jobs({9, 8, 7, 6, 5, 4, 3, 2, 1}, 9), instances::devices(3), tuner.get());
@@ -136,9 +134,9 @@ TEST(Asha, PromotesWhomLaterResultsMakeOneOfTheBest) {
   EXPECT_EQ(reaches(1, 1), "");    // 4: one result, none of them may go on
   EXPECT_EQ(reaches(0, 1), "0+");  // 3 4
   EXPECT_EQ(asha.goal(job_id(0)), 2);
-  EXPECT_EQ(reaches(4, 1), "");    // 3 4 5
-  EXPECT_EQ(reaches(5, 1), "1+");  // 3 4 5 6: job 1 was there first of all
-  EXPECT_EQ(reaches(2, 1), "2+");  // 1 3 | 4 5 6: job 1 is gone on, rightly or not
+  EXPECT_EQ(reaches(4, 1), "");          // 3 4 5
+  EXPECT_EQ(reaches(5, 1), "1+");        // 3 4 5 6: job 1 was there first of all
+  EXPECT_EQ(reaches(2, 1), "2+");        // 1 3 | 4 5 6: job 1 is gone on, rightly or not
   EXPECT_EQ(reaches(3, 1), "3+ 4- 5-");  // 1 2 3 | 4 5 6, and nobody can come any more
   EXPECT_EQ(reaches(0, 2), "");          // The next rung fills: 3
   EXPECT_EQ(reaches(1, 2), "0+");        // 3 4
@@ -199,8 +197,8 @@ TEST(StopAfter, StopsAJobThatPoliciesTakeForLonger) {
   workload.jobs[0].minibatches = workload.jobs[1].minibatches = 9;
   workload.jobs[0].stop_after = 4;
   const auto tuner = make_tuner(workload);
-  const Timeline timeline = run(one_unit_jobs({2, 1}, 9), instances::devices(1), tuner.get(),
-                                "lrtf");
+  const Timeline timeline =
+      run(one_unit_jobs({2, 1}, 9), instances::devices(1), tuner.get(), "lrtf");
   EXPECT_EQ(minibatches(timeline), (Counts{4, 9}));
   EXPECT_EQ(timeline.ends[0].reason, "stopped after 4 minibatches, as its stop_after says");
   EXPECT_EQ(end_of(timeline, 0), 8);  // Its 18 ns were the longest, until they fell below 9.
@@ -240,8 +238,8 @@ TEST(Tuner, PausedJobsGiveTheirMemoryToOthers) {
             ? job.peak[0]
             : cluster.devices[0].memory;
   }
-  drawn.workload.early_stop =
-      EarlyStop{StopMethod::kSuccessiveHalving, 2, 2, 8, "", {{{1, 4.}}, {{1, 1.}}, {{1, 3.}}, {{1, 2.}}}, 1};
+  drawn.workload.early_stop = EarlyStop{
+      StopMethod::kSuccessiveHalving, 2, 2, 8, "", {{{1, 4.}}, {{1, 1.}}, {{1, 3.}}, {{1, 2.}}}, 1};
   const auto tuner = make_tuner(drawn.workload);
   EXPECT_EQ(minibatches(run(program, cluster, tuner.get())), (Counts{2, 8, 2, 4}));
 }
@@ -307,14 +305,25 @@ TEST_P(EveryPolicy, EndsEveryJobUnderEveryMethod) {
     shape.slots = 1 + pick(3);
     instances::Case drawn = instances::draw(shape, seed);
     const std::size_t count = 1 + static_cast<std::size_t>(pick(4));
-    const std::vector<std::string> strategies{"spill", "resident", "model_parallel", "gpipe(0,1)",
-                                              "one_f_one_b(0,1)", 
-                                              "zero_offload(" + std::to_string(count) + ")"};
-    PlanChoice choice{parse_strategy_choice(strategies[static_cast<std::size_t>(pick(6))]), policy,
-                      shape.slots, pick(3), true, 1, {}};
+    const std::vector<std::string> strategies{
+        "spill",      "resident",         "model_parallel",
+        "gpipe(0,1)", "one_f_one_b(0,1)", "zero_offload(" + std::to_string(count) + ")"};
+    PlanChoice choice{parse_strategy_choice(strategies[static_cast<std::size_t>(pick(6))]),
+                      policy,
+                      shape.slots,
+                      pick(3),
+                      true,
+                      1,
+                      {}};
     if (choice.strategy.strategy == Strategy::kModelParallel) choice.recompute = pick(2) == 0;
     for (Job& job : drawn.workload.jobs) job.arrival = Duration{pick(2) * pick(100)};
-    EarlyStop how{static_cast<StopMethod>(pick(3)), 2 + pick(3), 1, 1 + pick(static_cast<int>(shape.minibatches)), "", {}, seed};
+    EarlyStop how{static_cast<StopMethod>(pick(3)),
+                  2 + pick(3),
+                  1,
+                  1 + pick(static_cast<int>(shape.minibatches)),
+                  "",
+                  {},
+                  seed};
     if (how.most > 1) how.least = 1 + pick(static_cast<int>(how.most) - 1);
     drawn.workload.early_stop = how;
     LinkSpec link;
@@ -349,7 +358,8 @@ TEST_P(EveryPolicy, EndsEveryJobUnderEveryMethod) {
       const JobEnd& end = timeline.ends[j];
       ASSERT_EQ(end.completed, end.minibatches == shape.minibatches);
       ASSERT_EQ(end.completed, end.reason.empty());
-      ASSERT_EQ(units[j], end.minibatches * static_cast<std::int64_t>(program.jobs[j].units.size()));
+      ASSERT_EQ(units[j],
+                end.minibatches * static_cast<std::int64_t>(program.jobs[j].units.size()));
     }
     if (how.method == StopMethod::kSuccessiveHalving) {
       std::vector<std::size_t> all(program.jobs.size());

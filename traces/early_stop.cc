@@ -44,9 +44,10 @@ void read_rungs(const toml::table& table, const std::string& origin, const Workl
   with(table, "max", origin, [&](const toml::node& v) {
     how.most = integer(v, 1, kMostMinibatches);
     if (how.most <= job.minibatches) return;
-    throw Error(fmt::format("is {}, but {} has only {} minibatches; every job must be able to go "
-                            "so far",
-                            how.most, job.name, job.minibatches));
+    throw Error(
+        fmt::format("is {}, but {} has only {} minibatches; every job must be able to go "
+                    "so far",
+                    how.most, job.name, job.minibatches));
   });
   if (how.method == StopMethod::kHyperband) {
     refuse(table, "min", origin, "hyperband has none: its brackets begin at 1, eta, eta^2, ...");
@@ -84,8 +85,9 @@ EarlyStop read_early_stop(const toml::node& node, const std::string& origin,
   if (!how.curves_file.empty()) {
     refuse(*table, "seed", origin, "losses come from the curves; take one out");
   }
-  with(*table, "seed", origin,
-       [&](const toml::node& v) { how.seed = static_cast<std::uint64_t>(integer(v, 0, INT64_MAX)); });
+  with(*table, "seed", origin, [&](const toml::node& v) {
+    how.seed = static_cast<std::uint64_t>(integer(v, 0, INT64_MAX));
+  });
   return how;
 }
 
