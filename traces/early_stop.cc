@@ -79,9 +79,8 @@ EarlyStop read_early_stop(const toml::node& node, const std::string& origin,
   with(*table, "method", origin,
        [&](const toml::node& v) { how.method = parse_stop_method(text(v)); });
   read_rungs(*table, origin, workload, how);
-  with(*table, "curves", origin, [&](const toml::node& v) {
-    how.curves_file = beside(origin, text(v));
-  });
+  with(*table, "curves", origin,
+       [&](const toml::node& v) { how.curves_file = beside(origin, text(v)); });
   if (!how.curves_file.empty()) {
     refuse(*table, "seed", origin, "losses come from the curves; take one out");
   }
