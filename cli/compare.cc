@@ -34,6 +34,7 @@ std::string plan_path(const Options& options) {
 
 int compare_run(const Options& options) {
   const Inputs inputs = read_inputs(options.paths);
+  refuse_early_stops(inputs.workload, options.paths.workload, "compare");
   const Timeline measured = read_timeline(options.timeline);
   const std::string path = plan_path(options);
   const Plan plan = read_plan(path);

@@ -107,6 +107,7 @@ class Demo {
 
 void Demo::profile() {
   inputs_.workload = read_workload(options_.paths.workload);
+  refuse_early_stops(inputs_.workload, options_.paths.workload, "demo");
   inputs_.machine = read_cluster(options_.paths.cluster);
   if (options_.quick) {
     for (Job& job : inputs_.workload.jobs)

@@ -70,6 +70,13 @@ Inputs read_inputs(const InputPaths& paths) {
   return inputs;
 }
 
+void refuse_early_stops(const Workload& workload, const std::string& path, std::string_view verb) {
+  if (!stops_early(workload)) return;
+  throw Error(
+      fmt::format("{}: {} cannot stop jobs early yet, only simulate and sweep can; take {} out",
+                  path, verb, workload.early_stop ? "[early_stop]" : "stop_after"));
+}
+
 std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor) {
   const Provenance& from = inputs.profile.provenance;
   std::vector<std::string> warnings;

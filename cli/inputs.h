@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -32,6 +33,9 @@ struct Inputs {
 
 /// Throws Error naming the file; also when the profile lacks a model of the workload.
 Inputs read_inputs(const InputPaths& paths);
+
+/// Throws Error when jobs of the workload stop early, which `verb` cannot do: never silently.
+void refuse_early_stops(const Workload& workload, const std::string& path, std::string_view verb);
 
 /// What one should know before trusting the profile on this cluster; empty when nothing.
 /// `processor` is this machine's, or empty when that does not matter.

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "policies/bounds.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "report/metrics.h"
 #include "report/summary.h"
 #include "report/table.h"
@@ -70,6 +71,19 @@ std::vector<std::string> cells(const RankedResult& ranked, const Prediction& pre
   return all;
 }
 
+ordered_json jobs_json(const Prediction& prediction) {
+  ordered_json jobs = ordered_json::array();
+  for (std::size_t j = 0; j < prediction.outcome.jobs.size(); ++j) {
+    const JobEnd& end = prediction.outcome.jobs[j];
+    jobs.push_back({{"name", prediction.names[j]},
+                    {"completed", end.completed},
+                    {"reason", end.reason},
+                    {"minibatches", end.minibatches},
+                    {"end_s", seconds(end.at)}});
+  }
+  return jobs;
+}
+
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
   json["rank"] = ranked.rank;
@@ -86,6 +100,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["peak_bytes"] = prediction.outcome.peak;
   json.update(bill_json(prediction.bill));
   json["note"] = prediction.note;
+  if (prediction.stopped > 0) json["jobs"] = jobs_json(prediction);
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
   return json;
 }
@@ -96,6 +111,19 @@ double units_of(const Program& program) {
     units += static_cast<double>(job.units.size()) * static_cast<double>(job.minibatches);
   }
   return units;
+}
+
+std::size_t stopped_jobs(const Outcome& outcome) {
+  return static_cast<std::size_t>(std::count_if(outcome.jobs.begin(), outcome.jobs.end(),
+                                                [](const JobEnd& end) { return !end.completed; }));
+}
+
+/// The program without the minibatches that stopped jobs did not run.
+Program that_ran(Program program, const Outcome& outcome) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    program.jobs[j].minibatches = outcome.jobs[j].minibatches;
+  }
+  return program;
 }
 
 }  // namespace
@@ -121,11 +149,19 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   refuse_hours(made.program, 1);
   EstimatedCosts costs(made.program);
   const auto policy = make_policy(plan.policy, made.program, plan.seed);
+  const auto tuner = make_tuner(inputs.workload);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
-                          with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr);
+                          with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr,
+                          tuner.get());
   made.timeline.plan = plan.name;
-  made.naive = naive_estimate(made.program, inputs.cluster);
-  made.lower_bound = bounds(made.program, inputs.cluster).greatest();
+  made.stopped = stopped_jobs(made.outcome);
+  if (made.stopped > 0) {
+    for (const JobProgram& job : made.program.jobs) made.names.push_back(job.name);
+  }
+  const Program ran = made.stopped > 0 ? that_ran(made.program, made.outcome) : Program{};
+  const Program& counted = made.stopped > 0 ? ran : made.program;
+  made.naive = naive_estimate(counted, inputs.cluster);
+  made.lower_bound = bounds(counted, inputs.cluster).greatest();
   made.bill = bill(inputs.cluster, made.outcome.makespan, made.outcome.busy);
   return made;
 }
@@ -153,6 +189,33 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
   return ranking;
 }
 
+std::string stops_text(const Prediction& prediction) {
+  struct Group {
+    std::vector<std::string> names;
+    Instant last{};
+  };
+  std::map<std::pair<std::int64_t, std::string>, Group> groups;
+  for (std::size_t j = 0; j < prediction.outcome.jobs.size(); ++j) {
+    const JobEnd& end = prediction.outcome.jobs[j];
+    Group& group = groups[{end.minibatches, end.completed ? "completed" : end.reason}];
+    group.names.push_back(prediction.names[j]);
+    group.last = std::max(group.last, end.at);
+  }
+  constexpr std::size_t kNamed = 3;
+  TextTable table({"minibatches", "jobs", "last end s", "why", "which"});
+  for (const auto& [what, group] : groups) {
+    std::string names = group.names.front();
+    for (std::size_t i = 1; i < std::min(kNamed, group.names.size()); ++i) {
+      names += ", " + group.names[i];
+    }
+    if (group.names.size() > kNamed)
+      names += fmt::format(" and {} more", group.names.size() - kNamed);
+    table.row({fmt::format("{}", what.first), fmt::format("{}", group.names.size()),
+               fmt::format("{:.3f}", seconds(group.last)), what.second, names});
+  }
+  return "\n" + table.text();
+}
+
 std::string ranking_text(const Ranking& ranking) {
   std::vector<std::string> columns{"rank",
                                    "plan",
@@ -169,19 +232,22 @@ std::string ranking_text(const Ranking& ranking) {
   }
   TextTable table(columns);
   std::string notes;
-  bool ties = false;
+  bool ties = false, stops = false;
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
     const RankedResult& each = ranking.ranked[i];
     const Prediction& prediction = ranking.predictions[i];
     table.row(cells(each, prediction));
     if (!prediction.note.empty()) notes += each.result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
+    stops = stops || prediction.stopped > 0;
   }
   notes += refused_text(ranking.refused);
   if (ties) {
     notes += fmt::format("= tie: within {} of the first of that rank, the stated error\n",
                          format_percent(kStatedError));
   }
+  if (stops)
+    notes += "naive and bound: of the minibatches that ran before jobs were stopped early\n";
   return table.text() + notes;
 }
 

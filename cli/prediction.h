@@ -30,8 +30,10 @@ struct Prediction {
   Program program;
   Outcome outcome;
   Timeline timeline;  ///< Empty unless it was asked for and has at most kMostSpans units.
-  Duration naive{};
+  Duration naive{};   ///< Both of the minibatches that ran: `stopped` jobs count with fewer.
   Duration lower_bound{};
+  std::size_t stopped = 0;         ///< Jobs that a tuner stopped early.
+  std::vector<std::string> names;  ///< Of all jobs, where some were.
   Bill bill;
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
@@ -59,6 +61,9 @@ struct Ranking {
 /// `keep_programs`: for replications; they are the largest part of a prediction.
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
                    bool keep_programs);
+
+/// How far jobs got where some were stopped early: how many after how many minibatches, and why.
+std::string stops_text(const Prediction& prediction);
 
 /// rank, plan, predicted, naive, bound, utilization, bytes moved, peak, energy and cost where the
 /// cluster gives watts and prices; then notes and what was refused.

@@ -10,6 +10,7 @@
 
 #include "core/parallel.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "report/metrics.h"
 #include "report/table.h"
 #include "sim/drawn_costs.h"
@@ -26,7 +27,8 @@ Outcome simulate_once(const Inputs& inputs, const Prediction& prediction, const 
   EstimatedCosts estimates(program);
   DrawnCosts costs(estimates, program, noise, seed, replication);
   const auto policy = make_policy(prediction.plan.policy, program, prediction.plan.seed);
-  return simulate(program, inputs.cluster, *policy, costs, timeline);
+  const auto tuner = make_tuner(inputs.workload);
+  return simulate(program, inputs.cluster, *policy, costs, timeline, tuner.get());
 }
 
 /// A mean and half of its interval, as cells.

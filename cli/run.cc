@@ -90,6 +90,7 @@ int run_workload(const Options& options) {
     throw UsageError("which plan? Give --strategy and --policy, or --plan");
   }
   const Inputs inputs = read_inputs(options.paths);
+  refuse_early_stops(inputs.workload, options.paths.workload, "run");
   const PlannedChoice chosen = planned(inputs, options.plan).front();
   const Prediction prediction = predict(inputs, *chosen.plan, true);
   refuse_unwritable(options.folder);

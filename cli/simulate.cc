@@ -42,10 +42,12 @@ void write_files(const Options& options, const Prediction& best) {
 
 std::string completion_text(const Prediction& prediction) {
   const CompletionTimes completion = completion_times(prediction.outcome.jobs);
+  if (prediction.stopped == prediction.outcome.jobs.size()) return "";
   return fmt::format(
-      "jobs took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
+      "{} took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
       "{:.3f} s\n",
-      completion.mean, completion.p95, completion.largest);
+      prediction.stopped > 0 ? "jobs that completed" : "jobs", completion.mean, completion.p95,
+      completion.largest);
 }
 
 std::string drawing_text(const Timeline& timeline) {
@@ -107,6 +109,7 @@ int simulate_plans(Options options) {
   }
   print_text(ranking_text(ranking));
   if (options.plan.one()) print_text(completion_text(best));
+  if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
   if (noisy) print_text(replications_text(ranking, replicated, noise));
   if (options.plan.one()) print_text(drawing_text(best.timeline));
   return 0;

@@ -124,12 +124,15 @@ Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSourc
     if (shown.joules) shown.joules = made.bill.joules.value_or(0);
     if (shown.cost) shown.cost = made.bill.cost.value_or(0);
     Result result{row(point, made, shown, ""), {}};
+    if (stops_early(sized.workload)) result.row["stopped"] = made.stopped;
     if (noise.replications > 0) {
       result.makespans = replicate(sized, made, noise, threads).makespan_s;
     }
     return result;
   } catch (const Error& error) {
-    return {row(point, {}, shown, error.what()), {}};
+    Result refused{row(point, {}, shown, error.what()), {}};
+    if (stops_early(sized.workload)) refused.row["stopped"] = nullptr;
+    return refused;
   }
 }
 

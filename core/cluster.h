@@ -71,7 +71,7 @@ struct Cluster {
   std::vector<DeviceSpec> devices;
   double host_watts = 0;  ///< What the host draws all the time; 0: not given.
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
-  std::vector<SwitchSpec> switches;
+  std::vector<SwitchSpec> switches = {};
 };
 
 }  // namespace shardlab

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/early_stop.h"
 #include "core/model.h"
 #include "core/time.h"
 
@@ -16,6 +19,7 @@ struct Job {
   int batch = 0;  ///< Sequences per minibatch.
   OptimizerSpec optimizer;
   std::int64_t minibatches = 0;
+  std::int64_t stop_after = 0;  ///< Minibatches, fewer than those; 0: it runs to its end.
   std::uint64_t seed =
       0;             ///< Of initial weights, batches and dropout; nothing else influences them.
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
@@ -26,6 +30,14 @@ struct Job {
 
 struct Workload {
   std::vector<Job> jobs;
+  std::optional<EarlyStop> early_stop;  ///< Then no job has a `stop_after`.
 };
+
+/// Some job may end before its last minibatch.
+inline bool stops_early(const Workload& workload) {
+  return workload.early_stop.has_value() ||
+         std::any_of(workload.jobs.begin(), workload.jobs.end(),
+                     [](const Job& job) { return job.stop_after > 0; });
+}
 
 }  // namespace shardlab

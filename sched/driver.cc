@@ -9,12 +9,13 @@
 namespace shardlab {
 
 Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
-               Timeline* timeline, bool tracks_memory)
+               Timeline* timeline, bool tracks_memory, Tuner* tuner)
     : program_(program),
       cluster_(cluster),
       policy_(policy),
       backend_(backend),
       timeline_(timeline),
+      tuner_(tuner),
       ledger_(program),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
@@ -29,6 +30,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
+    if (tuner_ != nullptr) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
@@ -104,8 +106,7 @@ void Driver::advance(TrackId track, JobId id, const Unit* leader) {
   }
   if (ledger_.complete(track)) {
     if (--job.tracks_left == 0) {
-      ends_[index(id)].completed = true;
-      end_units_of(id);
+      reach_goal(id);
       return;
     }
   } else if (ledger_.unblocked(track)) {
@@ -155,6 +156,7 @@ void Driver::offer_next(TrackId track) {
 // Deciding.
 
 void Driver::decide() {
+  if (tuner_ != nullptr) consult();
   admit_waiting();
   if (!interrupted_) {
     if (program_.slots > 1) give_back_late_claims();

@@ -15,6 +15,7 @@
 #include "sched/policy.h"
 #include "sched/program.h"
 #include "sched/residency.h"
+#include "sched/tuner.h"
 
 namespace shardlab {
 
@@ -44,10 +45,10 @@ struct Outcome {
 class Driver {
  public:
   /// `timeline`, if given, gets every unit and copy. `tracks_memory` false leaves out budgets and
-  /// copies: every device has all data at hand. Requires: a plan that fits (see
-  /// refuse_what_cannot_fit), and all references to outlive the Driver.
+  /// copies: every device has all data at hand. `tuner`, if given, stops jobs early. Requires: a
+  /// plan that fits (see refuse_what_cannot_fit), and all references to outlive the Driver.
   Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
-         Timeline* timeline, bool tracks_memory);
+         Timeline* timeline, bool tracks_memory, Tuner* tuner = nullptr);
 
   /// Admits the first jobs and fills all slots.
   void start();
@@ -84,13 +85,18 @@ class Driver {
     enum class State : std::uint8_t {
       kWaiting,
       kRunning,
+      kAsking,    ///< At its goal, until the instant's end.
+      kPausing,   ///< It waits for its tuner, and is written back.
+      kPaused,    ///< It is in host memory.
+      kReleased,  ///< It goes on once there is room.
       kFlushing,
       kEnded
     } state = State::kWaiting;
-    bool failed = false;         ///< It ends when nothing of it runs any more.
-    DeviceId bound = kNoDevice;  ///< Of a resident job.
-    std::uint32_t tracks_left = 0;
-    std::uint32_t running = 0;  ///< Units.
+    bool failed = false;            ///< It ends when nothing of it runs any more.
+    bool released = false;          ///< While kPausing.
+    DeviceId bound = kNoDevice;     ///< Of a resident job.
+    std::uint32_t tracks_left = 0;  ///< Not at their goal.
+    std::uint32_t running = 0;      ///< Units.
   };
   struct Track {
     std::uint8_t claims = 0;
@@ -123,6 +129,7 @@ class Driver {
   void await_arrivals();
   void admit_waiting();
   bool admit(JobId job);
+  void offer_all(JobId job);
   DeviceId home(JobId job);
   void offer(Candidate&& unit);
   void withdraw(TrackId track);
@@ -139,6 +146,16 @@ class Driver {
   void progress();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
+
+  // Early stops.
+  void reach_goal(JobId job);
+  void set_goal(JobId job);
+  void consult();
+  void go_on(JobId job);
+  void stop(JobId job, std::string reason);
+  void pause(JobId job);
+  void end_pausing_if_flushed(JobId job);
+  void admit_released(std::size_t limit);
 
   // Transfers.
   void start_requested();
@@ -166,6 +183,7 @@ class Driver {
   Policy& policy_;
   Backend& backend_;
   Timeline* timeline_;
+  Tuner* tuner_;
   Ledger ledger_;
   std::optional<Residency> residency_;
   std::vector<Device> devices_;
@@ -188,6 +206,8 @@ class Driver {
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;
+  std::vector<JobId> asking_;    ///< At this instant.
+  std::vector<JobId> released_;  ///< In that order.
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
   std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.

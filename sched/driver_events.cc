@@ -72,6 +72,7 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
+  if (tuner_ != nullptr) tuner_->ended(job);
   --running_jobs_;
   running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
@@ -132,6 +133,7 @@ void Driver::await_arrivals() {
 void Driver::admit_waiting() {
   if (interrupted_) return;
   const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
+  if (!released_.empty()) admit_released(limit);
   for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
     const JobId job = by_arrival_[i];
     if (jobs_[index(job)].state == Job::State::kWaiting) admit(job);
@@ -155,11 +157,16 @@ bool Driver::admit(JobId job) {
   state.state = Job::State::kRunning;
   ++running_jobs_;
   running_tracks_ += ledger_.tracks(job);
+  offer_all(job);
+  return true;
+}
+
+/// Of a job that begins or goes on: all that waits for nothing.
+void Driver::offer_all(JobId job) {
   const std::size_t first = index(ledger_.first_track(job));
   for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
     if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));
   }
-  return true;
 }
 
 /// Where a resident job goes: where the policy says or most room is left, which with equal devices
@@ -190,6 +197,8 @@ std::string Driver::stuck() const {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     if (jobs_[j].state == Job::State::kWaiting) {
       text += "\n  " + program_.jobs[j].name + " waits for admission";
+    } else if (jobs_[j].state == Job::State::kPaused) {
+      text += "\n  " + program_.jobs[j].name + " is paused by its tuner";
     }
   }
   return text;

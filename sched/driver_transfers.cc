@@ -73,6 +73,7 @@ void Driver::complete(TransferId id) {
     if (tracks_[t].claims > 0) touch(index(tracks_[t].last_claim));  // It may have waited for that.
   }
   end_job_if_flushed(transfer.job);
+  end_pausing_if_flushed(transfer.job);
 }
 
 /// Devices whose reservation is another than at the last instant.

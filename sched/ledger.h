@@ -43,6 +43,14 @@ class Ledger {
     return TrackId{first_[index(job)] + unit.track};
   }
 
+  /// The job's tracks are complete with so many minibatches; estimates of what remains stay those
+  /// of the whole job.
+  void stop_at(JobId job, std::int64_t minibatches) {
+    for (std::uint32_t t = first_[index(job)]; t < first_[index(job) + 1]; ++t) {
+      progress_[t].minibatches = minibatches;
+    }
+  }
+
   /// The track's current unit is done.
   void advance(TrackId track) { step(progress_[index(track)]); }
 

@@ -191,6 +191,16 @@ void Residency::forget(JobId job) {
   free_set_aside(job);
 }
 
+bool Residency::vacate(JobId job) {
+  forget(job);
+  const std::size_t items = program_.jobs[index(job)].items.size();
+  for (std::size_t i = 0; i < items; ++i) {
+    if (state(job, static_cast<ItemIndex>(i)).first != kNone) return false;
+  }
+  for (std::size_t i = 0; i < items; ++i) state(job, static_cast<ItemIndex>(i)).forgotten = false;
+  return true;
+}
+
 /// Once the last copy is gone: one that is still in flight keeps its place in memory.
 void Residency::free_set_aside(JobId job) {
   for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {

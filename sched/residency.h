@@ -51,6 +51,9 @@ class Residency {
   /// Forgets a job: drops its copies; what is in flight is dropped when it ends. Frees what was
   /// held for it.
   void forget(JobId job);
+  /// The same of a flushed job that may come again. Returns false while something of it is in
+  /// flight: then it is called again.
+  bool vacate(JobId job);
 
   /// A transfer that was asked for is done.
   void finished(const Transfer& transfer);

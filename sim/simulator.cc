@@ -205,7 +205,7 @@ Duration Simulator::slowed(std::size_t device, Duration part) {
 }
 
 Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
-                 Timeline* timeline) {
+                 Timeline* timeline, Tuner* tuner) {
   refuse_what_cannot_fit(program, cluster);
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
@@ -223,7 +223,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
     }
   }
   Simulator simulator(program, cluster, costs);
-  Driver driver(program, cluster, policy, simulator, timeline, tracks);
+  Driver driver(program, cluster, policy, simulator, timeline, tracks, tuner);
   return drive(driver, simulator);
 }
 

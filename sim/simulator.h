@@ -99,8 +99,8 @@ class Simulator final : public Backend {
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
 /// Memory and copies are left out when no device has a budget, links are not paced and memory
-/// copies cost nothing.
+/// copies cost nothing. `tuner`, if given, stops jobs early.
 Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
-                 Timeline* timeline);
+                 Timeline* timeline, Tuner* tuner = nullptr);
 
 }  // namespace shardlab

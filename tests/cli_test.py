@@ -292,6 +292,52 @@ def test_sweep_says_why_a_combination_cannot_run(tmp_path):
     assert resident["predicted_s"] is None and resident["reason"].startswith("decoder: the whole model needs ")
 
 
+def early_stopping(folder, table, minibatches=9):
+    """Nine jobs, of which some are stopped."""
+    text = (FIXTURES / "workload.toml").read_text().split("[[job]]")[0]
+    (folder / "stops.toml").write_text(
+        f'{text}minibatches = {minibatches}\n[early_stop]\n{table}\n[[job]]\nname = "decoder"\nmodel = "gpt"\n'
+        f"learning_rate = {[round(1e-3 * (i + 1), 3) for i in range(9)]}\n")
+    return [str(folder / "stops.toml"), *INPUTS[1:]]
+
+
+def test_simulate_says_who_is_stopped_when_and_why(tmp_path):
+    inputs = early_stopping(tmp_path, 'method = "successive_halving"')
+    text = good("simulate", *inputs, "--strategy", "spill")
+    assert "naive and bound: of the minibatches that ran before jobs were stopped early" in text
+    assert re.search(r"\n +1 +6 +\d+\.\d+  stopped by successive halving at rung 0 after 1 minibatch ", text)
+    assert re.search(r"\n +3 +2 +\d+\.\d+  stopped by successive halving at rung 1 after 3 minibatches ", text)
+    assert re.search(r"\n +9 +1 +\d+\.\d+  completed ", text)
+    plans = json.loads(good("simulate", *inputs, "--json"))["plans"]
+    ends = [[(job["minibatches"], job["completed"]) for job in plan["jobs"]] for plan in plans]
+    assert all(end == ends[0] for end in ends) and sorted(ends[0]) == [(1, False)] * 6 + [(3, False)] * 2 + [(9, True)]
+    assert all(plan["lower_bound_s"] <= plan["predicted_s"] for plan in plans)
+
+
+@pytest.mark.parametrize("method", ["successive_halving", "asha", "hyperband"])
+def test_early_stops_give_the_same_bytes_on_one_thread_and_on_two(tmp_path, method):
+    inputs = early_stopping(tmp_path, f'method = "{method}"')
+    for arguments in [["sweep", *inputs, "--slots", "1,2", "--json"],
+                      ["simulate", *inputs, "--policy", "fifo", "--noise", "lognormal:0.2", "--replications", "8"]]:
+        one, two = (good(*arguments, "--threads", threads) for threads in "12")
+        assert one == two
+    assert all(0 < row["stopped"] < 9 for row in json.loads(good("sweep", *inputs, "--json"))["rows"])
+
+
+def test_verbs_that_cannot_stop_jobs_early_say_so(tmp_path):
+    inputs = early_stopping(tmp_path, 'method = "asha"')
+    error = bad("run", *inputs, "--strategy", "spill")
+    assert "stops.toml: run cannot stop jobs early yet" in error and "take [early_stop] out" in error
+    assert "compare cannot stop jobs early yet" in bad("compare", *inputs, tmp_path / "timeline.json")
+
+
+def test_curves_name_file_line_and_column(tmp_path):
+    inputs = early_stopping(tmp_path, 'method = "asha"\ncurves = "c.csv"')
+    assert "c.csv: cannot read" in bad("simulate", *inputs)
+    (tmp_path / "c.csv").write_text("job,minibatch,loss\ndecoder,1,2\n")
+    assert "c.csv:2: job: the workload has no job \"decoder\"" in bad("simulate", *inputs)
+
+
 def test_sweep_compares_settings_by_common_draws():
     sweep = ["sweep", *INPUTS, "--devices", "1,2", "--strategies", "spill,resident", "--noise", "lognormal:0.3"]
     rows = list(csv.DictReader(io.StringIO(good(*sweep, "--replications", 20, "--seed", 4))))

@@ -14,8 +14,8 @@
 /// What every timeline must satisfy, whatever the policy: for simulated and measured ones alike.
 namespace shardlab {
 
-/// Every unit once, in the order of its track and after all that it waits for, and never two things at a time on one lane or link
-/// direction.
+/// Every unit once, in the order of its track and after all that it waits for, and never two things
+/// at a time on one lane or link direction.
 inline void expect_valid(const Timeline& timeline, const Program& program) {
   using Stretch = std::pair<Instant, Instant>;
   std::map<std::pair<std::size_t, int>, std::vector<Stretch>> lanes;
@@ -49,8 +49,9 @@ inline void expect_valid(const Timeline& timeline, const Program& program) {
   }
   for (const CopySpan& span : timeline.copies) {
     lanes[{index(span.device), 0}].push_back({span.lane_from, span.lane_to});
-    const int direction = span.direction == Direction::kPromote ? 1 : 2;
-    lanes[{index(span.device), direction}].push_back({span.link_from, span.link_to});
+    const int direction = 1 + static_cast<int>(span.direction);
+    const DeviceId of = span.direction == Direction::kPeer ? span.source : span.device;
+    lanes[{index(of), direction}].push_back({span.link_from, span.link_to});
   }
   for (auto& [lane, stretches] : lanes) {
     std::sort(stretches.begin(), stretches.end());

@@ -49,6 +49,9 @@ void set_epochs(JobDraft& d, std::int64_t v) { d.epochs = within(v, 1, kMostMini
 void set_dataset(JobDraft& d, std::int64_t v) {
   d.dataset_sequences = within(v, 1, kMostMinibatches);
 }
+void set_stop_after(JobDraft& d, std::int64_t v) {
+  d.job.stop_after = within(v, 1, kMostMinibatches);
+}
 void set_seed(JobDraft& d, std::int64_t v) {
   d.job.seed = static_cast<std::uint64_t>(within(v, 0, INT64_MAX));
 }
@@ -75,6 +78,7 @@ constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"minibatches", set_minibatches, false, "epochs"},
     {"epochs", set_epochs, false, "minibatches"},
     {"dataset_sequences", set_dataset},
+    {"stop_after", set_stop_after},
     {"seed", set_seed},
     {"data", set_data},
     {"arrival_s", set_arrival_s, false, "arrival"},
@@ -129,6 +133,12 @@ std::optional<JobFault> check_heads(const JobDraft& draft) {
                   fmt::format("{} does not divide width, which is {}", model.heads, model.width)};
 }
 
+std::optional<JobFault> check_stop(const Job& job) {
+  if (job.stop_after < job.minibatches) return {};
+  return JobFault{"stop_after", fmt::format("{} is no early stop: the job has {} minibatches",
+                                            job.stop_after, job.minibatches)};
+}
+
 }  // namespace
 
 std::span<const JobKey> job_keys() { return kKeys; }
@@ -149,7 +159,8 @@ std::size_t job_key_index(std::string_view name) {
 std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = missing_or_twice(draft)) return fault;
   if (auto fault = set_length(draft)) return fault;
-  return check_heads(draft);
+  if (auto fault = check_heads(draft)) return fault;
+  return check_stop(draft.job);
 }
 
 std::string beside(const std::string& origin, const std::string& path) {

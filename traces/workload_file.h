@@ -8,8 +8,9 @@
 namespace shardlab {
 
 /// The jobs of a file: a table of jobs where its name ends in `.csv` (traces/job_table.h), else
-/// TOML. That has `[[job]]` tables, `[defaults]` for keys that a job leaves out, and `[arrivals]`
-/// for jobs that do not say when they arrive; or, in place of `[[job]]`, `job_table = "jobs.csv"`.
+/// TOML. That has `[[job]]` tables, `[defaults]` for keys that a job leaves out, `[arrivals]` for
+/// jobs that do not say when they arrive, and `[early_stop]`; or, in place of `[[job]]`,
+/// `job_table = "jobs.csv"`.
 ///
 /// Any key but `name` may be a list. The job then expands into all combinations, the list that
 /// stands first in the file varying slowest, and each is named after its values:
@@ -21,7 +22,8 @@ namespace shardlab {
 /// more than kMostGridJobs jobs.
 Workload read_workload(const std::string& path);
 
-/// The same from a text in TOML; `origin` is the file's path, for errors and for files it names.
+/// The same from a text in TOML, but for curves; `origin` is the file's path, for errors and for
+/// files it names.
 Workload parse_workload(std::string_view text, const std::string& origin);
 
 }  // namespace shardlab

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "core/early_stop.h"
+#include "core/ids.h"
+
+namespace shardlab {
+
+/// The loss of a job that has completed so many minibatches.
+using LossOf = std::function<double(JobId job, std::int64_t minibatches)>;
+
+/// Linear between the points of the curve, its first and last value held outside.
+double loss_at(const LearningCurve& curve, std::int64_t minibatches);
+
+/// a + b * n^-c and noise. a (0.5 to 1.5), b (1 to 4) and c (0.2 to 1) are uniform draws by
+/// (seed, job), the noise (-0.02 to 0.02) by (seed, job, minibatch). The ranges are ours, made for
+/// curves that cross.
+double drawn_loss(std::uint64_t seed, JobId job, std::int64_t minibatches);
+
+/// From the curves, where there are any, else drawn. Requires: `from` outlives the result.
+LossOf losses(const EarlyStop& from);
+
+}  // namespace shardlab
