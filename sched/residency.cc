@@ -42,7 +42,8 @@ bool Residency::reserve(JobId job, const Unit& unit, DeviceId device) {
       if (find(job, i, device) != kNone) continue;
       const CopyIndex copy = add(job, i, device);
       pin(copy);
-      fetch(copy);
+      // What it creates may still be there from the minibatch before, and is of no use.
+      if (list == &unit.reads) fetch(copy);
     }
   }
   return true;
