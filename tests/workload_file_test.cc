@@ -202,6 +202,30 @@ TEST(WorkloadFile, NamesMustDiffer) {
             "w.toml:1: job a/seed=4 comes twice: a list repeats a value");
 }
 
+TEST(WorkloadFile, SaysWhatIsFrozenAndShared) {
+  const Workload workload = parse(job("frozen_layers = [0, 3]\n") + "[[job]]\nname = \"b\"\n" +
+                                  job("lora_rank = [4, 8]\nbase = \"x\"\n").substr(20));
+  ASSERT_EQ(workload.jobs.size(), 4u);
+  EXPECT_FALSE(workload.jobs[0].frozen());
+  EXPECT_EQ(workload.jobs[1].frozen_layers, 3);
+  EXPECT_EQ(workload.jobs[1].base, "");
+  EXPECT_EQ(workload.jobs[3].name, "b/lora_rank=8");
+  EXPECT_EQ(workload.jobs[3].lora_rank, 8);
+  EXPECT_EQ(workload.jobs[3].base, "x");
+}
+
+TEST(WorkloadFile, RefusesWhatCannotBeFrozen) {
+  EXPECT_EQ(error(job("frozen_layers = 4\n")),
+            "w.toml:1: frozen_layers: 4; of embedding, 2 blocks and head it may freeze 3: leave the "
+            "head to train");
+  EXPECT_EQ(error(job("frozen_layers = 1\nlora_rank = 4\n")),
+            "w.toml:1: frozen_layers: lora_rank freezes all layers; take one of the two out");
+  EXPECT_EQ(error(job("base = \"x\"\n")),
+            "w.toml:1: base: nothing of the job is frozen; give frozen_layers or lora_rank");
+  EXPECT_EQ(error(job("lora_rank = -1\n")),
+            "w.toml:10: lora_rank: must be from 0 to 65536, is -1");
+}
+
 TEST(WorkloadFile, RefusesAHugeGrid) {
   std::string list = "[0";
   for (int i = 1; i < 400; ++i) list += "," + std::to_string(i);
