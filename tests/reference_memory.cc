@@ -109,7 +109,7 @@ bool Memory::reserve(const Claim& claim, const std::vector<Claim>& claims) {
   for (const Place& place : mine) {
     if (copies_.contains(place)) continue;
     copies_[place] = {};
-    fetch(place);
+    if (unit_of(claim).reads.contains(place.item)) fetch(place);
   }
   return true;
 }
