@@ -260,8 +260,9 @@ void Residency::drop_others(JobId job, ItemIndex i, DeviceId keep) {
       } else if (here.pins == 0) {
         drop(copy);
       } else {
-        here.stage =
-            Stage::kReserved;  // A claim made ahead keeps its room and waits for the new version.
+        // A claim made ahead keeps its room and waits for the new version.
+        here.stage = Stage::kReserved;
+        here.dirty = false;
       }
     }
     copy = next;

@@ -185,6 +185,7 @@ void Memory::make_void(std::size_t job, ItemIndex item, std::size_t but_on,
       copy.stale = true;
     } else if (needed(place, claims)) {
       copy.stage = Stage::kRoom;
+      copy.dirty = false;
     } else {
       copies_.erase(place);
     }
