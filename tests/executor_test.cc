@@ -186,8 +186,9 @@ TEST(Executor, RefusesFrozenParametersNamingTheJob) {
   Workload work = small_jobs();
   work.jobs[1].frozen_layers = 1;
   EXPECT_EQ(error_of([&] { train(work, {}); }),
-            work.jobs[1].name + ": frozen_layers: frozen parameters are simulated only so far; "
-                                "take the key out to train it all");
+            work.jobs[1].name +
+                ": frozen_layers: frozen parameters are simulated only so far; "
+                "take the key out to train it all");
 }
 
 TEST(Executor, RefusesMissingDataNamingTheJob) {
