@@ -73,7 +73,8 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
       refuse_job(job, cluster);
     }
     for (const Item& item : job.items) {
-      if (item.kind != ItemKind::kGraph && first_sight(item)) host += static_cast<double>(item.bytes);
+      if (item.kind != ItemKind::kGraph && first_sight(item))
+        host += static_cast<double>(item.bytes);
     }
   }
   if (host > kMostBytes) {
