@@ -50,6 +50,12 @@ std::string completion_text(const Prediction& prediction) {
       completion.largest);
 }
 
+/// Nothing where memory did not matter and was left out.
+std::string host_text(const Prediction& prediction) {
+  const Bytes peak = prediction.outcome.host_peak;
+  return peak == 0 ? "" : fmt::format("host memory: at most {}\n", format_bytes(peak));
+}
+
 std::string drawing_text(const Timeline& timeline) {
   if (timeline.units.empty()) return fmt::format("no drawing: more than {} units\n", kMostSpans);
   return "\n" + draw(timeline, drawing_options(stdout)) + "\n" +
@@ -108,7 +114,7 @@ int simulate_plans(Options options) {
     return 0;
   }
   print_text(ranking_text(ranking));
-  if (options.plan.one()) print_text(completion_text(best));
+  if (options.plan.one()) print_text(completion_text(best) + host_text(best));
   if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
   if (noisy) print_text(replications_text(ranking, replicated, noise));
   if (options.plan.one()) print_text(drawing_text(best.timeline));

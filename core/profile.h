@@ -44,7 +44,8 @@ struct LayerCost {
   Bytes saved = 0;  ///< Held from a forward with autograd until its backward, beyond parameters,
                     ///< input and output.
   Bytes backward_workspace =
-      0;  ///< Peak of a backward beyond all of the above, gradients and both boundaries.
+      0;             ///< Peak of a backward beyond all of the above, gradients and both boundaries.
+  Bytes frozen = 0;  ///< Parameters that a job does not train, beyond `parameters`; in no file.
 };
 
 /// Costs of one model at one batch size with one optimizer.
@@ -55,6 +56,7 @@ struct ModelProfile {
   std::vector<LayerCost> layers;
   /// One minibatch alone, timed as a whole: what the times of its layers should add up to.
   std::optional<Measured> whole = std::nullopt;
+  int first_trained = 0;  ///< Layers below it only run forward (see job_profile()); in no file.
 };
 
 /// Least-squares line through copy times: latency + bytes / rate.

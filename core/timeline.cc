@@ -32,6 +32,8 @@ std::string to_string(ItemKind kind) {
       return "graph";
     case ItemKind::kWeightGradient:
       return "weight gradient";
+    case ItemKind::kFrozen:
+      return "frozen parameters";
   }
   return "?";
 }

@@ -19,16 +19,17 @@ enum class UnitKind : std::uint8_t {
 };
 /// What moves or stays as a whole. kGraph is what a forward keeps for its backward where nothing is
 /// recomputed; kWeightGradient what microbatches add up until the step. They never leave their
-/// device.
+/// device. kFrozen are parameters that are not trained: they are dropped, never written back.
 enum class ItemKind : std::uint8_t {
   kParameters,
   kState,
   kActivation,
   kGradient,
   kGraph,
-  kWeightGradient
+  kWeightGradient,
+  kFrozen
 };
-constexpr int kItemKinds = 6;
+constexpr int kItemKinds = 7;
 enum class Direction : std::uint8_t {
   kPromote,  ///< Host to device.
   kDemote,   ///< Device to host.

@@ -25,7 +25,12 @@ struct Job {
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
   Duration
       arrival{};  ///< When it is submitted, from the start of the run; nothing of it runs before.
-  int priority = 0;  ///< A job of a higher one goes before every job of a lower one.
+  int priority = 0;       ///< A job of a higher one goes before every job of a lower one.
+  int frozen_layers = 0;  ///< The first layers of the model, embedding included, do not train.
+  int lora_rank = 0;      ///< Above 0: all layers are frozen, blocks train adapters of this rank.
+  std::string base = {};  ///< Jobs of one base share their frozen parameters; empty: its own.
+
+  [[nodiscard]] bool frozen() const { return frozen_layers > 0 || lora_rank > 0; }
 };
 
 struct Workload {

@@ -55,6 +55,11 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
                 ": pipelines, replicas and zero_offload are simulated only so far; run spill, "
                 "resident or model_parallel");
   }
+  for (const Job& job : workload.jobs) {
+    if (!job.frozen()) continue;
+    throw Error(job.name + ": " + (job.lora_rank > 0 ? "lora_rank" : "frozen_layers") +
+                ": frozen parameters are simulated only so far; take the key out to train it all");
+  }
   RunResult result;
   result.jobs.resize(workload.jobs.size());
   Timeline& timeline = result.timeline;

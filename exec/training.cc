@@ -65,6 +65,8 @@ struct Training::JobMemory {
       case ItemKind::kGraph:
       case ItemKind::kWeightGradient:
         return 0;  // Never in host memory.
+      case ItemKind::kFrozen:
+        break;  // Refused before it gets here.
     }
     return 0;
   }

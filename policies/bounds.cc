@@ -13,9 +13,10 @@ Duration share(Duration sum, std::size_t devices) {
 
 Duration link_bound(const Program& program, const Cluster& cluster) {
   Bytes bytes = 0;
+  FirstSight first_sight(program);
   for (const JobProgram& job : program.jobs) {
     if (job.minibatches == 0) continue;
-    for (const Item& item : job.items) bytes += item.lasting ? item.bytes : 0;
+    for (const Item& item : job.items) bytes += item.lasting && first_sight(item) ? item.bytes : 0;
   }
   if (cluster.devices.empty()) return {};
   double rate = 0;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "policies/partition.h"
+#include "sched/job_profile.h"
 
 namespace shardlab {
 namespace {
@@ -38,7 +39,8 @@ JobPlan plan_on_group(const Job& job, std::size_t number, const Cluster& cluster
     throw Error(fmt::format("{}: batch {} is no multiple of {} microbatches in {} replicas",
                             to_string(choice), job.batch, choice.microbatches, choice.replicas));
   }
-  const ModelProfile& model = find(profile, job.model, job.batch / parts, job.optimizer.kind);
+  const auto entry = job_profile(profile, job, job.batch / parts);
+  const ModelProfile& model = *entry;
   JobPlan plan;
   plan.strategy = choice.strategy;
   plan.first_layer = balanced(model, shards_of(choice, model, stages));

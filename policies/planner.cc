@@ -8,6 +8,7 @@
 #include "policies/group_plan.h"
 #include "policies/partition.h"
 #include "policies/registry.h"
+#include "sched/job_profile.h"
 #include "sched/limits.h"
 #include "sched/lower.h"
 #include "sched/shard_cost.h"
@@ -70,7 +71,8 @@ JobPlan plan_job(const Job& job, std::size_t number, const Cluster& cluster, con
   if (!chain) {
     return plan_on_group(job, number, cluster, profile, choice.strategy, choice.recompute);
   }
-  const ModelProfile& model = find(profile, job.model, job.batch, job.optimizer.kind);
+  const auto entry = job_profile(profile, job, job.batch);
+  const ModelProfile& model = *entry;
   if (strategy == Strategy::kSpill) return spill(model, cluster, choice);
   if (strategy == Strategy::kResident) return {Strategy::kResident, {0}, {}, true};
   return model_parallel(model, cluster, choice.recompute);

@@ -60,7 +60,7 @@ void Driver::go_on(JobId job) {
 
 void Driver::stop(JobId job, std::string reason) {
   Job& state = jobs_[index(job)];
-  ends_[index(id)].reason = std::move(reason);
+  ends_[index(job)].reason = std::move(reason);
   if (state.state == Job::State::kAsking) {
     end_units_of(job);
     return;

@@ -65,14 +65,17 @@ Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
 void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) throw Error("the cluster has no device");
   double host = 0;  // Floating point, as the sum over many jobs may overflow.
+  FirstSight first_sight(program);
   for (const JobProgram& job : program.jobs) {
     if (job.held) {
       refuse_held(program, job, cluster);
     } else {
       refuse_job(job, cluster);
     }
-    for (const Item& item : job.items)
-      host += item.kind == ItemKind::kGraph ? 0 : static_cast<double>(item.bytes);
+    for (const Item& item : job.items) {
+      if (item.kind != ItemKind::kGraph && first_sight(item))
+        host += static_cast<double>(item.bytes);
+    }
   }
   if (host > kMostBytes) {
     throw Error(
@@ -96,7 +99,7 @@ void refuse_absurd(const Job& job, const ModelProfile& model) {
         time += static_cast<double>(each->median.count());
       }
     }
-    for (const Bytes each : {layer.parameters, layer.state, layer.output, layer.saved,
+    for (const Bytes each : {layer.parameters, layer.frozen, layer.state, layer.output, layer.saved,
                              layer.forward_workspace, layer.backward_workspace}) {
       bytes += 4 * static_cast<double>(each);
     }

@@ -11,6 +11,7 @@
 #include "sched/limits.h"
 #include "sched/lower_tracks.h"
 #include "sched/partitioned.h"
+#include "sched/shared_base.h"
 
 namespace shardlab {
 namespace {
@@ -34,7 +35,9 @@ class ChainLowering {
     add_items();
     for (int s = 0; s + 1 < shards_; ++s) program_.units.push_back(forward(s));
     program_.units.push_back(backward(shards_ - 1));
-    for (int s = shards_ - 2; s >= 0; --s) program_.units.push_back(backward(s));
+    for (int s = shards_ - 2; s >= 0 && cost(s).backward; --s) {
+      program_.units.push_back(backward(s));
+    }
     if (program_.held) set_peaks();
     return std::move(program_);
   }
@@ -47,6 +50,8 @@ class ChainLowering {
     return plan_.device.empty() ? kNoDevice : plan_.device[static_cast<std::size_t>(shard)];
   }
   [[nodiscard]] ItemIndex item(ItemKind kind, int shard) const {
+    // The last kind; without weight gradients, which come before it.
+    if (kind == ItemKind::kFrozen) kind = ItemKind::kWeightGradient;
     return item_index(kind, shard, shards_);
   }
 
@@ -56,6 +61,9 @@ class ChainLowering {
                                 ItemKind::kGradient, ItemKind::kGraph}) {
       for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(kind, s));
     }
+    const auto frozen = [](const ShardCost& shard) { return shard.frozen > 0; };
+    if (std::none_of(costs_.begin(), costs_.end(), frozen)) return;
+    for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(ItemKind::kFrozen, s));
   }
 
   [[nodiscard]] Item make_item(ItemKind kind, int s) const {
@@ -67,12 +75,14 @@ class ChainLowering {
       case ItemKind::kActivation:
         return {kind, s, cost(s).output, false, s + 1 < shards_ ? device(s + 1) : kNoDevice};
       case ItemKind::kGradient:
-        return {kind, s, cost(s).output, false, device(s)};
+        return {kind, s, cost(s).backward ? cost(s).output : 0, false, device(s)};
       case ItemKind::kGraph:
         // The fused unit of the last shard leaves none.
         return {kind, s, s + 1 < shards_ ? cost(s).graph : 0, false, device(s)};
       case ItemKind::kWeightGradient:
         break;  // Part of the workspace of a unit that steps itself.
+      case ItemKind::kFrozen:
+        return {kind, s, cost(s).frozen, true, device(s)};
     }
     return {};
   }
@@ -88,10 +98,12 @@ class ChainLowering {
     unit.alone = time(cost(s).alone, profile_.alone);
     unit.loaded = time(cost(s).loaded, profile_.loaded);
     unit.workspace = cost(s).forward_workspace + cost(s).tokens;
-    unit.reads.add(item(ItemKind::kParameters, s));
+    if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));
+    if (cost(s).steps()) unit.reads.add(item(ItemKind::kParameters, s));
     if (s > 0) unit.reads.add(item(ItemKind::kActivation, s - 1));
+    if (s > 0 && !cost(s).backward) unit.consumes.add(item(ItemKind::kActivation, s - 1));
     unit.creates.add(item(ItemKind::kActivation, s));
-    if (!plan_.recompute) unit.creates.add(item(ItemKind::kGraph, s));
+    if (!plan_.recompute && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, s));
     return unit;
   }
 
@@ -110,7 +122,9 @@ class ChainLowering {
     unit.alone = time(cost(s).alone, profile_.alone);
     unit.loaded = time(cost(s).loaded, profile_.loaded);
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
+    if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));
     for (const ItemKind kind : {ItemKind::kParameters, ItemKind::kState}) {
+      if (!cost(s).steps()) continue;
       unit.reads.add(item(kind, s));
       unit.writes.add(item(kind, s));
     }
@@ -121,7 +135,7 @@ class ChainLowering {
     if (s > 0) uses_up(ItemKind::kActivation, s - 1);
     if (!fused) uses_up(ItemKind::kGradient, s);
     if (kept) uses_up(ItemKind::kGraph, s);
-    if (s > 0) unit.creates.add(item(ItemKind::kGradient, s - 1));
+    if (cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, s - 1));
     return unit;
   }
 
@@ -242,6 +256,7 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
     program.jobs.push_back(std::move(job));
   }
   add_classes(program, workload, cluster, profile, plan);
+  share_bases(workload, plan, program);
   refuse_endless(program, cluster);
   return program;
 }

@@ -24,6 +24,8 @@ class TrackLowering {
         costs_(std::move(costs)),
         shards_(plan.shards()),
         gathers_(plan.strategy == Strategy::kZeroOffload),
+        frozen_(std::any_of(costs_.begin(), costs_.end(),
+                            [](const ShardCost& cost) { return cost.frozen > 0; })),
         forward_(passes(), kNone),
         backward_(passes(), kNone) {}
 
@@ -58,10 +60,11 @@ class TrackLowering {
   }
   [[nodiscard]] bool sums_gradients() const { return plan_.microbatches * plan_.replicas > 1; }
 
-  /// Per replica: parameters, state and weight gradients of all shards; then per microbatch
-  /// activations, gradients and graphs. What zero_offload shares lies with replica 0.
+  /// Per replica: parameters, state, weight gradients and (if any) frozen parameters of all shards;
+  /// then per microbatch activations, gradients and graphs. What zero_offload shares lies with
+  /// replica 0.
   [[nodiscard]] ItemIndex item(ItemKind kind, int replica, int microbatch, int shard) const {
-    const int own = 3 * shards_, each = 3 * shards_;
+    const int own = (frozen_ ? 4 : 3) * shards_, each = 3 * shards_;
     int at = replica * (own + plan_.microbatches * each) + shard;
     switch (kind) {
       case ItemKind::kParameters:
@@ -70,6 +73,8 @@ class TrackLowering {
         return static_cast<ItemIndex>(at + (kind == ItemKind::kState ? shards_ : 0));
       case ItemKind::kWeightGradient:
         return static_cast<ItemIndex>(at + 2 * shards_);
+      case ItemKind::kFrozen:
+        return static_cast<ItemIndex>((gathers_ ? shard : at) + 3 * shards_);
       default:
         break;
     }
@@ -82,6 +87,9 @@ class TrackLowering {
       for (const ItemKind kind :
            {ItemKind::kParameters, ItemKind::kState, ItemKind::kWeightGradient}) {
         for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(kind, r, 0, s));
+      }
+      for (int s = 0; frozen_ && s < shards_; ++s) {
+        program_.items.push_back(make_item(ItemKind::kFrozen, r, 0, s));
       }
       for (int m = 0; m < plan_.microbatches; ++m) {
         for (const ItemKind kind : {ItemKind::kActivation, ItemKind::kGradient, ItemKind::kGraph}) {
@@ -96,7 +104,8 @@ class TrackLowering {
     const bool unused = gathers_ && r > 0;  // Replica 0's are shared.
     switch (kind) {
       case ItemKind::kParameters:
-        item.bytes = unused ? 0 : cost(s).parameters;
+      case ItemKind::kFrozen:
+        item.bytes = unused ? 0 : kind == ItemKind::kFrozen ? cost(s).frozen : cost(s).parameters;
         item.lasting = !unused;
         if (gathers_ && plan_.replicas > 1) item.only_reader = kNoDevice;
         break;
@@ -106,14 +115,14 @@ class TrackLowering {
         if (gathers_) item.only_reader = device(owner(s), s);
         break;
       case ItemKind::kWeightGradient:
-        item.bytes = sums_gradients() ? cost(s).parameters : 0;
+        item.bytes = sums_gradients() && cost(s).steps() ? cost(s).parameters : 0;
         break;
       case ItemKind::kActivation:
         item.bytes = cost(s).output;
         item.only_reader = s + 1 < shards_ ? device(r, s + 1) : kNoDevice;
         break;
       case ItemKind::kGradient:
-        item.bytes = cost(s).output;
+        item.bytes = cost(s).backward ? cost(s).output : 0;
         break;
       case ItemKind::kGraph:
         item.bytes = plan_.recompute ? 0 : cost(s).graph;
@@ -150,10 +159,11 @@ class TrackLowering {
       return UnitCost{plan_.recompute ? t.forward : t.recompute, {}};
     });
     unit.workspace = cost(s).forward_workspace + cost(s).tokens;
-    unit.reads.add(item(ItemKind::kParameters, r, m, s));
+    read_parameters(unit, r, s);
     if (s > 0) unit.reads.add(item(ItemKind::kActivation, r, m, s - 1));
+    if (s > 0 && !cost(s).backward) unit.consumes.add(item(ItemKind::kActivation, r, m, s - 1));
     if (s + 1 < shards_) unit.creates.add(item(ItemKind::kActivation, r, m, s));
-    if (!plan_.recompute) unit.creates.add(item(ItemKind::kGraph, r, m, s));
+    if (!plan_.recompute && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, r, m, s));
     return unit;
   }
 
@@ -168,11 +178,12 @@ class TrackLowering {
                       fused ? Duration{} : again};
     });
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
-    unit.reads.add(item(ItemKind::kParameters, r, m, s));
+    read_parameters(unit, r, s);
     if (s > 0) take(unit, item(ItemKind::kActivation, r, m, s - 1));
     if (s + 1 < shards_) take(unit, item(ItemKind::kGradient, r, m, s));
     if (kept) take(unit, item(ItemKind::kGraph, r, m, s));
-    if (s > 0) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
+    if (cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
+    if (!cost(s).steps()) return unit;
     if (sums_gradients()) {
       unit.workspace -= cost(s).parameters;  // The item, not the unit, holds the sum.
       const ItemIndex sum = item(ItemKind::kWeightGradient, r, 0, s);
@@ -210,6 +221,10 @@ class TrackLowering {
     return unit;
   }
 
+  void read_parameters(Unit& unit, int r, int s) const {
+    if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, r, 0, s));
+    if (cost(s).steps()) unit.reads.add(item(ItemKind::kParameters, r, 0, s));
+  }
   static void take(Unit& unit, ItemIndex item) {
     unit.reads.add(item);
     unit.consumes.add(item);
@@ -228,7 +243,7 @@ class TrackLowering {
 
   /// What ends a shard's part in the minibatch.
   void add_step(int r, int s) {
-    if (!sums_gradients()) return;
+    if (!sums_gradients() || !cost(s).steps()) return;
     if (plan_.replicas > 1) reductions_.push_back(add(reduce(r, s)));
     if (!gathers_) add(step(r, s));
     if (gathers_ && owner(s) == r) steps_.push_back(add(step(r, s)));
@@ -253,7 +268,8 @@ class TrackLowering {
       const int s = pass.chunk * stages + stage;
       const std::size_t at = place(r, pass.microbatch, s);
       if (pass.backward) {
-        if (backward_[at] != kNone) continue;  // Fused with its forward.
+        // Fused with its forward, or not at all.
+        if (backward_[at] != kNone || !cost(s).backward) continue;
         backward_[at] = add(backward(r, pass.microbatch, s, false));
       } else if (s + 1 == shards_ && i + 1 < order.size() && is_backward_of(order[i + 1], pass)) {
         forward_[at] = backward_[at] = add(backward(r, pass.microbatch, s, true));
@@ -275,6 +291,7 @@ class TrackLowering {
     for (int s = 0; s + 1 < shards_; ++s) forward_[place(r, 0, s)] = add(forward(r, 0, s));
     for (int s = shards_ - 1; s >= 0; --s) {
       const std::size_t at = place(r, 0, s);
+      if (!cost(s).backward) break;
       backward_[at] = add(backward(r, 0, s, s + 1 == shards_));
       if (s + 1 == shards_) forward_[at] = backward_[at];
       add_step(r, s);
@@ -320,7 +337,12 @@ class TrackLowering {
       for (int m = 0; m < plan_.microbatches; ++m) {
         for (int s = 1; s < shards_; ++s) {
           wait(forward_[place(r, m, s)], forward_[place(r, m, s - 1)]);
-          wait(backward_[place(r, m, s - 1)], backward_[place(r, m, s)]);
+          if (cost(s - 1).backward) {
+            wait(backward_[place(r, m, s - 1)], backward_[place(r, m, s)]);
+          } else {  // Or it would run ahead without end, for no backward holds it up.
+            const auto& last_reader = cost(s).backward ? backward_ : forward_;
+            wait(forward_[place(r, m, s - 1)], last_reader[place(r, m, s)], 1);
+          }
         }
       }
     }
@@ -366,13 +388,14 @@ class TrackLowering {
     for (int r = 0; r < plan_.replicas; ++r) {
       for (int s = 0; s < shards_; ++s) {
         Bytes& here = program_.peak[index(device(r, s))];
-        const Bytes sum = sums_gradients() ? cost(s).parameters : 0;
+        const Bytes sum = sums_gradients() && cost(s).steps() ? cost(s).parameters : 0;
         const bool graphs =
             !plan_.recompute && backward_[place(r, 0, s)] != forward_[place(r, 0, s)];
-        here +=
-            cost(s).parameters + cost(s).state + sum + (graphs ? live(r, s) * cost(s).graph : 0);
+        here += cost(s).frozen + cost(s).parameters + cost(s).state + sum +
+                (graphs ? live(r, s) * cost(s).graph : 0);
         if (s + 1 == shards_) continue;
-        const Bytes boundary = 2 * live(r, s) * cost(s).output;  // An activation, its gradient.
+        // An activation, its gradient.
+        const Bytes boundary = (cost(s).backward ? 2 : 1) * live(r, s) * cost(s).output;
         here += boundary;
         if (device(r, s + 1) != device(r, s)) program_.peak[index(device(r, s + 1))] += boundary;
       }
@@ -386,6 +409,7 @@ class TrackLowering {
   std::vector<ShardCost> costs_;
   int shards_;
   bool gathers_;
+  bool frozen_;  ///< Some parameters are, and have items of their own.
   std::vector<std::uint32_t> forward_, backward_;  ///< Units, by place().
   std::vector<std::uint32_t> reductions_, steps_;
   JobProgram program_;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "sched/job_profile.h"
 #include "sched/limits.h"
 
 namespace shardlab {
@@ -65,7 +66,8 @@ std::vector<ShardCost> cut(const Job& job, const JobPlan& plan, const Cluster& c
                             job.name, job.batch, plan.microbatches, plan.replicas));
   }
   const int batch = job.batch / (plan.microbatches * plan.replicas);
-  const ModelProfile& model = find(profile, job.model, batch, job.optimizer.kind);
+  const auto entry = job_profile(profile, job, batch);
+  const ModelProfile& model = *entry;
   const int layers = static_cast<int>(model.layers.size());
   refuse_absurd(job, model);
   refuse_no_partition(job, plan, layers);

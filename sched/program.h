@@ -87,6 +87,9 @@ struct Item {
   bool lasting = false;  ///< Parameters and state: in host memory before and after the job.
   DeviceId only_reader = kNoDevice;  ///< The one device that reads it, where units are bound.
   std::int32_t microbatch = 0, replica = 0;
+  /// Items of one number, below Program::shared_items, are one: equal bytes, never written.
+  std::int32_t shared = kNotShared;
+  static constexpr std::int32_t kNotShared = -1;
 };
 
 /// One job, lowered: what its strategy makes of its model.
@@ -144,6 +147,7 @@ struct Program {
   std::vector<JobProgram> jobs;
   int admit = 0;  ///< Jobs at once; 0: all.
   int slots = 1;
+  std::int32_t shared_items = 0;
   /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.
   CopyCost copy_alone, copy_loaded;
   /// Between two units of a lane. Alone, the lane has rested and must be woken.
@@ -176,6 +180,23 @@ struct TimeRange {
   Duration least{}, most{};
 };
 TimeRange time_range(const Program& program, JobId job, std::uint32_t unit);
+
+/// Tells, item by item, which are not one that was asked for before.
+class FirstSight {
+ public:
+  explicit FirstSight(const Program& program)
+      : seen_(static_cast<std::size_t>(program.shared_items)) {}
+  bool operator()(const Item& item) {
+    if (item.shared == Item::kNotShared) return true;
+    const auto at = static_cast<std::size_t>(item.shared);
+    if (seen_[at]) return false;
+    seen_[at] = true;
+    return true;
+  }
+
+ private:
+  std::vector<bool> seen_;
+};
 
 /// Estimated time of a track's units in one minibatch.
 inline Duration track_time(const JobProgram& job, const Track& track) {

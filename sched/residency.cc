@@ -4,42 +4,9 @@
 #include <cassert>
 #include <utility>
 
-#include "sched/limits.h"
 #include "sched/route.h"
 
 namespace shardlab {
-
-Residency::Residency(const Program& program, const Cluster& cluster)
-    : program_(program), cluster_(cluster), set_aside_(program.jobs.size()) {
-  for (const JobProgram& job : program.jobs) {
-    first_item_.push_back(items_.size());
-    for (const Item& item : job.items) {
-      items_.push_back({kNone, item.lasting, false});
-      if (item.lasting) host_used_ += item.bytes;
-    }
-  }
-  host_peak_ = host_used_;
-  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
-    devices_.emplace_back();
-    devices_.back().budget = cluster.devices[d].memory;
-    devices_.back().headroom = headroom(program.jobs, device_id(d));
-  }
-}
-
-bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks) {
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    const Device& device = devices_[index(devices[i])];
-    if (peaks[i] == 0) continue;
-    if (peaks[i] > device.budget - device.headroom - device.set_aside) return false;
-    if (!make_room(devices[i], peaks[i])) return false;
-  }
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    charge(devices[i], peaks[i]);
-    devices_[index(devices[i])].set_aside += peaks[i];
-    set_aside_[index(job)].emplace_back(devices[i], peaks[i]);
-  }
-  return true;
-}
 
 bool Residency::reserve(JobId job, const Unit& unit, DeviceId device) {
   Bytes need = unit.workspace;
@@ -75,7 +42,8 @@ bool Residency::reserve(JobId job, const Unit& unit, DeviceId device) {
       if (find(job, i, device) != kNone) continue;
       const CopyIndex copy = add(job, i, device);
       pin(copy);
-      fetch(copy);
+      // What it creates may still be there from the minibatch before, and is of no use.
+      if (list == &unit.reads) fetch(copy);
     }
   }
   return true;
@@ -161,54 +129,6 @@ void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit*
         demote(copy);
       }
     }
-  }
-}
-
-void Residency::flush(JobId job) {
-  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-    const auto which = static_cast<ItemIndex>(i);
-    if (!item(job, which).lasting) continue;
-    for (CopyIndex copy = state(job, which).first; copy != kNone; copy = copies_[copy].sibling) {
-      if (copies_[copy].dirty && !copies_[copy].leaving) demote(copy);
-    }
-  }
-}
-
-bool Residency::flushed(JobId job) const {
-  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-    const auto which = static_cast<ItemIndex>(i);
-    if (item(job, which).lasting && !state(job, which).host) return false;
-  }
-  return true;
-}
-
-void Residency::forget(JobId job) {
-  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-    state(job, static_cast<ItemIndex>(i)).forgotten = true;
-    drop_others(job, static_cast<ItemIndex>(i), kNoDevice);
-    if (!item(job, static_cast<ItemIndex>(i)).lasting) drop_host(job, static_cast<ItemIndex>(i));
-  }
-  free_set_aside(job);
-}
-
-bool Residency::vacate(JobId job) {
-  forget(job);
-  const std::size_t items = program_.jobs[index(job)].items.size();
-  for (std::size_t i = 0; i < items; ++i) {
-    if (state(job, static_cast<ItemIndex>(i)).first != kNone) return false;
-  }
-  for (std::size_t i = 0; i < items; ++i) state(job, static_cast<ItemIndex>(i)).forgotten = false;
-  return true;
-}
-
-/// Once the last copy is gone: one that is still in flight keeps its place in memory.
-void Residency::free_set_aside(JobId job) {
-  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-    if (state(job, static_cast<ItemIndex>(i)).first != kNone) return;
-  }
-  for (const auto& [device, bytes] : std::exchange(set_aside_[index(job)], {})) {
-    charge(device, -bytes);
-    devices_[index(device)].set_aside -= bytes;
   }
 }
 
@@ -313,6 +233,7 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, DeviceId device) {
   copies_[copy].job = job;
   copies_[copy].item = i;
   copies_[copy].device = device;
+  copies_[copy].aside = held(job) && item(job, i).shared == Item::kNotShared;
   copies_[copy].sibling = std::exchange(state(job, i).first, copy);
   return copy;
 }
@@ -323,7 +244,7 @@ void Residency::drop(CopyIndex gone) {
   CopyIndex* link = &state(copy.job, copy.item).first;
   while (*link != gone) link = &copies_[*link].sibling;
   *link = copy.sibling;
-  if (!held(copy.job)) charge(copy.device, -item(copy.job, copy.item).bytes);
+  if (!copy.aside) charge(copy.device, -item(copy.job, copy.item).bytes);
   drops_.push_back({copy.job, copy.item, copy.device});
   unused_.push_back(gone);
 }
@@ -339,8 +260,9 @@ void Residency::drop_others(JobId job, ItemIndex i, DeviceId keep) {
       } else if (here.pins == 0) {
         drop(copy);
       } else {
-        here.stage =
-            Stage::kReserved;  // A claim made ahead keeps its room and waits for the new version.
+        // A claim made ahead keeps its room and waits for the new version.
+        here.stage = Stage::kReserved;
+        here.dirty = false;
       }
     }
     copy = next;
@@ -421,7 +343,7 @@ void Residency::charge(DeviceId where, Bytes bytes) {
 }
 
 bool Residency::evictable(const Copy& copy) const {
-  return copy.pins == 0 && copy.stage == Stage::kThere && !copy.stale && !held(copy.job);
+  return copy.pins == 0 && copy.stage == Stage::kThere && !copy.stale && !copy.aside;
 }
 
 void Residency::link(CopyIndex copy) {

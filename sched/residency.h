@@ -18,6 +18,9 @@ namespace shardlab {
 /// unit needs on the device at once, or nothing. What is kept only for convenience can always go:
 /// clean copies are dropped, dirty ones demoted first, least recently used first. Nothing here
 /// knows time.
+///
+/// Shared items (Item::shared) have one state and at most one copy per device, whoever brought it:
+/// it may go like any other while no held job that reads it there is admitted.
 class Residency {
  public:
   Residency(const Program& program, const Cluster& cluster);
@@ -88,12 +91,14 @@ class Residency {
     DeviceId device{};
     CopyIndex sibling = kNone;               ///< Next copy of the same item.
     CopyIndex older = kNone, newer = kNone;  ///< In the device's order of use, while it may go.
-    std::uint16_t pins = 0;                  ///< Claims and transfers that need it.
+    std::uint32_t pins = 0;                  ///< Claims, transfers and held jobs that need it.
+    std::uint32_t holders = 0;               ///< Of them, held jobs.
     Stage stage = Stage::kReserved;
     bool dirty = false;
     bool leaving = false;  ///< Being demoted.
     bool sending = false;  ///< On its way to another device.
     bool stale = false;    ///< To be dropped when its transfer ends.
+    bool aside = false;    ///< Its room is part of what its held job has set aside.
   };
   struct ItemState {
     CopyIndex first = kNone;
@@ -114,9 +119,13 @@ class Residency {
     return program_.jobs[index(job)].items[i];
   }
   [[nodiscard]] bool held(JobId job) const { return program_.jobs[index(job)].held; }
-  ItemState& state(JobId job, ItemIndex i) { return items_[first_item_[index(job)] + i]; }
+  [[nodiscard]] std::size_t place(JobId job, ItemIndex i) const {
+    const std::size_t own = first_item_[index(job)] + i;
+    return places_.empty() ? own : places_[own];
+  }
+  ItemState& state(JobId job, ItemIndex i) { return items_[place(job, i)]; }
   [[nodiscard]] const ItemState& state(JobId job, ItemIndex i) const {
-    return items_[first_item_[index(job)] + i];
+    return items_[place(job, i)];
   }
   [[nodiscard]] CopyIndex find(JobId job, ItemIndex i, DeviceId device) const;
 
@@ -136,6 +145,10 @@ class Residency {
   void demote(CopyIndex copy);
   bool make_room(DeviceId device, Bytes need);
   void charge(DeviceId device, Bytes bytes);
+  struct Admission;
+  Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
+  void hold(JobId job, ItemIndex i, DeviceId device);
+  void let_go(JobId job);
   void free_set_aside(JobId job);
   [[nodiscard]] bool evictable(const Copy& copy) const;
   void link(CopyIndex copy);
@@ -144,11 +157,13 @@ class Residency {
   const Program& program_;
   const Cluster& cluster_;
   std::vector<std::size_t> first_item_;
+  std::vector<std::size_t> places_;  ///< In `items_`, by job and item; empty: each its own.
   std::vector<ItemState> items_;
   std::vector<Copy> copies_;
   std::vector<CopyIndex> unused_;
   std::vector<Device> devices_;
   std::vector<std::vector<std::pair<DeviceId, Bytes>>> set_aside_;  ///< Per held job.
+  std::vector<std::vector<CopyIndex>> held_;  ///< Per held job: of shared items.
   std::vector<Transfer> requests_;
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;

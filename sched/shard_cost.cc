@@ -16,9 +16,9 @@ ShardCost::Times& operator+=(ShardCost::Times& sum, const LayerTimes& layer) {
 }  // namespace
 
 Bytes ShardCost::peak() const {
-  const Bytes forward = parameters + input + output + forward_workspace;
-  const Bytes backward = parameters + state + input + input + output + backward_workspace;
-  return std::max(forward, backward) + tokens;
+  const Bytes kept = frozen + parameters + input + output;
+  const Bytes with_backward = state + (backward_below ? input : 0) + backward_workspace;
+  return kept + std::max(forward_workspace, backward ? with_backward : 0) + tokens;
 }
 
 ShardCost shard_cost(const ModelProfile& model, int first, int last) {
@@ -39,16 +39,24 @@ ShardCost shard_cost(const ModelProfile& model, int first, int last) {
   for (int i = first; i < last; ++i) {
     const LayerCost& layer = layers[static_cast<std::size_t>(i)];
     cost.parameters += layer.parameters;
+    cost.frozen += layer.frozen;
     cost.state += layer.state;
     cost.alone += layer.alone;
     cost.loaded += layer.loaded;
     cost.forward_workspace =
         std::max(cost.forward_workspace, layer.forward_workspace + inner(i - 1) + inner(i));
+    if (i < model.first_trained) {  // No graph, but what the first layer that has one reads.
+      if (i == model.first_trained - 1) cost.graph += inner(i);
+      temporaries = std::max(temporaries, layer.forward_workspace + inner(i - 1) + inner(i));
+      continue;
+    }
     cost.graph += layer.saved + layer.output;
     // Around one layer, the gradients at its two boundaries live beside the graph.
     temporaries = std::max(temporaries, layer.backward_workspace + inner(i - 1) + inner(i));
   }
-  cost.backward_workspace = cost.parameters + cost.graph + temporaries;
+  cost.backward = last > model.first_trained;
+  cost.backward_below = first > model.first_trained;
+  if (cost.backward) cost.backward_workspace = cost.parameters + cost.graph + temporaries;
   return cost;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/quantile.h"
+#include "sched/job_profile.h"
 
 namespace shardlab {
 namespace {
@@ -94,7 +95,8 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
         units.begin(), units.end(), [](const Unit& unit) { return unit.kind == UnitKind::kStep; });
     const JobPlan& cut = plan.jobs[j];
     const int batch = job.batch / (cut.microbatches * cut.replicas);
-    const Shards shards{find(profile, job.model, batch, job.optimizer.kind), cut, steps_apart};
+    const auto entry = job_profile(profile, job, batch);
+    const Shards shards{*entry, cut, steps_apart};
     auto& of_job = all.emplace_back();
     for (const Unit& unit : units) of_job.push_back(shards.noise(unit, layers));
   }

@@ -139,6 +139,7 @@ def test_simulate_draws_one_plan_and_its_utilization():
     text = good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf")
     for part in ["\ncpu-0  ", "\ncpu-1  ", "a decoder   b encoder   c wide", "occupied %", "copy wait %"]:
         assert part in text
+    assert re.search(r"^host memory: at most [\d.]+ MiB$", text, re.MULTILINE)
     assert "\x1b" not in text, "colours only on a terminal"
 
 

@@ -10,6 +10,7 @@
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sched/shard_cost.h"
+#include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/plain_training.h"
 #include "tests/small_jobs.h"
@@ -179,6 +180,15 @@ TEST(Executor, StopsCleanlyWhenAsked) {
   EXPECT_TRUE(result.timeline.interrupted);
   EXPECT_FALSE(result.timeline.units.empty());
   EXPECT_EQ(result.outcome.jobs[0].reason, "interrupted");
+}
+
+TEST(Executor, RefusesFrozenParametersNamingTheJob) {
+  Workload work = small_jobs();
+  work.jobs[1].frozen_layers = 1;
+  EXPECT_EQ(error_of([&] { train(work, {}); }),
+            work.jobs[1].name +
+                ": frozen_layers: frozen parameters are simulated only so far; "
+                "take the key out to train it all");
 }
 
 TEST(Executor, RefusesMissingDataNamingTheJob) {

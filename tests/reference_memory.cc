@@ -109,7 +109,7 @@ bool Memory::reserve(const Claim& claim, const std::vector<Claim>& claims) {
   for (const Place& place : mine) {
     if (copies_.contains(place)) continue;
     copies_[place] = {};
-    fetch(place);
+    if (unit_of(claim).reads.contains(place.item)) fetch(place);
   }
   return true;
 }
@@ -185,6 +185,7 @@ void Memory::make_void(std::size_t job, ItemIndex item, std::size_t but_on,
       copy.stale = true;
     } else if (needed(place, claims)) {
       copy.stage = Stage::kRoom;
+      copy.dirty = false;
     } else {
       copies_.erase(place);
     }

@@ -59,6 +59,7 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
   plan.recompute = from.recompute;
   plan.microbatches = static_cast<int>(from.microbatches);
   plan.replicas = static_cast<int>(from.replicas);
+  job.frozen_layers = static_cast<int>(from.frozen);
   for (std::size_t s = 0; s < from.shards.size(); ++s) {
     model.layers.push_back(layer(from.shards[s], loaded));
     plan.first_layer.push_back(static_cast<int>(s));
@@ -160,6 +161,7 @@ ScenarioJob draw_job(Draw& draw, const Scenario& scenario, std::int64_t longest,
     }
     if (!draw.once_in(4)) shard.late = 0;
   }
+  if (draw.once_in(3)) job.frozen = draw.below(static_cast<std::int64_t>(job.shards.size()));
   return job;
 }
 
@@ -215,9 +217,9 @@ std::string text(const Shard& shard) {
 std::string text(const ScenarioJob& job) {
   std::vector<std::string> shards;
   for (const Shard& shard : job.shards) shards.push_back(text(shard));
-  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}}}", name_of(job.strategy),
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}}}", name_of(job.strategy),
                      job.recompute, job.arrival, job.minibatches, fmt::join(shards, ", "),
-                     fmt::join(job.bound, ", "), job.microbatches, job.replicas);
+                     fmt::join(job.bound, ", "), job.microbatches, job.replicas, job.frozen);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ struct ScenarioJob {
   std::vector<Shard> shards;
   std::vector<std::int64_t> bound;  ///< Devices, see JobPlan::device.
   std::int64_t microbatches = 1, replicas = 1;
+  std::int64_t frozen = 0;  ///< Shards that do not train.
   bool operator==(const ScenarioJob&) const = default;
 };
 

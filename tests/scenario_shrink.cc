@@ -22,6 +22,7 @@ std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) 
     all.emplace_back(&job.arrival, 0);
     all.emplace_back(&job.minibatches, 1);
     all.emplace_back(&job.microbatches, 1);
+    all.emplace_back(&job.frozen, 0);
     for (Shard& shard : job.shards) {
       for (const auto number : kShardNumbers) {
         all.emplace_back(&(shard.*number), number == &Shard::late ? 0 : 1);
@@ -58,6 +59,7 @@ void add_with_less_of(const Scenario& from, std::size_t j, std::vector<Scenario>
   for (std::size_t s = 0; job.shards.size() > 1 && s < job.shards.size(); ++s) {
     with([&](ScenarioJob& less) {
       less.shards = without(less.shards, s);
+      less.frozen = std::min(less.frozen, static_cast<std::int64_t>(less.shards.size()) - 1);
       for (std::size_t r = less.bound.size() / job.shards.size(); r-- > 0;) {
         less.bound = without(less.bound, r * job.shards.size() + s);
       }

@@ -45,16 +45,16 @@ Scenario{
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1}}};
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}};
   // clang-format on
   EXPECT_EQ(to_string(written), R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1}}})");
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}})");
 }
 
 // Needs two jobs, of which one has two shards with more than 6 bytes of state, and a second device.

@@ -121,7 +121,8 @@ TEST(WorkloadFile, NamesTheUnknownKeyAndTheNearestKnown) {
             "w.toml:2: lerning_rate: unknown key; did you mean \"learning_rate\"?");
   EXPECT_EQ(error_with("colour = 3"), "w.toml:2: colour: unknown key");
   EXPECT_EQ(error("[[jobs]]\n"), "w.toml:1: jobs: unknown key; did you mean \"job\"?");
-  EXPECT_EQ(error("[defaults]\nname = \"x\"\n" + job("")), "w.toml:2: name: unknown key");
+  EXPECT_EQ(error("[defaults]\nname = \"x\"\n" + job("")),
+            "w.toml:2: name: unknown key; did you mean \"base\"?");
 }
 
 TEST(WorkloadFile, RefusesWrongTypes) {
@@ -200,6 +201,28 @@ TEST(WorkloadFile, NamesMustDiffer) {
             "w.toml:10: name: a is also a job of line 1; names must differ");
   EXPECT_EQ(error(job("seed = [4, 4]\n")),
             "w.toml:1: job a/seed=4 comes twice: a list repeats a value");
+}
+
+TEST(WorkloadFile, SaysWhatIsFrozenAndShared) {
+  const Workload workload = parse(job("frozen_layers = [0, 3]\n") + "[[job]]\nname = \"b\"\n" +
+                                  job("lora_rank = [4, 8]\nbase = \"x\"\n").substr(19));
+  ASSERT_EQ(workload.jobs.size(), 4u);
+  EXPECT_FALSE(workload.jobs[0].frozen());
+  EXPECT_EQ(workload.jobs[1].frozen_layers, 3);
+  EXPECT_EQ(workload.jobs[1].base, "");
+  EXPECT_EQ(workload.jobs[3].name, "b/lora_rank=8");
+  EXPECT_EQ(workload.jobs[3].lora_rank, 8);
+  EXPECT_EQ(workload.jobs[3].base, "x");
+}
+
+TEST(WorkloadFile, RefusesWhatCannotBeFrozen) {
+  EXPECT_EQ(error(job("frozen_layers = 4\n")),
+            "w.toml:10: frozen_layers: must be at most 3, is 4: leave the head to train");
+  EXPECT_EQ(error(job("frozen_layers = 1\nlora_rank = 4\n")),
+            "w.toml:10: frozen_layers: lora_rank freezes all layers; take one of the two out");
+  EXPECT_EQ(error(job("base = \"x\"\n")),
+            "w.toml:10: base: nothing of the job is frozen; give frozen_layers or lora_rank");
+  EXPECT_EQ(error(job("lora_rank = -1\n")), "w.toml:10: lora_rank: must be at least 0, is -1");
 }
 
 TEST(WorkloadFile, RefusesAHugeGrid) {

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kMostMinibatches = 1'000'000'000'000;
 constexpr int kMostPriority = 1'000'000;
+constexpr std::int64_t kMostRank = 65'536;
 
 int count(std::int64_t value) { return static_cast<int>(within(value, 1, INT32_MAX)); }
 
@@ -61,6 +62,13 @@ void set_arrival(JobDraft& d, std::string v) { d.job.arrival = interval(std::str
 void set_priority(JobDraft& d, std::int64_t v) {
   d.job.priority = static_cast<int>(within(v, -kMostPriority, kMostPriority));
 }
+void set_frozen_layers(JobDraft& d, std::int64_t v) {
+  d.job.frozen_layers = static_cast<int>(within(v, 0, INT32_MAX));
+}
+void set_lora_rank(JobDraft& d, std::int64_t v) {
+  d.job.lora_rank = static_cast<int>(within(v, 0, kMostRank));
+}
+void set_base(JobDraft& d, std::string v) { d.job.base = std::move(v); }
 
 constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"model", set_model, true},
@@ -84,6 +92,9 @@ constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"arrival_s", set_arrival_s, false, "arrival"},
     {"arrival", set_arrival, false, "arrival_s"},
     {"priority", set_priority},
+    {"frozen_layers", set_frozen_layers},
+    {"lora_rank", set_lora_rank},
+    {"base", set_base},
 }};
 
 std::optional<JobFault> missing_or_twice(const JobDraft& draft) {
@@ -139,6 +150,20 @@ std::optional<JobFault> check_stop(const Job& job) {
                                             job.stop_after, job.minibatches)};
 }
 
+std::optional<JobFault> check_frozen(const Job& job) {
+  const std::int64_t most = std::int64_t{job.model.layers} + 1;  // Embedding and blocks.
+  if (job.frozen_layers > most) {
+    return JobFault{
+        "frozen_layers",
+        fmt::format("must be at most {}, is {}: leave the head to train", most, job.frozen_layers)};
+  }
+  if (job.frozen_layers > 0 && job.lora_rank > 0) {
+    return JobFault{"frozen_layers", "lora_rank freezes all layers; take one of the two out"};
+  }
+  if (job.base.empty() || job.frozen()) return {};
+  return JobFault{"base", "nothing of the job is frozen; give frozen_layers or lora_rank"};
+}
+
 }  // namespace
 
 std::span<const JobKey> job_keys() { return kKeys; }
@@ -160,7 +185,8 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = missing_or_twice(draft)) return fault;
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
-  return check_stop(draft.job);
+  if (auto fault = check_stop(draft.job)) return fault;
+  return check_frozen(draft.job);
 }
 
 std::string beside(const std::string& origin, const std::string& path) {

@@ -169,9 +169,9 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
 CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
   CopySpan span;
   span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
-  span.item =
-      row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState, ItemKind::kActivation,
-                               ItemKind::kGradient, ItemKind::kGraph, ItemKind::kWeightGradient});
+  span.item = row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState,
+                                       ItemKind::kActivation, ItemKind::kGradient, ItemKind::kGraph,
+                                       ItemKind::kWeightGradient, ItemKind::kFrozen});
   span.shard = static_cast<std::int32_t>(row.integer(2, INT32_MAX));
   span.minibatch = row.integer(3);
   span.device = DeviceId{static_cast<std::uint32_t>(row.integer(4, last_device))};

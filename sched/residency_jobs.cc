@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <utility>
+
+#include "sched/limits.h"
+#include "sched/residency.h"
+
+/// What happens once per job: what is there at first, admission, the last write-back, the end.
+namespace shardlab {
+
+Residency::Residency(const Program& program, const Cluster& cluster)
+    : program_(program),
+      cluster_(cluster),
+      set_aside_(program.jobs.size()),
+      held_(program.jobs.size()) {
+  std::vector<std::size_t> shared(static_cast<std::size_t>(program.shared_items), SIZE_MAX);
+  for (const JobProgram& job : program.jobs) {
+    first_item_.push_back(places_.size());
+    for (const Item& item : job.items) {
+      std::size_t place = items_.size();
+      if (item.shared != Item::kNotShared) {
+        std::size_t& first = shared[static_cast<std::size_t>(item.shared)];
+        place = first = std::min(first, place);
+      }
+      places_.push_back(place);
+      if (place < items_.size()) continue;  // Counted already.
+      items_.push_back({kNone, item.lasting, false});
+      if (item.lasting) host_used_ += item.bytes;
+    }
+  }
+  if (shared.empty()) places_ = {};
+  host_peak_ = host_used_;
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    devices_.emplace_back();
+    devices_.back().budget = cluster.devices[d].memory;
+    devices_.back().headroom = headroom(program.jobs, device_id(d));
+  }
+}
+
+/// What an admission sets aside on each device, and the present copies of shared items, pinned
+/// meanwhile so that making room does not drop them.
+struct Residency::Admission {
+  struct OnDevice {
+    Bytes own = 0;      ///< The peak but for shared items.
+    Bytes missing = 0;  ///< Of shared items that are not there.
+    Bytes unheld = 0;   ///< Of shared items that no held job reads there yet.
+    std::vector<ItemIndex> shared;
+  };
+  std::vector<OnDevice> devices;
+  std::vector<CopyIndex> pinned;
+};
+
+bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks) {
+  Admission wanted = wanted_by(job, devices, peaks);
+  bool fits = true;
+  for (std::size_t i = 0; i < devices.size() && fits; ++i) {
+    const Device& device = devices_[index(devices[i])];
+    const auto& [own, missing, unheld, shared] = wanted.devices[i];
+    if (peaks[i] == 0) continue;
+    fits = own + unheld <= device.budget - device.headroom - device.set_aside &&
+           make_room(devices[i], own + missing);
+  }
+  for (std::size_t i = 0; i < devices.size() && fits; ++i) {
+    const Bytes own = wanted.devices[i].own;
+    charge(devices[i], own);
+    devices_[index(devices[i])].set_aside += own;
+    set_aside_[index(job)].emplace_back(devices[i], own);
+    for (const ItemIndex item : wanted.devices[i].shared) hold(job, item, devices[i]);
+  }
+  const std::size_t roomier = roomier_.size();
+  for (const CopyIndex copy : wanted.pinned) unpin(copy);
+  roomier_.resize(roomier);  // As before: no reason to look again.
+  return fits;
+}
+
+Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> devices,
+                                          std::span<const Bytes> peaks) {
+  Admission wanted;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    auto& here = wanted.devices.emplace_back();
+    here.own = peaks[i];
+    if (places_.empty()) continue;
+    const JobProgram& program = program_.jobs[index(job)];
+    std::set<std::int32_t> seen;  // Replicas may read one item on one device.
+    for (std::size_t k = 0; k < program.items.size(); ++k) {
+      const Item& item = program.items[k];
+      const bool read = program.resident || item.only_reader == devices[i];
+      if (item.shared == Item::kNotShared || !read) continue;
+      here.own -= item.bytes;
+      if (!seen.insert(item.shared).second) continue;
+      here.shared.push_back(static_cast<ItemIndex>(k));
+      const CopyIndex copy = find(job, here.shared.back(), devices[i]);
+      if (copy == kNone) here.missing += item.bytes;
+      if (copy == kNone || copies_[copy].holders == 0) here.unheld += item.bytes;
+      if (copy == kNone) continue;
+      pin(copy);
+      wanted.pinned.push_back(copy);
+    }
+  }
+  return wanted;
+}
+
+/// Keeps a shared item on the device, and brings it there, for an admitted job that is held.
+void Residency::hold(JobId job, ItemIndex i, DeviceId device) {
+  CopyIndex copy = find(job, i, device);
+  if (copy == kNone) {
+    copy = add(job, i, device);
+    charge(device, item(job, i).bytes);
+    fetch(copy);
+  }
+  pin(copy);
+  if (copies_[copy].holders++ == 0) devices_[index(device)].set_aside += item(job, i).bytes;
+  held_[index(job)].push_back(copy);
+}
+
+void Residency::let_go(JobId job) {
+  for (const CopyIndex copy : std::exchange(held_[index(job)], {})) {
+    Copy& here = copies_[copy];
+    if (--here.holders == 0) {
+      devices_[index(here.device)].set_aside -= item(here.job, here.item).bytes;
+    }
+    unpin(copy);
+  }
+}
+
+void Residency::flush(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (!item(job, which).lasting) continue;
+    for (CopyIndex copy = state(job, which).first; copy != kNone; copy = copies_[copy].sibling) {
+      if (copies_[copy].dirty && !copies_[copy].leaving) demote(copy);
+    }
+  }
+}
+
+bool Residency::flushed(JobId job) const {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (item(job, which).lasting && !state(job, which).host) return false;
+  }
+  return true;
+}
+
+void Residency::forget(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (item(job, which).shared != Item::kNotShared) continue;  // Others may use it.
+    state(job, which).forgotten = true;
+    drop_others(job, which, kNoDevice);
+    if (!item(job, which).lasting) drop_host(job, which);
+  }
+  let_go(job);
+  free_set_aside(job);
+}
+
+bool Residency::vacate(JobId job) {
+  forget(job);
+  const auto each_own = [&](auto&& visit) {
+    for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+      const auto which = static_cast<ItemIndex>(i);
+      if (item(job, which).shared == Item::kNotShared) visit(state(job, which));
+    }
+  };
+  bool gone = true;
+  each_own([&](const ItemState& own) { gone = gone && own.first == kNone; });
+  if (gone) each_own([](ItemState& own) { own.forgotten = false; });
+  return gone;
+}
+
+/// Once the last copy is gone: one that is still in flight keeps its place in memory.
+void Residency::free_set_aside(JobId job) {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    const bool own = item(job, which).shared == Item::kNotShared;
+    if (own && state(job, which).first != kNone) return;
+  }
+  for (const auto& [device, bytes] : std::exchange(set_aside_[index(job)], {})) {
+    charge(device, -bytes);
+    devices_[index(device)].set_aside -= bytes;
+  }
+}
+
+}  // namespace shardlab
