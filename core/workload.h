@@ -19,7 +19,6 @@ struct Job {
   int batch = 0;  ///< Sequences per minibatch.
   OptimizerSpec optimizer;
   std::int64_t minibatches = 0;
-  std::int64_t stop_after = 0;  ///< Minibatches, fewer than those; 0: it runs to its end.
   std::uint64_t seed =
       0;             ///< Of initial weights, batches and dropout; nothing else influences them.
   std::string data;  ///< Text file or folder; empty: the sources of the Python standard library.
@@ -29,13 +28,14 @@ struct Job {
   int frozen_layers = 0;  ///< The first layers of the model, embedding included, do not train.
   int lora_rank = 0;      ///< Above 0: all layers are frozen, blocks train adapters of this rank.
   std::string base = {};  ///< Jobs of one base share their frozen parameters; empty: its own.
+  std::int64_t stop_after = 0;  ///< Minibatches, fewer than those; 0: it runs to its end.
 
   [[nodiscard]] bool frozen() const { return frozen_layers > 0 || lora_rank > 0; }
 };
 
 struct Workload {
   std::vector<Job> jobs;
-  std::optional<EarlyStop> early_stop;  ///< Then no job has a `stop_after`.
+  std::optional<EarlyStop> early_stop = std::nullopt;  ///< Then no job has a `stop_after`.
 };
 
 /// Some job may end before its last minibatch.
