@@ -135,7 +135,7 @@ class ChainLowering {
     if (s > 0) uses_up(ItemKind::kActivation, s - 1);
     if (!fused) uses_up(ItemKind::kGradient, s);
     if (kept) uses_up(ItemKind::kGraph, s);
-    if (cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, s - 1));
+    if (s > 0 && cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, s - 1));
     return unit;
   }
 

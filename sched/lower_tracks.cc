@@ -182,7 +182,7 @@ class TrackLowering {
     if (s > 0) take(unit, item(ItemKind::kActivation, r, m, s - 1));
     if (s + 1 < shards_) take(unit, item(ItemKind::kGradient, r, m, s));
     if (kept) take(unit, item(ItemKind::kGraph, r, m, s));
-    if (cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
+    if (s > 0 && cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
     if (!cost(s).steps()) return unit;
     if (sums_gradients()) {
       unit.workspace -= cost(s).parameters;  // The item, not the unit, holds the sum.

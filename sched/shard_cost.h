@@ -17,9 +17,9 @@ struct ShardCost {
   /// Gradients of the parameters, the graph of the shard and temporaries: beyond parameters, state,
   /// input and the gradients at both boundaries.
   Bytes backward_workspace = 0;
-  Bytes graph = 0;              ///< Part of it that a forward leaves for its backward.
-  bool backward = true;         ///< false: nothing trains here or below, so no backward comes here.
-  bool backward_below = false;  ///< It makes a gradient for the shard below.
+  Bytes graph = 0;             ///< Part of it that a forward leaves for its backward.
+  bool backward = true;        ///< false: nothing trains here or below, so no backward comes here.
+  bool backward_below = true;  ///< It makes a gradient for the shard below, if there is one.
 
   struct Times {
     Duration forward{}, recompute{}, backward{}, step{};

@@ -174,7 +174,9 @@ TEST(Metamorphic, JobsMayBePermutedWhereOnlyTwinsTie) {
 
 // With one slot and all admitted: else what takes no time still takes another round of its
 // instant, in which a buffer may look further ahead, and a job is admitted after slots are filled.
+// Without units that take no time, which end in one round more with their copies than without.
 TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
+  int compared = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     Scenario scenario = scenarios::draw(seed, policy_);
     scenario.link = scenario.back = scenario.copy = scenario.peer = scenario.network = {};
@@ -187,6 +189,13 @@ TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
     }
     if (scenario.jobs.empty()) continue;
     Lowered plan = scenarios::lower(scenario);
+    const bool at_once = std::ranges::any_of(plan.program.jobs, [](const JobProgram& job) {
+      return std::ranges::any_of(job.units, [](const Unit& unit) {
+        return std::min(unit.alone.total, unit.loaded.total) == Duration{};
+      });
+    });
+    if (at_once) continue;
+    ++compared;
     for (DeviceSpec& device : plan.cluster.devices) device.memory = Bytes{1} << 40;
     const Timeline with = run(plan, policy_);
     for (DeviceSpec& device : plan.cluster.devices) device.memory = kUnlimited;
@@ -195,6 +204,7 @@ TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
     ASSERT_FALSE(with.copies.empty());
     ASSERT_TRUE(without.copies.empty());
   }
+  EXPECT_GT(compared, 100);
 }
 
 // Bounds.
