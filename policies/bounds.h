@@ -24,8 +24,8 @@ struct Bounds {
 /// scheduling", 1977) is the greater of `work` and `longest`.
 Bounds bounds(const Program& program, const Cluster& cluster);
 
-/// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs as
-/// measured beside others; where jobs run one at a time, Σ compute with costs measured alone.
+/// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs
+/// as measured beside others; where jobs run one at a time, Σ compute with costs measured alone.
 Duration naive_estimate(const Program& program, const Cluster& cluster);
 
 }  // namespace shardlab

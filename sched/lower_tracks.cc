@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "sched/route.h"
 #include "sched/stage_order.h"
+#include "sched/track_items.h"
 
 namespace shardlab {
 namespace {
@@ -21,16 +22,14 @@ class TrackLowering {
       : plan_(plan),
         cluster_(cluster),
         profile_(profile),
-        costs_(std::move(costs)),
+        items_(plan, std::move(costs)),
         shards_(plan.shards()),
         gathers_(plan.strategy == Strategy::kZeroOffload),
-        frozen_(std::any_of(costs_.begin(), costs_.end(),
-                            [](const ShardCost& cost) { return cost.frozen > 0; })),
         forward_(passes(), kNone),
         backward_(passes(), kNone) {}
 
   JobProgram lower() {
-    add_items();
+    program_.items = items_.all();
     if (gathers_) {
       for (int r = 0; r < plan_.replicas; ++r) add_replica(r);
     } else {
@@ -51,87 +50,15 @@ class TrackLowering {
   [[nodiscard]] std::size_t place(int replica, int microbatch, int shard) const {
     return static_cast<std::size_t>((replica * plan_.microbatches + microbatch) * shards_ + shard);
   }
-  [[nodiscard]] const ShardCost& cost(int shard) const {
-    return costs_[static_cast<std::size_t>(shard)];
-  }
+  [[nodiscard]] const ShardCost& cost(int shard) const { return items_.cost(shard); }
   [[nodiscard]] DeviceId device(int replica, int shard) const {
-    const int at = gathers_ ? replica : replica * shards_ + shard;
-    return plan_.device[static_cast<std::size_t>(at)];
+    return items_.device(replica, shard);
   }
-  [[nodiscard]] bool sums_gradients() const { return plan_.microbatches * plan_.replicas > 1; }
-
-  /// Per replica: parameters, state, weight gradients and (if any) frozen parameters of all shards;
-  /// then per microbatch activations, gradients and graphs. What zero_offload shares lies with
-  /// replica 0.
   [[nodiscard]] ItemIndex item(ItemKind kind, int replica, int microbatch, int shard) const {
-    const int own = (frozen_ ? 4 : 3) * shards_, each = 3 * shards_;
-    int at = replica * (own + plan_.microbatches * each) + shard;
-    switch (kind) {
-      case ItemKind::kParameters:
-      case ItemKind::kState:
-        if (gathers_) at = shard;
-        return static_cast<ItemIndex>(at + (kind == ItemKind::kState ? shards_ : 0));
-      case ItemKind::kWeightGradient:
-        return static_cast<ItemIndex>(at + 2 * shards_);
-      case ItemKind::kFrozen:
-        return static_cast<ItemIndex>((gathers_ ? shard : at) + 3 * shards_);
-      default:
-        break;
-    }
-    const int which = static_cast<int>(kind) - static_cast<int>(ItemKind::kActivation);
-    return static_cast<ItemIndex>(at + own + microbatch * each + which * shards_);
+    return items_.index_of(kind, replica, microbatch, shard);
   }
-
-  void add_items() {
-    for (int r = 0; r < plan_.replicas; ++r) {
-      for (const ItemKind kind :
-           {ItemKind::kParameters, ItemKind::kState, ItemKind::kWeightGradient}) {
-        for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(kind, r, 0, s));
-      }
-      for (int s = 0; frozen_ && s < shards_; ++s) {
-        program_.items.push_back(make_item(ItemKind::kFrozen, r, 0, s));
-      }
-      for (int m = 0; m < plan_.microbatches; ++m) {
-        for (const ItemKind kind : {ItemKind::kActivation, ItemKind::kGradient, ItemKind::kGraph}) {
-          for (int s = 0; s < shards_; ++s) program_.items.push_back(make_item(kind, r, m, s));
-        }
-      }
-    }
-  }
-
-  [[nodiscard]] Item make_item(ItemKind kind, int r, int m, int s) const {
-    Item item{kind, s, 0, false, device(r, s), m, r};
-    const bool unused = gathers_ && r > 0;  // Replica 0's are shared.
-    switch (kind) {
-      case ItemKind::kParameters:
-      case ItemKind::kFrozen:
-        item.bytes = unused ? 0 : kind == ItemKind::kFrozen ? cost(s).frozen : cost(s).parameters;
-        item.lasting = !unused;
-        if (gathers_ && plan_.replicas > 1) item.only_reader = kNoDevice;
-        break;
-      case ItemKind::kState:
-        item.bytes = unused ? 0 : cost(s).state;
-        item.lasting = !unused;
-        if (gathers_) item.only_reader = device(owner(s), s);
-        break;
-      case ItemKind::kWeightGradient:
-        item.bytes = sums_gradients() && cost(s).steps() ? cost(s).parameters : 0;
-        break;
-      case ItemKind::kActivation:
-        item.bytes = cost(s).output;
-        item.only_reader = s + 1 < shards_ ? device(r, s + 1) : kNoDevice;
-        break;
-      case ItemKind::kGradient:
-        item.bytes = cost(s).backward ? cost(s).output : 0;
-        break;
-      case ItemKind::kGraph:
-        item.bytes = plan_.recompute ? 0 : cost(s).graph;
-        break;
-    }
-    return item;
-  }
-
-  [[nodiscard]] int owner(int shard) const { return shard % plan_.replicas; }
+  [[nodiscard]] bool sums_gradients() const { return items_.sums_gradients(); }
+  [[nodiscard]] int owner(int shard) const { return items_.owner(shard); }
 
   // Units.
 
@@ -388,10 +315,9 @@ class TrackLowering {
     for (int r = 0; r < plan_.replicas; ++r) {
       for (int s = 0; s < shards_; ++s) {
         Bytes& here = program_.peak[index(device(r, s))];
-        const Bytes sum = sums_gradients() && cost(s).steps() ? cost(s).parameters : 0;
-        const bool graphs =
-            !plan_.recompute && backward_[place(r, 0, s)] != forward_[place(r, 0, s)];
-        here += cost(s).frozen + cost(s).parameters + cost(s).state + sum +
+        const bool graphs = !plan_.recompute && cost(s).backward &&
+                            backward_[place(r, 0, s)] != forward_[place(r, 0, s)];
+        here += cost(s).frozen + cost(s).parameters + cost(s).state + items_.sum_of_gradients(s) +
                 (graphs ? live(r, s) * cost(s).graph : 0);
         if (s + 1 == shards_) continue;
         // An activation, its gradient.
@@ -406,10 +332,9 @@ class TrackLowering {
   const JobPlan& plan_;
   const Cluster& cluster_;
   const Profile& profile_;
-  std::vector<ShardCost> costs_;
+  TrackItems items_;
   int shards_;
   bool gathers_;
-  bool frozen_;  ///< Some parameters are, and have items of their own.
   std::vector<std::uint32_t> forward_, backward_;  ///< Units, by place().
   std::vector<std::uint32_t> reductions_, steps_;
   JobProgram program_;

@@ -18,9 +18,9 @@ namespace shardlab {
 /// all replicas have run that shard's last backward. A shard's passes of a microbatch wait for its
 /// neighbours', never for another microbatch but by their place in the track.
 ///
-/// zero_offload has a track per replica, which runs all shards and gathers their parameters from the
-/// host. After a backward the gradients are reduced to the replica that owns the shard (s modulo
-/// replicas), which steps; the next minibatch's forward waits for that.
+/// zero_offload has a track per replica, which runs all shards and gathers their parameters from
+/// the host. After a backward the gradients are reduced to the replica that owns the shard (s
+/// modulo replicas), which steps; the next minibatch's forward waits for that.
 ///
 /// Name, minibatches and arrival are the caller's to fill in.
 JobProgram lower_tracks(const JobPlan& plan, const Cluster& cluster, const Profile& profile,

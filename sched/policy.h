@@ -28,7 +28,8 @@ struct DeviceView {
 };
 
 /// Which ready unit a free device takes next. At most one unit of a track is a candidate at a time.
-/// Ties go to the lower track, so to the lower job. Owns its index of candidates; see sched/candidate_index.h.
+/// Ties go to the lower track, so to the lower job. Owns its index of candidates; see
+/// sched/candidate_index.h.
 class Policy {
  public:
   virtual ~Policy() = default;

@@ -212,7 +212,7 @@ inline std::size_t track_count(const Program& program) {
 }
 
 /// The position of an item of this kind in JobProgram::items of a job with `shards` shards whose
-/// minibatches are chains (spill, resident, model_parallel); kind by kind, without weight gradients.
+/// minibatches are chains (spill, resident, model_parallel); kind by kind, no weight gradients.
 constexpr ItemIndex item_index(ItemKind kind, int shard, int shards) {
   return static_cast<ItemIndex>(static_cast<int>(kind) * shards + shard);
 }

@@ -14,8 +14,8 @@ namespace shardlab {
 /// costs O(tracks), 5 to 20 times as much as a CandidateIndex at 64 to 512 jobs.
 class ScanPolicy : public Policy {
  public:
-  /// Gets the candidates that the device may take, by ascending track; returns a position in them, or
-  /// -1 for none.
+  /// Gets the candidates that the device may take, by ascending track; returns a position in them,
+  /// or -1 for none.
   using Choose = std::function<int(std::span<const Candidate>, const DeviceView&)>;
 
   explicit ScanPolicy(Choose choose, bool lookahead = false)

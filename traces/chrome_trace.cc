@@ -87,14 +87,14 @@ class Process {
     rows_[row_of(span.device, kCompute)].push_back(
         {span.from, span.to,
          fmt::format("{} {} {}", job(span.job), to_string(span.kind), span.shard),
-         fmt::format(
-             R"("job":{},"shard":{},"minibatch":{},"microbatch":{},"replica":{},"unit":{},)"
-             R"("kind":"{}","attempt":{},"claimed_us":{},"waited_for_memory_us":{},)"
-             R"("waited_for_copies_us":{},"waited_for_lane_us":{},"recompute_us":{})",
-             json_string(job(span.job)), span.shard, span.minibatch, span.microbatch, span.replica,
-             span.unit, to_string(span.kind), span.attempt, microseconds(span.claimed),
-             us(span.claimed, span.reserved), us(span.reserved, span.arrived),
-             us(span.arrived, span.from), microseconds(span.recompute))});
+         fmt::format(R"("job":{},"shard":{},"minibatch":{},"microbatch":{},"replica":{},"unit":{},)"
+                     R"("kind":"{}","attempt":{},"claimed_us":{},"waited_for_memory_us":{},)"
+                     R"("waited_for_copies_us":{},"waited_for_lane_us":{},"recompute_us":{})",
+                     json_string(job(span.job)), span.shard, span.minibatch, span.microbatch,
+                     span.replica, span.unit, to_string(span.kind), span.attempt,
+                     microseconds(span.claimed), us(span.claimed, span.reserved),
+                     us(span.reserved, span.arrived), us(span.arrived, span.from),
+                     microseconds(span.recompute))});
   }
 
   void add(const CopySpan& span) {
