@@ -157,7 +157,7 @@ void Driver::offer_next(TrackId track) {
 
 void Driver::decide() {
   if (tuner_ != nullptr) consult();
-  admit_waiting();
+  if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
     if (program_.slots > 1) give_back_late_claims();
     fill(false);

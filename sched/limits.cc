@@ -18,12 +18,13 @@ namespace {
       job.name, what, format_bytes(needed), needed, where, format_bytes(available), available));
 }
 
-void refuse_held(const Program& program, const JobProgram& job, const Cluster& cluster) {
+void refuse_held(const JobProgram& job, const Cluster& cluster,
+                 const std::vector<Bytes>& left_free) {
   const DeviceSpec* roomiest = nullptr;
   Bytes most = -1;
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     const DeviceSpec& device = cluster.devices[d];
-    const Bytes room = device.memory - headroom(program.jobs, device_id(d));
+    const Bytes room = device.memory - left_free[d];
     if (!job.resident && job.peak[d] > 0 && job.peak[d] > room) {
       refuse(job, "what it keeps there", job.peak[d], device.name, room);
     }
@@ -35,12 +36,14 @@ void refuse_held(const Program& program, const JobProgram& job, const Cluster& c
   }
 }
 
-void refuse_job(const JobProgram& job, const Cluster& cluster) {
+void refuse_job(const JobProgram& job, const Cluster& cluster, Bytes smallest) {
   for (const Unit& unit : job.units) {
+    const Bytes needed = need(job, unit);
+    if (needed <= smallest) continue;  // It fits all, so not all are looked at.
     for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
       if (unit.bound != kNoDevice && index(unit.bound) != d) continue;
-      if (need(job, unit) <= cluster.devices[d].memory) continue;
-      refuse(job, fmt::format("shard {} ({})", unit.shard, to_string(unit.kind)), need(job, unit),
+      if (needed <= cluster.devices[d].memory) continue;
+      refuse(job, fmt::format("shard {} ({})", unit.shard, to_string(unit.kind)), needed,
              cluster.devices[d].name, cluster.devices[d].memory);
     }
   }
@@ -51,14 +54,17 @@ constexpr double kMostTime = 0x1p61, kMostBytes = 0x1p61;
 
 }  // namespace
 
-Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device) {
-  Bytes most = 0;
+std::vector<Bytes> headroom(const std::vector<JobProgram>& jobs, std::size_t devices) {
+  Bytes anywhere = 0;
+  std::vector<Bytes> most(devices);
   for (const JobProgram& job : jobs) {
     if (job.held) continue;
     for (const Unit& unit : job.units) {
-      if (unit.bound == kNoDevice || unit.bound == device) most = std::max(most, need(job, unit));
+      Bytes& here = unit.bound == kNoDevice ? anywhere : most[index(unit.bound)];
+      here = std::max(here, need(job, unit));
     }
   }
+  for (Bytes& here : most) here = std::max(here, anywhere);
   return most;
 }
 
@@ -66,11 +72,14 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) throw Error("the cluster has no device");
   double host = 0;  // Floating point, as the sum over many jobs may overflow.
   FirstSight first_sight(program);
+  const std::vector<Bytes> left_free = headroom(program.jobs, cluster.devices.size());
+  Bytes smallest = kUnlimited;
+  for (const DeviceSpec& device : cluster.devices) smallest = std::min(smallest, device.memory);
   for (const JobProgram& job : program.jobs) {
     if (job.held) {
-      refuse_held(program, job, cluster);
+      refuse_held(job, cluster, left_free);
     } else {
-      refuse_job(job, cluster);
+      refuse_job(job, cluster, smallest);
     }
     for (const Item& item : job.items) {
       if (item.kind != ItemKind::kGraph && first_sight(item))

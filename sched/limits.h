@@ -12,10 +12,10 @@
 /// What no run may ask for: found before anything runs.
 namespace shardlab {
 
-/// The most that any unit of the jobs that hold nothing needs on the device: held jobs leave it
-/// free, or a slot that waits for memory and a job that waits for the slot would wait for each
-/// other.
-Bytes headroom(const std::vector<JobProgram>& jobs, DeviceId device);
+/// Per device the most that any unit of the jobs that hold nothing needs there at once: held jobs
+/// leave it free, or a slot that waits for memory and a job that waits for the slot would wait for
+/// each other.
+std::vector<Bytes> headroom(const std::vector<JobProgram>& jobs, std::size_t devices);
 
 /// Throws Error naming job, shard, bytes needed and bytes available, if a unit (or a held job) can
 /// never fit its device, or all jobs together the host's memory.

@@ -31,10 +31,11 @@ Residency::Residency(const Program& program, const Cluster& cluster)
   }
   if (shared.empty()) places_ = {};
   host_peak_ = host_used_;
+  const std::vector<Bytes> left_free = headroom(program.jobs, cluster.devices.size());
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     devices_.emplace_back();
     devices_.back().budget = cluster.devices[d].memory;
-    devices_.back().headroom = headroom(program.jobs, device_id(d));
+    devices_.back().headroom = left_free[d];
   }
 }
 
