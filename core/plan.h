@@ -37,6 +37,12 @@ constexpr bool pipelined(Strategy strategy) {
   return strategy == Strategy::kGpipe || strategy == Strategy::kOneFOneB ||
          strategy == Strategy::kInterleaved;
 }
+/// The units of a minibatch run one after another: no pipeline, no replicas.
+constexpr bool is_chain(Strategy strategy, int replicas) {
+  return !pipelined(strategy) && strategy != Strategy::kZeroOffload && replicas == 1;
+}
+/// A step adds up more than one backward's gradients, so it is a unit of its own.
+constexpr bool sums_gradients(const JobPlan& plan) { return plan.microbatches * plan.replicas > 1; }
 /// Whether a plan says on which device a shard lies.
 constexpr bool binds(Strategy strategy) {
   return pipelined(strategy) || strategy == Strategy::kModelParallel;

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "policies/partition.h"
 #include "sched/job_profile.h"
+#include "sched/partitioned.h"
 
 namespace shardlab {
 namespace {
@@ -34,12 +35,10 @@ JobPlan plan_on_group(const Job& job, std::size_t number, const Cluster& cluster
     throw Error(
         fmt::format("{} needs {} devices, the cluster has {}", to_string(choice), wanted, devices));
   }
-  const int parts = choice.microbatches * choice.replicas;
-  if (job.batch % parts != 0) {
-    throw Error(fmt::format("{}: batch {} is no multiple of {} microbatches in {} replicas",
-                            to_string(choice), job.batch, choice.microbatches, choice.replicas));
-  }
-  const auto entry = job_profile(profile, job, job.batch / parts);
+  const int batch = in_context(to_string(choice), [&] {
+    return microbatch_size(job.batch, choice.microbatches, choice.replicas);
+  });
+  const auto entry = job_profile(profile, job, batch);
   const ModelProfile& model = *entry;
   JobPlan plan;
   plan.strategy = choice.strategy;

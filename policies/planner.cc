@@ -65,10 +65,7 @@ JobPlan model_parallel(const ModelProfile& model, const Cluster& cluster, bool r
 JobPlan plan_job(const Job& job, std::size_t number, const Cluster& cluster, const Profile& profile,
                  const PlanChoice& choice) {
   const Strategy strategy = choice.strategy.strategy;
-  const bool chain = choice.strategy.replicas == 1 &&
-                     (strategy == Strategy::kSpill || strategy == Strategy::kResident ||
-                      strategy == Strategy::kModelParallel);
-  if (!chain) {
+  if (!is_chain(strategy, choice.strategy.replicas)) {
     return plan_on_group(job, number, cluster, profile, choice.strategy, choice.recompute);
   }
   const auto entry = job_profile(profile, job, job.batch);

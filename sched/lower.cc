@@ -11,6 +11,7 @@
 #include "sched/limits.h"
 #include "sched/lower_tracks.h"
 #include "sched/partitioned.h"
+#include "sched/phases.h"
 #include "sched/shared_base.h"
 
 namespace shardlab {
@@ -87,16 +88,19 @@ class ChainLowering {
     return {};
   }
 
-  [[nodiscard]] Unit forward(int s) const {
+  [[nodiscard]] Unit pass(UnitKind kind, int s) const {
     Unit unit;
-    unit.kind = UnitKind::kForward;
+    unit.kind = kind;
     unit.shard = s;
     unit.bound = device(s);
-    const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
-      return UnitCost{(plan_.recompute ? t.forward : t.recompute) + host.unit_overhead, {}};
-    };
-    unit.alone = time(cost(s).alone, profile_.alone);
-    unit.loaded = time(cost(s).loaded, profile_.loaded);
+    const Phases phases = phases_of(kind, plan_);
+    unit.alone = unit_cost(cost(s).alone, phases, profile_.alone.unit_overhead);
+    unit.loaded = unit_cost(cost(s).loaded, phases, profile_.loaded.unit_overhead);
+    return unit;
+  }
+
+  [[nodiscard]] Unit forward(int s) const {
+    Unit unit = pass(UnitKind::kForward, s);
     unit.workspace = cost(s).forward_workspace + cost(s).tokens;
     if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));
     if (cost(s).steps()) unit.reads.add(item(ItemKind::kParameters, s));
@@ -111,16 +115,7 @@ class ChainLowering {
   [[nodiscard]] Unit backward(int s) const {
     const bool fused = s == shards_ - 1;
     const bool kept = !fused && !plan_.recompute;
-    Unit unit;
-    unit.kind = fused ? UnitKind::kFused : UnitKind::kBackward;
-    unit.shard = s;
-    unit.bound = device(s);
-    const auto time = [&](const ShardCost::Times& t, const HostCosts& host) {
-      const Duration again = kept ? Duration{} : t.recompute;
-      return UnitCost{again + t.backward + t.step + host.unit_overhead, fused ? Duration{} : again};
-    };
-    unit.alone = time(cost(s).alone, profile_.alone);
-    unit.loaded = time(cost(s).loaded, profile_.loaded);
+    Unit unit = pass(fused ? UnitKind::kFused : UnitKind::kBackward, s);
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
     if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));
     for (const ItemKind kind : {ItemKind::kParameters, ItemKind::kState}) {
@@ -169,10 +164,9 @@ class ChainLowering {
 JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster,
                      const Profile& profile) {
   std::vector<ShardCost> costs = cut(job, plan, cluster, profile);
-  const bool chain =
-      !pipelined(plan.strategy) && plan.strategy != Strategy::kZeroOffload && plan.replicas == 1;
-  JobProgram program = chain ? ChainLowering(plan, cluster, profile, std::move(costs)).lower()
-                             : lower_tracks(plan, cluster, profile, std::move(costs));
+  JobProgram program = is_chain(plan.strategy, plan.replicas)
+                           ? ChainLowering(plan, cluster, profile, std::move(costs)).lower()
+                           : lower_tracks(plan, cluster, profile, std::move(costs));
   program.name = job.name;
   program.minibatches = job.minibatches;
   program.arrival = Instant{job.arrival};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "sched/phases.h"
 #include "sched/route.h"
 #include "sched/stage_order.h"
 #include "sched/track_items.h"
@@ -57,7 +58,6 @@ class TrackLowering {
   [[nodiscard]] ItemIndex item(ItemKind kind, int replica, int microbatch, int shard) const {
     return items_.index_of(kind, replica, microbatch, shard);
   }
-  [[nodiscard]] bool sums_gradients() const { return items_.sums_gradients(); }
   [[nodiscard]] int owner(int shard) const { return items_.owner(shard); }
 
   // Units.
@@ -72,19 +72,17 @@ class TrackLowering {
     return unit;
   }
 
-  template <typename Time>
-  void set_times(Unit& unit, const Time& time) const {
-    unit.alone = time(cost(unit.shard).alone);
-    unit.alone.total += profile_.alone.unit_overhead;
-    unit.loaded = time(cost(unit.shard).loaded);
-    unit.loaded.total += profile_.loaded.unit_overhead;
+  /// With the times of its layers.
+  [[nodiscard]] Unit timed(UnitKind kind, int r, int m, int s) const {
+    Unit unit = blank(kind, r, m, s);
+    const Phases phases = phases_of(kind, plan_);
+    unit.alone = unit_cost(cost(s).alone, phases, profile_.alone.unit_overhead);
+    unit.loaded = unit_cost(cost(s).loaded, phases, profile_.loaded.unit_overhead);
+    return unit;
   }
 
   [[nodiscard]] Unit forward(int r, int m, int s) const {
-    Unit unit = blank(UnitKind::kForward, r, m, s);
-    set_times(unit, [&](const ShardCost::Times& t) {
-      return UnitCost{plan_.recompute ? t.forward : t.recompute, {}};
-    });
+    Unit unit = timed(UnitKind::kForward, r, m, s);
     unit.workspace = cost(s).forward_workspace + cost(s).tokens;
     read_parameters(unit, r, s);
     if (s > 0) unit.reads.add(item(ItemKind::kActivation, r, m, s - 1));
@@ -98,12 +96,7 @@ class TrackLowering {
   /// weight gradients to which the others add.
   [[nodiscard]] Unit backward(int r, int m, int s, bool fused) const {
     const bool kept = !fused && !plan_.recompute;
-    Unit unit = blank(fused ? UnitKind::kFused : UnitKind::kBackward, r, m, s);
-    set_times(unit, [&](const ShardCost::Times& t) {
-      const Duration again = kept ? Duration{} : t.recompute;
-      return UnitCost{again + t.backward + (sums_gradients() ? Duration{} : t.step),
-                      fused ? Duration{} : again};
-    });
+    Unit unit = timed(fused ? UnitKind::kFused : UnitKind::kBackward, r, m, s);
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
     read_parameters(unit, r, s);
     if (s > 0) take(unit, item(ItemKind::kActivation, r, m, s - 1));
@@ -111,7 +104,7 @@ class TrackLowering {
     if (kept) take(unit, item(ItemKind::kGraph, r, m, s));
     if (s > 0 && cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
     if (!cost(s).steps()) return unit;
-    if (sums_gradients()) {
+    if (sums_gradients(plan_)) {
       unit.workspace -= cost(s).parameters;  // The item, not the unit, holds the sum.
       const ItemIndex sum = item(ItemKind::kWeightGradient, r, 0, s);
       if (m == 0) {
@@ -141,8 +134,7 @@ class TrackLowering {
   }
 
   [[nodiscard]] Unit step(int r, int s) const {
-    Unit unit = blank(UnitKind::kStep, r, 0, s);
-    set_times(unit, [](const ShardCost::Times& t) { return UnitCost{t.step, {}}; });
+    Unit unit = timed(UnitKind::kStep, r, 0, s);
     change(unit, {item(ItemKind::kParameters, r, 0, s), item(ItemKind::kState, r, 0, s)});
     take(unit, item(ItemKind::kWeightGradient, r, 0, s));
     return unit;
@@ -170,7 +162,7 @@ class TrackLowering {
 
   /// What ends a shard's part in the minibatch.
   void add_step(int r, int s) {
-    if (!sums_gradients() || !cost(s).steps()) return;
+    if (!sums_gradients(plan_) || !cost(s).steps()) return;
     if (plan_.replicas > 1) reductions_.push_back(add(reduce(r, s)));
     if (!gathers_) add(step(r, s));
     if (gathers_ && owner(s) == r) steps_.push_back(add(step(r, s)));

@@ -56,16 +56,19 @@ void refuse_devices(const Job& job, const JobPlan& plan, const Cluster& cluster)
 
 }  // namespace
 
+int microbatch_size(int batch, int microbatches, int replicas) {
+  if (batch % (microbatches * replicas) == 0) return batch / (microbatches * replicas);
+  throw Error(fmt::format("batch {} is no multiple of {} microbatches in {} replicas", batch,
+                          microbatches, replicas));
+}
+
 std::vector<ShardCost> cut(const Job& job, const JobPlan& plan, const Cluster& cluster,
                            const Profile& profile) {
   if (plan.microbatches < 1 || plan.replicas < 1) {
     throw Error(job.name + ": a job has at least one microbatch and one replica");
   }
-  if (job.batch % (plan.microbatches * plan.replicas) != 0) {
-    throw Error(fmt::format("{}: batch {} is no multiple of {} microbatches in {} replicas",
-                            job.name, job.batch, plan.microbatches, plan.replicas));
-  }
-  const int batch = job.batch / (plan.microbatches * plan.replicas);
+  const int batch = in_context(
+      job.name, [&] { return microbatch_size(job.batch, plan.microbatches, plan.replicas); });
   const auto entry = job_profile(profile, job, batch);
   const ModelProfile& model = *entry;
   const int layers = static_cast<int>(model.layers.size());

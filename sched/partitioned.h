@@ -10,6 +10,10 @@
 
 namespace shardlab {
 
+/// Sequences of a minibatch of `batch` that one microbatch of one replica takes. Throws Error when
+/// they are no whole number.
+int microbatch_size(int batch, int microbatches, int replicas);
+
 /// What every shard of the job costs at the plan's partition, for one microbatch of one replica:
 /// by the profile's entry for that batch, never by a share of another's.
 ///

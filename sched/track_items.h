@@ -29,11 +29,9 @@ class TrackItems {
   }
   /// Which replica of zero_offload steps the shard.
   [[nodiscard]] int owner(int shard) const { return shard % plan_.replicas; }
-  /// A step adds up more than one backward's gradients.
-  [[nodiscard]] bool sums_gradients() const { return plan_.microbatches * plan_.replicas > 1; }
-  /// What they take, where the shard steps.
+  /// What gradients take that are added up, where the shard steps.
   [[nodiscard]] Bytes sum_of_gradients(int shard) const {
-    return sums_gradients() && cost(shard).steps() ? cost(shard).parameters : 0;
+    return sums_gradients(plan_) && cost(shard).steps() ? cost(shard).parameters : 0;
   }
 
  private:

@@ -10,6 +10,8 @@
 #include "core/error.h"
 #include "core/quantile.h"
 #include "sched/job_profile.h"
+#include "sched/partitioned.h"
+#include "sched/phases.h"
 
 namespace shardlab {
 namespace {
@@ -41,26 +43,23 @@ class Sum {
 struct Shards {
   const ModelProfile& model;
   const JobPlan& plan;
-  bool steps_apart = false;  // As units of their own.
 
-  /// The phases of `layer` that a unit of this kind runs, as sched/lower.h puts it together.
-  void add(Sum& sum, const LayerTimes& layer, UnitKind kind) const {
-    if (kind == UnitKind::kForward) sum.add(plan.recompute ? layer.forward : layer.recompute);
-    if (kind == UnitKind::kStep) sum.add(layer.step);
-    if (kind != UnitKind::kBackward && kind != UnitKind::kFused) return;
-    if (kind == UnitKind::kFused || plan.recompute) sum.add(layer.recompute);
-    sum.add(layer.backward);
-    if (!steps_apart) sum.add(layer.step);
+  static void add(Sum& sum, const LayerTimes& layer, Phases phases) {
+    if (phases.forward) sum.add(layer.forward);
+    if (phases.recompute) sum.add(layer.recompute);
+    if (phases.backward) sum.add(layer.backward);
+    if (phases.step) sum.add(layer.step);
   }
   [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers) const {
     Sum alone(layers), loaded(layers);
+    const Phases phases = phases_of(unit.kind, plan);
     const auto shard = static_cast<std::size_t>(unit.shard);
     const std::size_t end = shard + 1 < plan.first_layer.size()
                                 ? static_cast<std::size_t>(plan.first_layer[shard + 1])
                                 : model.layers.size();
     for (auto l = static_cast<std::size_t>(plan.first_layer[shard]); l < end; ++l) {
-      add(alone, model.layers[l].alone, unit.kind);
-      add(loaded, model.layers[l].loaded, unit.kind);
+      add(alone, model.layers[l].alone, phases);
+      add(loaded, model.layers[l].loaded, phases);
     }
     return {alone.ratio(), loaded.ratio()};
   }
@@ -91,12 +90,10 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const Job& job = workload.jobs[j];
     const std::vector<Unit>& units = program.jobs[j].units;
-    const bool steps_apart = std::any_of(
-        units.begin(), units.end(), [](const Unit& unit) { return unit.kind == UnitKind::kStep; });
     const JobPlan& cut = plan.jobs[j];
-    const int batch = job.batch / (cut.microbatches * cut.replicas);
+    const int batch = microbatch_size(job.batch, cut.microbatches, cut.replicas);
     const auto entry = job_profile(profile, job, batch);
-    const Shards shards{*entry, cut, steps_apart};
+    const Shards shards{*entry, cut};
     auto& of_job = all.emplace_back();
     for (const Unit& unit : units) of_job.push_back(shards.noise(unit, layers));
   }
