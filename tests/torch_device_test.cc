@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -71,11 +72,9 @@ TEST(TorchDevice, OnTheCpuAStopwatchHasALapPerMark) {
   EXPECT_GE(laps[1] + laps[0], Duration{1'000'000});
 }
 
-TEST(MemoryMeter, OnTheCpuCountsWhatItsAccountIsChargedToTheByte) {
-  const TorchDevice device(spec("cpu"));
-  MemoryMeter meter(device, 100'000);
-  const AccountScope scope(meter.account());
-  const at::Tensor held = device.empty(3);
+/// Three floats held, a thousand for a moment, a new start, five more. Returns what is still held.
+std::vector<at::Tensor> expect_counted_to_the_byte(const TorchDevice& device, MemoryMeter& meter) {
+  at::Tensor held = device.empty(3);
   { const at::Tensor more = device.empty(1000); }
   EXPECT_EQ(meter.current(), 12);
   EXPECT_EQ(meter.peak(), 4012);
@@ -84,9 +83,17 @@ TEST(MemoryMeter, OnTheCpuCountsWhatItsAccountIsChargedToTheByte) {
   meter.restart();
   EXPECT_EQ(meter.current(), 0);
   EXPECT_EQ(meter.peak(), 0);
-  const at::Tensor since = device.empty(5);
+  at::Tensor since = device.empty(5);
   EXPECT_EQ(meter.current(), 20);
   EXPECT_EQ(meter.peak(), 20);
+  return {std::move(held), std::move(since)};
+}
+
+TEST(MemoryMeter, OnTheCpuCountsWhatItsAccountIsChargedToTheByte) {
+  const TorchDevice device(spec("cpu"));
+  MemoryMeter meter(device, 100'000);
+  const AccountScope scope(meter.account());
+  const auto held = expect_counted_to_the_byte(device, meter);
   EXPECT_NE(error_of([&] { (void)device.empty(25'000); }), "no error");
 }
 
@@ -198,19 +205,8 @@ TEST_F(AcceleratorDevice, AMeterCountsWhatTheDeviceHoldsSinceItWasMadeToTheByte)
   MemoryMeter meter(device, 10);  // The limit is for the CPU.
   EXPECT_EQ(meter.current(), 0);
   EXPECT_EQ(meter.peak(), 0);
-  const at::Tensor held = device.empty(3);
   const at::Tensor elsewhere = other.empty(50);
-  { const at::Tensor more = device.empty(1000); }
-  EXPECT_EQ(meter.current(), 12);
-  EXPECT_EQ(meter.peak(), 4012);
-  meter.reset_peak();
-  EXPECT_EQ(meter.peak(), 12);
-  meter.restart();
-  EXPECT_EQ(meter.current(), 0);
-  EXPECT_EQ(meter.peak(), 0);
-  const at::Tensor since = device.empty(5);
-  EXPECT_EQ(meter.current(), 20);
-  EXPECT_EQ(meter.peak(), 20);
+  const auto held = expect_counted_to_the_byte(device, meter);
 }
 
 TEST_F(AcceleratorDevice, WarmingUpLeavesNoBytesBehindAndRunsAheadOfItsCaller) {

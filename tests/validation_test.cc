@@ -9,16 +9,17 @@ namespace shardlab {
 namespace {
 
 TEST(Validation, AQuantileLiesLinearlyBetweenNeighbours) {
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0), 1);
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 1), 4);
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0.5), 2.5);
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0.95), 3.85);  // numpy.percentile([1, 2, 3, 4], 95)
-  EXPECT_DOUBLE_EQ(quantile({7}, 0.95), 7);
-  EXPECT_DOUBLE_EQ(median({5, 1, 2}), 2);
+  EXPECT_DOUBLE_EQ(interpolated_quantile({4, 1, 3, 2}, 0), 1);
+  EXPECT_DOUBLE_EQ(interpolated_quantile({4, 1, 3, 2}, 1), 4);
+  EXPECT_DOUBLE_EQ(interpolated_quantile({4, 1, 3, 2}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(interpolated_quantile({4, 1, 3, 2}, 0.95),
+                   3.85);  // numpy.percentile([1, 2, 3, 4], 95)
+  EXPECT_DOUBLE_EQ(interpolated_quantile({7}, 0.95), 7);
+  EXPECT_DOUBLE_EQ(interpolated_median({5, 1, 2}), 2);
 }
 
 TEST(Validation, NoValuesHaveNoQuantile) {
-  EXPECT_EQ(error_of([] { quantile({}, 0.5); }), "no values to take a quantile of");
+  EXPECT_EQ(error_of([] { interpolated_quantile({}, 0.5); }), "no values to take a quantile of");
   EXPECT_EQ(error_of([] { summarize({}); }), "no values to take a quantile of");
 }
 

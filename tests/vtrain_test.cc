@@ -106,8 +106,8 @@ TEST(Vtrain, JsonHasEveryRunAndTheErrorsOfThoseHeldOut) {
   for (const auto& run : json.at("runs")) {
     if (run.at("held_out")) errors.push_back(run.at("error"));
   }
-  EXPECT_EQ(json.at("median"), median(errors));
-  EXPECT_EQ(json.at("p95"), quantile(errors, 0.95));
+  EXPECT_EQ(json.at("median"), interpolated_median(errors));
+  EXPECT_EQ(json.at("p95"), interpolated_quantile(errors, 0.95));
   EXPECT_EQ(json.at("worst"), *std::max_element(errors.begin(), errors.end()));
 }
 

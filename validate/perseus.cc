@@ -131,7 +131,8 @@ ValidatedRun compared(const Source& source, Iterations from, Iterations of,
     predicted.push_back(seconds(source.replay->simulated(each, overheads)));
   }
   for (const PerseusIteration& each : of) measured.push_back(seconds(each.measured));
-  return {source.name, median(std::move(predicted)), median(std::move(measured))};
+  return {source.name, interpolated_median(std::move(predicted)),
+          interpolated_median(std::move(measured))};
 }
 
 Duration median_of(const PerseusRun& run, Iterations iterations, int stage,
@@ -142,7 +143,7 @@ Duration median_of(const PerseusRun& run, Iterations iterations, int stage,
       values.push_back(static_cast<double>((run.pass(each, stage, m).*what).count()));
     }
   }
-  return Duration(std::llround(median(std::move(values))));
+  return Duration(std::llround(interpolated_median(std::move(values))));
 }
 
 /// An iteration all of whose passes take their stage's medians.

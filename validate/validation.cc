@@ -12,7 +12,7 @@ namespace shardlab {
 
 double ValidatedRun::error() const { return std::abs(signed_error()); }
 
-double quantile(std::vector<double> values, double at) {
+double interpolated_quantile(std::vector<double> values, double at) {
   if (values.empty()) throw Error("no values to take a quantile of");
   std::sort(values.begin(), values.end());
   const double position = at * static_cast<double>(values.size() - 1);
@@ -24,7 +24,8 @@ double quantile(std::vector<double> values, double at) {
 ErrorSummary summarize(const std::vector<ValidatedRun>& runs) {
   std::vector<double> errors;
   for (const ValidatedRun& run : runs) errors.push_back(run.error());
-  return {runs.size(), quantile(errors, 0.5), quantile(errors, 0.95), quantile(errors, 1)};
+  return {runs.size(), interpolated_quantile(errors, 0.5), interpolated_quantile(errors, 0.95),
+          interpolated_quantile(errors, 1)};
 }
 
 nlohmann::ordered_json run_json(const ValidatedRun& run) {

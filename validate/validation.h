@@ -24,8 +24,10 @@ struct ValidatedRun {
 /// The value that a fraction `at` (0 to 1) of `values` does not exceed, linear between neighbours:
 /// with at * (n - 1) = i + f, the i-th smallest (from 0) plus f times the way to the next one. This
 /// is what NumPy's percentile does by default. Throws Error when there are no values.
-double quantile(std::vector<double> values, double at);
-inline double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
+double interpolated_quantile(std::vector<double> values, double at);
+inline double interpolated_median(std::vector<double> values) {
+  return interpolated_quantile(std::move(values), 0.5);
+}
 
 /// Of ValidatedRun::error().
 struct ErrorSummary {
