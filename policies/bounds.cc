@@ -35,12 +35,13 @@ Bounds bounds(const Program& program, const Cluster& cluster) {
   Bounds found;
   Duration sum{};
   std::vector<Duration> bound(cluster.devices.size());
+  const TimeRanges times(program);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const JobProgram& job = program.jobs[j];
     for (const Track& track : tracks_of(job)) {
       Duration chain{};
       for (std::uint32_t u = track.first; u < track.first + track.count; ++u) {
-        const Duration time = job.minibatches * time_range(program, job_id(j), u).least;
+        const Duration time = job.minibatches * times.of(job_id(j), u).least;
         chain += time;
         if (job.units[u].bound != kNoDevice) bound[index(job.units[u].bound)] += time;
       }

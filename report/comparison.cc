@@ -88,9 +88,7 @@ void refuse_gaps(const Program& program, const Timeline& measured) {
   }
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     std::int64_t ran = 0;
-    for (std::size_t t = 0; t < ledger.tracks(job_id(j)); ++t) {
-      ran += next[index(ledger.first_track(job_id(j))) + t];
-    }
+    for (const TrackId track : ledger.track_ids(job_id(j))) ran += next[index(track)];
     const auto units = static_cast<std::int64_t>(program.jobs[j].units.size());
     if (ran == units * program.jobs[j].minibatches) continue;
     throw Error(fmt::format("units: {} has {} of {} units", measured.jobs[j], ran,

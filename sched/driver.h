@@ -122,6 +122,7 @@ class Driver {
   void offer_next(TrackId track);
   void fail(JobId job);
   void end_units_of(JobId job);
+  void leave(JobId job);
   void end_job_if_flushed(JobId job);
 
   // Deciding.

@@ -25,9 +25,9 @@ void Driver::take_in(const UnitFailed& event) {
 /// Takes back what is claimed or offered of a job; what runs of it comes to its end.
 void Driver::fail(JobId job) {
   jobs_[index(job)].failed = true;
-  const std::size_t first = index(ledger_.first_track(job));
-  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
-    if (tracks_[t].offered && tracks_[t].claims == 0) withdraw(track_id(t));
+  for (const TrackId track : ledger_.track_ids(job)) {
+    const Track& state = tracks_[index(track)];
+    if (state.offered && state.claims == 0) withdraw(track);
   }
   for (Device& device : devices_) {
     for (std::size_t slot = device.claims.size(); slot-- > 0;) {
@@ -73,10 +73,15 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
   if (tuner_ != nullptr) tuner_->ended(job);
+  leave(job);
+  end_job_if_flushed(job);
+}
+
+/// It gives up its place among the jobs that run at once, and is written back.
+void Driver::leave(JobId job) {
   --running_jobs_;
   running_tracks_ -= ledger_.tracks(job);
   if (residency_) residency_->flush(job);
-  end_job_if_flushed(job);
 }
 
 void Driver::end_job_if_flushed(JobId job) {
@@ -163,9 +168,8 @@ bool Driver::admit(JobId job) {
 
 /// Of a job that begins or goes on: all that waits for nothing.
 void Driver::offer_all(JobId job) {
-  const std::size_t first = index(ledger_.first_track(job));
-  for (std::size_t t = first; t < first + ledger_.tracks(job); ++t) {
-    if (ledger_.unblocked(track_id(t))) offer_next(track_id(t));
+  for (const TrackId track : ledger_.track_ids(job)) {
+    if (ledger_.unblocked(track)) offer_next(track);
   }
 }
 

@@ -68,9 +68,9 @@ void Driver::complete(TransferId id) {
   touch(index(transfer.device));
   if (transfer.direction == Direction::kPeer) touch(index(transfer.source));
   free_transfers_.push_back(id);
-  const std::size_t first = index(ledger_.first_track(transfer.job));
-  for (std::size_t t = first; t < first + ledger_.tracks(transfer.job); ++t) {
-    if (tracks_[t].claims > 0) touch(index(tracks_[t].last_claim));  // It may have waited for that.
+  for (const TrackId track : ledger_.track_ids(transfer.job)) {
+    const Track& state = tracks_[index(track)];
+    if (state.claims > 0) touch(index(state.last_claim));  // It may have waited for that.
   }
   end_job_if_flushed(transfer.job);
   end_pausing_if_flushed(transfer.job);

@@ -72,9 +72,7 @@ void Driver::stop(JobId job, std::string reason) {
 
 void Driver::pause(JobId job) {
   jobs_[index(job)].state = Job::State::kPausing;
-  --running_jobs_;
-  running_tracks_ -= ledger_.tracks(job);
-  if (residency_) residency_->flush(job);
+  leave(job);
   end_pausing_if_flushed(job);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <ranges>
 #include <vector>
 
 #include "sched/policy.h"
@@ -35,9 +37,12 @@ class Ledger {
 
   [[nodiscard]] std::size_t tracks() const { return progress_.size(); }
   [[nodiscard]] JobId job(TrackId track) const { return at(track).job; }
-  [[nodiscard]] TrackId first_track(JobId job) const { return TrackId{first_[index(job)]}; }
   [[nodiscard]] std::size_t tracks(JobId job) const {
     return first_[index(job) + 1] - first_[index(job)];
+  }
+  [[nodiscard]] auto track_ids(JobId job) const {
+    return std::views::iota(first_[index(job)], first_[index(job) + 1]) |
+           std::views::transform([](std::uint32_t track) { return TrackId{track}; });
   }
   [[nodiscard]] TrackId track_of(JobId job, const Unit& unit) const {
     return TrackId{first_[index(job)] + unit.track};
@@ -46,9 +51,7 @@ class Ledger {
   /// The job's tracks are complete with so many minibatches; estimates of what remains stay those
   /// of the whole job.
   void stop_at(JobId job, std::int64_t minibatches) {
-    for (std::uint32_t t = first_[index(job)]; t < first_[index(job) + 1]; ++t) {
-      progress_[t].minibatches = minibatches;
-    }
+    for (const TrackId track : track_ids(job)) progress_[index(track)].minibatches = minibatches;
   }
 
   /// The track's current unit is done.
@@ -60,10 +63,8 @@ class Ledger {
   [[nodiscard]] std::int64_t minibatch(TrackId track) const { return at(track).minibatch; }
   /// Minibatches of the job that all its tracks have completed.
   [[nodiscard]] std::int64_t minibatch(JobId job) const {
-    std::int64_t least = at(first_track(job)).minibatch;
-    for (std::uint32_t t = first_[index(job)] + 1; t < first_[index(job) + 1]; ++t) {
-      least = std::min(least, progress_[t].minibatch);
-    }
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (const TrackId track : track_ids(job)) least = std::min(least, minibatch(track));
     return least;
   }
   [[nodiscard]] std::uint32_t unit(TrackId track) const { return at(track).unit; }

@@ -165,6 +165,7 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
   for (const DeviceSpec& device : cluster.devices) {
     slow_down = std::max(slow_down, device.slow_down_promote * device.slow_down_demote);
   }
+  const TimeRanges times(program);
   double all = 0;
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const JobProgram& job = program.jobs[j];
@@ -172,7 +173,7 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
     for (std::uint32_t u = 0; u < job.units.size(); ++u) {
       const Unit& unit = job.units[u];
       // Ten items at most, each in and out, over link and lane.
-      minibatch += slow_down * seconds(time_range(program, job_id(j), u).most) +
+      minibatch += slow_down * seconds(times.of(job_id(j), u).most) +
                    seconds(std::max(program.dispatch_alone, program.dispatch_loaded)) +
                    40 * latency + 4 * slowest * static_cast<double>(need(job, unit));
     }

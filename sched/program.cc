@@ -36,12 +36,16 @@ void refuse_circles(const JobProgram& job, const std::vector<Track>& tracks) {
 
 }  // namespace
 
-TimeRange time_range(const Program& program, JobId job, std::uint32_t unit) {
-  TimeRange range{Duration::max(), Duration{}};
-  for (std::size_t c = 0; c <= program.times.size(); ++c) {
-    const bool used = program.class_of.empty() || std::ranges::count(program.class_of, c) > 0;
-    if (!used) continue;
-    const UnitTimes times = times_of(program, c, job, unit);
+TimeRanges::TimeRanges(const Program& program) : program_(program) {
+  const auto& classes = program.class_of;
+  const bool own = classes.empty() || std::ranges::find(classes, 0) != classes.end();
+  first_class_ = own ? 0 : 1;
+}
+
+TimeRanges::Range TimeRanges::of(JobId job, std::uint32_t unit) const {
+  Range range{Duration::max(), Duration{}};
+  for (std::size_t c = first_class_; c <= program_.times.size(); ++c) {
+    const UnitTimes times = times_of(program_, c, job, unit);
     range.least = std::min({range.least, times.alone.total, times.loaded.total});
     range.most = std::max({range.most, times.alone.total, times.loaded.total});
   }

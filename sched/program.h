@@ -176,10 +176,20 @@ inline Duration expected_on(const Program& program, JobId job, std::uint32_t uni
 }
 
 /// The least and the most that a unit takes on any class that some device is of.
-struct TimeRange {
-  Duration least{}, most{};
+class TimeRanges {
+ public:
+  /// Requires: the program to outlive it.
+  explicit TimeRanges(const Program& program);
+
+  struct Range {
+    Duration least{}, most{};
+  };
+  [[nodiscard]] Range of(JobId job, std::uint32_t unit) const;
+
+ private:
+  const Program& program_;
+  std::size_t first_class_;  ///< 1 where no device is of class 0; each other has some.
 };
-TimeRange time_range(const Program& program, JobId job, std::uint32_t unit);
 
 /// Tells, item by item, which are not one that was asked for before.
 class FirstSight {

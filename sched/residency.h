@@ -149,6 +149,7 @@ class Residency {
   Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
   void hold(JobId job, ItemIndex i, DeviceId device);
   void let_go(JobId job);
+  [[nodiscard]] bool has_copies(JobId job) const;
   void free_set_aside(JobId job);
   [[nodiscard]] bool evictable(const Copy& copy) const;
   void link(CopyIndex copy);

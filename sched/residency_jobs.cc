@@ -157,25 +157,27 @@ void Residency::forget(JobId job) {
 
 bool Residency::vacate(JobId job) {
   forget(job);
-  const auto each_own = [&](auto&& visit) {
-    for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-      const auto which = static_cast<ItemIndex>(i);
-      if (item(job, which).shared == Item::kNotShared) visit(state(job, which));
-    }
-  };
-  bool gone = true;
-  each_own([&](const ItemState& own) { gone = gone && own.first == kNone; });
-  if (gone) each_own([](ItemState& own) { own.forgotten = false; });
-  return gone;
+  if (has_copies(job)) return false;
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    if (item(job, which).shared == Item::kNotShared) state(job, which).forgotten = false;
+  }
+  return true;
+}
+
+/// Of items of its own.
+bool Residency::has_copies(JobId job) const {
+  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
+    const auto which = static_cast<ItemIndex>(i);
+    const bool own = item(job, which).shared == Item::kNotShared;
+    if (own && state(job, which).first != kNone) return true;
+  }
+  return false;
 }
 
 /// Once the last copy is gone: one that is still in flight keeps its place in memory.
 void Residency::free_set_aside(JobId job) {
-  for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
-    const auto which = static_cast<ItemIndex>(i);
-    const bool own = item(job, which).shared == Item::kNotShared;
-    if (own && state(job, which).first != kNone) return;
-  }
+  if (has_copies(job)) return;
   for (const auto& [device, bytes] : std::exchange(set_aside_[index(job)], {})) {
     charge(device, -bytes);
     devices_[index(device)].set_aside -= bytes;
