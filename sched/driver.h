@@ -69,6 +69,7 @@ class Driver {
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
     bool ready = false, reserved = false;
+    Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
@@ -160,10 +161,11 @@ class Driver {
 
   // Transfers.
   void start_requested();
-  void start(Transfer transfer);
+  void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
   void clean_up();
+  void look_again(DeviceId device);
   void sample_memory();
 
   void touch(std::size_t device);
@@ -187,6 +189,7 @@ class Driver {
   Tuner* tuner_;
   Ledger ledger_;
   std::optional<Residency> residency_;
+  const bool looks_ahead_;  ///< See Policy::lookahead().
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
@@ -199,8 +202,6 @@ class Driver {
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
   std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
-  std::vector<Transfer> transfer_of_;
-  std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;

@@ -26,9 +26,7 @@ void Driver::give_back(Device& device, std::size_t slot) {
   const Claim claim = device.claims[slot];
   assert(slot != device.running);
   const auto d = static_cast<std::size_t>(&device - devices_.data());
-  if (residency_ && claim.reserved) {
-    residency_->release(claim.job, unit(claim.job, claim.unit), device_id(d));
-  }
+  if (residency_ && claim.reserved) residency_->release(claim.reservation);
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
   if (device.running != kNothing && slot < device.running) --device.running;
   --tracks_[index(claim.track)].claims;

@@ -14,7 +14,7 @@ void Driver::take_in(const UnitFailed& event) {
   assert(device.running != kNothing);
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
-  if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
+  if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
   if (!job.failed) ends_[index(claim.job)].reason = event.reason;
@@ -38,7 +38,7 @@ void Driver::fail(JobId job) {
 }
 
 void Driver::take_in(const LinkDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].link_from = event.from;
     transfers_[event.transfer].link_to = event.to;
@@ -52,7 +52,7 @@ void Driver::take_in(const LinkDone& event) {
 }
 
 void Driver::take_in(const LaneCopyDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].lane_from = event.from;
     transfers_[event.transfer].lane_to = event.to;

@@ -30,6 +30,7 @@ class Simulator final : public Backend {
   void start_link(const Transfer& transfer) override;
   void start_lane_copy(const Transfer& transfer) override;
   void wake_at(Instant instant) override { wake_ = instant; }
+  [[nodiscard]] bool keeps_items() const override { return false; }
   void dropped(JobId, ItemIndex, DeviceId) override {}
   std::span<const Event> wait() override;
 
