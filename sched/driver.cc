@@ -154,6 +154,7 @@ void Driver::offer_next(TrackId track) {
     claim.ready = true;
     claim.ready_at = now_;
   }
+  note_late(index(state.last_claim));
   touch(index(state.last_claim));
 }
 
@@ -184,6 +185,7 @@ void Driver::decide() {
 
 /// Device by device, until nothing changes.
 void Driver::progress() {
+  if (touched_.empty()) return;
   std::size_t device = touched_.next(0);
   while (device != IdSet::kEnd) {
     touched_.erase(device);
@@ -216,12 +218,14 @@ void Driver::claim_gone(std::size_t id) {
   } else {
     buffering_.insert(id);
   }
+  note_late(id);
   touch(id);
 }
 
 void Driver::fill(bool buffers) {
   const IdSet& hungry = buffers ? buffering_ : empty_;
   const bool ahead = buffers && looks_ahead_;
+  if (hungry.empty()) return;
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
@@ -267,6 +271,7 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   } else {
     buffering_.erase(id);
   }
+  note_late(id);
   touch(id);
 }
 
@@ -284,7 +289,6 @@ void Driver::settle_done() {
 
 void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
-  if (program_.slots > 1) note_late(id);
   for (Claim& claim : device.claims) {
     if (claim.reserved || interrupted_) continue;
     if (residency_) {
@@ -327,7 +331,5 @@ void Driver::start_claimed(std::size_t id) {
     return;
   }
 }
-
-void Driver::touch(std::size_t device) { touched_.insert(device); }
 
 }  // namespace shardlab

@@ -164,11 +164,14 @@ class Driver {
   void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
-  void clean_up();
+  void clean_up() {
+    if (residency_->any_roomier() || !residency_->drops().empty()) take_drops();
+  }
+  void take_drops();
   void look_again(DeviceId device);
   void sample_memory();
 
-  void touch(std::size_t device);
+  void touch(std::size_t device) { touched_.insert(device); }
   [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];

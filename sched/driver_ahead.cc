@@ -9,14 +9,15 @@ namespace shardlab {
 /// A device that is free takes back what it claimed ahead when the producer is late and another
 /// unit could run.
 void Driver::give_back_late_claims() {
-  for (std::size_t d = touched_.next(0); d != IdSet::kEnd; d = touched_.next(d + 1)) note_late(d);
-  if (candidates_ == 0 || policy_.patient()) return;
+  if (late_.empty() || candidates_ == 0 || policy_.patient()) return;
   for (std::size_t d = late_.next(0); d != IdSet::kEnd; d = late_.next(d + 1)) {
     give_back(devices_[d], 0);
   }
 }
 
+/// Of a device whose claims have changed.
 void Driver::note_late(std::size_t id) {
+  if (program_.slots == 1) return;  // What is claimed is ready.
   const auto& claims = devices_[id].claims;
   const bool late = !claims.empty() && std::ranges::none_of(claims, &Claim::ready);
   late ? late_.insert(id) : late_.erase(id);

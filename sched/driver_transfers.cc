@@ -7,6 +7,7 @@ namespace shardlab {
 
 void Driver::start_requested() {
   auto& requests = residency_->requests();
+  if (requests.empty()) return clean_up();
   for (const TransferId id : requests) start(residency_->transfer(id));
   requests.clear();
   clean_up();
@@ -67,6 +68,7 @@ void Driver::complete(TransferId id) {
     const Track& state = tracks_[index(track)];
     if (state.claims > 0) look_again(state.last_claim);  // It may have waited for that.
   }
+  if (jobs_[index(job)].state == Job::State::kRunning) return;
   end_job_if_flushed(job);
   end_pausing_if_flushed(job);
 }
@@ -90,7 +92,7 @@ void Driver::sample_memory() {
 }
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.
-void Driver::clean_up() {
+void Driver::take_drops() {
   for (const Residency::Drop& drop : residency_->drops()) {
     backend_.dropped(drop.job, drop.item, drop.device);
   }

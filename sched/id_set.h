@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,10 @@ class IdSet {
     if (words_[id / 64] == 0) used_[id / 4096] &= ~bit(id / 64);
   }
   [[nodiscard]] bool contains(std::size_t id) const { return (words_[id / 64] & bit(id)) != 0; }
+
+  [[nodiscard]] bool empty() const {
+    return std::ranges::all_of(used_, [](std::uint64_t words) { return words == 0; });
+  }
 
   /// The lowest member that is at least `from`, or kEnd.
   [[nodiscard]] std::size_t next(std::size_t from) const {

@@ -140,9 +140,8 @@ void Residency::commit(Reservation claim) {
 
 void Residency::settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next) {
   const auto reads = [&](std::uint32_t other, std::uint32_t place) {
-    return std::ranges::any_of(uses_.of(job, other).needed, [&](const ItemUse& use) {
-      return use.reads && use.place == place;
-    });
+    return std::ranges::any_of(uses_.of(job, other).needed,
+                               [&](const ItemUse& use) { return use.reads && use.place == place; });
   };
   const JobProgram& program = program_.jobs[index(job)];
   for (const ItemUse& use : uses_.of(job, unit).needed) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -53,11 +52,17 @@ class Simulator final : public Backend {
     std::array<int, 2> copies{};  ///< In flight, by direction.
   };
   static constexpr std::size_t kNone = SIZE_MAX;
+  /// A transfer on its link, or in the queue before it.
   struct Passing {
-    TransferId transfer = 0;
-    Direction direction{};
-    Bytes bytes = 0;
     Link::Passage passage;
+    Bytes bytes = 0;
+    TransferId next = kNoTransfer;  ///< In the queue.
+    Direction direction{};
+  };
+  static constexpr TransferId kNoTransfer = UINT32_MAX;
+  struct Queue {
+    Link link;
+    TransferId first = kNoTransfer, last = kNoTransfer;
   };
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, -end.time_since_epoch().count());
@@ -68,7 +73,8 @@ class Simulator final : public Backend {
   }
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  bool begin_passage(std::size_t link, Instant end);
+  [[nodiscard]] Duration time_of(const Transfer& transfer);
+  bool begin_passage(std::size_t link);
   bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
@@ -85,8 +91,9 @@ class Simulator final : public Backend {
   Instant now_{};
   Instant wake_ = kNever;
   std::vector<Lane> lanes_;
-  std::vector<Link> links_;  ///< By link_index().
-  std::vector<std::deque<Passing>> passing_;
+  std::vector<Queue> queues_;            ///< By link_index().
+  std::vector<Passing> passing_;         ///< By TransferId.
+  std::vector<LinkSpec> links_;          ///< By device and direction: promotions of all come first.
   bool contended_ = false;               ///< Either of the next two is there.
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
