@@ -40,31 +40,31 @@ class Residency {
   /// Reserves what a unit of the job needs on `device` and asks for the promotions that can start.
   /// Returns kNoRoom, reserving nothing, while there is none; demotions that make room are asked
   /// for.
-  Reservation reserve(JobId job, std::uint32_t unit, DeviceId device);
+  [[gnu::noinline]] Reservation reserve(JobId job, std::uint32_t unit, DeviceId device);
   /// Gives a reservation back before the unit began.
-  void release(Reservation claim);
+  [[gnu::noinline]] void release(Reservation claim);
   /// The unit began and came to nothing: nothing has changed, the reservation is given back.
   void abort(Reservation claim);
   /// All inputs are on the device and nothing that the unit changes is still being written back.
-  [[nodiscard]] bool arrived(Reservation claim) const;
+  [[nodiscard, gnu::noinline]] bool arrived(Reservation claim) const;
   /// The unit starts: other copies of what it writes are void.
-  void begin(Reservation claim);
+  [[gnu::noinline]] void begin(Reservation claim);
   /// The unit is done: what it wrote and created is dirty here, what it consumed is gone
   /// everywhere.
-  void commit(Reservation claim);
+  [[gnu::noinline]] void commit(Reservation claim);
   /// Asks for the write-backs that follow a unit that was committed: all that is dirty and neither
   /// bound to this device nor read by the job's `next` unit, if that is claimed here (else
   /// kNoUnit).
-  void settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next);
+  [[gnu::noinline]] void settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next);
   static constexpr std::uint32_t kNoUnit = UINT32_MAX;
 
   /// Asks for the write-back of all of a job that is only on devices.
-  void flush(JobId job);
+  [[gnu::noinline]] void flush(JobId job);
   /// Parameters and state of the job are in host memory.
   [[nodiscard]] bool flushed(JobId job) const;
   /// Forgets a job: drops its copies; what is in flight is dropped when it ends. Frees what was
   /// held for it.
-  void forget(JobId job);
+  [[gnu::noinline]] void forget(JobId job);
   /// The same of a flushed job that may come again. Returns false while something of it is in
   /// flight: then it is called again.
   bool vacate(JobId job);
@@ -75,7 +75,7 @@ class Residency {
   /// fill in. Valid until the next call.
   Transfer& transfer(TransferId id) { return copies_[id].transfer; }
   /// A transfer that was asked for is done.
-  void finished(TransferId id);
+  [[gnu::noinline]] void finished(TransferId id);
 
   /// Copies dropped since they were last cleared.
   struct Drop {

@@ -116,20 +116,23 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
+inline WinnerTree::Key Simulator::next_instant() {
+  const WinnerTree::Key instant =
+      std::min({lane_ends_.top(), link_ends_.top(), wake_.time_since_epoch().count()});
+  if (!fair_links_) return instant;
+  return std::min(instant,
+                  fair_links_->next(Instant{Duration{instant}}).time_since_epoch().count());
+}
+
 std::span<const Event> Simulator::wait() {
   for (const std::size_t device : repaced_) set_pace(device);
   repaced_.clear();
   events_.clear();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
-  WinnerTree::Key instant =
-      std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
-  if (fair_links_) {
-    const Instant copy = fair_links_->next(Instant{Duration{-instant}});
-    instant = std::max(instant, -copy.time_since_epoch().count());
-  }
-  if (instant <= -kNever.time_since_epoch().count()) return events_;
-  now_ = Instant{Duration{-instant}};
+  const WinnerTree::Key instant = next_instant();
+  if (instant == WinnerTree::kAbsent) return events_;
+  now_ = Instant{Duration{instant}};
   if (lane_ends_.top() == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
@@ -154,7 +157,7 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 /// Ends that come together come in the order of all links.
 void Simulator::advance_fair_links() {
   const auto passed = fair_links_->advance(now_);
-  if (passed.size() == 1 && link_ends_.top() < -now_.time_since_epoch().count()) {
+  if (passed.size() == 1 && link_ends_.top() > now_.time_since_epoch().count()) {
     const std::uint32_t link = passed.front();
     if (end_passage(link)) begin_passage(link);
     return;

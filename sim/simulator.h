@@ -9,9 +9,9 @@
 #include "sched/backend.h"
 #include "sched/driver.h"
 #include "sched/link.h"
+#include "sched/winner_tree.h"
 #include "sim/costs.h"
 #include "sim/fair_links.h"
-#include "sim/winner_tree.h"
 
 namespace shardlab {
 
@@ -65,12 +65,13 @@ class Simulator final : public Backend {
     TransferId first = kNoTransfer, last = kNoTransfer;
   };
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
-    ends.set(of, -end.time_since_epoch().count());
+    ends.set(of, end.time_since_epoch().count());
   }
   void begin_lane(std::size_t device, Instant end) {
     set_end(lane_ends_, device, end);
     if (reported_lane_ == device) reported_lane_ = kNone;
   }
+  WinnerTree::Key next_instant();
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   [[nodiscard]] Duration time_of(const Transfer& transfer);
@@ -98,7 +99,7 @@ class Simulator final : public Backend {
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
-  /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
+  /// Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.
   std::size_t reported_lane_ = kNone;
