@@ -24,7 +24,8 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()),
       touched_(devices_.size()),
-      late_(devices_.size()) {
+      late_(devices_.size()),
+      policy_awaits_(policy.awaits(Instant::min()) < kNever) {
   if (tracks_memory) residency_.emplace(program, cluster);
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
@@ -174,6 +175,7 @@ void Driver::decide() {
     fill(true);
     progress();
   }
+  if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }

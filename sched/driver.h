@@ -128,6 +128,7 @@ class Driver {
   // Deciding.
   void decide();
   void await_arrivals();
+  void await_next();
   void admit_waiting();
   bool admit(JobId job);
   void offer_all(JobId job);
@@ -215,6 +216,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
+  const bool policy_awaits_;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.
