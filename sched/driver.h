@@ -129,7 +129,12 @@ class Driver {
   // Deciding.
   void decide();
   void await_arrivals();
+<<<<<<< HEAD
   [[gnu::noinline]] void admit_waiting();
+=======
+  void await_next();
+  void admit_waiting();
+>>>>>>> 6072e9e950326c2ff4c7f636d635683a3a308193
   bool admit(JobId job);
   void offer_all(JobId job);
   DeviceId home(JobId job);
@@ -219,6 +224,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
+  const bool policy_awaits_;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.

@@ -126,13 +126,22 @@ Outcome Driver::outcome() {
   return outcome;
 }
 
-/// Notes who is there, and asks to be woken when the next one comes.
+/// Notes who is there.
 void Driver::await_arrivals() {
   const auto arrival = [&](std::size_t place) {
     return program_.jobs[index(by_arrival_[place])].arrival;
   };
   while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
-  if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
+  await_next();
+}
+
+/// The next arrival, or the policy's wish to choose again.
+void Driver::await_next() {
+  Instant next = policy_awaits_ ? policy_.awaits(now_) : kNever;
+  if (next_arrival_ < jobs_.size()) {
+    next = std::min(next, program_.jobs[index(by_arrival_[next_arrival_])].arrival);
+  }
+  if (next < kNever) backend_.wake_at(next);
 }
 
 void Driver::admit_waiting() {
