@@ -25,14 +25,9 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()),
       touched_(devices_.size()),
-<<<<<<< HEAD
-      late_(devices_.size()) {
-  if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
-=======
       late_(devices_.size()),
       policy_awaits_(policy.awaits(Instant::min()) < kNever) {
-  if (tracks_memory) residency_.emplace(program, cluster);
->>>>>>> 6072e9e950326c2ff4c7f636d635683a3a308193
+  if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
