@@ -129,12 +129,8 @@ class Driver {
   // Deciding.
   void decide();
   void await_arrivals();
-<<<<<<< HEAD
-  [[gnu::noinline]] void admit_waiting();
-=======
   void await_next();
-  void admit_waiting();
->>>>>>> 6072e9e950326c2ff4c7f636d635683a3a308193
+  [[gnu::noinline]] void admit_waiting();
   bool admit(JobId job);
   void offer_all(JobId job);
   DeviceId home(JobId job);
