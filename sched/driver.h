@@ -112,7 +112,7 @@ class Driver {
   };
 
   // Taking in.
-  void take_in(const UnitDone& event);
+  [[gnu::noinline]] void take_in(const UnitDone& event);
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
@@ -127,7 +127,8 @@ class Driver {
   void end_job_if_flushed(JobId job);
 
   // Deciding.
-  void decide();
+  [[nodiscard]] bool quiet() const;
+  [[gnu::noinline]] void decide();
   void await_arrivals();
   [[gnu::noinline]] void admit_waiting();
   bool admit(JobId job);

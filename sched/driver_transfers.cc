@@ -5,7 +5,7 @@
 /// How the Driver moves items: link and lane, in the order of the direction.
 namespace shardlab {
 
-void Driver::start_requested() {
+[[gnu::flatten]] void Driver::start_requested() {
   auto& requests = residency_->requests();
   if (requests.empty()) return clean_up();
   for (const TransferId id : requests) start(residency_->transfer(id));
