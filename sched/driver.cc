@@ -38,7 +38,10 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].copies_by_lane = spec.copy_engines == 0;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
 }
 
@@ -60,14 +63,6 @@ void Driver::advance(std::span<const Event> events) {
     }
   }
   if (!quiet()) decide();
-}
-
-/// There is nothing to decide: most copies end while the devices that wait for them compute.
-bool Driver::quiet() const {
-  const bool idle = touched_.empty() && empty_.empty() && buffering_.empty() && late_.empty();
-  const bool watched = tuner_ != nullptr || timeline_ != nullptr || interrupted_;
-  const bool admits = next_waiting_ < next_arrival_ || !released_.empty();
-  return idle && !watched && !admits && residency_ && done_.empty() && !residency_->stirred();
 }
 
 bool Driver::finished() const {
@@ -178,7 +173,7 @@ void Driver::offer_next(TrackId track) {
     if (program_.slots > 1) fill(true);
   }
   if (residency_) {
-    settle_done();
+    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }

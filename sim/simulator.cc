@@ -79,7 +79,7 @@ inline void Simulator::end_of_link(std::size_t link) {
   if (!more || !begin_passage(link)) link_ends_.clear(link);
 }
 
-void Simulator::start_link(const Transfer& transfer) {
+[[gnu::flatten]] void Simulator::start_link(const Transfer& transfer) {
   const std::size_t device = index(transfer.device);
   const bool peer = transfer.direction == Direction::kPeer;
   const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
@@ -117,7 +117,7 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
-std::span<const Event> Simulator::wait() {
+[[gnu::flatten]] std::span<const Event> Simulator::wait() {
   if (!repaced_.empty()) set_paces();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;

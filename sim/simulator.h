@@ -80,11 +80,11 @@ class Simulator final : public Backend {
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   bool begin_passage(std::size_t link);
-  bool begin_contended(std::size_t link);
+  [[gnu::noinline]] bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
-  void advance_fair_links();
-  void pass(std::size_t device, Direction direction, int change);
+  [[gnu::noinline]] void advance_fair_links();
+  [[gnu::noinline]] void pass(std::size_t device, Direction direction, int change);
   [[nodiscard]] double slowness(std::size_t device) const;
   void start_pace(std::size_t device, Duration work);
   [[gnu::noinline]] void set_paces();
