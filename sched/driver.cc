@@ -39,7 +39,10 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].copies_by_lane = spec.copy_engines == 0;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
 }
 
@@ -49,8 +52,7 @@ void Driver::start() {
   decide();
 }
 
-/// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
-[[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
+void Driver::advance(std::span<const Event> events) {
   now_ = backend_.now();
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
@@ -61,7 +63,7 @@ void Driver::start() {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
   }
-  decide();
+  if (!quiet()) decide();
 }
 
 bool Driver::finished() const {
@@ -71,7 +73,9 @@ bool Driver::finished() const {
 
 // A unit is done.
 
-void Driver::take_in(const UnitDone& event) {
+/// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
+/// time; in few functions, as the registers do not suffice for one.
+[[gnu::flatten]] void Driver::take_in(const UnitDone& event) {
   Device& device = devices_[index(event.device)];
   assert(device.running != kNothing);
   const Claim& claim = device.claims[device.running];
@@ -161,7 +165,7 @@ void Driver::offer_next(TrackId track) {
 
 // Deciding.
 
-void Driver::decide() {
+[[gnu::flatten]] void Driver::decide() {
   if (tuner_ != nullptr) consult();
   if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
@@ -170,7 +174,7 @@ void Driver::decide() {
     if (program_.slots > 1) fill(true);
   }
   if (residency_) {
-    settle_done();
+    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }

@@ -76,11 +76,12 @@ class Driver {
   struct Device {
     std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
-    std::deque<TransferId> lane_copies;
     bool lane_busy = false;
+    bool copies_by_lane = false, copies_by_link = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
+    std::deque<TransferId> lane_copies;
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -112,7 +113,7 @@ class Driver {
   };
 
   // Taking in.
-  void take_in(const UnitDone& event);
+  [[gnu::noinline]] void take_in(const UnitDone& event);
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
@@ -127,7 +128,14 @@ class Driver {
   void end_job_if_flushed(JobId job);
 
   // Deciding.
-  void decide();
+  /// There is nothing to decide: most copies end while the devices that wait for them compute.
+  [[nodiscard]] bool quiet() const {
+    if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
+    if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    return residency_ && done_.empty() && !residency_->stirred();
+  }
+  [[gnu::noinline]] void decide();
   void await_arrivals();
   void await_next();
   [[gnu::noinline]] void admit_waiting();
@@ -161,7 +169,10 @@ class Driver {
   void admit_released(std::size_t limit);
 
   // Transfers.
-  [[gnu::noinline]] void start_requested();
+  void start_requested() {
+    if (residency_->stirred()) take_requests();
+  }
+  [[gnu::noinline]] void take_requests();
   void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
@@ -177,12 +188,11 @@ class Driver {
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
-  [[nodiscard]] bool copies_take_lane(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines == 0;
+  [[nodiscard]] bool copies_take_lane(DeviceId id) const {
+    return devices_[index(id)].copies_by_lane;
   }
-  [[nodiscard]] bool copies_take_link(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines > 0 ||
-           cluster_.devices[index(device)].paced();
+  [[nodiscard]] bool copies_take_link(DeviceId id) const {
+    return devices_[index(id)].copies_by_link;
   }
 
   const Program& program_;

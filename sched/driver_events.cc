@@ -37,7 +37,7 @@ void Driver::fail(JobId job) {
   }
 }
 
-void Driver::take_in(const LinkDone& event) {
+[[gnu::flatten]] void Driver::take_in(const LinkDone& event) {
   const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].link_from = event.from;
