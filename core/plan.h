@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/time.h"
 
 namespace shardlab {
 
@@ -57,6 +58,14 @@ constexpr int devices_named(const JobPlan& plan) {
 constexpr int kMostSlots = 64;
 constexpr int kMostParts = 4096;  ///< Microbatches of a minibatch, or replicas of a job.
 
+/// When a job's state is kept: at a border of its minibatches. Never, where both are 0.
+struct CheckpointRule {
+  std::int64_t minibatches = 0;  ///< After every so many of the job's;
+  Duration every{};              ///< or at the next border each time that so long has passed.
+
+  [[nodiscard]] bool any() const { return minibatches > 0 || every > Duration{}; }
+};
+
 /// Partition and strategy per job, and the policy between jobs.
 struct Plan {
   std::string name;  ///< "spill/lrtf", for tables.
@@ -66,6 +75,7 @@ struct Plan {
   int admit = 0;           ///< How many jobs run at once; 0: all.
   /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
   int slots = 2;
+  CheckpointRule checkpoints = {};
 };
 
 std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"

@@ -1,5 +1,6 @@
 #include "exec/executor.h"
 
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -15,7 +16,20 @@ namespace {
 class Observer {
  public:
   Observer(const Program& program, const RunOptions& options, std::vector<TrainedJob>& jobs)
-      : program_(program), options_(options), jobs_(jobs), loss_(program.jobs.size()) {}
+      : program_(program), options_(options), jobs_(jobs), loss_(program.jobs.size()) {
+    for (std::size_t j = 0; j < options.resume.size(); ++j) {
+      if (options.resume[j] == nullptr) continue;
+      jobs_[j].losses = options.resume[j]->losses;
+      if (program.jobs[j].done == program.jobs[j].minibatches) ++ended_;
+    }
+  }
+
+  /// Of minibatches that are complete. Any thread.
+  std::vector<double> losses(JobId job, std::int64_t minibatches) {
+    const std::lock_guard lock(mutex_);
+    const auto& all = jobs_[index(job)].losses;
+    return {all.begin(), all.begin() + minibatches};
+  }
 
   void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
                   Instant now) {
@@ -28,7 +42,10 @@ class Observer {
       progress.minibatch = run.minibatch + 1;
       progress.loss = loss_[index(run.job)];
       progress.job_ended = progress.minibatch == job.minibatches;
-      jobs_[index(run.job)].losses.push_back(progress.loss);
+      const std::lock_guard lock(mutex_);
+      auto& losses = jobs_[index(run.job)].losses;
+      losses.resize(static_cast<std::size_t>(run.minibatch));  // It may run again.
+      losses.push_back(progress.loss);
     }
     if (progress.job_ended) progress.jobs_ended = ++ended_;
     if (options_.progress) options_.progress(progress);
@@ -40,7 +57,22 @@ class Observer {
   std::vector<TrainedJob>& jobs_;
   std::vector<double> loss_;
   std::size_t ended_ = 0;
+  std::mutex mutex_;  ///< Of the losses: checkpoints are written beside the lanes.
 };
+
+/// Hands a job's state on with its losses; a failure is a notice, and the run goes on.
+void save(const RunOptions& options, const std::string& name, Observer& observer, JobId job,
+          Checkpoint state) {
+  try {
+    state.losses = observer.losses(job, state.minibatch);
+    options.save(job, state);
+  } catch (const std::exception& failure) {
+    if (options.notice) {
+      options.notice(name + ": no checkpoint of minibatch " + std::to_string(state.minibatch) +
+                     ", training goes on: " + failure.what());
+    }
+  }
+}
 
 }  // namespace
 
@@ -69,9 +101,16 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
     timeline.devices.push_back(device.name);
     timeline.budget.push_back(device.memory);
   }
-  Training training(workload, cluster, program, first_layers);
+  Observer observer(program, options, result.jobs);
+  Training::Save saver;
+  if (options.save) {
+    saver = [&](JobId job, Checkpoint state) {
+      save(options, program.jobs[index(job)].name, observer, job, std::move(state));
+    };
+  }
+  Training training(workload, cluster, program, first_layers, options.resume, saver);
+  if (options.begun) options.begun();
   {
-    Observer observer(program, options, result.jobs);
     Runtime* clock = nullptr;
     Runtime runtime(cluster, training,
                     [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {

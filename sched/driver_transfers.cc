@@ -74,6 +74,7 @@ void Driver::complete(TransferId id) {
   }
   end_job_if_flushed(transfer.job);
   end_pausing_if_flushed(transfer.job);
+  snapshot_if_flushed(transfer.job);
 }
 
 /// Devices whose reservation is another than at the last instant.
