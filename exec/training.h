@@ -58,15 +58,22 @@ class Training final : public Work {
   [[nodiscard]] TrainedJob result(JobId job, bool with_parameters) const;
 
  private:
-  [[nodiscard]] at::Tensor& item(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] at::Tensor& item(const UnitRun& run, const Unit& unit, ItemKind kind, int shard);
   /// The same where a unit reads it; throws Error when its promotion found no room.
-  [[nodiscard]] const at::Tensor& present(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] const at::Tensor& present(const UnitRun& run, const Unit& unit, ItemKind kind,
+                                          int shard);
   void leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
+  void reduce(const UnitRun& run, const Unit& unit);
+  void step_on_sums(const UnitRun& run, const Unit& unit);
+  void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);
-  std::vector<Recording>& graphs_of(const UnitRun& run, const Unit& unit);
-  [[nodiscard]] Minibatch minibatch(const UnitRun& run) const;
+  std::vector<Recording>& graph_of(const UnitRun& run, ItemIndex item);
+  [[nodiscard]] at::Tensor sums(const UnitRun& run, const Unit& unit);
+  static void note_loss(double loss, Pass& pass);
+  [[nodiscard]] Minibatch minibatch(const UnitRun& run, const Unit& unit) const;
+  [[nodiscard]] PassKey key(const UnitRun& run, const Unit& unit) const;
 
   const Workload& workload_;
   const Cluster& cluster_;

@@ -35,6 +35,9 @@ JobMemory::JobMemory(const Job& the_job, const JobProgram& the_program,
       program(the_program),
       model(the_job.model),
       data(std::move(text)),
+      parts(parts_of(program)),
+      sequences(job.batch / parts.count()),
+      reductions(first.size()),
       copier_(copier),
       resume_(resume) {
   data->check(job.model);
@@ -49,7 +52,8 @@ JobMemory::JobMemory(const Job& the_job, const JobProgram& the_program,
 /// Both versions now: the first touch of memory takes ten times as long as a copy.
 void JobMemory::add(const Item& item) {
   const std::int64_t floats = floats_of(item);
-  if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && item.kind != ItemKind::kGraph) {
+  const bool on_devices = item.kind == ItemKind::kGraph || item.kind == ItemKind::kWeightGradient;
+  if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && !on_devices) {
     throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
                 to_string(item.kind) + " of shard " + std::to_string(item.shard) +
                 ", the model has " + std::to_string(floats * sizeof(float)) +
@@ -68,38 +72,45 @@ std::int64_t JobMemory::floats_of(const Item& item) const {
       return shard.parameter_floats() * state_factor(job.optimizer.kind);
     case ItemKind::kActivation:
     case ItemKind::kGradient:
-      return shard.makes_loss() ? 0 : boundary_elements(job.model, job.batch);
+      return shard.makes_loss() ? 0 : boundary_elements(job.model, sequences);
     case ItemKind::kGraph:
     case ItemKind::kWeightGradient:
-      return 0;  // Never in host memory.
+      return 0;  // Never in host memory: jobs that have them are held.
     case ItemKind::kFrozen:
       break;  // Refused before it gets here.
   }
   return 0;
 }
 
-/// What the run begins with.
+/// What the run begins with; replicas are alike.
 void JobMemory::begin() {
-  if (resume_ != nullptr) {
-    const Checkpoint mine = current_state();
-    if (mine.layers.size() != resume_->layers.size()) {
-      throw Error("the checkpoint holds " + std::to_string(resume_->layers.size()) +
-                  " layers, the model has " + std::to_string(mine.layers.size()));
-    }
-    const auto writable = [](std::span<const float> mine_floats) {
-      return std::span<float>{const_cast<float*>(mine_floats.data()), mine_floats.size()};
-    };
-    for (std::size_t i = 0; i < mine.layers.size(); ++i) {
-      copy(resume_->layers[i].parameters, writable(mine.layers[i].parameters));
-      copy(resume_->layers[i].state, writable(mine.layers[i].state));
-    }
-    return;
+  const auto layers = static_cast<std::size_t>(model.layers());
+  if (resume_ != nullptr && resume_->layers.size() != layers) {
+    throw Error("the checkpoint holds " + std::to_string(resume_->layers.size()) +
+                " layers, the model has " + std::to_string(layers));
   }
   for (std::size_t i = 0; i < program.items.size(); ++i) {
-    const Item& item = program.items[i];
-    if (item.kind == ItemKind::kState) host[i].zero_();
-    if (item.kind != ItemKind::kParameters) continue;
-    shards[static_cast<std::size_t>(item.shard)].initialize(job.seed, floats(host[i]));
+    if (program.items[i].lasting) set(program.items[i], host[i]);
+  }
+  for (Reduction& reduction : reductions) reduction.done = program.done;
+}
+
+void JobMemory::set(const Item& item, at::Tensor& to) const {
+  const ShardPass& shard = shards[static_cast<std::size_t>(item.shard)];
+  const bool parameters = item.kind == ItemKind::kParameters;
+  std::span<float> rest = floats(to);
+  if (resume_ == nullptr && parameters) {
+    shard.initialize(job.seed, rest);
+  } else if (resume_ == nullptr) {
+    to.zero_();
+  }
+  for (int layer = shard.first(); resume_ != nullptr && layer < shard.last(); ++layer) {
+    const Checkpoint::Layer& from = resume_->layers[static_cast<std::size_t>(layer)];
+    const std::int64_t floats = (shard.offset(layer + 1) - shard.offset(layer)) *
+                                (parameters ? 1 : state_factor(job.optimizer.kind));
+    const auto size = static_cast<std::size_t>(floats);
+    copy(parameters ? from.parameters : from.state, rest.first(size));
+    rest = rest.subspan(size);
   }
 }
 
@@ -132,24 +143,29 @@ void JobMemory::restore() {
     if (!kept.empty()) copy(floats(kept[i]), floats(host[i]));
   }
   if (kept.empty()) begin();
+  for (Reduction& reduction : reductions) {
+    reduction.done = kept.empty() ? program.done : kept_minibatches;
+  }
 }
 
 Checkpoint JobMemory::state_of(const std::vector<at::Tensor>& items,
                                std::int64_t minibatches) const {
   Checkpoint state;
   state.minibatch = minibatches;
-  const int factor = state_factor(job.optimizer.kind);
-  const int count = static_cast<int>(shards.size());
-  for (int s = 0; s < count; ++s) {
-    const ShardPass& shard = shards[static_cast<std::size_t>(s)];
-    const float* parameters =
-        items[item_index(ItemKind::kParameters, s, count)].const_data_ptr<float>();
-    const float* moments = items[item_index(ItemKind::kState, s, count)].const_data_ptr<float>();
+  state.layers.resize(static_cast<std::size_t>(model.layers()));
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const Item& item = program.items[i];
+    if (!item.lasting || item.replica > 0) continue;
+    const ShardPass& shard = shards[static_cast<std::size_t>(item.shard)];
+    const bool parameters = item.kind == ItemKind::kParameters;
+    const int factor = parameters ? 1 : state_factor(job.optimizer.kind);
+    const float* values = items[i].const_data_ptr<float>();
     for (int layer = shard.first(); layer < shard.last(); ++layer) {
-      const std::int64_t from = shard.offset(layer), size = shard.offset(layer + 1) - from;
-      state.layers.push_back(
-          {{parameters + from, static_cast<std::size_t>(size)},
-           {moments + from * factor, static_cast<std::size_t>(size * factor)}});
+      const std::int64_t from = shard.offset(layer) * factor;
+      const std::int64_t to = shard.offset(layer + 1) * factor;
+      Checkpoint::Layer& kept_layer = state.layers[static_cast<std::size_t>(layer)];
+      (parameters ? kept_layer.parameters : kept_layer.state) = {
+          values + from, static_cast<std::size_t>(to - from)};
     }
   }
   return state;
@@ -159,7 +175,7 @@ DeviceMemory::DeviceMemory(const DeviceSpec& spec, const Program& program)
     : device(spec), meter(device, spec.memory) {
   for (const JobProgram& job : program.jobs) {
     items.emplace_back(job.items.size());
-    graphs.emplace_back(job.units.size());
+    graphs.emplace_back(job.items.size());
   }
 }
 

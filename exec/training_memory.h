@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "core/checkpoint.h"
 #include "core/cluster.h"
 #include "core/workload.h"
+#include "exec/parts.h"
 #include "models/model.h"
 #include "models/shard_pass.h"
 #include "models/text_data.h"
@@ -44,16 +46,24 @@ struct JobMemory {
   const JobProgram& program;
   Model model;
   std::shared_ptr<const TextData> data;
+  Parts parts;
+  int sequences;  ///< Of a microbatch.
   std::vector<ShardPass> shards;
   std::vector<at::Tensor> host;  ///< Per item, the current version.
   std::vector<at::Tensor> next;  ///< Of lasting items: where the next version goes.
   std::vector<at::Tensor> kept;  ///< Of lasting items; empty before the first keep().
   std::int64_t kept_minibatches = 0;
+  struct Reduction {
+    std::mutex mutex;
+    std::int64_t done = 0;  ///< Minibatches.
+  };
+  std::vector<Reduction> reductions;  ///< Per shard.
 
  private:
   [[nodiscard]] std::int64_t floats_of(const Item& item) const;
   void add(const Item& item);
   void begin();
+  void set(const Item& item, at::Tensor& to) const;
   [[nodiscard]] Checkpoint state_of(const std::vector<at::Tensor>& items,
                                     std::int64_t minibatches) const;
 
@@ -68,7 +78,7 @@ struct DeviceMemory {
   TorchDevice device;
   MemoryMeter meter;
   std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
-  /// By job and shard, kept from forward to backward; one at most.
+  /// By job and item, kept from forward to backward: one at most.
   std::vector<std::vector<std::vector<Recording>>> graphs;
 };
 
