@@ -1,6 +1,7 @@
 #include "exec/executor.h"
 
 #include <deque>
+#include <mutex>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -19,7 +20,19 @@ class Observer {
  public:
   Observer(const Program& program, const RunOptions& options, std::vector<TrainedJob>& jobs)
       : program_(program), options_(options), jobs_(jobs), state_(program.jobs.size()) {
-    for (std::size_t j = 0; j < state_.size(); ++j) state_[j].parts = parts_of(program.jobs[j]);
+    for (std::size_t j = 0; j < state_.size(); ++j) {
+      state_[j].parts = parts_of(program.jobs[j]);
+      state_[j].complete = program.jobs[j].done;
+      if (program.jobs[j].done == program.jobs[j].minibatches) ++ended_;
+      if (program.jobs[j].done > 0) jobs_[j].losses = options.resume[j]->losses;
+    }
+  }
+
+  /// Of minibatches that are complete. Any thread.
+  std::vector<double> losses(JobId job, std::int64_t minibatches) {
+    const std::lock_guard lock(mutex_);
+    const auto& all = jobs_[index(job)].losses;
+    return {all.begin(), all.begin() + minibatches};
   }
 
   void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
@@ -62,7 +75,10 @@ class Observer {
     while (!state.under_way.empty() && state.under_way.front().units == job.units.size()) {
       const auto& losses = state.under_way.front().losses;
       const double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
-      jobs_[index(run.job)].losses.push_back(sum / static_cast<double>(losses.size()));
+      {
+        const std::lock_guard lock(mutex_);
+        jobs_[index(run.job)].losses.push_back(sum / static_cast<double>(losses.size()));
+      }
       state.under_way.pop_front();
       ++state.complete;
     }
@@ -73,7 +89,22 @@ class Observer {
   std::vector<TrainedJob>& jobs_;
   std::vector<State> state_;
   std::size_t ended_ = 0;
+  std::mutex mutex_;  ///< Of the losses: checkpoints are written beside the lanes.
 };
+
+/// Hands a job's state on with its losses; a failure is a notice, and the run goes on.
+void save(const RunOptions& options, const std::string& name, Observer& observer, JobId job,
+          Checkpoint state) {
+  try {
+    state.losses = observer.losses(job, state.minibatch);
+    options.save(job, state);
+  } catch (const std::exception& failure) {
+    if (options.notice) {
+      options.notice(name + ": no checkpoint of minibatch " + std::to_string(state.minibatch) +
+                     ", training goes on: " + failure.what());
+    }
+  }
+}
 
 }  // namespace
 
@@ -102,9 +133,16 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
     timeline.devices.push_back(device.name);
     timeline.budget.push_back(device.memory);
   }
-  Training training(workload, cluster, program, first_layers);
+  Observer observer(program, options, result.jobs);
+  Training::Save saver;
+  if (options.save) {
+    saver = [&](JobId job, Checkpoint state) {
+      save(options, program.jobs[index(job)].name, observer, job, std::move(state));
+    };
+  }
+  Training training(workload, cluster, program, first_layers, options.resume, saver);
+  if (options.begun) options.begun();
   {
-    Observer observer(program, options, result.jobs);
     Runtime* clock = nullptr;
     Runtime runtime(cluster, training,
                     [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {

@@ -32,7 +32,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
-    if (tuner_ != nullptr) set_goal(job_id(j));
+    if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
@@ -48,6 +48,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
 
 void Driver::start() {
   now_ = backend_.now();
+  skip_done_jobs();
   await_arrivals();
   decide();
 }
