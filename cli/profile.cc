@@ -10,6 +10,8 @@
 #include "cli/profile_report.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "core/error.h"
+#include "exec/emulated.h"
 #include "traces/cluster_file.h"
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
@@ -27,6 +29,11 @@ struct Options {
 int profile_workload(const Options& options) {
   const Workload workload = read_workload(options.paths.workload);
   const Cluster cluster = read_cluster(options.paths.cluster);
+  if (is_emulated(cluster)) {
+    throw Error(options.paths.cluster +
+                ": kind: emulated devices compute nothing that could be measured; profile the "
+                "devices that they stand for");
+  }
   const auto engine = load_engine();
   const Profile found = profile_with_progress(*engine, workload, cluster, options.profile);
   write_profile(options.output, found);

@@ -1,9 +1,13 @@
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/emulation.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -12,6 +16,7 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "exec/emulated.h"
 #include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
@@ -35,6 +40,26 @@ bool any_minibatch(const Timeline& measured) {
                      [](const JobEnd& end) { return end.minibatches > 0; });
 }
 
+/// What is said of the machine that ran it.
+std::string machine_text(const Inputs& inputs, const Trained& trained) {
+  if (is_emulated(inputs.machine)) {
+    return fmt::format(
+        "\nemulated: no job has losses or weights. A unit took {} beyond its time here while all "
+        "devices worked, {} alone; the prediction holds that\n",
+        format_duration(inputs.profile.loaded.dispatch),
+        format_duration(inputs.profile.alone.dispatch));
+  }
+  const auto drift = trained.drift(inputs.profile);
+  const std::string against =
+      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
+                          format_duration(inputs.profile.provenance.fixed_work),
+                          format_percent(*drift))
+            : "";
+  return fmt::format("\nfixed work took {} before and {} after the run{}\n",
+                     format_duration(trained.work_before), format_duration(trained.work_after),
+                     against);
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -48,17 +73,9 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
                             drawing_options(stdout));
   }
   if (trained.records) text += "\n" + records_text(trained);
-  const auto drift = trained.drift(inputs.profile);
-  const std::string against =
-      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
-                          format_duration(inputs.profile.provenance.fixed_work),
-                          format_percent(*drift))
-            : "";
-  return text +
+  return text + machine_text(inputs, trained) +
          fmt::format(
-             "\nfixed work took {} before and {} after the run{}\n"
              "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
-             format_duration(trained.work_before), format_duration(trained.work_after), against,
              options.folder);
 }
 
@@ -69,10 +86,13 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["interrupted"] = measured.interrupted;
   body["predicted_s"] = seconds(prediction.outcome.makespan);
   body["measured_s"] = seconds(measured.makespan);
+  body["emulated"] = is_emulated(inputs.machine);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
   body["drift"] = nullptr;
   if (const auto drift = trained.drift(inputs.profile)) body["drift"] = *drift;
+  body["dispatch_s"] = {{"alone", seconds(inputs.profile.alone.dispatch)},
+                        {"loaded", seconds(inputs.profile.loaded.dispatch)}};
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
@@ -89,13 +109,24 @@ int run_workload(const Options& options) {
   if (!options.plan.one()) {
     throw UsageError("which plan? Give --strategy and --policy, or --plan");
   }
-  const Inputs inputs = read_inputs(options.paths);
+  Inputs inputs = read_inputs(options.paths);
+  const bool emulated = is_emulated(inputs.machine);
+  if (emulated && options.records) {
+    throw UsageError("--records records a GPU; emulated devices have none");
+  }
   refuse_early_stops(inputs.workload, options.paths.workload, "run");
+  // The machine's own overhead stands for the profile's, which is of another one.
+  if (emulated) {
+    in_context(options.paths.cluster, [&] { refuse_what_cannot_be_emulated(inputs.machine); });
+    inputs.profile = with_dispatch(std::move(inputs.profile), measure_emulation(inputs.machine));
+  }
   const PlannedChoice chosen = planned(inputs, options.plan).front();
   const Prediction prediction = predict(inputs, *chosen.plan, true);
   refuse_unwritable(options.folder);
-  const auto engine = load_engine();
-  const auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  const auto engine = emulated ? nullptr : load_engine();
+  const auto warnings =
+      emulated ? std::vector<std::string>{}
+               : profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
   print_warnings(warnings);
   if (!options.json) {
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
@@ -103,8 +134,8 @@ int run_workload(const Options& options) {
                            seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained =
-      train(*engine, inputs, prediction, {.events = !options.json, .records = options.records});
+  const Trained trained = train(engine.get(), inputs, prediction,
+                                {.events = !options.json, .records = options.records});
   write_run(options.folder, prediction, trained);
   if (options.json) {
     print_json("run", end_json(inputs, prediction, trained, warnings));
