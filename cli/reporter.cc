@@ -10,14 +10,19 @@
 namespace shardlab {
 namespace {
 
+/// Nothing where nothing was computed.
+std::string loss_text(const RunProgress& now) {
+  return now.loss ? fmt::format(" loss {:.4f}", *now.loss) : "";
+}
+
 std::string event_text(const RunProgress& now, const Job& job) {
   const double time = seconds(now.now);
   if (!now.reason.empty()) {
     return fmt::format("{:9.3f} s  {} stopped in minibatch {} of {}: {}\n", time, job.name,
                        now.minibatch + 1, job.minibatches, now.reason);
   }
-  return fmt::format("{:9.3f} s  {} minibatch {}/{} loss {:.4f}{}\n", time, job.name, now.minibatch,
-                     job.minibatches, now.loss, now.job_ended ? "; done" : "");
+  return fmt::format("{:9.3f} s  {} minibatch {}/{}{}{}\n", time, job.name, now.minibatch,
+                     job.minibatches, loss_text(now), now.job_ended ? "; done" : "");
 }
 
 }  // namespace
@@ -102,8 +107,8 @@ void Reporter::print(const RunProgress& now) {
   const Job& job = inputs_.workload.jobs[index(now.job)];
   estimate_.take(now);
   if (line_.shown()) {
-    const std::string last = now.reason.empty() ? fmt::format("loss {:.4f}", now.loss) : "stopped";
-    line_.update(fmt::format("{:6.1f} s of about {:.1f} s   {} of {} jobs ended   {} {}/{}  {}",
+    const std::string last = now.reason.empty() ? loss_text(now) : " stopped";
+    line_.update(fmt::format("{:6.1f} s of about {:.1f} s   {} of {} jobs ended   {} {}/{} {}",
                              seconds(now.now), estimate_.end(seconds(now.now)), now.jobs_ended,
                              inputs_.workload.jobs.size(), job.name, now.minibatch, job.minibatches,
                              last));

@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/checkpoints.h"
+#include "cli/emulation.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -14,6 +17,7 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "exec/emulated.h"
 #include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
@@ -40,6 +44,26 @@ bool any_minibatch(const Program& program, const Timeline& measured) {
   return false;
 }
 
+/// What is said of the machine that ran it.
+std::string machine_text(const Inputs& inputs, const Trained& trained) {
+  if (is_emulated(inputs.machine)) {
+    return fmt::format(
+        "\nemulated: no job has losses or weights. A unit took {} beyond its time here while all "
+        "devices worked, {} alone; the prediction holds that\n",
+        format_duration(inputs.profile.loaded.dispatch),
+        format_duration(inputs.profile.alone.dispatch));
+  }
+  const auto drift = trained.drift(inputs.profile);
+  const std::string against =
+      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
+                          format_duration(inputs.profile.provenance.fixed_work),
+                          format_percent(*drift))
+            : "";
+  return fmt::format("\nfixed work took {} before and {} after the run{}\n",
+                     format_duration(trained.work_before), format_duration(trained.work_after),
+                     against);
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -53,17 +77,9 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
                             drawing_options(stdout));
   }
   if (trained.records) text += "\n" + records_text(trained);
-  const auto drift = trained.drift(inputs.profile);
-  const std::string against =
-      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
-                          format_duration(inputs.profile.provenance.fixed_work),
-                          format_percent(*drift))
-            : "";
-  return text +
+  return text + machine_text(inputs, trained) +
          fmt::format(
-             "\nfixed work took {} before and {} after the run{}\n"
              "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
-             format_duration(trained.work_before), format_duration(trained.work_after), against,
              options.folder);
 }
 
@@ -74,10 +90,13 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["interrupted"] = measured.interrupted;
   body["predicted_s"] = seconds(prediction.outcome.makespan);
   body["measured_s"] = seconds(measured.makespan);
+  body["emulated"] = is_emulated(inputs.machine);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
   body["drift"] = nullptr;
   if (const auto drift = trained.drift(inputs.profile)) body["drift"] = *drift;
+  body["dispatch_s"] = {{"alone", seconds(inputs.profile.alone.dispatch)},
+                        {"loaded", seconds(inputs.profile.loaded.dispatch)}};
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
@@ -119,30 +138,39 @@ int run_workload(Options options) {
   RunFolder folder(options.folder);
   const RunRequest request = complete(options, folder);
   Inputs inputs = read_inputs(request.paths);
+  const bool emulated = is_emulated(inputs.machine);
+  if (emulated && options.records) {
+    throw UsageError("--records records a GPU; emulated devices have none");
+  }
   refuse_early_stops(inputs.workload, request.paths.workload, "run");
   if (options.resume.empty()) {
     folder.refuse_unfinished();
   } else {
     folder.resume(inputs.workload);
   }
+  // The machine's own overhead stands for the profile's, which is of another one.
+  if (emulated) {
+    in_context(request.paths.cluster, [&] { refuse_what_cannot_be_emulated(inputs.machine); });
+    inputs.profile = with_dispatch(std::move(inputs.profile), measure_emulation(inputs.machine));
+  }
   PlannedChoice chosen = planned(inputs, request.plan).front();
   const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
   refuse_unwritable(options.folder);
-  const auto engine = load_engine();
-  auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  const auto engine = emulated ? nullptr : load_engine();
+  auto warnings = emulated
+                      ? std::vector<std::string>{}
+                      : profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
   print_warnings(warnings);
   if (!options.json) {
     print_text(folder.resumed_text(inputs.workload));
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}",
-                           prediction.plan.name, inputs.workload.jobs.size(), inputs.cluster.devices.size(),
-                           seconds(prediction.outcome.makespan),
+                           prediction.plan.name, inputs.workload.jobs.size(),
+                           inputs.cluster.devices.size(), seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained = train(*engine, inputs, prediction,
-                                {.events = !options.json,
-                                 .records = options.records,
-                                 .folder = &folder,
-                                 .request = request});
+  const Trained trained = train(
+      engine.get(), inputs, prediction,
+      {.events = !options.json, .records = options.records, .folder = &folder, .request = request});
   write_run(options.folder, prediction, trained);
   if (!trained.result.timeline.interrupted) folder.end(request);
   if (options.json) {
