@@ -35,6 +35,12 @@ bool any_minibatch(const Timeline& measured) {
                      [](const JobEnd& end) { return end.minibatches > 0; });
 }
 
+/// Empty for an accelerator that is not there: it has no name but its kind, and the engine says so.
+std::string device_here(const DeviceSpec& device) {
+  const std::string name = describe_device(device);
+  return name == device.kind ? "" : name;
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -95,7 +101,9 @@ int run_workload(const Options& options) {
   const Prediction prediction = predict(inputs, *chosen.plan, true);
   refuse_unwritable(options.folder);
   const auto engine = load_engine();
-  const auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  const std::string here = device_here(inputs.machine.devices.front());
+  refuse_other_machine(inputs, here, engine->libtorch());
+  const auto warnings = profile_warnings(inputs, here);
   print_warnings(warnings);
   if (!options.json) {
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
