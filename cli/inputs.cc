@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "cli/terminal.h"
 #include "core/error.h"
+#include "planning/partition_search.h"
 #include "policies/registry.h"
 #include "sched/link.h"
 #include "traces/cluster_file.h"
@@ -188,6 +190,10 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--keep-activations", options.keep,
                "keep activations instead of recomputing them (model_parallel)");
+  app.add_option("--partition", options.partition,
+                 "how jobs that spill are cut: greedy (as few shards as fit), balanced (as many, "
+                 "the longest as short as can be), search (by simulated makespan) (greedy)")
+      ->check(CLI::IsMember({"greedy", "balanced", "search"}));
   app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
 }
@@ -204,11 +210,33 @@ CLI::Validator strategies() {
   return {check, "", "strategies"};
 }
 
+namespace {
+
+/// Enough to try some numbers of shards and to move cuts; seconds for usual workloads.
+constexpr std::int64_t kCutsTried = 200;
+
+void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
+  Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
+  ProgressLine line;
+  choice.plan = search_partition(evaluator, *choice.plan, kCutsTried, choice.choice.seed,
+                                 [&](std::int64_t evaluations, Duration best) {
+                                   line.update(
+                                       fmt::format("{} of {} partitions simulated, best "
+                                                   "{:.3f} s",
+                                                   evaluations, kCutsTried, seconds(best)));
+                                   return true;
+                                 });
+  choice.plan->name += "/searched";
+}
+
+}  // namespace
+
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
   if (!options.plan.empty()) {
     if (!options.strategy.empty() || !options.policy.empty() || options.slots || options.admit ||
-        options.keep || options.seed) {
-      throw UsageError("--plan already says strategy, policy, slots, admit, activations and seed");
+        options.keep || options.seed || !options.partition.empty()) {
+      throw UsageError(
+          "--plan already says strategy, policy, slots, admit, activations, partition and seed");
     }
     return {PlannedChoice{{}, read_plan(options.plan), {}}};
   }
@@ -223,7 +251,13 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
   if (!options.policy.empty()) choice.policy = options.policy;
   choice.admit = options.admit.value_or(0);
   choice.recompute = !options.keep;
-  return make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
+  if (!options.partition.empty() && choice.strategy.strategy != Strategy::kSpill) {
+    throw UsageError("--partition is of spill; shards of all other strategies are balanced");
+  }
+  if (options.partition == "balanced") choice.partitioner = Partitioner::kBalanced;
+  auto made = make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
+  if (options.partition == "search") search_cuts(inputs, made.front());
+  return made;
 }
 
 }  // namespace shardlab

@@ -56,14 +56,15 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
 
 /// Which plan is meant: by its properties, or a file.
 struct PlanOptions {
-  std::string strategy, policy, plan;
+  std::string strategy, policy, plan, partition;
   std::optional<int> slots, admit;
   bool keep = false;
   std::optional<std::uint64_t> seed;
 
   /// One plan is meant, not all the usual ones.
   [[nodiscard]] bool one() const {
-    return !strategy.empty() || !policy.empty() || admit || keep || !plan.empty();
+    return !strategy.empty() || !policy.empty() || admit || keep || !plan.empty() ||
+           !partition.empty();
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -104,7 +105,8 @@ class CutSearch {
     if (what == 0 && firsts.size() > 1) {
       firsts.erase(firsts.begin() + 1 + static_cast<std::ptrdiff_t>(draw(firsts.size() - 1)));
     } else if (what == 1) {
-      firsts.push_back(1 + static_cast<int>(draw(static_cast<std::uint64_t>(std::max(1, layers - 1)))));
+      firsts.push_back(1 +
+                       static_cast<int>(draw(static_cast<std::uint64_t>(std::max(1, layers - 1)))));
     } else if (firsts.size() > 1) {
       int& cut = firsts[1 + draw(firsts.size() - 1)];
       cut = std::clamp(cut + static_cast<int>(draw(7)) - 3, 1, std::max(1, layers - 1));

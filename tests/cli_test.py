@@ -491,6 +491,15 @@ def test_cluster_may_say_which_device_it_means(tmp_path):
     good("simulate", *inputs[:3], h100)
 
 
+def test_partition_may_be_searched_for(tmp_path):
+    times = {}
+    for partition in ["greedy", "balanced", "search"]:
+        document = json.loads(good("simulate", *INPUTS, "--strategy", "spill", "--partition", partition, "--json"))
+        times[partition] = document["plans"][0]["predicted_s"]
+    assert times["search"] <= times["greedy"] and len(set(times.values())) > 1
+    assert "--partition is of spill" in bad("simulate", *INPUTS, "--strategy", "resident", "--partition", "search", code=2)
+
+
 # plan
 
 def plannable(tmp_path):
