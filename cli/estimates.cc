@@ -32,8 +32,7 @@ std::optional<double> estimated_interval(const Inputs& inputs, const Plan& plan)
       const Job& job = inputs.workload.jobs[j];
       const int batch =
           microbatch_size(job.batch, plan.jobs[j].microbatches, plan.jobs[j].replicas);
-      const auto interval = find(*profile, job.model, batch, job.optimizer.kind).interval;
-      if (interval) widest = std::max(widest.value_or(0), *interval);
+      widest = std::max(widest, find(*profile, job.model, batch, job.optimizer.kind).interval);
     }
   }
   return widest;
@@ -52,7 +51,7 @@ std::string estimate_text(const Inputs& inputs, double interval) {
   }
   return fmt::format(
       "estimated: not all costs were measured ({}); nine of ten true times lie "
-      "within a factor of {:.2f}\n",
+      "within a factor of {:.2f}",
       method, 1 + interval);
 }
 

@@ -94,7 +94,7 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
     text += fmt::format("  {} alone, over one device: {:.2f} times as fast\n", found.plan.policy,
                         seconds(*than.one_device) / seconds(*than.policy));
   }
-  if (prediction.interval) text += estimate_text(inputs, *prediction.interval);
+  if (prediction.interval) text += estimate_text(inputs, *prediction.interval) + "\n";
   return text;
 }
 

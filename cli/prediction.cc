@@ -184,7 +184,7 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     made.note = planned.note;
     if (!keep_programs) made.program = {};
     ranking.stated_error = std::max(ranking.stated_error, made.interval.value_or(0));
-    if (made.interval) ranking.estimates = estimate_text(inputs, ranking.stated_error);
+    if (made.interval) ranking.estimates = estimate_text(inputs, ranking.stated_error) + "\n";
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }

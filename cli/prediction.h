@@ -17,8 +17,8 @@
 
 namespace shardlab {
 
-/// Plans whose predicted makespans differ by less are shown as ties: a prediction from measured costs
-/// is within this of the median of measured runs (docs/measured.md).
+/// Plans whose predicted makespans differ by less are shown as ties: a prediction from measured
+/// costs is within this of the median of measured runs (docs/measured.md).
 constexpr double kStatedError = 0.10;
 
 /// A timeline takes about 100 bytes a unit; plans of more units are predicted without one.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/engine.h"
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
@@ -103,7 +104,8 @@ int run_workload(const Options& options) {
   const auto engine = load_engine();
   const std::string here = device_here(inputs.machine.devices.front());
   refuse_other_machine(inputs, here, engine->libtorch());
-  const auto warnings = profile_warnings(inputs, here);
+  auto warnings = profile_warnings(inputs, here);
+  if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,

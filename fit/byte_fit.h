@@ -21,7 +21,8 @@ struct Anchor {
 /// that autocast keeps in bf16, or, in a backward, less than nothing by as much as the parameters.
 class ByteFit {
  public:
-  /// Requires: `measured` and `anchors` comparable with `shape`, at least one anchor; to outlive it.
+  /// Requires: `measured` and `anchors` comparable with `shape`, at least one anchor; `shape` and
+  /// the models outlive it.
   ByteFit(std::span<const ModelProfile* const> measured, const std::vector<Anchor>& anchors,
           const Shape& shape);
 

@@ -21,7 +21,7 @@ struct Row {
   double time;  ///< ns.
 };
 
-/// Over the layers of a kind; blocks without the last, which waits for the loss, if there is another.
+/// Over the layers of a kind; of several blocks without the last, which waits for the loss.
 double typical_time(const ModelProfile& model, LayerKind kind, Phase phase) {
   const int blocks = model.model.layers;
   const int first = kind == LayerKind::kEmbedding ? 0 : kind == LayerKind::kBlock ? 1 : blocks + 1;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kMostMicrobatchesPerStage = 4;  // More shorten the bubble by less than a tenth.
 constexpr std::size_t kKeptPerSize = 2;
+constexpr int kMostPasses = 2048;  // Stages x microbatches x replicas: more take seconds each.
 
 std::vector<int> group_sizes(int devices) {
   std::vector<int> sizes;
@@ -51,6 +52,7 @@ std::vector<StrategyChoice> choices_on(int devices, int batch, int layers) {
     }
     if (stages > layers) continue;
     for (const int m : microbatches(batch / replicas, stages)) {
+      if (stages * m * replicas > kMostPasses) break;
       all.push_back(pipeline(Strategy::kOneFOneB, stages, m, replicas));
       if (replicas == 1) all.push_back(pipeline(Strategy::kGpipe, stages, m, 1));
     }

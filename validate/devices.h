@@ -12,7 +12,7 @@
 
 namespace shardlab {
 
-/// One pass of a model through all stages, for one sample, on another device than it was measured on.
+/// One pass of a model through all stages, for one sample, predicted from another device.
 struct DevicePrediction {
   ValidatedRun run;  ///< Name: "bert-huge-uncased forward, a100 to a40".
   double low_s = 0, high_s = 0;
@@ -32,13 +32,13 @@ struct DeviceValidation {
 /// the one at full clocks. Passes per sample are predicted from every other device by
 /// device_ratio() alone, no parameter is fitted. A model that the other device did not run is
 /// predicted from a relative, by operations (see `relative_work`).
-/// Throws Error for a folder that is not there, holds no pair of devices, or a device without sheet.
+/// Throws Error for a folder that is not there or holds no pair, and a device without sheet.
 DeviceValidation validate_devices(const std::string& folder, const std::vector<DataSheet>& sheets,
                                   MatrixRate rate, std::size_t threads);
 
 /// Operations per token of a model of the GPT-3 family over another's: 24 l w² + 4 l w context +
 /// 2 w vocabulary (arXiv 2104.04473, §5.1), by the sizes of "gpt3-xl", "gpt3-2.7b" and so on in
-/// Brown et al., arXiv 2005.14165, table 2.1. 1 for the same name, 0 for names that are no relatives.
+/// Brown et al., arXiv 2005.14165, table 2.1. 1 for the same name, 0 for no relatives.
 double relative_work(const std::string& model, const std::string& other);
 
 /// For a terminal, and for --json.
