@@ -10,6 +10,7 @@
 #include "cli/checkpoints.h"
 #include "cli/emulation.h"
 #include "cli/engine.h"
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
@@ -62,6 +63,12 @@ std::string machine_text(const Inputs& inputs, const Trained& trained) {
   return fmt::format("\nfixed work took {} before and {} after the run{}\n",
                      format_duration(trained.work_before), format_duration(trained.work_after),
                      against);
+}
+
+/// Empty for an accelerator that is not there: it has no name but its kind, and the engine says so.
+std::string device_here(const DeviceSpec& device) {
+  const std::string name = describe_device(device);
+  return name == device.kind ? "" : name;
 }
 
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
@@ -157,9 +164,13 @@ int run_workload(Options options) {
   const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
   refuse_unwritable(options.folder);
   const auto engine = emulated ? nullptr : load_engine();
-  auto warnings = emulated
-                      ? std::vector<std::string>{}
-                      : profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  std::vector<std::string> warnings;
+  if (!emulated) {
+    const std::string here = device_here(inputs.machine.devices.front());
+    refuse_other_machine(inputs, here, engine->libtorch());
+    warnings = profile_warnings(inputs, here);
+  }
+  if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {
     print_text(folder.resumed_text(inputs.workload));

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
 #include "cli/output.h"
@@ -111,6 +112,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
 struct Result {
   ordered_json row;
   std::vector<double> makespans;
+  std::optional<double> interval = std::nullopt;  ///< See Prediction.
 };
 
 Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
@@ -123,7 +125,7 @@ Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSourc
     const Prediction made = predict(sized, plan, false);
     if (shown.joules) shown.joules = made.bill.joules.value_or(0);
     if (shown.cost) shown.cost = made.bill.cost.value_or(0);
-    Result result{row(point, made, shown, ""), {}};
+    Result result{row(point, made, shown, ""), {}, made.interval};
     if (stops_early(sized.workload)) result.row["stopped"] = made.stopped;
     if (noise.replications > 0) {
       result.makespans = replicate(sized, made, noise, threads).makespan_s;
@@ -217,6 +219,12 @@ std::vector<std::string> warnings_of(const Inputs& inputs, const std::vector<int
   return warnings;
 }
 
+std::optional<double> widest(const std::vector<Result>& results) {
+  std::optional<double> most;
+  for (const Result& each : results) most = std::max(most, each.interval);
+  return most;
+}
+
 int sweep(Options options) {
   const NoiseSource noise(options.noise, options.noise_seed);
   const Inputs inputs = read_inputs(options.paths);
@@ -226,9 +234,13 @@ int sweep(Options options) {
   if (options.policies.empty()) {
     for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
   }
-  const auto warnings = warnings_of(inputs, options.devices);
+  auto warnings = warnings_of(inputs, options.devices);
   print_warnings(warnings);
   auto results = simulate_points(inputs, points(options), noise, options.threads);
+  if (const auto interval = widest(results)) {
+    warnings.push_back(estimate_text(inputs, *interval));
+    print_warnings({warnings.back()});
+  }
   if (noise.replications > 0) add_noise_columns(results);
   ordered_json rows = ordered_json::array();
   for (Result& result : results) rows.push_back(std::move(result.row));

@@ -60,6 +60,7 @@ struct DeviceSpec {
   int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
   double speed = 1;        ///< Of computing, relative to the device of its costs.
   std::string costs{};     ///< Key of Profile::others; empty: the profile itself.
+  std::string model{};     ///< What it is, as Provenance::device says it; empty: not given.
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.
   double slow_down_promote = 1, slow_down_demote = 1;
