@@ -6,7 +6,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ validate ◀ cli. The command uses them all.
+# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ { validate · study } ◀ cli. The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
@@ -18,7 +18,8 @@ LEFT_OF = {
     "profiler": {"models", "traces"},
     "report": {"policies", "sim", "exec"},
     "validate": {"report", "traces"},
-    "cli": {"report", "traces", "profiler", "validate"},
+    "study": {"report", "traces"},
+    "cli": {"report", "traces", "profiler", "validate", "study"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder

@@ -11,6 +11,7 @@
 
 #include "core/bytes.h"
 #include "core/error.h"
+#include "traces/input_files.h"
 
 namespace shardlab {
 namespace {
@@ -117,18 +118,7 @@ void write_and_rename(const std::string& target, std::string_view content) {
   sync_folder(target);
 }
 
-}  // namespace
-
-void write_file_atomically(const std::string& path, std::string_view content) {
-  std::error_code none;
-  const fs::file_status status = fs::status(path, none);
-  if (fs::is_directory(status)) throw Error(path + ": cannot write: it is a folder");
-  if (fs::exists(status) && !fs::is_regular_file(status)) return write_directly(path, content);
-  // A link stays a link: what it points to is replaced.
-  write_and_rename(fs::exists(status) ? fs::canonical(path).string() : path, content);
-}
-
-std::string read_whole_file(const std::string& path) {
+std::string read_from_disk(const std::string& path) {
   const OpenFile file(path, O_RDONLY | O_CLOEXEC);
   if (!file.is_open()) fail(path, "cannot read");
   std::array<char, 65536> buffer{};
@@ -141,6 +131,21 @@ std::string read_whole_file(const std::string& path) {
     }
   }
   return text;
+}
+
+}  // namespace
+
+void write_file_atomically(const std::string& path, std::string_view content) {
+  std::error_code none;
+  const fs::file_status status = fs::status(path, none);
+  if (fs::is_directory(status)) throw Error(path + ": cannot write: it is a folder");
+  if (fs::exists(status) && !fs::is_regular_file(status)) return write_directly(path, content);
+  // A link stays a link: what it points to is replaced.
+  write_and_rename(fs::exists(status) ? fs::canonical(path).string() : path, content);
+}
+
+std::string read_whole_file(const std::string& path) {
+  return input(path, [&] { return read_from_disk(path); });
 }
 
 }  // namespace shardlab

@@ -11,7 +11,8 @@ namespace shardlab {
 /// then.
 void write_file_atomically(const std::string& path, std::string_view content);
 
-/// All bytes of a file. Throws Error `path: cannot read: reason`.
+/// All bytes of a file, or what an InputRecording serves for it. Throws Error `path: cannot read:
+/// reason`.
 std::string read_whole_file(const std::string& path);
 
 }  // namespace shardlab
