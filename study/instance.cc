@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -151,10 +152,22 @@ Cluster make_cluster(const StudyCell& cell, Bytes unit) {
   return cluster;
 }
 
+std::vector<int> memories(const StudyGrid& grid, const DrawnTransfer& transfer, int slots) {
+  if (grid.memory.empty() || transfer.link == LinkKind::kNone) return {slots};
+  std::vector<int> enough;
+  std::copy_if(grid.memory.begin(), grid.memory.end(), std::back_inserter(enough),
+               [&](int memory) { return memory >= slots; });
+  return enough;
+}
+
 }  // namespace
 
 std::string StudyCell::name() const {
-  return fmt::format("{}/{}/{}/{}", jobs.name, devices.name, transfer.name, slots);
+  return fmt::format("{}/{}/{}/{}", jobs.name, devices.name, transfer.name, slots_name());
+}
+
+std::string StudyCell::slots_name() const {
+  return memory == slots ? fmt::format("{}", slots) : fmt::format("{} in {}", slots, memory);
 }
 
 std::vector<StudyCell> cells(const StudyGrid& grid) {
@@ -163,7 +176,9 @@ std::vector<StudyCell> cells(const StudyGrid& grid) {
     for (const DrawnDevices& devices : grid.devices) {
       for (const DrawnTransfer& transfer : grid.transfers) {
         for (const int slots : grid.slots) {
-          all.push_back({jobs, devices, transfer, slots, grid.memory > 0 ? grid.memory : slots});
+          for (const int memory : memories(grid, transfer, slots)) {
+            all.push_back({jobs, devices, transfer, slots, memory});
+          }
         }
       }
     }

@@ -20,11 +20,14 @@ struct StudyCell {
   int slots = 1;
   int memory = 1;  ///< Largest units for which a device has room, where there are transfers.
 
-  /// "heterogeneous/mixed/shared 0.5/2".
+  /// "2", or "2 in 8" with more memory than slots.
+  [[nodiscard]] std::string slots_name() const;
+  /// "heterogeneous/mixed/shared 0.5/2 in 8".
   [[nodiscard]] std::string name() const;
 };
 
-/// Slots vary fastest, jobs slowest.
+/// Memory varies fastest, jobs slowest. Less memory than slots is left out, and without transfers
+/// there is no memory.
 std::vector<StudyCell> cells(const StudyGrid& grid);
 
 /// All that `simulate` reads. The plan's policy is the default one.

@@ -34,7 +34,7 @@ std::string names(const Study& study, const CellResult& result) {
 StudySection summary_section(const Study& study) {
   const std::string& baseline = study.grid.baseline;
   TextTable table({"policy", "mean gap %", "worst gap %", "best or tie", "over " + baseline + " %",
-                   "most over " + baseline + " %", "in"});
+                   "most over " + baseline + " %", "in", "most over best %", "in"});
   const std::vector<PolicySummary> all = summarize(study);
   for (std::size_t p = 0; p < all.size(); ++p) {
     const PolicySummary& each = all[p];
@@ -42,8 +42,8 @@ StudySection summary_section(const Study& study) {
     table.row({study.grid.policies[p], percent(each.mean_gap), percent(each.worst_gap),
                fmt::format("{} of {}", each.best, study.cells.size()),
                itself ? "-" : signed_percent(each.against_baseline),
-               itself ? "-" : signed_percent(each.worst_cell),
-               itself ? "-" : each.worst_cell_name});
+               itself ? "-" : signed_percent(each.worst_cell), itself ? "-" : each.worst_cell_name,
+               signed_percent(each.most_over_best), each.most_over_best_name});
   }
   return {
       "All settings",
@@ -112,7 +112,7 @@ StudySection detail_section(const Study& study, const CellResult& first, const s
         result.cell.devices.name != first.cell.devices.name) {
       continue;
     }
-    std::vector<std::string> cells{result.cell.transfer.name, fmt::format("{}", result.cell.slots)};
+    std::vector<std::string> cells{result.cell.transfer.name, result.cell.slots_name()};
     for (const PolicyInCell& policy : result.policies) cells.push_back(cell_of(policy));
     table.row(std::move(cells));
   }
@@ -131,7 +131,8 @@ std::vector<StudySection> overview(const Study& study) {
 
 std::vector<StudySection> details(const Study& study) {
   std::vector<StudySection> all;
-  const std::size_t each = study.grid.transfers.size() * study.grid.slots.size();
+  const std::size_t each =
+      study.cells.size() / (study.grid.jobs.size() * study.grid.devices.size());
   for (std::size_t c = 0; c < study.cells.size(); c += each) {
     all.push_back(detail_section(
         study, study.cells[c], "Gap over the lower bound, %", [](const PolicyInCell& policy) {

@@ -11,6 +11,11 @@ ordered_json half_width(const MeanInterval& value) {
   return value.half_width ? ordered_json(*value.half_width) : ordered_json();
 }
 
+/// Null where it does not matter.
+ordered_json memory(const StudyCell& cell) {
+  return cell.transfer.link == LinkKind::kNone ? ordered_json() : ordered_json(cell.memory);
+}
+
 ordered_json row(const Study& study, const CellResult& result, std::size_t p) {
   const StudyCell& cell = result.cell;
   const PolicyInCell& policy = result.policies[p];
@@ -20,6 +25,7 @@ ordered_json row(const Study& study, const CellResult& result, std::size_t p) {
           {"link", to_string(cell.transfer.link)},
           {"load", cell.transfer.load},
           {"slots", cell.slots},
+          {"memory", memory(cell)},
           {"policy", study.grid.policies[p]},
           {"instances", study.grid.instances},
           {"mean_gap", policy.gap.mean},
@@ -28,6 +34,8 @@ ordered_json row(const Study& study, const CellResult& result, std::size_t p) {
           {"above_best", policy.against.difference.mean},
           {"above_best_half_width", half_width(policy.against.difference)},
           {"verdict", policy.against.verdict},
+          {"over_best", policy.over_best.mean},
+          {"over_best_half_width", half_width(policy.over_best)},
           {"baseline", study.grid.baseline},
           {"over_baseline", policy.against_baseline.mean},
           {"over_baseline_half_width", half_width(policy.against_baseline)},

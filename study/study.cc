@@ -84,7 +84,14 @@ void add_statistics(CellResult& result, std::size_t baseline) {
     policy.worst_against_baseline = *std::max_element(against.begin(), against.end());
   }
   const std::vector<AgainstBest> against = against_best(gaps);
-  for (std::size_t p = 0; p < against.size(); ++p) result.policies[p].against = against[p];
+  const auto best =
+      std::min_element(result.policies.begin(), result.policies.end(),
+                       [](const auto& a, const auto& b) { return a.gap.mean < b.gap.mean; });
+  for (std::size_t p = 0; p < against.size(); ++p) {
+    PolicyInCell& policy = result.policies[p];
+    policy.against = against[p];
+    policy.over_best = mean_interval(all_over(policy.makespans, best->makespans));
+  }
 }
 
 }  // namespace
@@ -144,6 +151,10 @@ std::vector<PolicySummary> summarize(const Study& study) {
       if (first || policy.against_baseline.mean > summary.worst_cell) {
         summary.worst_cell = policy.against_baseline.mean;
         summary.worst_cell_name = result.cell.name();
+      }
+      if (first || policy.over_best.mean > summary.most_over_best) {
+        summary.most_over_best = policy.over_best.mean;
+        summary.most_over_best_name = result.cell.name();
       }
     }
   }

@@ -17,8 +17,9 @@ namespace shardlab {
 struct PolicyInCell {
   std::vector<Duration> makespans;  ///< Per instance.
   MeanInterval gap;
-  double worst = 0;     ///< The largest gap.
-  AgainstBest against;  ///< Differences of gaps, against the policy of the smallest mean gap.
+  double worst = 0;        ///< The largest gap.
+  AgainstBest against;     ///< Differences of gaps, against the policy of the smallest mean gap.
+  MeanInterval over_best;  ///< Makespan / that policy's − 1, in the same instances.
   MeanInterval against_baseline;  ///< Makespan / the baseline's − 1, in the same instances.
   double worst_against_baseline = 0;
 
@@ -69,6 +70,8 @@ struct PolicySummary {
   double against_baseline = 0;
   double worst_cell = 0;  ///< The largest mean against the baseline in a cell.
   std::string worst_cell_name;
+  double most_over_best = 0;  ///< The largest mean over the best policy of a cell.
+  std::string most_over_best_name;
 };
 
 /// In the order of StudyGrid::policies.

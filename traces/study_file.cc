@@ -81,7 +81,9 @@ class GridReader {
       });
     });
     with(root, "memory", [&](const toml::node& node) {
-      grid.memory = static_cast<int>(integer(node, 1, kMostSlots * kMostSlots));
+      grid.memory = list_of(node, [](const toml::node& each) {
+        return static_cast<int>(integer(each, 1, kMostSlots * kMostSlots));
+      });
     });
     for (const toml::table* each : tables(root, origin_, "jobs")) grid.jobs.push_back(jobs(*each));
     for (const toml::table* each : tables(root, origin_, "devices")) {
@@ -219,7 +221,14 @@ class GridReader {
     refuse(grid.devices, "devices", name);
     refuse(grid.transfers, "transfer", name);
     refuse(grid.policies, "policies", [](const std::string& each) { return each; });
-    refuse(grid.slots, "slots", [](int each) { return std::to_string(each); });
+    const auto number = [](int each) { return std::to_string(each); };
+    refuse(grid.slots, "slots", number);
+    refuse(grid.memory, "memory", number);
+    for (const int slots : grid.slots) {
+      if (grid.memory.empty() || slots <= *std::ranges::max_element(grid.memory)) continue;
+      throw Error(
+          fmt::format("{}: memory: none has room for {} slots; add {}", origin_, slots, slots));
+    }
   }
 
   const std::string& origin_;

@@ -61,7 +61,8 @@ struct StudyGrid {
   std::vector<std::string> policies;  ///< Empty: all.
   std::string baseline;               ///< Every policy is compared with it; empty: the usual one.
   std::vector<int> slots;
-  int memory = 0;  ///< Largest units for which a device has room; 0: as many as slots.
+  /// Largest units for which a device has room, where there are transfers; empty: as many as slots.
+  std::vector<int> memory;
   std::vector<DrawnJobs> jobs;
   std::vector<DrawnDevices> devices;
   std::vector<DrawnTransfer> transfers;
