@@ -6,7 +6,8 @@ namespace {
 constexpr std::string_view kPolicies = R"toml(name = "policies"
 about = "12 jobs on 8 devices: where policies differ"
 instances = 20
-slots = [1, 2, 8]      # A device has room for as many of the largest unit.
+slots = [1, 2, 8]      # Units claimed at once per device.
+memory = [2, 8]        # It has room for so many of the largest unit.
 
 [[jobs]]
 name = "homogeneous"

@@ -22,6 +22,14 @@ std::string interval(const MeanInterval& value) {
   return value.half_width ? " ± " + percent(*value.half_width) : "";
 }
 
+std::string counted(std::size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string instances(const Study& study) {
+  return counted(static_cast<std::size_t>(study.grid.instances), "instance");
+}
+
 std::string names(const Study& study, const CellResult& result) {
   std::string all;
   for (std::size_t p = 0; p < result.policies.size(); ++p) {
@@ -45,12 +53,12 @@ StudySection summary_section(const Study& study) {
                itself ? "-" : signed_percent(each.worst_cell), itself ? "-" : each.worst_cell_name,
                signed_percent(each.most_over_best), each.most_over_best_name});
   }
-  return {
-      "All settings",
-      fmt::format("Means over {} settings of {} instances each; worst gap: of any instance. Most "
-                  "over {}: the mean of the setting in which the policy does worst against it.",
-                  study.cells.size(), study.grid.instances, baseline),
-      table};
+  return {"All settings",
+          fmt::format("Means over {} of {} each; worst gap: of any instance. Over {}, over best: "
+                      "makespan over that of {} and of the setting's best policy, instance by "
+                      "instance; most: the mean of the setting in which it is largest.",
+                      counted(study.cells.size(), "setting"), instances(study), baseline, baseline),
+          table};
 }
 
 StudySection best_section(const Study& study) {
@@ -95,9 +103,9 @@ StudySection published_section(const Study& study) {
     table.row(std::move(cells));
   }
   return {"Beside what was published",
-          fmt::format("Published: makespan over {}. Here: over the best lower bound, mean of {} "
-                      "instances.",
-                      study.grid.relative_to, study.grid.instances),
+          fmt::format("Published: makespan over {}. Here: over the best lower bound, mean of {}. "
+                      "Nothing was tuned to come near.",
+                      study.grid.relative_to, instances(study)),
           table};
 }
 

@@ -28,7 +28,7 @@ std::string error_with(const std::string& from, const std::string& to) {
 TEST(StudyFile, ReadsEveryKey) {
   const StudyGrid grid = parse_study_grid(
       "name = \"g\"\nabout = \"a\"\ninstances = 3\npolicies = [\"lrtf\", \"fifo\"]\nbaseline = "
-      "\"fifo\"\nslots = [1, 4]\nmemory = 6\nrelative_to = \"r\"\n"
+      "\"fifo\"\nslots = [1, 4]\nmemory = [4, 6]\nrelative_to = \"r\"\n"
       "[[jobs]]\nname = \"j\"\ncount = 5\nequal = true\nshards = [2, 3]\nminibatches = 7\n"
       "time = [\"2 s\", \"1 min\"]\nspread = 0.5\nbackward = 3\nrecompute = false\n"
       "[[devices]]\nname = \"d\"\ncount = 4\nspeeds = [1, 0.5]\n"
@@ -40,7 +40,7 @@ TEST(StudyFile, ReadsEveryKey) {
   EXPECT_EQ(grid.policies, (std::vector<std::string>{"lrtf", "fifo"}));
   EXPECT_EQ(grid.baseline, "fifo");
   EXPECT_EQ(grid.slots, (std::vector<int>{1, 4}));
-  EXPECT_EQ(grid.memory, 6);
+  EXPECT_EQ(grid.memory, (std::vector<int>{4, 6}));
   const DrawnJobs& jobs = grid.jobs.at(0);
   EXPECT_TRUE(jobs.equal);
   EXPECT_EQ(jobs.shards.least, 2);
@@ -64,7 +64,7 @@ TEST(StudyFile, WhatIsLeftOut) {
   const StudyGrid grid = parse_study_grid(kSmallest, "g.toml");
   EXPECT_TRUE(grid.policies.empty());
   EXPECT_EQ(grid.slots, std::vector<int>{2});
-  EXPECT_EQ(grid.memory, 0);
+  EXPECT_TRUE(grid.memory.empty());
   EXPECT_EQ(grid.jobs.at(0).backward, 2);
   EXPECT_TRUE(grid.jobs.at(0).recompute);
   EXPECT_EQ(grid.devices.at(0).speeds, std::vector<double>{1});
@@ -87,6 +87,8 @@ TEST(StudyFile, NamesTheKeyAtFault) {
   EXPECT_EQ(error("slots = []\n" + kSmallest),
             "g.toml:1: slots: an empty list; give at least one value");
   EXPECT_EQ(error("slots = [2, 2]\n" + kSmallest), "g.toml: slots: 2 twice; names must differ");
+  EXPECT_EQ(error("slots = 4\nmemory = 3\n" + kSmallest),
+            "g.toml: memory: none has room for 4 slots; add 4");
   EXPECT_EQ(error(kSmallest + "[[published]]\njobs = \"k\"\n"),
             "g.toml:15: jobs: no [[jobs]] is called k");
 }

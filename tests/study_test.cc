@@ -84,6 +84,22 @@ TEST(StudyInstance, ALoadIsWhatAShardTakesOnTheLinkOverAUnit) {
             drawn.cluster.devices.at(0).link.bytes_per_second);
 }
 
+TEST(StudyInstance, MemoryIsASettingWhereThereAreTransfersAndRoom) {
+  StudyGrid roomy = grid("memory = [1, 2, 6]\n");
+  roomy.jobs.resize(1);
+  std::string names;
+  for (const StudyCell& each : cells(roomy)) names += each.name() + "\n";
+  EXPECT_EQ(names,
+            "equal/mixed/none/1\nequal/mixed/none/2\n"
+            "equal/mixed/shared 0.5/1\nequal/mixed/shared 0.5/1 in 2\n"
+            "equal/mixed/shared 0.5/1 in 6\nequal/mixed/shared 0.5/2\n"
+            "equal/mixed/shared 0.5/2 in 6\n");
+  const auto memory = [&](const char* name) {
+    return draw_instance(cell(cells(roomy), name), 1, 1).cluster.devices.at(0).memory;
+  };
+  EXPECT_EQ(memory("equal/mixed/shared 0.5/2 in 6"), 3 * memory("equal/mixed/shared 0.5/2"));
+}
+
 TEST(StudyInstance, ItsFilesReadBackAndSimulateAlike) {
   const StudyInstance drawn = draw_instance(cell(cells(grid()), "drawn/mixed/shared 0.5/2"), 1, 1);
   const Workload workload = parse_workload(workload_toml(drawn.workload), "w.toml");
