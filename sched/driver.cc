@@ -25,13 +25,14 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()),
       touched_(devices_.size()),
-      late_(devices_.size()) {
+      late_(devices_.size()),
+      policy_awaits_(policy.awaits(Instant::min()) < kNever) {
   if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
-    if (tuner_ != nullptr) set_goal(job_id(j));
+    if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
@@ -47,6 +48,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
 
 void Driver::start() {
   now_ = backend_.now();
+  skip_done_jobs();
   await_arrivals();
   decide();
 }
@@ -183,6 +185,7 @@ void Driver::offer_next(TrackId track) {
     fill(true);
     progress();
   }
+  if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }

@@ -92,6 +92,8 @@ class Driver {
       kPausing,   ///< It waits for its tuner, and is written back.
       kPaused,    ///< It is in host memory.
       kReleased,  ///< It goes on once there is room.
+      kKeeping,   ///< At a border, and written back there.
+      kKept,      ///< The backend takes its snapshot.
       kFlushing,
       kEnded
     } state = State::kWaiting;
@@ -120,6 +122,7 @@ class Driver {
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
   [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
+  void take_in(const SnapshotTaken& event);
   void end_claim(DeviceId device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
@@ -137,7 +140,9 @@ class Driver {
     return residency_ && done_.empty() && !residency_->stirred();
   }
   [[gnu::noinline]] void decide();
+  void skip_done_jobs();
   void await_arrivals();
+  void await_next();
   [[gnu::noinline]] void admit_waiting();
   bool admit(JobId job);
   void offer_all(JobId job);
@@ -167,6 +172,13 @@ class Driver {
   void pause(JobId job);
   void end_pausing_if_flushed(JobId job);
   void admit_released(std::size_t limit);
+
+  // Snapshots.
+  void arm_snapshots();
+  void ask_for_snapshots();
+  void keep(JobId job);
+  void snapshot_if_flushed(JobId job);
+  void leave_border(JobId job);
 
   // Transfers.
   void start_requested() {
@@ -227,9 +239,11 @@ class Driver {
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
   std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.
+  Instant next_snapshots_ = kNever;
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
+  const bool policy_awaits_;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.

@@ -9,9 +9,10 @@ namespace shardlab {
 /// A device that is free takes back what it claimed ahead when the producer is late and another
 /// unit could run.
 void Driver::give_back_late_claims() {
-  if (late_.empty() || candidates_ == 0 || policy_.patient()) return;
+  if (late_.empty() || candidates_ == 0) return;
   for (std::size_t d = late_.next(0); d != IdSet::kEnd; d = late_.next(d + 1)) {
-    give_back(devices_[d], 0);
+    Device& device = devices_[d];
+    if (!policy_.patient(device.claims.front().track)) give_back(device, 0);
   }
 }
 
@@ -28,6 +29,10 @@ void Driver::give_back(Device& device, std::size_t slot) {
   assert(slot != device.running);
   const auto d = static_cast<std::size_t>(&device - devices_.data());
   if (residency_ && claim.reserved) residency_->release(claim.reservation);
+  if (timeline_ != nullptr) {
+    timeline_->given_back.push_back(
+        {claim.job, claim.unit, claim.minibatch, device_id(d), claim.number, claim.claimed_at});
+  }
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
   if (device.running != kNothing && slot < device.running) --device.running;
   --tracks_[index(claim.track)].claims;

@@ -70,6 +70,7 @@ void Driver::complete(TransferId id) {
   if (jobs_[index(job)].state == Job::State::kRunning) return;
   end_job_if_flushed(job);
   end_pausing_if_flushed(job);
+  snapshot_if_flushed(job);
 }
 
 /// A copy has moved, or there may be more room.
