@@ -136,7 +136,7 @@ class Driver {
   [[nodiscard]] bool quiet() const {
     if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
     if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
-    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
     return residency_ && done_.empty() && !residency_->stirred();
   }
   [[gnu::noinline]] void decide();
