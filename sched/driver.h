@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cluster.h"
+#include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
 #include "sched/id_set.h"
@@ -135,7 +136,7 @@ class Driver {
   [[nodiscard]] bool quiet() const {
     if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
     if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
-    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
     return residency_ && done_.empty() && !residency_->stirred();
   }
   [[gnu::noinline]] void decide();
@@ -215,10 +216,10 @@ class Driver {
   Ledger ledger_;
   std::optional<Residency> residency_;
   const bool looks_ahead_;  ///< See Policy::lookahead().
-  std::vector<Device> devices_;
-  std::vector<Job> jobs_;
+  LargeArray<Device> devices_;
+  LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
-  std::vector<Track> tracks_;
+  LargeArray<Track> tracks_;
   IdSet empty_;           ///< Devices that hold no claim.
   IdSet buffering_;       ///< Devices with a claim and a free slot.
   IdSet touched_;         ///< Devices to look at again in this round.
