@@ -6,7 +6,8 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ validate ◀ cli. The command uses them all.
+# { models, traces } ◀ profiler ◀ imports ◀ cli;  models ◀ exec;
+# { report, traces } ◀ validate ◀ cli. The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
@@ -16,9 +17,10 @@ LEFT_OF = {
     "models": {"core"},
     "exec": {"sched", "models"},
     "profiler": {"models", "traces"},
+    "imports": {"models", "profiler"},
     "report": {"policies", "sim", "exec"},
     "validate": {"report", "traces"},
-    "cli": {"report", "traces", "profiler", "validate"},
+    "cli": {"report", "traces", "profiler", "validate", "imports"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder
