@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/time.h"
 
 namespace shardlab {
 
@@ -57,6 +58,29 @@ constexpr int devices_named(const JobPlan& plan) {
 constexpr int kMostSlots = 64;
 constexpr int kMostParts = 4096;  ///< Microbatches of a minibatch, or replicas of a job.
 
+/// When a job's state is kept: at a border of its minibatches. Never, where both are 0.
+struct CheckpointRule {
+  std::int64_t minibatches = 0;  ///< After every so many of the job's;
+  Duration every{};              ///< or at the next border each time that so long has passed.
+
+  [[nodiscard]] bool any() const { return minibatches > 0 || every > Duration{}; }
+};
+
+/// A claim of a device, as the order of a plan has it.
+struct OrderedUnit {
+  DeviceId device{};
+  JobId job{};
+  std::int64_t minibatch = 0;
+  std::uint32_t unit = 0;   ///< Index into the units of one minibatch.
+  Instant claim{};          ///< It is not claimed before.
+  bool ahead = true;        ///< It may be claimed while its predecessor runs.
+  bool given_back = false;  ///< Only its data came; another claim runs it.
+  bool operator==(const OrderedUnit&) const = default;
+};
+
+/// Policy of plans that have an order, see policies/replay.h.
+inline constexpr const char* kReplay = "replay";
+
 /// Partition and strategy per job, and the policy between jobs.
 struct Plan {
   std::string name;  ///< "spill/lrtf", for tables.
@@ -66,6 +90,9 @@ struct Plan {
   int admit = 0;           ///< How many jobs run at once; 0: all.
   /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
   int slots = 2;
+  CheckpointRule checkpoints = {};
+  /// Under policy `replay`: all claims, each device's in its order.
+  std::vector<OrderedUnit> order = {};
 };
 
 std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"

@@ -41,11 +41,12 @@ const ModelProfile& find(const Profile& profile, const ModelSpec& model, int bat
     known += fmt::format("\n  {}, dropout {}, batch {}, {}", describe(entry.model),
                          entry.model.dropout, entry.batch, to_string(entry.optimizer));
   }
-  throw Error(place(profile) +
-              fmt::format("no costs for {}, dropout {}, batch {}, {}; profile this workload again. "
-                          "The profile has:{}",
-                          describe(model), model.dropout, batch, to_string(optimizer),
-                          known.empty() ? " nothing" : known));
+  throw Error(
+      place(profile) +
+      fmt::format("no costs for {}, dropout {}, batch {}, {}; profile this workload again, or "
+                  "estimate them with shardlab fit. The profile has:{}",
+                  describe(model), model.dropout, batch, to_string(optimizer),
+                  known.empty() ? " nothing" : known));
 }
 
 void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,

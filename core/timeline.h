@@ -53,6 +53,16 @@ struct UnitSpan {
   Instant ready{};  ///< All units before it were done; later than `claimed` if claimed ahead.
 };
 
+/// A unit that a device claimed ahead and gave back before it ran; what came for it may stay.
+struct GivenBack {
+  JobId job{};
+  std::uint32_t unit = 0;
+  std::int64_t minibatch = 0;
+  DeviceId device{};
+  std::int64_t claim = 0;  ///< See UnitSpan.
+  Instant claimed{};
+};
+
 /// One item that moved between host and device: its wait for and time on the link, then (or before,
 /// for a demotion) the memory copy by the compute lane, where the device has no copy engine.
 struct CopySpan {
@@ -92,11 +102,12 @@ struct Timeline {
   std::string source;  ///< "simulated", "measured" or "replayed".
   std::vector<std::string> jobs;
   std::vector<std::string> devices;
-  std::vector<UnitSpan> units;       ///< In order of their end.
-  std::vector<CopySpan> copies;      ///< In order of their end.
-  std::vector<MemorySample> memory;  ///< In order of time, 0 before the first; not in a file.
-  std::vector<JobEnd> ends;          ///< Per job.
-  std::vector<Bytes> budget;         ///< Per device.
+  std::vector<UnitSpan> units;        ///< In order of their end.
+  std::vector<CopySpan> copies;       ///< In order of their end.
+  std::vector<MemorySample> memory;   ///< In order of time, 0 before the first; not in a file.
+  std::vector<GivenBack> given_back;  ///< In that order; not in a file.
+  std::vector<JobEnd> ends;           ///< Per job.
+  std::vector<Bytes> budget;          ///< Per device.
   std::vector<Bytes> peak;  ///< Per device: largest reservation, or what was really allocated.
   Instant makespan{};       ///< The last job's weights are in host memory.
   bool interrupted = false;

@@ -31,7 +31,9 @@ class Prioritized final : public Policy {
   }
   DeviceId place(JobId job) override { return policies_.front()->place(job); }
   [[nodiscard]] bool lookahead() const override { return policies_.front()->lookahead(); }
-  [[nodiscard]] bool patient() const override { return policies_.front()->patient(); }
+  [[nodiscard]] bool patient(TrackId track) const override {
+    return policies_[class_of_[index(track)]]->patient(track);
+  }
 
  private:
   Policy& of(TrackId track) { return *policies_[class_of_[index(track)]]; }

@@ -64,6 +64,12 @@ void refuse_gaps(const Program& program, const Timeline& measured) {
   const auto track_of = [&](std::size_t j, const Unit& unit) -> Track {
     return tracks_of(program.jobs[j])[unit.track];
   };
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    for (const Track& track : tracks_of(program.jobs[j])) {
+      const Unit& first = program.jobs[j].units[track.first];
+      next[index(ledger.track_of(job_id(j), first))] = program.jobs[j].done * track.count;
+    }
+  }
   for (const UnitSpan& span : measured.units) {
     const std::size_t j = index(span.job);
     const Unit& unit = program.jobs[j].units[span.unit];
@@ -96,18 +102,20 @@ void refuse_gaps(const Program& program, const Timeline& measured) {
   }
 }
 
-/// Program and timeline of the minibatches that were completed.
+/// Program, timeline and plan of the minibatches that were completed.
 struct Completed {
   Program program;
   Timeline measured;
+  Plan plan;
   std::string note;
 };
 
-Completed completed(const Program& program, const Timeline& measured) {
-  Completed cut{program, measured, {}};
+Completed completed(const Program& program, const Timeline& measured, const Plan& plan) {
+  Completed cut{program, measured, plan, {}};
   cut.program.jobs.clear();
   cut.measured.jobs.clear();
   cut.measured.ends.clear();
+  cut.measured.given_back.clear();  // Of no use without times.
   std::vector<JobId> now(program.jobs.size(), kNoJob);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const JobEnd& end = measured.ends[j];
@@ -115,7 +123,7 @@ Completed completed(const Program& program, const Timeline& measured) {
       cut.note += fmt::format("{}{} counts with {} of {} minibatches", cut.note.empty() ? "" : "; ",
                               measured.jobs[j], end.minibatches, program.jobs[j].minibatches);
     }
-    if (end.minibatches == 0) continue;
+    if (end.minibatches <= program.jobs[j].done) continue;
     now[j] = job_id(cut.program.jobs.size());
     cut.program.jobs.push_back(program.jobs[j]);
     cut.program.jobs.back().minibatches = end.minibatches;
@@ -129,6 +137,7 @@ Completed completed(const Program& program, const Timeline& measured) {
     return span.job == kNoJob || span.minibatch >= measured.ends[old].minibatches;
   };
   std::erase_if(cut.measured.units, drop);
+  std::erase_if(cut.plan.order, drop);
   // Copies at the end of a job count as those of the minibatch after its last.
   std::erase_if(cut.measured.copies, [&](CopySpan& span) {
     span.job = now[index(span.job)];
@@ -156,10 +165,10 @@ double Comparison::naive_error() const { return seconds(measured.makespan) / sec
 Comparison compare(const Program& program, const Cluster& cluster, const Plan& plan,
                    const Timeline& measured) {
   refuse_another(program, cluster, measured);
-  auto [cut, timeline, note] = completed(program, measured);
+  auto [cut, timeline, chosen, note] = completed(program, measured, plan);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, const Cluster& where, Costs& costs) {
-    const auto policy = make_policy(plan.policy, work, plan.seed);
+    const auto policy = make_policy(chosen, work, where.devices.size(), Replay::Times::kIgnored);
     return simulated(work, where, *policy, costs, plan.name);
   };
   const Cluster as_measured = without_contention(cluster);
@@ -171,7 +180,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
   MeasuredCosts each_again(timeline, cut, MeasuredCosts::Detail::kEach);
-  Replay decisions(timeline, cut);
+  Replay decisions(order_of(timeline, cut), cut, cluster.devices.size(), Replay::Times::kIgnored);
 
   Comparison result;
   result.predicted = decided_freely(cut, cluster, profile);

@@ -47,8 +47,12 @@ class Policy {
   /// Completion lookahead: when a device chooses for its buffer, also offer the units whose
   /// predecessor, running elsewhere or here, is expected to end before this device is free.
   [[nodiscard]] virtual bool lookahead() const { return false; }
-  /// Keeps what it claimed ahead however late the producer is; else a free device gives it back.
-  [[nodiscard]] virtual bool patient() const { return false; }
+  /// Keeps the unit of `track` that it claimed ahead however late the producer is; else a free
+  /// device gives it back.
+  [[nodiscard]] virtual bool patient(TrackId) const { return false; }
+  /// When it wants to choose again though nothing else happens then; kNever: never. Asked before
+  /// the run, and if that was not kNever, after every decision.
+  [[nodiscard]] virtual Instant awaits(Instant) const { return kNever; }
 };
 
 }  // namespace shardlab

@@ -38,6 +38,7 @@ ordered_json model_json(const ModelProfile& model) {
   ordered_json result = shape_json(model);
   result["batch"] = model.batch;
   result["optimizer"] = to_string(model.optimizer);
+  if (model.interval) result["estimated_interval"] = json_number(*model.interval);
   if (model.whole) put(result, "whole", *model.whole);
   result["costs"] = std::move(layers);
   return result;
@@ -87,6 +88,7 @@ ModelProfile model(const JsonObject& from) {
     }
     if (result.layers.empty()) throw Error("costs: is empty");
     if (from.has("whole_ns")) result.whole = read_measured(from, "whole");
+    if (from.has("estimated_interval")) result.interval = from.number("estimated_interval");
   });
   return result;
 }
@@ -142,6 +144,23 @@ ActivityFacts activity(const JsonObject& from) {
           from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
 }
 
+ordered_json estimate_json(const Estimate& from) {
+  ordered_json result{
+      {"method", from.method}, {"inputs", from.inputs}, {"interval", json_number(from.interval)}};
+  if (from.held_out) result["held_out_error"] = json_number(*from.held_out);
+  return result;
+}
+
+Estimate estimate(const JsonObject& from) {
+  Estimate result{from.text("method"), {}, from.number("interval"), std::nullopt};
+  for (const json& input : from.array("inputs")) {
+    if (!input.is_string()) throw Error("inputs: must be a list of texts");
+    result.inputs.push_back(input.get<std::string>());
+  }
+  if (from.has("held_out_error")) result.held_out = from.number("held_out_error");
+  return result;
+}
+
 ordered_json provenance_json(const Provenance& from) {
   ordered_json result{{"device", from.device},
                       {"libtorch", from.libtorch},
@@ -156,6 +175,7 @@ ordered_json provenance_json(const Provenance& from) {
                       {"fixed_work_ns", from.fixed_work.count()}};
   if (from.activity) result["activity"] = activity_json(*from.activity);
   if (!from.notes.empty()) result["notes"] = from.notes;
+  if (from.estimated) result["estimated"] = estimate_json(*from.estimated);
   return result;
 }
 
@@ -183,6 +203,9 @@ Provenance provenance(const JsonObject& from) {
       if (!note.is_string()) throw Error("notes: must be a list of strings");
       result.notes.push_back(note.get<std::string>());
     }
+  }
+  if (from.has("estimated")) {
+    result.estimated = in_context("estimated", [&] { return estimate(from.object("estimated")); });
   }
   return result;
 }
