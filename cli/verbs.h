@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 // Each declares a verb's options and its help on `app`. One file per verb.
 Action declare_profile(CLI::App& app);
 Action declare_links(CLI::App& app);
+Action declare_import(CLI::App& app);
 Action declare_fit(CLI::App& app);
 Action declare_simulate(CLI::App& app);
 Action declare_plan(CLI::App& app);

@@ -98,6 +98,14 @@ class TableReader {
   JobList list_;
 };
 
+/// From `model` to `precision`.
+std::string model_columns(const ModelSpec& model) {
+  if (model.architecture == Architecture::kImported) return in_quotes(describe(model)) + ",,,,,,";
+  return fmt::format("{},{},{},{},{},{},{}", to_string(model.architecture), model.layers,
+                     model.width, model.heads, model.context, model.dropout,
+                     to_string(model.precision));
+}
+
 }  // namespace
 
 JobList parse_job_table(std::string_view text, const std::string& origin,
@@ -114,11 +122,9 @@ std::string job_table(const std::vector<Job>& jobs) {
     const ModelSpec& model = job.model;
     const OptimizerSpec& optimizer = job.optimizer;
     text += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", in_quotes(job.name),
-        to_string(model.architecture), model.layers, model.width, model.heads, model.context,
-        model.dropout, to_string(model.precision), job.batch, to_string(optimizer.kind),
-        optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay, job.minibatches,
-        job.seed,
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", in_quotes(job.name), model_columns(model),
+        job.batch, to_string(optimizer.kind), optimizer.learning_rate, optimizer.momentum,
+        optimizer.weight_decay, job.minibatches, job.seed,
         job.data.empty() ? std::string() : in_quotes(std::filesystem::absolute(job.data).string()),
         seconds(job.arrival), job.priority, job.frozen_layers, job.lora_rank,
         job.base.empty() ? std::string() : in_quotes(job.base));
