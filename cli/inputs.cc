@@ -10,6 +10,7 @@
 
 #include "cli/terminal.h"
 #include "core/error.h"
+#include "exec/emulated.h"
 #include "planning/partition_search.h"
 #include "policies/registry.h"
 #include "sched/link.h"
@@ -115,6 +116,8 @@ Inputs read_inputs(const InputPaths& paths) {
   refuse_other_devices(inputs);
   inputs.machine = inputs.cluster;
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
+  // Copies of emulated devices take nothing by themselves, so all their links are paced.
+  if (is_emulated(inputs.machine)) inputs.machine = inputs.cluster;
   for (const Job& job : inputs.workload.jobs) {
     in_context(job.name,
                [&] { refuse_unknown(inputs.profile, job.model, job.batch, job.optimizer.kind); });

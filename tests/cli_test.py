@@ -679,6 +679,50 @@ def tiny(tmp_path_factory):
 PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
 
 
+EMULATED = """
+[[device]]
+name = "fast"
+count = 2
+kind = "emulated"
+speed = 4
+memory = "14 MiB"
+copy_engines = 2
+[[device]]
+name = "slow"
+count = 2
+kind = "emulated"
+memory = "14 MiB"
+"""
+
+
+def emulated(tmp_path, *arguments, cluster=EMULATED):
+    (tmp_path / "emulated.toml").write_text(cluster)
+    return [INPUTS[0], tmp_path / "emulated.toml", *INPUTS[2:], "-o", tmp_path / "out", *arguments]
+
+
+@pytest.mark.parametrize("strategy", ["spill", "model_parallel", "resident"])
+def test_run_on_emulated_devices_takes_time_and_trains_nothing(tmp_path, strategy):
+    cluster = EMULATED.replace("14", "64")
+    document = json.loads(good("run", *emulated(tmp_path, "--strategy", strategy, "--json", cluster=cluster)))
+    assert document["emulated"] and document["drift"] is None and document["dispatch_s"]["loaded"] > 0
+    assert all(job["completed"] and job["losses"] == [] and job["weights_hash"] is None for job in document["jobs"])
+    assert document["comparison"]["measured"]["makespan_s"] == document["measured_s"]
+    assert json.loads((tmp_path / "out/timeline.json").read_text())["devices"] == ["fast-0", "fast-1", "slow-0", "slow-1"]
+
+
+def test_run_on_emulated_devices_says_what_it_is(tmp_path):
+    text = good("run", *emulated(tmp_path, "--policy", "fifo"))
+    assert "emulated: no job has losses or weights" in text and "loss 0" not in text and "fixed work" not in text
+
+
+def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
+    mixed = EMULATED + '[[device]]\nname = "real"\n'
+    assert "emulated.toml: device real: kind: is \"cpu\" where other devices are emulated" in bad(
+        "run", *emulated(tmp_path, "--policy", "fifo", cluster=mixed))
+    assert "emulated devices compute nothing" in bad("profile", INPUTS[0], tmp_path / "emulated.toml")
+    bad("run", *emulated(tmp_path, "--policy", "fifo", "--records"), code=2)
+
+
 @needs_torch
 def test_doctor_finds_libtorch():
     assert json.loads(good("doctor", "--json"))["libtorch"].count(".") >= 2
