@@ -29,6 +29,8 @@ constexpr Verb kVerbs[] = {
     {"simulate", "predict how long plans take, and rank them", declare_simulate},
     {"sweep", "predict over lists of policies, strategies, slots and devices", declare_sweep},
     {"plan", "choose strategy, degree and devices of every job together", declare_plan},
+    {"study", "compare policies over settings that are drawn from a seed", declare_study},
+    {"rerun", "compute a result again and compare it to the byte", declare_rerun},
     {"run", "train the workload by a plan, for real", declare_run},
     {"compare", "lay a run over its prediction and attribute the error", declare_compare},
     {"demo", "all of that on several language models and two small devices", declare_demo},

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace shardlab {
 
@@ -17,6 +18,8 @@ Action declare_fit(CLI::App& app);
 Action declare_simulate(CLI::App& app);
 Action declare_plan(CLI::App& app);
 Action declare_sweep(CLI::App& app);
+Action declare_study(CLI::App& app);
+Action declare_rerun(CLI::App& app);
 Action declare_run(CLI::App& app);
 Action declare_compare(CLI::App& app);
 Action declare_demo(CLI::App& app);
@@ -27,6 +30,14 @@ Action declare_doctor(CLI::App& app);
 Action declare_validate_devices(CLI::App& app);
 Action declare_validate_perseus(CLI::App& app);
 Action declare_validate_vtrain(CLI::App& app);
+
+/// Computes what a verb prints with --json, and writes nothing.
+using Computation = std::function<nlohmann::ordered_json()>;
+
+// The verbs whose results `rerun` computes again: each declares the options of its verb.
+Computation recompute_simulate(CLI::App& app);
+Computation recompute_sweep(CLI::App& app);
+Computation recompute_study(CLI::App& app);
 
 /// The whole command: 0 done, 1 failed, 2 wrong usage. Errors go to stderr as `shardlab: ...`.
 int run_command(int argc, const char* const* argv);

@@ -19,7 +19,8 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor"]
+VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor", "study",
+         "rerun"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -258,6 +259,107 @@ def test_compare_wants_the_plan_of_the_run(tmp_path):
     good("simulate", *INPUTS, "--strategy", "model_parallel", "--save-plan", "other.json", cwd=tmp_path)
     error = bad("compare", *INPUTS, "timeline.json", "--plan", "other.json", cwd=tmp_path)
     assert error.startswith("shardlab: timeline.json: units: row 1: is no unit of this plan; give")
+
+
+# study, rerun
+
+GRID = str(ROOT / "examples/study/grid.toml")
+
+
+def study(folder, *arguments):
+    """CSV rows, LaTeX, page and result of a small study."""
+    files = [folder / name for name in ("s.csv", "s.tex", "s.md", "s.json")]
+    good("study", GRID, "--instances", "2", "--csv", files[0], "--latex", files[1], "--markdown", files[2],
+         "--result", files[3], *arguments)
+    return [file.read_text() for file in files]
+
+
+def test_a_study_writes_the_same_bytes_on_any_threads(tmp_path):
+    one = study(tmp_path, "--threads", "1")
+    assert one == study(tmp_path, "--threads", "2")
+    assert one != study(tmp_path, "--seed", "2")
+
+
+def test_a_study_reports_every_policy_in_every_setting(tmp_path):
+    table, latex, page, result = study(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["link"], row["slots"], row["policy"]) for row in rows] == [
+        (link, slots, policy) for link in ("none", "shared") for slots in "12" for policy in ("lrtf", "fifo", "srtf")]
+    assert all(float(row["worst_gap"]) >= float(row["mean_gap"]) >= 0 for row in rows)
+    output = json.loads(result)["output"]
+    assert [row["mean_gap"] for row in output["rows"]] == [float(row["mean_gap"]) for row in rows]
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
+    lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer" in line]
+    assert [line.count("&") for line in lines] == [4, 4]
+    assert f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}" in page
+    assert page.count("\n| shared 0.5 | ") == 4
+
+
+def output_version():
+    return good("--version").split()[1]
+
+
+def test_a_study_refuses_an_unknown_key(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(pathlib.Path(GRID).read_text().replace("instances", "instance"))
+    assert 'instance: unknown key; did you mean "instances"?' in bad("study", grid)
+    assert "best: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
+    assert "does not come along; there are policies, fig6, fig7" in bad("study", "--show-grid", "fig8", code=2)
+
+
+def test_a_grid_that_comes_along_can_be_printed_and_given_back(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(good("study", "--show-grid", "fig6"))
+    assert good("study", grid) == good("study", "fig6")
+
+
+def test_a_saved_instance_is_simulated_as_in_the_study(tmp_path):
+    output = json.loads(good("study", GRID, "--json"))
+    setting = next(each for each in output["grids"][0]["settings"] if each["setting"] == "drawn/mixed/shared 0.5/2")
+    good("study", GRID, "--save-instance", "small/drawn/mixed/shared 0.5/2,3", tmp_path)
+    for policy, makespans in setting["makespan_ns"].items():
+        simulated = json.loads(good("simulate", tmp_path / "workload.toml", tmp_path / "cluster.toml", "-p",
+                                    tmp_path / "profile.json", "--plan", tmp_path / f"plan-{policy}.json", "--json"))
+        assert round(simulated["plans"][0]["predicted_s"] * 1e9) == makespans[2]
+        assert round(simulated["plans"][0]["lower_bound_s"] * 1e9) == setting["bound_ns"][2]
+    assert "no setting of the grid; there are" in bad("study", GRID, "--save-instance", "small/drawn/none/2,3", tmp_path)
+    assert "give GRID/SETTING,NUMBER" in bad("study", GRID, "--save-instance", "small", tmp_path, code=2)
+
+
+@pytest.mark.parametrize("arguments", [["simulate", *INPUTS], ["simulate", *INPUTS, "--strategy", "spill", "--seed", "3"],
+                                       ["simulate", *INPUTS, "--noise", "lognormal:0.1", "--replications", "3"],
+                                       ["sweep", *INPUTS, "--policies", "lrtf,random", "--devices", "1,2", "--seeds", "1,2"],
+                                       ["study", GRID, "--instances", "2", "--policies", "lrtf,random"], ["study", "fig6"]])
+def test_a_result_is_the_same_when_run_again(tmp_path, arguments):
+    was, again = tmp_path / "was.json", tmp_path / "is.json"
+    good(*arguments, "--result", was, "--threads", "2")
+    assert "the same output to the byte" in good("rerun", was, "-o", again, cwd=tmp_path)
+    assert was.read_bytes() == again.read_bytes()
+    result = json.loads(was.read_text())
+    assert result["output"] == json.loads(good(*arguments, "--json"))
+    assert [each["path"] for each in result["inputs"]] == [each for each in arguments if each in (*INPUTS, GRID, "fig6")
+                                                           and each != "-p"]
+
+
+def test_a_result_holds_its_inputs(tmp_path):
+    for name, source in (("w.toml", INPUTS[0]), ("c.toml", INPUTS[1]), ("p.json", INPUTS[3])):
+        (tmp_path / name).write_bytes(pathlib.Path(source).read_bytes())
+    good("simulate", "w.toml", "c.toml", "-p", "p.json", "--result", "r.json", cwd=tmp_path)
+    for name in ("w.toml", "c.toml", "p.json"):
+        (tmp_path / name).unlink()
+    assert json.loads(good("rerun", "r.json", "--json", cwd=tmp_path))["same"]
+
+
+def test_rerun_says_what_differs(tmp_path):
+    was = tmp_path / "was.json"
+    good("study", "fig6", "--policies", "lrtf,fifo", "--result", was)
+    changed = was.read_text().replace('"shardlab": "', '"shardlab": "0.0.')
+    (tmp_path / "old.json").write_text(changed)
+    text = good("rerun", tmp_path / "old.json")
+    assert f"run again by another version, shardlab {output_version()}" in text
+    (tmp_path / "bad.json").write_text(was.read_text().replace("6000000000", "6000000001"))
+    assert "output_xxh3: " in bad("rerun", tmp_path / "bad.json")
+    assert "the file was changed" in bad("rerun", tmp_path / "bad.json")
 
 
 # sweep

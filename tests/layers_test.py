@@ -6,7 +6,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  { policies, sim } ◀ planning ◀ cli;  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ fit ◀ validate ◀ cli. The command uses them all.
+# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ { fit ◀ validate · study } ◀ cli. The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
@@ -20,7 +20,8 @@ LEFT_OF = {
     "report": {"policies", "sim", "exec"},
     "fit": {"report", "traces"},
     "validate": {"fit"},
-    "cli": {"profiler", "validate", "planning"},
+    "study": {"report", "traces"},
+    "cli": {"profiler", "validate", "planning", "study"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder
