@@ -59,7 +59,7 @@ double minibatch_ms(const ModelProfile& entry) {
   double ns = 0;
   for (const LayerCost& layer : entry.layers) {
     for (const Phase phase : kPhases) {
-      ns += static_cast<double>((layer.alone.*member_of(phase)).median.count());
+      ns += static_cast<double>(of(layer.alone, phase).median.count());
     }
   }
   return ns * 1e-6;

@@ -17,7 +17,7 @@ constexpr double kWeightOfOthers = 0.03;
 struct Row {
   LayerKind kind;
   Phase phase;
-  Work work;
+  LayerWork work;
   double time;  ///< ns.
 };
 
@@ -28,7 +28,7 @@ double typical_time(const ModelProfile& model, LayerKind kind, Phase phase) {
   const int last = kind == LayerKind::kBlock ? std::max(2, blocks) : first + 1;
   std::vector<Duration> times;
   for (int i = first; i < last; ++i) {
-    times.push_back((model.layers[static_cast<std::size_t>(i)].alone.*member_of(phase)).median);
+    times.push_back(of(model.layers[static_cast<std::size_t>(i)].alone, phase).median);
   }
   return static_cast<double>(median(std::move(times)).count());
 }

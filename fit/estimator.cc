@@ -17,7 +17,7 @@ double spread_interval(const ModelProfile& costs) {
   double spread = 0;
   for (const LayerCost& layer : costs.layers) {
     for (const Phase phase : kPhases) {
-      spread += static_cast<double>((layer.alone.*member_of(phase)).spread.count());
+      spread += static_cast<double>(of(layer.alone, phase).spread.count());
     }
   }
   const double time = minibatch_time(costs);
@@ -112,11 +112,11 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);
       const Rates there{here.kernel, here.flop * ratio.flop, here.byte * ratio.byte};
-      const Work work = layer_work(shape, kind, phase);
+      const LayerWork work = layer_work(shape, kind, phase);
       const double by_law = here.time(work);
       const double factor = by_law > 0 ? there.time(work) / by_law : device_ratio(ratio).middle;
       for (LayerTimes* times : {&layer.alone, &layer.loaded}) {
-        times->*member_of(phase) = scaled(times->*member_of(phase), factor);
+        of(*times, phase) = scaled(of(*times, phase), factor);
       }
     }
   }
