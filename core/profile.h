@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,27 +30,6 @@ struct LayerTimes {
   Measured backward;   ///< Without recomputation of the forward pass.
   Measured step;       ///< Optimizer step over the layer's parameters.
 };
-
-/// What a layer does in one minibatch.
-enum class Phase : std::uint8_t { kForward, kRecompute, kBackward, kStep };
-inline constexpr std::array kPhases{Phase::kForward, Phase::kRecompute, Phase::kBackward,
-                                    Phase::kStep};
-
-/// What `layer`, LayerTimes or samples of them, has of that phase.
-template <typename Layer>
-auto& of(Layer& layer, Phase phase) {
-  switch (phase) {
-    case Phase::kForward:
-      return layer.forward;
-    case Phase::kRecompute:
-      return layer.recompute;
-    case Phase::kBackward:
-      return layer.backward;
-    case Phase::kStep:
-      break;
-  }
-  return layer.step;
-}
 
 /// What one layer costs on one kind of device for one minibatch.
 struct LayerCost {
