@@ -44,9 +44,11 @@ ordered_json request_json(const RunRequest& request) {
                     {"workload", absolute(request.paths.workload)},
                     {"cluster", absolute(request.paths.cluster)},
                     {"profiles", std::move(profiles)},
+                    {"accept_profile", request.paths.accept},
                     {"strategy", plan.strategy},
                     {"policy", plan.policy},
                     {"plan", absolute(plan.plan)},
+                    {"partition", plan.partition},
                     {"keep_activations", plan.keep},
                     {"checkpoint_every", request.checkpoint_every}};
   if (plan.slots) root["slots"] = *plan.slots;
@@ -60,13 +62,18 @@ RunRequest parse_request(const json& file) {
   RunRequest request;
   request.paths.workload = root.text("workload");
   request.paths.cluster = root.text("cluster");
-  for (const json& profile : root.array("profiles")) {
-    if (!profile.is_string()) throw Error("profiles: must be texts");
-    request.paths.profiles.push_back(profile.get<std::string>());
-  }
+  const auto texts = [&](const char* key, std::vector<std::string>& into) {
+    for (const json& each : root.array(key)) {
+      if (!each.is_string()) throw Error(std::string(key) + ": must be texts");
+      into.push_back(each.get<std::string>());
+    }
+  };
+  texts("profiles", request.paths.profiles);
+  texts("accept_profile", request.paths.accept);
   request.plan.strategy = root.text("strategy");
   request.plan.policy = root.text("policy");
   request.plan.plan = root.text("plan");
+  request.plan.partition = root.text("partition");
   request.plan.keep = root.flag("keep_activations");
   request.checkpoint_every = root.text("checkpoint_every");
   if (root.has("slots")) request.plan.slots = static_cast<int>(root.integer("slots", 1, 16));
@@ -114,6 +121,7 @@ void RunRequest::fill_in(const RunRequest& from) {
   if (paths.workload.empty()) paths.workload = from.paths.workload;
   if (paths.cluster.empty()) paths.cluster = from.paths.cluster;
   if (paths.profiles.empty()) paths.profiles = from.paths.profiles;
+  if (paths.accept.empty()) paths.accept = from.paths.accept;
   if (!plan.one()) plan = from.plan;
   if (checkpoint_every.empty()) checkpoint_every = from.checkpoint_every;
 }

@@ -11,6 +11,7 @@
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "exec/emulated.h"
+#include "fit/fitted_profile.h"
 #include "planning/partition_search.h"
 #include "policies/registry.h"
 #include "sched/link.h"

@@ -571,6 +571,16 @@ def test_microbatches_come_from_two_batches_and_never_from_one(tmp_path):
     assert "estimated s" in good("simulate", *inputs, "--accept-profile", "batch", *pipeline)
 
 
+def test_profile_of_another_precision_is_refused(tmp_path):
+    half = tmp_path / "half.toml"
+    half.write_text((FIXTURES / "workload.toml").read_text().replace("batch = 4", 'batch = 4\nprecision = "bf16"'))
+    inputs = [half, *INPUTS[1:]]
+    error = bad("simulate", *inputs)
+    assert "batch 4, adamw, bf16; profile this workload again, or take another precision's" in error
+    run = shardlab("simulate", *inputs, "--accept-profile", "precision")
+    assert run.returncode == 0 and "estimated s" in run.stdout and "warning: the profile may lack a precision" in run.stderr
+
+
 def test_profiles_of_two_devices_or_libraries_are_refused(tmp_path):
     for key, value, what in [("device", "another", "device"), ("libtorch", "1.0", "library")]:
         other = of_batch(tmp_path, "other.json", 1, **{key: value})
@@ -641,7 +651,7 @@ def test_plan_anew_when_jobs_stop(tmp_path):
     assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
     document = json.loads(good("plan", *arguments, "--json"))
     assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
-    rest = [tmp_path / "plan-2.csv", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
+    rest = [tmp_path / "plan-2.toml", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
     assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
 
 
