@@ -48,6 +48,10 @@ constexpr const char* kEngineFactory = "shardlab_engine";
 /// Where the command itself lies. Throws Error where /proc does not say.
 std::filesystem::path command_folder();
 
+/// profiles/devices.toml of the repository that the command was built in. Throws Error where it is
+/// not there.
+std::string data_sheets();
+
 /// Loads the module that lies beside the command. Throws Error that says what is missing and what
 /// to do.
 std::unique_ptr<Engine> load_engine();

@@ -1,10 +1,16 @@
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checkpoints.h"
+#include "cli/emulation.h"
 #include "cli/engine.h"
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
@@ -12,6 +18,7 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "exec/emulated.h"
 #include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
@@ -22,17 +29,46 @@ namespace shardlab {
 namespace {
 
 struct Options {
-  InputPaths paths;
-  PlanOptions plan;
-  std::string folder = "run-out";
+  RunRequest request;
+  std::string folder = "run-out", resume;
   bool records = false;
   bool json = false;
 };
 
+constexpr const char* kUsualCadence = "10min";
+
 /// Without one there is nothing to compare, and the reasons why are all that counts.
-bool any_minibatch(const Timeline& measured) {
-  return std::any_of(measured.ends.begin(), measured.ends.end(),
-                     [](const JobEnd& end) { return end.minibatches > 0; });
+bool any_minibatch(const Program& program, const Timeline& measured) {
+  for (std::size_t j = 0; j < measured.ends.size(); ++j) {
+    if (measured.ends[j].minibatches > program.jobs[j].done) return true;
+  }
+  return false;
+}
+
+/// What is said of the machine that ran it.
+std::string machine_text(const Inputs& inputs, const Trained& trained) {
+  if (is_emulated(inputs.machine)) {
+    return fmt::format(
+        "\nemulated: no job has losses or weights. A unit took {} beyond its time here while all "
+        "devices worked, {} alone; the prediction holds that\n",
+        format_duration(inputs.profile.loaded.dispatch),
+        format_duration(inputs.profile.alone.dispatch));
+  }
+  const auto drift = trained.drift(inputs.profile);
+  const std::string against =
+      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
+                          format_duration(inputs.profile.provenance.fixed_work),
+                          format_percent(*drift))
+            : "";
+  return fmt::format("\nfixed work took {} before and {} after the run{}\n",
+                     format_duration(trained.work_before), format_duration(trained.work_after),
+                     against);
+}
+
+/// Empty for an accelerator that is not there: it has no name but its kind, and the engine says so.
+std::string device_here(const DeviceSpec& device) {
+  const std::string name = describe_device(device);
+  return name == device.kind ? "" : name;
 }
 
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
@@ -42,23 +78,15 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
   if (measured.interrupted) {
     text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
-  } else if (any_minibatch(measured)) {
+  } else if (any_minibatch(prediction.program, measured)) {
     text += "\n" +
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
   if (trained.records) text += "\n" + records_text(trained);
-  const auto drift = trained.drift(inputs.profile);
-  const std::string against =
-      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
-                          format_duration(inputs.profile.provenance.fixed_work),
-                          format_percent(*drift))
-            : "";
-  return text +
+  return text + machine_text(inputs, trained) +
          fmt::format(
-             "\nfixed work took {} before and {} after the run{}\n"
              "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
-             format_duration(trained.work_before), format_duration(trained.work_after), against,
              options.folder);
 }
 
@@ -69,44 +97,95 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["interrupted"] = measured.interrupted;
   body["predicted_s"] = seconds(prediction.outcome.makespan);
   body["measured_s"] = seconds(measured.makespan);
+  body["emulated"] = is_emulated(inputs.machine);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
   body["drift"] = nullptr;
   if (const auto drift = trained.drift(inputs.profile)) body["drift"] = *drift;
+  body["dispatch_s"] = {{"alone", seconds(inputs.profile.alone.dispatch)},
+                        {"loaded", seconds(inputs.profile.loaded.dispatch)}};
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
-  if (trained.complete()) {
+  if (trained.complete() && any_minibatch(prediction.program, measured)) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
   return body;
 }
 
-int run_workload(const Options& options) {
-  if (!options.plan.one()) {
+/// What was given, and of a run that goes on what is left to say.
+RunRequest complete(const Options& options, const RunFolder& folder) {
+  RunRequest request = options.request;
+  if (!options.resume.empty()) request.fill_in(folder.request());
+  if (request.paths.workload.empty() || request.paths.cluster.empty()) {
+    throw UsageError("which WORKLOAD and CLUSTER? Give their files, or --resume FOLDER");
+  }
+  if (request.paths.profiles.empty()) throw UsageError("which costs? Give a profile with -p");
+  if (!request.plan.one()) {
     throw UsageError("which plan? Give --strategy and --policy, or --plan");
   }
-  const Inputs inputs = read_inputs(options.paths);
-  refuse_early_stops(inputs.workload, options.paths.workload, "run");
-  const PlannedChoice chosen = planned(inputs, options.plan).front();
-  const Prediction prediction = predict(inputs, *chosen.plan, true);
+  return request;
+}
+
+Plan plan_of(const RunRequest& request, PlannedChoice& chosen) {
+  Plan plan = std::move(*chosen.plan);
+  if (!request.checkpoint_every.empty()) {
+    plan.checkpoints = parse_checkpoint_rule(request.checkpoint_every);
+  } else if (!plan.checkpoints.any()) {
+    plan.checkpoints = parse_checkpoint_rule(kUsualCadence);
+  }
+  return plan;
+}
+
+int run_workload(Options options) {
+  if (!options.resume.empty()) options.folder = options.resume;
+  RunFolder folder(options.folder);
+  const RunRequest request = complete(options, folder);
+  Inputs inputs = read_inputs(request.paths);
+  const bool emulated = is_emulated(inputs.machine);
+  if (emulated && options.records) {
+    throw UsageError("--records records a GPU; emulated devices have none");
+  }
+  refuse_early_stops(inputs.workload, request.paths.workload, "run");
+  if (options.resume.empty()) {
+    folder.refuse_unfinished();
+  } else {
+    folder.resume(inputs.workload);
+  }
+  // The machine's own overhead stands for the profile's, which is of another one.
+  if (emulated) {
+    in_context(request.paths.cluster, [&] { refuse_what_cannot_be_emulated(inputs.machine); });
+    inputs.profile = with_dispatch(std::move(inputs.profile), measure_emulation(inputs.machine));
+  }
+  PlannedChoice chosen = planned(inputs, request.plan).front();
+  const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
   refuse_unwritable(options.folder);
-  const auto engine = load_engine();
-  const auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  const auto engine = emulated ? nullptr : load_engine();
+  std::vector<std::string> warnings;
+  if (!emulated) {
+    const std::string here = device_here(inputs.machine.devices.front());
+    refuse_other_machine(inputs, here, engine->libtorch());
+    warnings = profile_warnings(inputs, here);
+  }
+  if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {
-    print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
-                           inputs.workload.jobs.size(), inputs.cluster.devices.size(),
-                           seconds(prediction.outcome.makespan),
+    print_text(folder.resumed_text(inputs.workload));
+    print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}",
+                           prediction.plan.name, inputs.workload.jobs.size(),
+                           inputs.cluster.devices.size(), seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained =
-      train(*engine, inputs, prediction, {.events = !options.json, .records = options.records});
+  const Trained trained = train(
+      engine.get(), inputs, prediction,
+      {.events = !options.json, .records = options.records, .folder = &folder, .request = request});
   write_run(options.folder, prediction, trained);
+  if (!trained.result.timeline.interrupted) folder.end(request);
   if (options.json) {
+    warnings.insert(warnings.end(), trained.notices.begin(), trained.notices.end());
     print_json("run", end_json(inputs, prediction, trained, warnings));
   } else {
     print_text(end_text(options, inputs, prediction, trained));
@@ -118,20 +197,31 @@ int run_workload(const Options& options) {
 
 Action declare_run(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  add_workload_and_cluster(app, options->paths);
-  add_profile_file(app, options->paths);
-  add_plan_options(app, options->plan);
-  app.add_option("-o,--output", options->folder,
-                 "folder for plan, timeline, Chrome trace and losses")
-      ->capture_default_str();
+  add_workload_and_cluster(app, options->request.paths);
+  add_profile_file(app, options->request.paths);
+  for (const char* known : {"WORKLOAD", "CLUSTER", "--profile"}) {
+    app.get_option(known)->required(false);  // A run that goes on knows them.
+  }
+  add_plan_options(app, options->request.plan);
+  CLI::Option* output = app.add_option("-o,--output", options->folder,
+                                       "folder for plan, timeline, Chrome trace, losses and "
+                                       "checkpoints")
+                            ->capture_default_str();
+  add_checkpoint_option(app, options->request.checkpoint_every, kUsualCadence);
+  app.add_option("--resume", options->resume,
+                 "go on with the run in this folder, from its checkpoints; what is not given is as "
+                 "it was then")
+      ->excludes(output);
   app.add_flag("--records", options->records,
                "also record kernels and copies by CUPTI and say how they overlapped (a GPU)");
   add_json_flag(app, options->json);
   app.footer(
       "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "
-      "stopped.\nExample:\n"
+      "stopped.\nA run that was killed goes on from its checkpoints to the same weights, also on "
+      "other devices or by another plan.\nExamples:\n"
       "  shardlab run workload.toml cluster.toml -p profile.json --strategy spill --policy lrtf -o "
-      "out");
+      "out\n"
+      "  shardlab run --resume out");
   return [options] { return run_workload(*options); };
 }
 

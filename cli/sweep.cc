@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
 #include "cli/output.h"
@@ -114,6 +115,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
 struct Swept {
   ordered_json row;
   std::vector<double> makespans;
+  std::optional<double> interval = std::nullopt;  ///< See Prediction.
 };
 
 Swept simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
@@ -126,7 +128,7 @@ Swept simulate_point(const Inputs& inputs, const Point& point, const NoiseSource
     const Prediction made = predict(sized, plan, false);
     if (shown.joules) shown.joules = made.bill.joules.value_or(0);
     if (shown.cost) shown.cost = made.bill.cost.value_or(0);
-    Swept result{row(point, made, shown, ""), {}};
+    Swept result{row(point, made, shown, ""), {}, made.interval};
     if (stops_early(sized.workload)) result.row["stopped"] = made.stopped;
     if (noise.replications > 0) {
       result.makespans = replicate(sized, made, noise, threads).makespan_s;
@@ -200,6 +202,12 @@ std::vector<std::string> warnings_of(const Inputs& inputs, const std::vector<int
   return warnings;
 }
 
+std::optional<double> widest(const std::vector<Swept>& results) {
+  std::optional<double> most;
+  for (const Swept& each : results) most = std::max(most, each.interval);
+  return most;
+}
+
 ordered_json sweep_json(Options options) {
   const NoiseSource noise(options.noise, options.noise_seed);
   const Inputs inputs = read_inputs(options.paths);
@@ -209,8 +217,11 @@ ordered_json sweep_json(Options options) {
   if (options.policies.empty()) {
     for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
   }
-  const auto warnings = warnings_of(inputs, options.devices);
+  auto warnings = warnings_of(inputs, options.devices);
   auto results = simulate_points(inputs, points(options), noise, options.threads);
+  if (const auto interval = widest(results)) {
+    warnings.push_back(estimate_text(inputs, *interval));
+  }
   if (noise.replications > 0) add_noise_columns(results);
   ordered_json body{{"rows", ordered_json::array()}, {"warnings", warnings}};
   for (Swept& result : results) body["rows"].push_back(std::move(result.row));

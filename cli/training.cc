@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/reporter.h"
+#include "exec/emulated.h"
 #include "policies/registry.h"
 #include "profiler/activity_session.h"
 #include "profiler/activity_summary.h"
@@ -69,16 +70,16 @@ bool Trained::complete() const {
 
 std::optional<double> Trained::drift(const Profile& profile) const {
   const double reference = seconds(profile.provenance.fixed_work);
-  if (reference == 0) return std::nullopt;
+  if (reference == 0 || work_before == Duration{}) return std::nullopt;
   return (seconds(work_before) + seconds(work_after)) / (2 * reference) - 1;
 }
 
-Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
+Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
   const auto policy = make_policy(prediction.plan, prediction.program,
                                   inputs.cluster.devices.size(), Replay::Times::kIgnored);
-  trained.work_before = engine.fixed_work(inputs.machine);
+  if (engine != nullptr) trained.work_before = engine->fixed_work(inputs.machine);
   {
     const Interrupt interrupt;
     Reporter reporter(inputs, prediction, how.events);
@@ -86,12 +87,21 @@ Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction
     RunOptions options;
     options.progress = [&](const RunProgress& now) { reporter(now); };
     options.stop = &interrupt.stop();
-    trained.result = engine.run(inputs.workload, inputs.machine, prediction.program,
-                                first_layers(prediction.plan), *policy, options);
+    options.notice = [&](const std::string& text) { reporter.notice(text); };
+    if (how.folder != nullptr) {
+      options.resume = how.folder->resumed();
+      options.begun = [&] { how.folder->begin(how.request, inputs.workload); };
+      options.save = [&](JobId job, const Checkpoint& state) { how.folder->save(job, state); };
+    }
+    trained.result = engine == nullptr
+                         ? emulate(prediction.program, inputs.machine, *policy, options)
+                         : engine->run(inputs.workload, inputs.machine, prediction.program,
+                                       first_layers(prediction.plan), *policy, options);
     trained.records = recording.stop();
+    trained.notices = reporter.notices();
   }
   trained.result.timeline.plan = prediction.plan.name;
-  trained.work_after = engine.fixed_work(inputs.machine);
+  if (engine != nullptr) trained.work_after = engine->fixed_work(inputs.machine);
   return trained;
 }
 
@@ -165,14 +175,15 @@ nlohmann::ordered_json losses_json(const Trained& trained) {
   for (std::size_t j = 0; j < timeline.jobs.size(); ++j) {
     const TrainedJob& job = trained.result.jobs[j];
     const JobEnd& end = timeline.ends[j];
-    jobs.push_back({{"name", timeline.jobs[j]},
-                    {"completed", end.completed},
-                    {"reason", end.reason},
-                    {"minibatches", end.minibatches},
-                    {"weights_hash", end.completed ? nlohmann::ordered_json(
-                                                         fmt::format("{:016x}", job.weights_hash))
-                                                   : nlohmann::ordered_json(nullptr)},
-                    {"losses", job.losses}});
+    jobs.push_back(
+        {{"name", timeline.jobs[j]},
+         {"completed", end.completed},
+         {"reason", end.reason},
+         {"minibatches", end.minibatches},
+         {"weights_hash", end.completed && !job.losses.empty()
+                              ? nlohmann::ordered_json(fmt::format("{:016x}", job.weights_hash))
+                              : nlohmann::ordered_json(nullptr)},
+         {"losses", job.losses}});
   }
   return {{"format", "shardlab-losses"}, {"version", 1}, {"jobs", jobs}};
 }

@@ -16,6 +16,8 @@ struct DataSet {
 constexpr DataSet kDataSets[] = {
     {"perseus", "iteration times of pipelines, replayed from their profiles",
      declare_validate_perseus},
+    {"devices", "passes of models on one GPU, from another and both data sheets",
+     declare_validate_devices},
     {"vtrain", "minibatch times of GPTs by data and pipeline parallelism", declare_validate_vtrain},
 };
 

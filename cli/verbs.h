@@ -14,7 +14,9 @@ using Action = std::function<int()>;
 // Each declares a verb's options and its help on `app`. One file per verb.
 Action declare_profile(CLI::App& app);
 Action declare_links(CLI::App& app);
+Action declare_fit(CLI::App& app);
 Action declare_simulate(CLI::App& app);
+Action declare_plan(CLI::App& app);
 Action declare_sweep(CLI::App& app);
 Action declare_study(CLI::App& app);
 Action declare_rerun(CLI::App& app);
@@ -25,6 +27,7 @@ Action declare_validate(CLI::App& app);
 Action declare_doctor(CLI::App& app);
 
 // What `validate` can be asked for.
+Action declare_validate_devices(CLI::App& app);
 Action declare_validate_perseus(CLI::App& app);
 Action declare_validate_vtrain(CLI::App& app);
 

@@ -15,8 +15,8 @@ const ModelProfile& find(const Profile& profile, const ModelSpec& model, int bat
                          entry.model.dropout, entry.batch, to_string(entry.optimizer));
   }
   throw Error((profile.path.empty() ? "" : profile.path + ": ") +
-              fmt::format("no costs for {}, dropout {}, batch {}, {}; profile this workload again. "
-                          "The profile has:{}",
+              fmt::format("no costs for {}, dropout {}, batch {}, {}; profile this workload again, or "
+                          "estimate them with shardlab fit. The profile has:{}",
                           describe(model), model.dropout, batch, to_string(optimizer),
                           known.empty() ? " nothing" : known));
 }

@@ -57,6 +57,8 @@ struct ModelProfile {
   /// One minibatch alone, timed as a whole: what the times of its layers should add up to.
   std::optional<Measured> whole = std::nullopt;
   int first_trained = 0;  ///< Layers below it only run forward (see job_profile()); in no file.
+  /// Estimated, not measured: nine of ten true times lie within a factor of 1 + this, either way.
+  std::optional<double> interval = std::nullopt;
 };
 
 /// Least-squares line through copy times: latency + bytes / rate.
@@ -83,6 +85,16 @@ struct ActivityFacts {
   std::int64_t dropped = 0;  ///< Records lost or unusable.
 };
 
+/// How the entries of a profile that nobody measured came about; fit/ makes them.
+struct Estimate {
+  std::string method;
+  std::vector<std::string> inputs;  ///< Profiles and data sheets.
+  double interval = 0;              ///< The widest ModelProfile::interval.
+  /// Median relative error of measured minibatches, each estimated from the others. None: there
+  /// were no others.
+  std::optional<double> held_out = std::nullopt;
+};
+
 /// Where the numbers come from. A profile of another machine, batch or library is refused or
 /// flagged.
 struct Provenance {
@@ -98,6 +110,7 @@ struct Provenance {
   double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
   Duration fixed_work{};  ///< Its median time; a run compares its own. 0: not known.
   std::optional<ActivityFacts> activity = std::nullopt;
+  std::optional<Estimate> estimated = std::nullopt;  ///< Where some entry was not measured.
 };
 
 struct Profile {

@@ -86,7 +86,7 @@ Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
     reported_.emplace_back(Interrupted{});
     turn();
   }
-  // Lanes may still be on their way out of a unit; nothing they do counts any more.
+  quit_ = true;  // Threads may still be on their way out; nothing they do counts any more.
   if (failure_) std::rethrow_exception(failure_);
   return driver.outcome();
 }
@@ -152,7 +152,7 @@ void Runtime::fail(std::exception_ptr failure) {
 
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
-  return passing_.empty() && wake_ == kNever && reported_.empty() &&
+  return passing_.empty() && wake_ == kNever && reported_.empty() && keeping_ == 0 &&
          std::ranges::all_of(
              engines_,
              [](const CopyEngine& engine) { return !engine.working && engine.queue.empty(); }) &&

@@ -13,7 +13,7 @@
 #include <xxhash.h>
 
 #include "core/error.h"
-#include "models/torch_device.h"
+#include "exec/training_memory.h"
 #include "models/validate.h"
 
 namespace shardlab {
@@ -21,96 +21,6 @@ namespace shardlab {
 /// One shard's tokens and targets of a microbatch.
 struct Minibatch {
   at::Tensor tokens, targets;
-};
-
-Parts parts_of(const JobProgram& program) {
-  Parts parts;
-  for (const Item& item : program.items) {
-    parts.microbatches = std::max(parts.microbatches, item.microbatch + 1);
-    parts.replicas = std::max(parts.replicas, item.replica + 1);
-  }
-  return parts;
-}
-
-struct Training::JobMemory {
-  /// `copier` is a device that copies from and to this memory: an accelerator where there is one.
-  JobMemory(const Job& the_job, const JobProgram& program, const std::vector<int>& first,
-            std::shared_ptr<const TextData> text, const TorchDevice& copier)
-      : job(the_job),
-        model(the_job.model),
-        data(std::move(text)),
-        parts(parts_of(program)),
-        sequences(job.batch / parts.count()),
-        reductions(first.size()) {
-    data->check(job.model);
-    for (std::size_t s = 0; s < first.size(); ++s) {
-      const int last = s + 1 < first.size() ? first[s + 1] : model.layers();
-      shards.emplace_back(model, first[s], last);
-    }
-    for (const Item& item : program.items) add(item, copier);
-    graphs.resize(program.items.size());
-  }
-
-  /// Both versions now: the first touch of memory takes ten times as long as a copy.
-  void add(const Item& item, const TorchDevice& copier) {
-    const std::int64_t floats = floats_of(item);
-    const bool on_devices = item.kind == ItemKind::kGraph || item.kind == ItemKind::kWeightGradient;
-    if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && !on_devices) {
-      throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
-                  to_string(item.kind) + " of shard " + std::to_string(item.shard) +
-                  ", the model has " + std::to_string(floats * sizeof(float)) +
-                  "; profile this workload again");
-    }
-    host.push_back(copier.host_zeros(floats));
-    next.push_back(copier.host_zeros(item.lasting ? floats : 0));
-    if (item.kind != ItemKind::kParameters) return;
-    shards[static_cast<std::size_t>(item.shard)].initialize(
-        job.seed, {host.back().data_ptr<float>(), static_cast<std::size_t>(floats)});
-  }
-
-  [[nodiscard]] std::int64_t floats_of(const Item& item) const {
-    const ShardPass& shard = shards[static_cast<std::size_t>(item.shard)];
-    switch (item.kind) {
-      case ItemKind::kParameters:
-        return shard.parameter_floats();
-      case ItemKind::kState:
-        return shard.parameter_floats() * state_factor(job.optimizer.kind);
-      case ItemKind::kActivation:
-      case ItemKind::kGradient:
-        return shard.makes_loss() ? 0 : boundary_elements(job.model, sequences);
-      case ItemKind::kGraph:
-      case ItemKind::kWeightGradient:
-        return 0;  // Never in host memory: jobs that have them are held.
-      case ItemKind::kFrozen:
-        break;  // Refused before it gets here.
-    }
-    return 0;
-  }
-
-  const Job& job;
-  Model model;
-  std::shared_ptr<const TextData> data;
-  Parts parts;
-  int sequences;  ///< Of a microbatch.
-  std::vector<ShardPass> shards;
-  std::vector<at::Tensor> host;                  ///< Per item, the current version.
-  std::vector<at::Tensor> next;                  ///< Of lasting items: the version being written.
-  std::vector<std::optional<Recording>> graphs;  ///< Per item: kept from forward to backward.
-  struct Reduction {
-    std::mutex mutex;
-    std::int64_t done = 0;  ///< Minibatches.
-  };
-  std::vector<Reduction> reductions;  ///< Per shard.
-};
-
-struct Training::DeviceMemory {
-  DeviceMemory(const DeviceSpec& spec, const Program& program)
-      : device(spec), meter(device, spec.memory) {
-    for (const JobProgram& job : program.jobs) items.emplace_back(job.items.size());
-  }
-  TorchDevice device;
-  MemoryMeter meter;
-  std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
 };
 
 namespace {
@@ -152,8 +62,9 @@ Minibatch make_minibatch(const Job& job, const TextData& data, std::int64_t step
 }  // namespace
 
 Training::Training(const Workload& workload, const Cluster& cluster, const Program& program,
-                   const std::vector<std::vector<int>>& first_layers)
-    : workload_(workload), cluster_(cluster), program_(program) {
+                   const std::vector<std::vector<int>>& first_layers,
+                   const std::vector<const Checkpoint*>& resume, Save save)
+    : workload_(workload), cluster_(cluster), program_(program), save_(std::move(save)) {
   for (const DeviceSpec& device : cluster.devices) {
     devices_.push_back(std::make_unique<DeviceMemory>(device, program));
   }
@@ -167,8 +78,8 @@ Training::Training(const Workload& workload, const Cluster& cluster, const Progr
     in_context(job.name, [&] {
       auto& text = texts[job.data];
       if (!text) text = std::make_shared<const TextData>(TextData::load(job.data));
-      jobs_.push_back(
-          std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text, copier));
+      jobs_.push_back(std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text,
+                                                  copier, resume.empty() ? nullptr : resume.at(j)));
     });
   }
 }
@@ -192,6 +103,8 @@ Work::Pass Training::run(const UnitRun& run) {
   const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
   DeviceMemory& memory = *devices_[index(run.device)];
   const AccountScope scope(memory.meter.account());
+  // Those of the minibatch before, whose place the next claim kept.
+  for (const ItemIndex i : unit.creates) memory.items[index(run.job)][i].reset();
   Pass pass;
   try {
     switch (unit.kind) {
@@ -258,6 +171,10 @@ at::Tensor& Training::item(const UnitRun& run, const Unit& unit, ItemKind kind, 
   return devices_[index(run.device)]->items[index(run.job)].at(i);
 }
 
+std::vector<Recording>& Training::graph_of(const UnitRun& run, ItemIndex item) {
+  return devices_[index(run.device)]->graphs[index(run.job)][item];
+}
+
 void Training::forward(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
@@ -267,7 +184,7 @@ void Training::forward(const UnitRun& run, const Unit& unit) {
     if (!shard.makes_loss()) {
       item(run, unit, ItemKind::kActivation, unit.shard) = recording.output.front().detach();
     }
-    job.graphs[graph] = std::move(recording);
+    graph_of(run, graph).assign(1, std::move(recording));
     return;
   }
   const Minibatch data =
@@ -322,12 +239,12 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
   Stopwatch watch(devices_[index(run.device)]->device);
   const ItemIndex graph = find(program_.jobs[index(run.job)], unit, ItemKind::kGraph, unit.shard);
-  std::optional<Recording> recording;
-  if (graph != kNone) recording = std::exchange(job.graphs[graph], std::nullopt);
+  std::vector<Recording> recording;
+  if (graph != kNone) recording = std::exchange(graph_of(run, graph), {});
   Pass pass;
   bool recomputed = false;
-  if (!recording) {
-    recording = record(run, unit);
+  if (recording.empty()) {
+    recording.push_back(record(run, unit));
     watch.mark();
     recomputed = unit.kind != UnitKind::kFused;
   }
@@ -335,8 +252,8 @@ Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
   const at::Tensor* into = sum.defined() ? &sum : nullptr;
   const Gradients gradients =
       shard.makes_loss()
-          ? shard.backward(std::move(*recording), into)
-          : shard.backward(std::move(*recording),
+          ? shard.backward(std::move(recording.front()), into)
+          : shard.backward(std::move(recording.front()),
                            present(run, unit, ItemKind::kGradient, unit.shard), into);
   if (shard.makes_loss()) note_loss(gradients.loss, pass);
   if (unit.shard > 0) {
@@ -409,7 +326,13 @@ void Training::copy(const Transfer& transfer) {
   JobMemory& job = *jobs_[index(transfer.job)];
   const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
   at::Tensor& here = memory.items[index(transfer.job)][transfer.item];
-  at::Tensor& host = job.host[transfer.item];
+  const bool promotes = transfer.direction == Direction::kPromote;
+  const bool demotes = transfer.direction == Direction::kDemote;
+  const at::Tensor host = [&]() -> at::Tensor {
+    const std::lock_guard lock(versions_);
+    if (promotes) return job.host[transfer.item];
+    return demotes ? job.take_place(transfer.item) : at::Tensor{};
+  }();
   if (transfer.direction == Direction::kPeer) {
     const at::Tensor& there =
         devices_[index(transfer.source)]->items[index(transfer.job)][transfer.item];
@@ -417,26 +340,37 @@ void Training::copy(const Transfer& transfer) {
     if (!here.defined()) return;
     here = here.view(there.sizes());
     memory.device.copy(here, there);
-  } else if (transfer.direction == Direction::kPromote) {
+  } else if (promotes) {
     const bool boundary = item.kind == ItemKind::kActivation || item.kind == ItemKind::kGradient;
     if (!here.defined()) here = allocate(memory.device, host.numel());
     if (!here.defined()) return;  // The unit that needs it says so, and stops its job alone.
     memory.device.copy(here, host);
     if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.sequences).sizes());
   } else {
-    memory.device.copy(item.lasting ? job.next[transfer.item] : host, here);
+    at::Tensor place = host;
+    memory.device.copy(place, here);
   }
   memory.device.synchronize();
-  if (transfer.direction == Direction::kDemote && item.lasting) {
-    std::swap(host, job.next[transfer.item]);  // Whole, so it becomes current.
-  }
+  if (!demotes) return;
+  const std::lock_guard lock(versions_);
+  job.publish(transfer.item, host);
 }
 
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   if (from == kNoDevice) return;  // Host buffers are kept for the next minibatch.
   const Item& item = program_.jobs[index(job)].items[i];
-  if (item.kind == ItemKind::kGraph) jobs_[index(job)]->graphs[i].reset();
+  if (item.kind == ItemKind::kGraph) devices_[index(from)]->graphs[index(job)][i].clear();
   devices_[index(from)]->items[index(job)][i].reset();
+}
+
+void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->keep(minibatches); }
+
+void Training::save(JobId job) {
+  if (save_) save_(job, jobs_[index(job)]->kept_state());
+}
+
+void Training::save_completed(JobId job) {
+  if (save_) save_(job, jobs_[index(job)]->current_state());
 }
 
 Bytes Training::peak(DeviceId device) const { return devices_[index(device)]->meter.peak(); }

@@ -33,6 +33,14 @@ class Work {
   virtual void copy(const Transfer& transfer) = 0;
   /// On any thread, while lanes run; nobody uses that copy any more. `kNoDevice`: of host memory.
   virtual void drop(JobId job, ItemIndex item, DeviceId from) = 0;
+
+  /// Copies a job's parameters and state from host memory, where nothing changes them meanwhile, to
+  /// a place of their own. On a thread that does nothing else; never while save() of the job runs.
+  virtual void keep(JobId, std::int64_t /*minibatches*/) {}
+  /// Writes what keep() copied to disk. On another thread that does nothing else.
+  virtual void save(JobId) {}
+  /// Of a job that has completed: writes host memory itself to disk. On the thread of save().
+  virtual void save_completed(JobId) {}
 };
 
 }  // namespace shardlab

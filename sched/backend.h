@@ -60,12 +60,18 @@ struct LaneCopyDone {
   TransferId transfer = 0;
   Instant from{}, to{};
 };
+/// What snapshot() asked for is done. `skipped`: nothing was kept.
+struct SnapshotTaken {
+  JobId job{};
+  bool skipped = false;
+};
 /// The instant of the last wake_at() has come.
 struct Woken {};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted>;
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
+                           SnapshotTaken>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
@@ -89,6 +95,12 @@ class Backend {
   [[nodiscard]] virtual bool keeps_items() const { return true; }
   /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
   virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
+
+  /// Keeps a job as host memory holds it, after so many minibatches: what it goes back to. Returns
+  /// true where that takes no time, else ends with SnapshotTaken.
+  virtual bool snapshot(JobId, std::int64_t /*minibatches*/) { return true; }
+  /// The job has completed all its minibatches and is in host memory, where nothing changes it.
+  virtual void completed(JobId) {}
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

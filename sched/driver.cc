@@ -32,25 +32,28 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
-    if (tuner_ != nullptr) set_goal(job_id(j));
+    if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
   });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].copies_by_lane = spec.copy_engines == 0;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
 }
 
 void Driver::start() {
   now_ = backend_.now();
+  skip_done_jobs();
   await_arrivals();
   decide();
 }
 
-/// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
-[[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
+void Driver::advance(std::span<const Event> events) {
   now_ = backend_.now();
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
@@ -61,7 +64,7 @@ void Driver::start() {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
   }
-  decide();
+  if (!quiet()) decide();
 }
 
 bool Driver::finished() const {
@@ -71,7 +74,9 @@ bool Driver::finished() const {
 
 // A unit is done.
 
-void Driver::take_in(const UnitDone& event) {
+/// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
+/// time; in few functions, as the registers do not suffice for one.
+[[gnu::flatten]] void Driver::take_in(const UnitDone& event) {
   Device& device = devices_[index(event.device)];
   assert(device.running != kNothing);
   const Claim& claim = device.claims[device.running];
@@ -161,7 +166,7 @@ void Driver::offer_next(TrackId track) {
 
 // Deciding.
 
-void Driver::decide() {
+[[gnu::flatten]] void Driver::decide() {
   if (tuner_ != nullptr) consult();
   if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
@@ -170,7 +175,7 @@ void Driver::decide() {
     if (program_.slots > 1) fill(true);
   }
   if (residency_) {
-    settle_done();
+    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }

@@ -76,11 +76,12 @@ class Driver {
   struct Device {
     std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
-    std::deque<TransferId> lane_copies;
     bool lane_busy = false;
+    bool copies_by_lane = false, copies_by_link = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
+    std::deque<TransferId> lane_copies;
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -90,6 +91,8 @@ class Driver {
       kPausing,   ///< It waits for its tuner, and is written back.
       kPaused,    ///< It is in host memory.
       kReleased,  ///< It goes on once there is room.
+      kKeeping,   ///< At a border, and written back there.
+      kKept,      ///< The backend takes its snapshot.
       kFlushing,
       kEnded
     } state = State::kWaiting;
@@ -112,12 +115,13 @@ class Driver {
   };
 
   // Taking in.
-  void take_in(const UnitDone& event);
+  [[gnu::noinline]] void take_in(const UnitDone& event);
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
   [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
+  void take_in(const SnapshotTaken& event);
   void end_claim(DeviceId device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
@@ -127,7 +131,15 @@ class Driver {
   void end_job_if_flushed(JobId job);
 
   // Deciding.
-  void decide();
+  /// There is nothing to decide: most copies end while the devices that wait for them compute.
+  [[nodiscard]] bool quiet() const {
+    if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
+    if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    return residency_ && done_.empty() && !residency_->stirred();
+  }
+  [[gnu::noinline]] void decide();
+  void skip_done_jobs();
   void await_arrivals();
   void await_next();
   [[gnu::noinline]] void admit_waiting();
@@ -160,8 +172,18 @@ class Driver {
   void end_pausing_if_flushed(JobId job);
   void admit_released(std::size_t limit);
 
+  // Snapshots.
+  void arm_snapshots();
+  void ask_for_snapshots();
+  void keep(JobId job);
+  void snapshot_if_flushed(JobId job);
+  void leave_border(JobId job);
+
   // Transfers.
-  [[gnu::noinline]] void start_requested();
+  void start_requested() {
+    if (residency_->stirred()) take_requests();
+  }
+  [[gnu::noinline]] void take_requests();
   void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
@@ -177,12 +199,11 @@ class Driver {
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
-  [[nodiscard]] bool copies_take_lane(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines == 0;
+  [[nodiscard]] bool copies_take_lane(DeviceId id) const {
+    return devices_[index(id)].copies_by_lane;
   }
-  [[nodiscard]] bool copies_take_link(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines > 0 ||
-           cluster_.devices[index(device)].paced();
+  [[nodiscard]] bool copies_take_link(DeviceId id) const {
+    return devices_[index(id)].copies_by_link;
   }
 
   const Program& program_;
@@ -217,6 +238,7 @@ class Driver {
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
   std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.
+  Instant next_snapshots_ = kNever;
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;

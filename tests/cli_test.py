@@ -19,7 +19,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor", "study",
+VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor", "study",
          "rerun"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
@@ -505,6 +505,147 @@ def test_many_jobs_from_a_csv_file_take_a_bounded_memory(tmp_path):
 
 # doctor
 
+# fit, and which profile is refused
+
+def fitted(tmp_path, *arguments):
+    path = tmp_path / "fitted.json"
+    text = good("fit", FIXTURES / "profile.json", *arguments, "-o", path)
+    return path, text
+
+
+def test_fit_estimates_batches_and_simulate_says_so(tmp_path):
+    path, text = fitted(tmp_path, "--batch", "4,2")
+    assert "held-out error: median " in text and text.count("estimated, within a factor of ") == 3
+    assert text.count("  measured\n") == 3, "what was measured stays so"
+    profile = json.loads(path.read_text())
+    estimate = profile["provenance"]["estimated"]
+    assert estimate["interval"] == max(model.get("estimated_interval", 0) for model in profile["models"]) > 0
+    assert estimate["inputs"] == [f"{FIXTURES / 'profile.json'}: made up for tests (2025-01-31T12:00:00Z)"]
+    small = tmp_path / "small.toml"
+    small.write_text((FIXTURES / "workload.toml").read_text().replace("batch = 4", "batch = 2"))
+    inputs = [small, FIXTURES / "cluster.toml", "-p", path]
+    text = good("simulate", *inputs)
+    assert "  estimated s  " in text and "\nestimated: not all costs were measured (non-negative least squares" in text
+    document = json.loads(good("simulate", *inputs, "--json"))
+    assert document["estimated"] and document["plans"][0]["estimated"]
+    assert document["stated_error"] >= estimate["interval"]
+    assert not json.loads(good("simulate", *INPUTS, "--json"))["estimated"]
+
+
+def test_fit_to_another_device_estimates_everything(tmp_path):
+    sheets = tmp_path / "sheets.toml"
+    sheets.write_text("".join(f'[[device]]\nname = "{name}"\nfp32_tflops = {rate}\nmemory_gb_per_s = 100\n'
+                              'host_gb_per_s = 16\nsource = "made up"\n' for name, rate in [("slow", 1), ("fast", 4)]))
+    device = ["--device", "fast", "--data-sheets", sheets]
+    assert "no data sheet of \"made up for tests\"" in bad("fit", FIXTURES / "profile.json", *device, "-o", tmp_path / "x")
+    path, text = fitted(tmp_path, *device, "--from", "slow")
+    assert "measured\n" not in text and f"written: {path}, estimated for fast\n" in text
+    document = json.loads(good("fit", FIXTURES / "profile.json", *device, "--from", "slow", "-o", path, "--json"))
+    assert document["device"] == "fast" and all(model["interval"] > 0.118 for model in document["models"])
+
+
+def test_fit_wants_something_to_estimate(tmp_path):
+    assert "give --batch, --workload or --device" in bad("fit", FIXTURES / "profile.json", "-o", tmp_path / "x", code=2)
+
+
+def of_batch(tmp_path, name, batch, **provenance):
+    """The fixture's profile, as if taken at another batch."""
+    profile = json.loads((FIXTURES / "profile.json").read_text())
+    profile["provenance"].update(provenance)
+    for model in profile["models"]:
+        model["batch"] = batch
+    (tmp_path / name).write_text(json.dumps(profile))
+    return tmp_path / name
+
+
+def test_microbatches_come_from_two_batches_and_never_from_one(tmp_path):
+    pipeline = ["--strategy", "gpipe(2,2)"]
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text((FIXTURES / "cluster.toml").read_text().replace("14 MiB", "140 MiB"))
+    inputs = [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json"]
+    error = bad("simulate", *inputs, *pipeline)
+    assert "no costs for gpt 4x128" in error and "batch 2" in error and "shardlab fit" in error
+    other = of_batch(tmp_path, "one.json", 1)
+    text = good("simulate", *inputs, "-p", other, *pipeline)
+    assert "estimated s" in text
+    assert "predicted s" in good("simulate", *inputs, "-p", other, "--strategy", "spill"), "measured costs alone"
+    assert "estimated s" in good("simulate", *inputs, "--accept-profile", "batch", *pipeline)
+
+
+def test_profiles_of_two_devices_or_libraries_are_refused(tmp_path):
+    for key, value, what in [("device", "another", "device"), ("libtorch", "1.0", "library")]:
+        other = of_batch(tmp_path, "other.json", 1, **{key: value})
+        error = bad("simulate", *INPUTS, "-p", other)
+        assert value in error and f"--accept-profile {what}" in error
+        good("simulate", *INPUTS, "-p", other, "--accept-profile", what)
+
+
+def test_cluster_may_say_which_device_it_means(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text((FIXTURES / "cluster.toml").read_text() + 'model = "NVIDIA H100"\n')
+    inputs = [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json"]
+    error = bad("simulate", *inputs)
+    assert 'is of "made up for tests", but cpu-0 of the cluster is a "NVIDIA H100"' in error
+    assert "--accept-profile device" in error
+    run = shardlab("simulate", *inputs, "--accept-profile", "device")
+    assert run.returncode == 0 and 'warning: the profile ' in run.stderr and "NVIDIA H100" in run.stderr
+    h100 = tmp_path / "h100.json"
+    h100.write_text((FIXTURES / "profile.json").read_text().replace("made up for tests", "nvidia h100 80GB HBM3"))
+    good("simulate", *inputs[:3], h100)
+
+
+def test_partition_may_be_searched_for(tmp_path):
+    times = {}
+    for partition in ["greedy", "balanced", "search"]:
+        document = json.loads(good("simulate", *INPUTS, "--strategy", "spill", "--partition", partition, "--json"))
+        times[partition] = document["plans"][0]["predicted_s"]
+    assert times["search"] <= times["greedy"] and len(set(times.values())) > 1
+    assert "--partition is of spill" in bad("simulate", *INPUTS, "--strategy", "resident", "--partition", "search", code=2)
+
+
+# plan
+
+def plannable(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\ncount = 4\nmemory = "1 GiB"\ncopy_engines = 2\n'
+                       'link = { rate = "4 GB" }\npeer = { rate = "4 GB" }\n')
+    return [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json", "-p", of_batch(tmp_path, "one.json", 1)]
+
+
+def test_plan_chooses_per_job_and_simulate_agrees(tmp_path):
+    inputs = plannable(tmp_path)
+    plan = tmp_path / "plan.json"
+    arguments = ["--evaluations", 40, "--budget", "1h"]
+    text = good("plan", *inputs, *arguments, "-o", plan)
+    assert "the best usual plan on one device: " in text and " times as fast\n" in text
+    document = json.loads(good("plan", *inputs, *arguments, "--json"))
+    assert [job["name"] for job in document["jobs"]] == ["decoder", "encoder", "wide"]
+    assert document["predicted_s"] <= min(document["policy_alone_s"], document["one_device_s"])
+    simulated = json.loads(good("simulate", *inputs, "--plan", plan, "--json"))
+    assert simulated["plans"][0]["predicted_s"] == document["predicted_s"]
+    assert json.loads(good("plan", *inputs, *arguments, "--json")) == document, "the same again"
+
+
+def test_plan_ends_with_its_budget(tmp_path):
+    document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 1000000, "--budget", "0.2s", "--json"))
+    assert document["ended_early"] and document["evaluations"] < 1000000
+
+
+def test_plan_anew_when_jobs_stop(tmp_path):
+    inputs = plannable(tmp_path)
+    assert "no job of the workload stops early" in bad("plan", *inputs, "--replan", code=2)
+    stops = tmp_path / "stops.toml"
+    stops.write_text((FIXTURES / "workload.toml").read_text().replace("minibatches = 6", "minibatches = 60\nstop_after = 6")
+                     .replace("minibatches = 5", "minibatches = 60").replace("minibatches = 4", "minibatches = 60\nstop_after = 9"))
+    arguments = [stops, *inputs[1:], "--replan", "--evaluations", 40, "--budget", "1h"]
+    text = good("plan", *arguments, "-o", tmp_path / "plan.json")
+    assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
+    document = json.loads(good("plan", *arguments, "--json"))
+    assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
+    rest = [tmp_path / "plan-2.csv", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
+    assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
+
+
 def test_doctor_says_what_it_found():
     document = json.loads(good("doctor", "--no-torch", "--json"))
     assert document["cores"] >= 1 and document["memory_bytes"] > 0
@@ -631,6 +772,50 @@ def tiny(tmp_path_factory):
 PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
 
 
+EMULATED = """
+[[device]]
+name = "fast"
+count = 2
+kind = "emulated"
+speed = 4
+memory = "14 MiB"
+copy_engines = 2
+[[device]]
+name = "slow"
+count = 2
+kind = "emulated"
+memory = "14 MiB"
+"""
+
+
+def emulated(tmp_path, *arguments, cluster=EMULATED):
+    (tmp_path / "emulated.toml").write_text(cluster)
+    return [INPUTS[0], tmp_path / "emulated.toml", *INPUTS[2:], "-o", tmp_path / "out", *arguments]
+
+
+@pytest.mark.parametrize("strategy", ["spill", "model_parallel", "resident"])
+def test_run_on_emulated_devices_takes_time_and_trains_nothing(tmp_path, strategy):
+    cluster = EMULATED.replace("14", "64")
+    document = json.loads(good("run", *emulated(tmp_path, "--strategy", strategy, "--json", cluster=cluster)))
+    assert document["emulated"] and document["drift"] is None and document["dispatch_s"]["loaded"] > 0
+    assert all(job["completed"] and job["losses"] == [] and job["weights_hash"] is None for job in document["jobs"])
+    assert document["comparison"]["measured"]["makespan_s"] == document["measured_s"]
+    assert json.loads((tmp_path / "out/timeline.json").read_text())["devices"] == ["fast-0", "fast-1", "slow-0", "slow-1"]
+
+
+def test_run_on_emulated_devices_says_what_it_is(tmp_path):
+    text = good("run", *emulated(tmp_path, "--policy", "fifo"))
+    assert "emulated: no job has losses or weights" in text and "loss 0" not in text and "fixed work" not in text
+
+
+def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
+    mixed = EMULATED + '[[device]]\nname = "real"\n'
+    assert "emulated.toml: device real: kind: is \"cpu\" where other devices are emulated" in bad(
+        "run", *emulated(tmp_path, "--policy", "fifo", cluster=mixed))
+    assert "emulated devices compute nothing" in bad("profile", INPUTS[0], tmp_path / "emulated.toml")
+    bad("run", *emulated(tmp_path, "--policy", "fifo", "--records"), code=2)
+
+
 @needs_torch
 def test_doctor_finds_libtorch():
     assert json.loads(good("doctor", "--json"))["libtorch"].count(".") >= 2
@@ -665,6 +850,20 @@ def test_accelerator_that_is_not_there_is_refused_with_advice(tiny):
     run = shardlab("run", "workload.toml", "gpu.toml", "-p", "profile.json", "--strategy", "spill", "-o", "gpu", cwd=tiny)
     assert run.returncode == 1 and run.stderr.endswith(advice)
     assert not (tiny / "gpu").exists(), "a refused run leaves no folder"
+
+
+@needs_torch
+@pytest.mark.parametrize("key, what", [("device", "device"), ("libtorch", "library")])
+def test_run_refuses_a_profile_of_another_machine(tiny, key, what):
+    profile = json.loads((tiny / "profile.json").read_text())
+    here = profile["provenance"][key]
+    profile["provenance"][key] = "elsewhere"
+    (tiny / "elsewhere.json").write_text(json.dumps(profile))
+    arguments = ["run", *PATHS[:2], "-p", "elsewhere.json", "--strategy", "spill", "-o", "elsewhere"]
+    error = bad(*arguments, cwd=tiny)
+    assert "elsewhere" in error and here in error and f"--accept-profile {what}" in error
+    assert not (tiny / "elsewhere").exists(), "a refused run leaves no folder"
+    good(*arguments, "--accept-profile", what, cwd=tiny)
 
 
 @needs_torch
@@ -861,6 +1060,23 @@ def test_validate_vtrain_predicts_what_it_did_not_see(tmp_path):
     assert json.loads(good("validate", "vtrain", tmp_path, "--seed", "3", "--json")) == found
     text = good("validate", "vtrain", tmp_path)
     assert text.startswith("72 rows; 1 passed over") and "\nheld out: 65 runs: median error 0." in text
+
+
+def test_validate_devices_predicts_by_data_sheets_alone(tmp_path):
+    for device, microbatch, pace in [("a100", 8, 1), ("A40", 4, 1.2)]:
+        (tmp_path / device).mkdir()
+        for point, slower in [(0, 1), (9, 3)]:
+            name = f"m.custom_dp1_pp2_tp1_mbs{microbatch}_nmb3.{point}.prof.json"
+            (tmp_path / device / name).write_text(json.dumps(perseus_profile(2, pace * slower)))
+    found = json.loads(good("validate", "devices", tmp_path, "--json"))
+    assert found["format"] == "shardlab-validate-devices" and found["coverage"] == 1
+    assert [run["name"] for run in found["runs"]] == [
+        "m backward, A40 to a100", "m backward, a100 to A40", "m forward, A40 to a100", "m forward, a100 to A40"]
+    forward = found["runs"][3]
+    assert forward["measured_s"] == pytest.approx(2 * 1.2 / 4) and forward["low_s"] < forward["predicted_s"] < forward["high_s"]
+    assert forward["predicted_s"] == pytest.approx(2 / 8 * (312 / 149.7 * 1935 / 696) ** 0.5)
+    assert "90 % intervals cover 100 %" in good("validate", "devices", tmp_path)
+    assert "toaster" in bad("validate", "devices", (tmp_path / "A40").rename(tmp_path / "toaster").parent)
 
 
 def test_validate_names_what_is_wrong(tmp_path):

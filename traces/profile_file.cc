@@ -83,6 +83,7 @@ ordered_json model_json(const ModelProfile& model) {
                       {"precision", to_string(model.model.precision)},
                       {"batch", model.batch},
                       {"optimizer", to_string(model.optimizer)}};
+  if (model.interval) result["estimated_interval"] = json_number(*model.interval);
   if (model.whole) put(result, "whole", *model.whole);
   result["costs"] = std::move(layers);
   return result;
@@ -119,6 +120,7 @@ ModelProfile model(const JsonObject& from) {
     }
     if (result.layers.empty()) throw Error("costs: is empty");
     if (from.has("whole_ns")) result.whole = measured(from, "whole");
+    if (from.has("estimated_interval")) result.interval = from.number("estimated_interval");
   });
   return result;
 }
@@ -155,6 +157,23 @@ ActivityFacts activity(const JsonObject& from) {
           from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
 }
 
+ordered_json estimate_json(const Estimate& from) {
+  ordered_json result{
+      {"method", from.method}, {"inputs", from.inputs}, {"interval", json_number(from.interval)}};
+  if (from.held_out) result["held_out_error"] = json_number(*from.held_out);
+  return result;
+}
+
+Estimate estimate(const JsonObject& from) {
+  Estimate result{from.text("method"), {}, from.number("interval"), std::nullopt};
+  for (const json& input : from.array("inputs")) {
+    if (!input.is_string()) throw Error("inputs: must be a list of texts");
+    result.inputs.push_back(input.get<std::string>());
+  }
+  if (from.has("held_out_error")) result.held_out = from.number("held_out_error");
+  return result;
+}
+
 ordered_json provenance_json(const Provenance& from) {
   ordered_json result{{"device", from.device},
                       {"libtorch", from.libtorch},
@@ -168,6 +187,7 @@ ordered_json provenance_json(const Provenance& from) {
                       {"drift", json_number(from.drift)},
                       {"fixed_work_ns", from.fixed_work.count()}};
   if (from.activity) result["activity"] = activity_json(*from.activity);
+  if (from.estimated) result["estimated"] = estimate_json(*from.estimated);
   return result;
 }
 
@@ -189,6 +209,9 @@ Provenance provenance(const JsonObject& from) {
   result.fixed_work = from.duration("fixed_work_ns");
   if (from.has("activity")) {
     result.activity = in_context("activity", [&] { return activity(from.object("activity")); });
+  }
+  if (from.has("estimated")) {
+    result.estimated = in_context("estimated", [&] { return estimate(from.object("estimated")); });
   }
   return result;
 }
