@@ -50,7 +50,8 @@ void Driver::start() {
 
 /// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
 [[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
-  now_ = backend_.now();
+  const Instant before = std::exchange(now_, backend_.now());
+  turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -82,10 +83,10 @@ void Driver::take_in(const UnitDone& event) {
   ++outcome_.units;
   if (timeline_ != nullptr) {
     const Unit& ran = ledger_.current(track);
-    timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
-                                event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
-                                claim.started_at, event.from, event.to, event.recompute,
-                                ran.microbatch, ran.replica, claim.ready_at});
+    timeline_->units.push_back(
+        {job, which, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
+         claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
+         event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
   }
   end_claim(event.device);
   if (residency_) {
@@ -218,6 +219,7 @@ void Driver::claim_gone(std::size_t id) {
 }
 
 void Driver::fill(bool buffers) {
+  if (buffers) ++turn_.pass;
   const IdSet& hungry = buffers ? buffering_ : empty_;
   const bool ahead = buffers && policy_.lookahead();
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
@@ -231,7 +233,7 @@ void Driver::fill(bool buffers) {
 bool Driver::claim_one(std::size_t device, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_});
+  const TrackId track = policy_.pick({device_id(device), now_, turn_});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -246,6 +248,8 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.track = track;
   claim.job = ledger_.job(track);
   claim.ready = ready;
+  claim.ahead = !ready;
+  claim.turn = turn_;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
   claim.ready_at = now_;

@@ -68,7 +68,8 @@ class Driver {
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
-    bool ready = false, reserved = false;
+    Turn turn{};
+    bool ready = false, reserved = false, ahead = false;
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
@@ -205,6 +206,7 @@ class Driver {
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
+  Turn turn_{};
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;
