@@ -27,7 +27,7 @@ RunEstimate::RunEstimate(const Prediction& prediction)
       predicted_(seconds(prediction.outcome.makespan)),
       left_(jobs_.size()) {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    left_[j] = static_cast<double>(jobs_[j].minibatches) * seconds(minibatch_time(jobs_[j]));
+    left_[j] = static_cast<double>(jobs_[j].minibatches - jobs_[j].done) * seconds(minibatch_time(jobs_[j]));
     all_ += left_[j];
   }
 }
@@ -68,14 +68,32 @@ void Reporter::operator()(const RunProgress& now) {
   changed_.notify_one();
 }
 
+void Reporter::notice(const std::string& text) {
+  {
+    const std::lock_guard lock(mutex_);
+    notices_.push_back(text);
+  }
+  changed_.notify_one();
+}
+
+std::vector<std::string> Reporter::notices() {
+  const std::lock_guard lock(mutex_);
+  return notices_;
+}
+
 void Reporter::print_what_comes() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return over_ || !told_.empty(); });
+    changed_.wait(lock, [this] { return over_ || !told_.empty() || noticed_ < notices_.size(); });
     const auto news = std::exchange(told_, {});
-    if (news.empty()) return;
+    const std::vector<std::string> notices(
+        notices_.begin() + static_cast<std::ptrdiff_t>(noticed_), notices_.end());
+    noticed_ = notices_.size();
+    if (news.empty() && notices.empty()) return;
     lock.unlock();
     for (const RunProgress& each : news) print(each);
+    if (!notices.empty()) line_.clear();
+    print_warnings(notices);
     lock.lock();
   }
 }

@@ -46,6 +46,9 @@ class Reporter {
   Reporter& operator=(const Reporter&) = delete;
 
   void operator()(const RunProgress& now);
+  /// Something went wrong and the run goes on. Any thread.
+  void notice(const std::string& text);
+  [[nodiscard]] std::vector<std::string> notices();  ///< All so far.
 
  private:
   void print_what_comes();
@@ -55,8 +58,10 @@ class Reporter {
   RunEstimate estimate_;
   bool events_;
   ProgressLine line_;
-  std::mutex mutex_;  // Of the two below.
+  std::mutex mutex_;  // Of what is below.
   std::deque<RunProgress> told_;
+  std::vector<std::string> notices_;
+  std::size_t noticed_ = 0;  ///< Of them, printed.
   bool over_ = false;
   std::condition_variable changed_;
   std::thread printer_;

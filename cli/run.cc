@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checkpoints.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -22,17 +24,20 @@ namespace shardlab {
 namespace {
 
 struct Options {
-  InputPaths paths;
-  PlanOptions plan;
-  std::string folder = "run-out";
+  RunRequest request;
+  std::string folder = "run-out", resume;
   bool records = false;
   bool json = false;
 };
 
+constexpr const char* kUsualCadence = "10min";
+
 /// Without one there is nothing to compare, and the reasons why are all that counts.
-bool any_minibatch(const Timeline& measured) {
-  return std::any_of(measured.ends.begin(), measured.ends.end(),
-                     [](const JobEnd& end) { return end.minibatches > 0; });
+bool any_minibatch(const Program& program, const Timeline& measured) {
+  for (std::size_t j = 0; j < measured.ends.size(); ++j) {
+    if (measured.ends[j].minibatches > program.jobs[j].done) return true;
+  }
+  return false;
 }
 
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
@@ -42,7 +47,7 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
   if (measured.interrupted) {
     text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
-  } else if (any_minibatch(measured)) {
+  } else if (any_minibatch(prediction.program, measured)) {
     text += "\n" +
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
@@ -78,35 +83,70 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["devices"] = devices_json(measured);
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
-  if (trained.complete()) {
+  if (trained.complete() && any_minibatch(prediction.program, measured)) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
   return body;
 }
 
-int run_workload(const Options& options) {
-  if (!options.plan.one()) {
+/// What was given, and of a run that goes on what is left to say.
+RunRequest complete(const Options& options, const RunFolder& folder) {
+  RunRequest request = options.request;
+  if (!options.resume.empty()) request.fill_in(folder.request());
+  if (request.paths.workload.empty() || request.paths.cluster.empty()) {
+    throw UsageError("which WORKLOAD and CLUSTER? Give their files, or --resume FOLDER");
+  }
+  if (request.paths.profiles.empty()) throw UsageError("which costs? Give a profile with -p");
+  if (!request.plan.one()) {
     throw UsageError("which plan? Give --strategy and --policy, or --plan");
   }
-  const Inputs inputs = read_inputs(options.paths);
-  refuse_early_stops(inputs.workload, options.paths.workload, "run");
-  const PlannedChoice chosen = planned(inputs, options.plan).front();
-  const Prediction prediction = predict(inputs, *chosen.plan, true);
+  return request;
+}
+
+Plan plan_of(const RunRequest& request, PlannedChoice& chosen) {
+  Plan plan = std::move(*chosen.plan);
+  if (!request.checkpoint_every.empty()) {
+    plan.checkpoints = parse_checkpoint_rule(request.checkpoint_every);
+  } else if (!plan.checkpoints.any()) {
+    plan.checkpoints = parse_checkpoint_rule(kUsualCadence);
+  }
+  return plan;
+}
+
+int run_workload(Options options) {
+  if (!options.resume.empty()) options.folder = options.resume;
+  RunFolder folder(options.folder);
+  const RunRequest request = complete(options, folder);
+  Inputs inputs = read_inputs(request.paths);
+  refuse_early_stops(inputs.workload, request.paths.workload, "run");
+  if (options.resume.empty()) {
+    folder.refuse_unfinished();
+  } else {
+    folder.resume(inputs.workload);
+  }
+  PlannedChoice chosen = planned(inputs, request.plan).front();
+  const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
   refuse_unwritable(options.folder);
   const auto engine = load_engine();
-  const auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
   print_warnings(warnings);
   if (!options.json) {
-    print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}", chosen.plan->name,
-                           inputs.workload.jobs.size(), inputs.cluster.devices.size(),
+    print_text(folder.resumed_text(inputs.workload));
+    print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}",
+                           prediction.plan.name, inputs.workload.jobs.size(), inputs.cluster.devices.size(),
                            seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained =
-      train(*engine, inputs, prediction, {.events = !options.json, .records = options.records});
+  const Trained trained = train(*engine, inputs, prediction,
+                                {.events = !options.json,
+                                 .records = options.records,
+                                 .folder = &folder,
+                                 .request = request});
   write_run(options.folder, prediction, trained);
+  if (!trained.result.timeline.interrupted) folder.end(request);
   if (options.json) {
+    warnings.insert(warnings.end(), trained.notices.begin(), trained.notices.end());
     print_json("run", end_json(inputs, prediction, trained, warnings));
   } else {
     print_text(end_text(options, inputs, prediction, trained));
@@ -118,20 +158,31 @@ int run_workload(const Options& options) {
 
 Action declare_run(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  add_workload_and_cluster(app, options->paths);
-  add_profile_file(app, options->paths);
-  add_plan_options(app, options->plan);
-  app.add_option("-o,--output", options->folder,
-                 "folder for plan, timeline, Chrome trace and losses")
-      ->capture_default_str();
+  add_workload_and_cluster(app, options->request.paths);
+  add_profile_file(app, options->request.paths);
+  for (const char* known : {"WORKLOAD", "CLUSTER", "--profile"}) {
+    app.get_option(known)->required(false);  // A run that goes on knows them.
+  }
+  add_plan_options(app, options->request.plan);
+  CLI::Option* output = app.add_option("-o,--output", options->folder,
+                                       "folder for plan, timeline, Chrome trace, losses and "
+                                       "checkpoints")
+                            ->capture_default_str();
+  add_checkpoint_option(app, options->request.checkpoint_every, kUsualCadence);
+  app.add_option("--resume", options->resume,
+                 "go on with the run in this folder, from its checkpoints; what is not given is as "
+                 "it was then")
+      ->excludes(output);
   app.add_flag("--records", options->records,
                "also record kernels and copies by CUPTI and say how they overlapped (a GPU)");
   add_json_flag(app, options->json);
   app.footer(
       "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "
-      "stopped.\nExample:\n"
+      "stopped.\nA run that was killed goes on from its checkpoints to the same weights, also on "
+      "other devices or by another plan.\nExamples:\n"
       "  shardlab run workload.toml cluster.toml -p profile.json --strategy spill --policy lrtf -o "
-      "out");
+      "out\n"
+      "  shardlab run --resume out");
   return [options] { return run_workload(*options); };
 }
 

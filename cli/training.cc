@@ -86,9 +86,16 @@ Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction
     RunOptions options;
     options.progress = [&](const RunProgress& now) { reporter(now); };
     options.stop = &interrupt.stop();
+    options.notice = [&](const std::string& text) { reporter.notice(text); };
+    if (how.folder != nullptr) {
+      options.resume = how.folder->resumed();
+      options.begun = [&] { how.folder->begin(how.request, inputs.workload); };
+      options.save = [&](JobId job, const Checkpoint& state) { how.folder->save(job, state); };
+    }
     trained.result = engine.run(inputs.workload, inputs.machine, prediction.program,
                                 first_layers(prediction.plan), *policy, options);
     trained.records = recording.stop();
+    trained.notices = reporter.notices();
   }
   trained.result.timeline.plan = prediction.plan.name;
   trained.work_after = engine.fixed_work(inputs.machine);

@@ -2,9 +2,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "cli/checkpoints.h"
 #include "cli/engine.h"
 #include "cli/prediction.h"
 #include "profiler/activity.h"
@@ -16,6 +18,7 @@ struct Trained {
   RunResult result;
   Duration work_before{}, work_after{};  ///< Engine::fixed_work().
   std::optional<ActivityLog> records;    ///< Where they were asked for.
+  std::vector<std::string> notices;      ///< What went wrong meanwhile; printed already.
 
   /// How much slower the machine is around the run than while profiling; nothing where the profile
   /// does not tell.
@@ -27,6 +30,8 @@ struct Trained {
 struct TrainOptions {
   bool events = true;    ///< Where stdout is no terminal, a line per minibatch and end of a job.
   bool records = false;  ///< Also records what accelerators do, which slows them a little.
+  RunFolder* folder = nullptr;  ///< Where checkpoints lie and go, if anywhere.
+  RunRequest request = {};      ///< For that folder.
 };
 
 /// Trains by the prediction's plan. Live progress on a terminal. Ctrl-C stops it cleanly.

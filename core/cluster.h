@@ -60,6 +60,8 @@ struct DeviceSpec {
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.
   double slow_down_promote = 1, slow_down_demote = 1;
+  /// When it is lost with all that is on it, and when it is back, in turn; ascending. Simulated.
+  std::vector<Instant> leaves = {}, returns = {};
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
   [[nodiscard]] bool paced() const {
     return link.paced() || link_back().paced() || parent != kNoSwitch;

@@ -58,6 +58,14 @@ constexpr int devices_named(const JobPlan& plan) {
 constexpr int kMostSlots = 64;
 constexpr int kMostParts = 4096;  ///< Microbatches of a minibatch, or replicas of a job.
 
+/// When a job's state is kept: at a border of its minibatches. Never, where both are 0.
+struct CheckpointRule {
+  std::int64_t minibatches = 0;  ///< After every so many of the job's;
+  Duration every{};              ///< or at the next border each time that so long has passed.
+
+  [[nodiscard]] bool any() const { return minibatches > 0 || every > Duration{}; }
+};
+
 /// A claim of a device, as the order of a plan has it.
 struct OrderedUnit {
   DeviceId device{};
@@ -83,6 +91,7 @@ struct Plan {
   int admit = 0;           ///< How many jobs run at once; 0: all.
   /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
   int slots = 2;
+  CheckpointRule checkpoints = {};
   /// Under policy `replay`: all claims, each device's in its order.
   std::vector<OrderedUnit> order = {};
 };

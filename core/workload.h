@@ -29,6 +29,7 @@ struct Job {
   int lora_rank = 0;      ///< Above 0: all layers are frozen, blocks train adapters of this rank.
   std::string base = {};  ///< Jobs of one base share their frozen parameters; empty: its own.
   std::int64_t stop_after = 0;  ///< Minibatches, fewer than those; 0: it runs to its end.
+  std::int64_t done = 0;        ///< Minibatches that a checkpoint holds: it goes on after them.
 
   [[nodiscard]] bool frozen() const { return frozen_layers > 0 || lora_rank > 0; }
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/checkpoint.h"
 #include "core/cluster.h"
 #include "core/timeline.h"
 #include "core/workload.h"
@@ -30,6 +31,14 @@ struct RunOptions {
   std::function<void(const RunProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;  ///< Set, for example by Ctrl-C: the run ends cleanly.
   bool keep_weights = false;                ///< Also return all final parameters.
+  /// Per job, what it goes on from; null, or none at all: its initial weights. They outlive the
+  /// run. Requires Job::done to say the same.
+  std::vector<const Checkpoint*> resume;
+  /// Called with each job that ends, and at borders as Program::checkpoints says, on a thread of
+  /// its own. What it throws becomes a notice, and training goes on.
+  std::function<void(JobId, const Checkpoint&)> save;
+  std::function<void()> begun;  ///< Called when nothing was refused and before anything runs.
+  std::function<void(const std::string&)> notice;  ///< What went wrong. On any thread.
 };
 
 struct TrainedJob {

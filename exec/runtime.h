@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "core/cluster.h"
+#include "exec/task_thread.h"
 #include "exec/work.h"
 #include "sched/backend.h"
 #include "sched/driver.h"
@@ -50,6 +52,8 @@ class Runtime final : public Backend {
   void start_lane_copy(const Transfer& transfer) override;
   void wake_at(Instant instant) override;
   void dropped(JobId job, ItemIndex item, DeviceId from) override;
+  bool snapshot(JobId job, std::int64_t minibatches) override;
+  void completed(JobId job) override;
   /// What has been reported since the last call; never blocks. Requires the lock.
   std::span<const Event> wait() override;
 
@@ -65,7 +69,8 @@ class Runtime final : public Backend {
     std::condition_variable has_order;
     std::thread thread;
   };
-  /// A thread that copies beside the lane: one per link of a device with copy engines.
+  /// A thread that copies beside the lane: one per link of a device with copy engines, and one for
+  /// what a device sends straight to others.
   struct CopyEngine {
     struct Request {
       Transfer transfer;
@@ -77,6 +82,7 @@ class Runtime final : public Backend {
     std::thread thread;
   };
 
+  void start_engine(std::size_t link);
   void serve_lane(std::size_t device);
   void prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock);
   void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);
@@ -85,6 +91,8 @@ class Runtime final : public Backend {
   void serve_links();
   void serve_engine(std::size_t link);
   void give(std::size_t device, const Order& order);
+  void keep(JobId job, std::int64_t minibatches);
+  void save(JobId job);
   void turn();
   void fail(std::exception_ptr failure);
   [[nodiscard]] bool at_rest() const;
@@ -111,6 +119,11 @@ class Runtime final : public Backend {
   std::exception_ptr failure_;
   std::size_t unprepared_ = 0;  ///< Threads of devices.
   bool quit_ = false;
+  std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
+  std::size_t keeping_ = 0;
+  /// One writes to disk; one copies in memory, so that no job waits at its border for the disk.
+  /// The last members: they end first, and the first of them may still use the other.
+  TaskThread saver_, keeper_;
 };
 
 /// Throws Error where a device's link is paced, by its own rate or by a parent alone, and shares a

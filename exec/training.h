@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
+#include <mutex>
 #include <vector>
 
+#include "core/checkpoint.h"
 #include "core/cluster.h"
 #include "core/workload.h"
 #include "exec/executor.h"
@@ -17,6 +19,8 @@
 
 namespace shardlab {
 
+struct DeviceMemory;
+struct JobMemory;
 struct Minibatch;
 
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
@@ -30,9 +34,14 @@ struct Minibatch;
 /// queue. What the Driver is told is therefore done: no other order between queues is needed.
 class Training final : public Work {
  public:
-  /// Makes and initializes all models. Throws Error on missing data or a model that cannot be made.
+  /// Writes a job's state, all but its losses, to disk. Must not throw.
+  using Save = std::function<void(JobId, Checkpoint)>;
+
+  /// Makes and initializes all models, or sets them to `resume` (see RunOptions), which outlives the
+  /// Training. Throws Error on missing data or a model that cannot be made.
   Training(const Workload& workload, const Cluster& cluster, const Program& program,
-           const std::vector<std::vector<int>>& first_layers);
+           const std::vector<std::vector<int>>& first_layers,
+           const std::vector<const Checkpoint*>& resume, Save save);
   ~Training() override;
 
   void prepare(DeviceId device, Engine engine) override;
@@ -40,29 +49,39 @@ class Training final : public Work {
   Pass run(const UnitRun& run) override;
   void copy(const Transfer& transfer) override;
   void drop(JobId job, ItemIndex item, DeviceId from) override;
+  void keep(JobId job, std::int64_t minibatches) override;
+  void save(JobId job) override;
+  void save_completed(JobId job) override;
 
   [[nodiscard]] Bytes peak(DeviceId device) const;
   /// From host memory. Requires: no run in progress, the job flushed.
   [[nodiscard]] TrainedJob result(JobId job, bool with_parameters) const;
 
  private:
-  struct JobMemory;
-  struct DeviceMemory;
-
-  [[nodiscard]] at::Tensor& item(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] at::Tensor& item(const UnitRun& run, const Unit& unit, ItemKind kind, int shard);
   /// The same where a unit reads it; throws Error when its promotion found no room.
-  [[nodiscard]] const at::Tensor& present(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] const at::Tensor& present(const UnitRun& run, const Unit& unit, ItemKind kind,
+                                          int shard);
   void leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
+  void reduce(const UnitRun& run, const Unit& unit);
+  void step_on_sums(const UnitRun& run, const Unit& unit);
+  void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);
-  [[nodiscard]] Minibatch minibatch(const UnitRun& run) const;
+  std::vector<Recording>& graph_of(const UnitRun& run, ItemIndex item);
+  [[nodiscard]] at::Tensor sums(const UnitRun& run, const Unit& unit);
+  static void note_loss(double loss, Pass& pass);
+  [[nodiscard]] Minibatch minibatch(const UnitRun& run, const Unit& unit) const;
+  [[nodiscard]] PassKey key(const UnitRun& run, const Unit& unit) const;
 
   const Workload& workload_;
   const Cluster& cluster_;
   const Program& program_;
+  Save save_;
   std::vector<std::unique_ptr<JobMemory>> jobs_;
   std::vector<std::unique_ptr<DeviceMemory>> devices_;
+  std::mutex versions_;  ///< Of which arrays of host memory are current.
 };
 
 }  // namespace shardlab

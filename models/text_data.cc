@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include "core/counter_hash.h"
 #include "core/error.h"
@@ -99,6 +100,8 @@ TextData TextData::load(const std::string& path) {
     }
   });
 }
+
+std::uint64_t TextData::hash() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
 
 void TextData::check(const ModelSpec& spec) const {
   const auto needed = static_cast<std::size_t>(spec.context) + 1;

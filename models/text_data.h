@@ -26,6 +26,7 @@ class TextData {
 
   [[nodiscard]] const std::string& name() const { return name_; }  ///< Where it came from.
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+  [[nodiscard]] std::uint64_t hash() const;  ///< XXH3 of the text.
 
   /// Throws Error when there is too little text for one sequence of `spec`.
   void check(const ModelSpec& spec) const;

@@ -64,6 +64,12 @@ void refuse_gaps(const Program& program, const Timeline& measured) {
   const auto track_of = [&](std::size_t j, const Unit& unit) -> Track {
     return tracks_of(program.jobs[j])[unit.track];
   };
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    for (const Track& track : tracks_of(program.jobs[j])) {
+      const Unit& first = program.jobs[j].units[track.first];
+      next[index(ledger.track_of(job_id(j), first))] = program.jobs[j].done * track.count;
+    }
+  }
   for (const UnitSpan& span : measured.units) {
     const std::size_t j = index(span.job);
     const Unit& unit = program.jobs[j].units[span.unit];
@@ -117,7 +123,7 @@ Completed completed(const Program& program, const Timeline& measured, const Plan
       cut.note += fmt::format("{}{} counts with {} of {} minibatches", cut.note.empty() ? "" : "; ",
                               measured.jobs[j], end.minibatches, program.jobs[j].minibatches);
     }
-    if (end.minibatches == 0) continue;
+    if (end.minibatches <= program.jobs[j].done) continue;
     now[j] = job_id(cut.program.jobs.size());
     cut.program.jobs.push_back(program.jobs[j]);
     cut.program.jobs.back().minibatches = end.minibatches;

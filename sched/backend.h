@@ -27,12 +27,12 @@ struct Transfer {
   TransferId id = 0;
   JobId job{};
   ItemIndex item = 0;
-  std::int64_t minibatch = 0;
   DeviceId device{};
-  Direction direction{};
+  std::int64_t minibatch = 0;
   Bytes bytes = 0;
-  bool loaded = false;
   DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
+  Direction direction{};
+  bool loaded = false;
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.
@@ -60,12 +60,18 @@ struct LaneCopyDone {
   TransferId transfer = 0;
   Instant from{}, to{};
 };
+/// What snapshot() asked for is done. `skipped`: nothing was kept.
+struct SnapshotTaken {
+  JobId job{};
+  bool skipped = false;
+};
 /// The instant of the last wake_at() has come.
 struct Woken {};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted>;
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
+                           SnapshotTaken>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
@@ -85,8 +91,16 @@ class Backend {
   virtual void start_lane_copy(const Transfer& transfer) = 0;
   /// Reports Woken at that instant, which is after now. One at a time.
   virtual void wake_at(Instant instant) = 0;
+  /// Items lie in memories of its own, so that it must hear of dropped().
+  [[nodiscard]] virtual bool keeps_items() const { return true; }
   /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
   virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
+
+  /// Keeps a job as host memory holds it, after so many minibatches: what it goes back to. Returns
+  /// true where that takes no time, else ends with SnapshotTaken.
+  virtual bool snapshot(JobId, std::int64_t /*minibatches*/) { return true; }
+  /// The job has completed all its minibatches and is in host memory, where nothing changes it.
+  virtual void completed(JobId) {}
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

@@ -17,6 +17,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       timeline_(timeline),
       tuner_(tuner),
       ledger_(program),
+      looks_ahead_(program.slots > 1 && policy.lookahead()),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
       ends_(jobs_.size()),
@@ -26,40 +27,45 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       touched_(devices_.size()),
       late_(devices_.size()),
       policy_awaits_(policy.awaits(Instant::min()) < kNever) {
-  if (tracks_memory) residency_.emplace(program, cluster);
+  if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
-    if (tuner_ != nullptr) set_goal(job_id(j));
+    if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
   });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].copies_by_lane = spec.copy_engines == 0;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
 }
 
 void Driver::start() {
   now_ = backend_.now();
+  skip_done_jobs();
   await_arrivals();
   decide();
 }
 
-/// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
-[[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
+void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
+    } else if (const auto* passed = std::get_if<LinkDone>(&event)) {
+      take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
   }
-  decide();
+  if (!quiet()) decide();
 }
 
 bool Driver::finished() const {
@@ -69,7 +75,9 @@ bool Driver::finished() const {
 
 // A unit is done.
 
-void Driver::take_in(const UnitDone& event) {
+/// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
+/// time; in few functions, as the registers do not suffice for one.
+[[gnu::flatten]] void Driver::take_in(const UnitDone& event) {
   Device& device = devices_[index(event.device)];
   assert(device.running != kNothing);
   const Claim& claim = device.claims[device.running];
@@ -88,9 +96,10 @@ void Driver::take_in(const UnitDone& event) {
          claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
          event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
   }
+  const Residency::Reservation reservation = claim.reservation;
   end_claim(event.device);
   if (residency_) {
-    residency_->commit(job, ledger_.current(track), event.device);
+    residency_->commit(reservation);
     done_.push_back({track, job, which, event.device});
   }
   advance(track, job, leads ? &ledger_.current(track) : nullptr);
@@ -152,12 +161,13 @@ void Driver::offer_next(TrackId track) {
     claim.ready = true;
     claim.ready_at = now_;
   }
+  note_late(index(state.last_claim));
   touch(index(state.last_claim));
 }
 
 // Deciding.
 
-void Driver::decide() {
+[[gnu::flatten]] void Driver::decide() {
   if (tuner_ != nullptr) consult();
   if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
@@ -166,12 +176,12 @@ void Driver::decide() {
     if (program_.slots > 1) fill(true);
   }
   if (residency_) {
-    settle_done();
+    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }
   progress();
-  const bool ahead = program_.slots > 1 && policy_.lookahead() && !interrupted_;
+  const bool ahead = looks_ahead_ && !interrupted_;
   while (ahead && std::exchange(started_, false)) {  // Buffers look ahead of what started.
     fill(true);
     progress();
@@ -183,6 +193,7 @@ void Driver::decide() {
 
 /// Device by device, until nothing changes.
 void Driver::progress() {
+  if (touched_.empty()) return;
   std::size_t device = touched_.next(0);
   while (device != IdSet::kEnd) {
     touched_.erase(device);
@@ -215,13 +226,15 @@ void Driver::claim_gone(std::size_t id) {
   } else {
     buffering_.insert(id);
   }
+  note_late(id);
   touch(id);
 }
 
 void Driver::fill(bool buffers) {
   if (buffers) ++turn_.pass;
   const IdSet& hungry = buffers ? buffering_ : empty_;
-  const bool ahead = buffers && policy_.lookahead();
+  const bool ahead = buffers && looks_ahead_;
+  if (hungry.empty()) return;
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
@@ -269,18 +282,17 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   } else {
     buffering_.erase(id);
   }
+  note_late(id);
   touch(id);
 }
 
 void Driver::settle_done() {
   for (const Done& done : done_) {
-    const Unit* next = nullptr;
     const Track& track = tracks_[index(done.track)];
-    if (track.claims > 0 && track.last_claim == done.device) {
-      next = &unit(done.job, ledger_.unit(done.track));
-    }
+    const bool here = track.claims > 0 && track.last_claim == done.device;
     if (jobs_[index(done.job)].state == Job::State::kRunning) {
-      residency_->settle(done.job, unit(done.job, done.unit), done.device, next);
+      residency_->settle(done.job, done.unit, done.device,
+                         here ? ledger_.unit(done.track) : Residency::kNoUnit);
     }
   }
   done_.clear();
@@ -288,11 +300,12 @@ void Driver::settle_done() {
 
 void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
-  const DeviceId where = device_id(id);
-  if (program_.slots > 1) note_late(id);
   for (Claim& claim : device.claims) {
     if (claim.reserved || interrupted_) continue;
-    if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
+    if (residency_) {
+      claim.reservation = residency_->reserve(claim.job, claim.unit, device_id(id));
+      if (claim.reservation == Residency::kNoRoom) break;
+    }
     claim.reserved = true;
     claim.reserved_at = now_;
   }
@@ -302,7 +315,7 @@ void Driver::progress(std::size_t id) {
     const TransferId id_of_copy = device.lane_copies.front();
     device.lane_copies.pop_front();
     device.lane_busy = true;
-    backend_.start_lane_copy(transfer_of_[id_of_copy]);
+    backend_.start_lane_copy(residency_->transfer(id_of_copy));
     return;
   }
   start_claimed(id);
@@ -315,9 +328,8 @@ void Driver::start_claimed(std::size_t id) {
   for (Claim& claim : device.claims) {
     if (!claim.reserved || !claim.ready) continue;
     if (residency_) {
-      const Unit& next = unit(claim.job, claim.unit);
-      if (!residency_->arrived(claim.job, next, where)) continue;
-      residency_->begin(claim.job, next, where);
+      if (!residency_->arrived(claim.reservation)) continue;
+      residency_->begin(claim.reservation);
       clean_up();
     }
     device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
@@ -330,7 +342,5 @@ void Driver::start_claimed(std::size_t id) {
     return;
   }
 }
-
-void Driver::touch(std::size_t device) { touched_.insert(device); }
 
 }  // namespace shardlab

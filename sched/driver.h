@@ -70,17 +70,19 @@ class Driver {
     std::int64_t number = 0;  ///< See UnitSpan::claim.
     Turn turn{};
     bool ready = false, reserved = false, ahead = false;
+    Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct Device {
     std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
-    std::deque<TransferId> lane_copies;
     bool lane_busy = false;
+    bool copies_by_lane = false, copies_by_link = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
+    std::deque<TransferId> lane_copies;
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -90,6 +92,8 @@ class Driver {
       kPausing,   ///< It waits for its tuner, and is written back.
       kPaused,    ///< It is in host memory.
       kReleased,  ///< It goes on once there is room.
+      kKeeping,   ///< At a border, and written back there.
+      kKept,      ///< The backend takes its snapshot.
       kFlushing,
       kEnded
     } state = State::kWaiting;
@@ -112,73 +116,95 @@ class Driver {
   };
 
   // Taking in.
-  void take_in(const UnitDone& event);
-  void take_in(const UnitFailed& event);
-  void take_in(const LinkDone& event);
-  void take_in(const LaneCopyDone& event);
-  void take_in(const Woken& event);
+  [[gnu::noinline]] void take_in(const UnitDone& event);
+  [[gnu::noinline]] void take_in(const UnitFailed& event);
+  [[gnu::noinline]] void take_in(const LinkDone& event);
+  [[gnu::noinline]] void take_in(const LaneCopyDone& event);
+  [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
+  void take_in(const SnapshotTaken& event);
   void end_claim(DeviceId device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
-  void fail(JobId job);
-  void end_units_of(JobId job);
+  [[gnu::noinline]] void fail(JobId job);
+  [[gnu::noinline]] void end_units_of(JobId job);
   void leave(JobId job);
   void end_job_if_flushed(JobId job);
 
   // Deciding.
-  void decide();
+  /// There is nothing to decide: most copies end while the devices that wait for them compute.
+  [[nodiscard]] bool quiet() const {
+    if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
+    if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    return residency_ && done_.empty() && !residency_->stirred();
+  }
+  [[gnu::noinline]] void decide();
+  void skip_done_jobs();
   void await_arrivals();
   void await_next();
-  void admit_waiting();
+  [[gnu::noinline]] void admit_waiting();
   bool admit(JobId job);
   void offer_all(JobId job);
   DeviceId home(JobId job);
   void offer(Candidate&& unit);
   void withdraw(TrackId track);
-  void give_back_late_claims();
-  void give_back(Device& device, std::size_t slot);
+  [[gnu::noinline]] void give_back_late_claims();
+  [[gnu::noinline]] void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool ahead);
-  bool claim_ahead(std::size_t device);
+  [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
   void note_late(std::size_t device);
-  void settle_done();
+  [[gnu::noinline]] void settle_done();
   void progress();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
 
   // Early stops.
-  void reach_goal(JobId job);
+  [[gnu::noinline]] void reach_goal(JobId job);
   void set_goal(JobId job);
-  void consult();
+  [[gnu::noinline]] void consult();
   void go_on(JobId job);
   void stop(JobId job, std::string reason);
   void pause(JobId job);
   void end_pausing_if_flushed(JobId job);
   void admit_released(std::size_t limit);
 
+  // Snapshots.
+  void arm_snapshots();
+  void ask_for_snapshots();
+  void keep(JobId job);
+  void snapshot_if_flushed(JobId job);
+  void leave_border(JobId job);
+
   // Transfers.
-  void start_requested();
-  void start(Transfer transfer);
+  void start_requested() {
+    if (residency_->stirred()) take_requests();
+  }
+  [[gnu::noinline]] void take_requests();
+  void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
-  void clean_up();
-  void sample_memory();
+  void clean_up() {
+    if (residency_->any_roomier() || !residency_->drops().empty()) take_drops();
+  }
+  [[gnu::noinline]] void take_drops();
+  void look_again(DeviceId device);
+  [[gnu::noinline]] void sample_memory();
 
-  void touch(std::size_t device);
+  void touch(std::size_t device) { touched_.insert(device); }
   [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
-  [[nodiscard]] bool copies_take_lane(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines == 0;
+  [[nodiscard]] bool copies_take_lane(DeviceId id) const {
+    return devices_[index(id)].copies_by_lane;
   }
-  [[nodiscard]] bool copies_take_link(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines > 0 ||
-           cluster_.devices[index(device)].paced();
+  [[nodiscard]] bool copies_take_link(DeviceId id) const {
+    return devices_[index(id)].copies_by_link;
   }
 
   const Program& program_;
@@ -189,6 +215,7 @@ class Driver {
   Tuner* tuner_;
   Ledger ledger_;
   std::optional<Residency> residency_;
+  const bool looks_ahead_;  ///< See Policy::lookahead().
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
@@ -201,8 +228,6 @@ class Driver {
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
   std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
-  std::vector<Transfer> transfer_of_;
-  std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
@@ -215,6 +240,7 @@ class Driver {
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
   std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.
+  Instant next_snapshots_ = kNever;
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;

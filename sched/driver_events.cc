@@ -14,7 +14,7 @@ void Driver::take_in(const UnitFailed& event) {
   assert(device.running != kNothing);
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
-  if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
+  if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
   if (!job.failed) ends_[index(claim.job)].reason = event.reason;
@@ -37,8 +37,8 @@ void Driver::fail(JobId job) {
   }
 }
 
-void Driver::take_in(const LinkDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+[[gnu::flatten]] void Driver::take_in(const LinkDone& event) {
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].link_from = event.from;
     transfers_[event.transfer].link_to = event.to;
@@ -52,7 +52,7 @@ void Driver::take_in(const LinkDone& event) {
 }
 
 void Driver::take_in(const LaneCopyDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].lane_from = event.from;
     transfers_[event.transfer].lane_to = event.to;
@@ -66,7 +66,10 @@ void Driver::take_in(const LaneCopyDone& event) {
   }
 }
 
-void Driver::take_in(const Woken&) { await_arrivals(); }
+void Driver::take_in(const Woken&) {
+  if (next_snapshots_ <= now_) ask_for_snapshots();
+  await_arrivals();
+}
 
 void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
@@ -90,6 +93,7 @@ void Driver::end_job_if_flushed(JobId job) {
   if (residency_ && !residency_->flushed(job)) return;
   if (residency_) residency_->forget(job);
   state.state = Job::State::kEnded;
+  if (ends_[index(job)].completed) backend_.completed(job);
   ends_[index(job)].at = now_;
   outcome_.makespan = std::max(outcome_.makespan, now_);
   ++ended_jobs_;
@@ -126,6 +130,17 @@ Outcome Driver::outcome() {
   return outcome;
 }
 
+/// Jobs that a checkpoint holds whole.
+void Driver::skip_done_jobs() {
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    if (program_.jobs[j].done == 0 || program_.jobs[j].done < program_.jobs[j].minibatches) continue;
+    jobs_[j].state = Job::State::kEnded;
+    ends_[j].completed = true;
+    ends_[j].at = now_;
+    ++ended_jobs_;
+  }
+}
+
 /// Notes who is there.
 void Driver::await_arrivals() {
   const auto arrival = [&](std::size_t place) {
@@ -135,9 +150,10 @@ void Driver::await_arrivals() {
   await_next();
 }
 
-/// The next arrival, or the policy's wish to choose again.
+/// The next arrival, when snapshots are due, or the policy's wish to choose again.
 void Driver::await_next() {
   Instant next = policy_awaits_ ? policy_.awaits(now_) : kNever;
+  next = std::min(next, next_snapshots_);
   if (next_arrival_ < jobs_.size()) {
     next = std::min(next, program_.jobs[index(by_arrival_[next_arrival_])].arrival);
   }
@@ -171,6 +187,7 @@ bool Driver::admit(JobId job) {
   state.state = Job::State::kRunning;
   ++running_jobs_;
   running_tracks_ += ledger_.tracks(job);
+  if (next_snapshots_ == kNever) arm_snapshots();
   offer_all(job);
   return true;
 }

@@ -16,13 +16,20 @@ void Driver::reach_goal(JobId job) {
     end_units_of(job);
     return;
   }
+  if (tuner_ == nullptr || minibatches < tuner_->goal(job)) {
+    keep(job);
+    return;
+  }
   jobs_[index(job)].state = Job::State::kAsking;
   asking_.push_back(job);
   tuner_->reached(job, minibatches);
 }
 
 void Driver::set_goal(JobId job) {
-  const std::int64_t goal = std::min(tuner_->goal(job), program_.jobs[index(job)].minibatches);
+  std::int64_t goal = program_.jobs[index(job)].minibatches;
+  if (tuner_ != nullptr) goal = std::min(goal, tuner_->goal(job));
+  const std::int64_t each = program_.checkpoints.minibatches;
+  if (each > 0) goal = std::min(goal, (ledger_.minibatch(job) / each + 1) * each);
   ledger_.stop_at(job, goal);
   jobs_[index(job)].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job));
 }

@@ -28,8 +28,8 @@ class Ledger {
       first_.push_back(static_cast<std::uint32_t>(progress_.size()));
       for (const Track& track : tracks_of(job)) {
         progress_.push_back({steps, job.units.data(), job_id(j), track.first,
-                             track.first + track.count, track.first, 0, job.minibatches,
-                             job.minibatches * track_time(job, track)});
+                             track.first + track.count, track.first, job.done, job.minibatches,
+                             (job.minibatches - job.done) * track_time(job, track)});
       }
     }
     first_.push_back(static_cast<std::uint32_t>(progress_.size()));
@@ -52,6 +52,17 @@ class Ledger {
   /// of the whole job.
   void stop_at(JobId job, std::int64_t minibatches) {
     for (const TrackId track : track_ids(job)) progress_[index(track)].minibatches = minibatches;
+  }
+
+  /// Up to where stop_at() or the program lets the job run.
+  [[nodiscard]] std::int64_t goal(JobId job) const {
+    return progress_[first_[index(job)]].minibatches;
+  }
+  /// The first border that no track of the job has come to.
+  [[nodiscard]] std::int64_t next_border(JobId job) const {
+    std::int64_t most = 0;
+    for (const TrackId track : track_ids(job)) most = std::max(most, minibatch(track));
+    return most + 1;
   }
 
   /// The track's current unit is done.

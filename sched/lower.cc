@@ -169,6 +169,7 @@ JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster
                            : lower_tracks(plan, cluster, profile, std::move(costs));
   program.name = job.name;
   program.minibatches = job.minibatches;
+  program.done = job.done;
   program.arrival = Instant{job.arrival};
   program.priority = job.priority;
   program.units.shrink_to_fit();  // A million jobs should fit in memory.
@@ -235,6 +236,7 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   Program program;
   program.admit = plan.admit;
   program.slots = plan.slots;
+  program.checkpoints = plan.checkpoints;
   program.copy_alone = profile.alone.copy;
   program.copy_loaded = profile.loaded.copy;
   program.dispatch_alone = profile.alone.dispatch;

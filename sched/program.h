@@ -8,6 +8,7 @@
 
 #include "core/bytes.h"
 #include "core/ids.h"
+#include "core/plan.h"
 #include "core/profile.h"
 #include "core/time.h"
 #include "core/timeline.h"
@@ -99,6 +100,7 @@ struct JobProgram {
   std::vector<Track> tracks = {};  ///< Cover `units`, ascending. Empty: one, of all units.
   std::vector<Item> items;
   std::int64_t minibatches = 0;
+  std::int64_t done = 0;  ///< Of them, before this run.
   Instant arrival{};  ///< It is not admitted before.
   int priority = 0;   ///< Its units go before all units of a lower one.
   /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
@@ -148,6 +150,7 @@ struct Program {
   int admit = 0;  ///< Jobs at once; 0: all.
   int slots = 1;
   std::int32_t shared_items = 0;
+  CheckpointRule checkpoints = {};
   /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.
   CopyCost copy_alone, copy_loaded;
   /// Between two units of a lane. Alone, the lane has rested and must be woken.
@@ -207,6 +210,9 @@ class FirstSight {
  private:
   std::vector<bool> seen_;
 };
+
+/// What a reduction adds up at once, and has twice.
+constexpr Bytes kReductionChunk = Bytes{256} << 10;
 
 /// Estimated time of a track's units in one minibatch.
 inline Duration track_time(const JobProgram& job, const Track& track) {

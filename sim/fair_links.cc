@@ -9,9 +9,9 @@
 namespace shardlab {
 namespace {
 
-WinnerTree::Key key(Instant at) { return -at.time_since_epoch().count(); }
+WinnerTree::Key key(Instant at) { return at.time_since_epoch().count(); }
 Instant first(const WinnerTree& tree) {
-  return tree.empty() ? kNever : Instant{Duration{-tree.top()}};
+  return tree.empty() ? kNever : Instant{Duration{tree.top()}};
 }
 double nanoseconds(Duration time) { return static_cast<double>(time.count()); }
 
@@ -29,7 +29,7 @@ void push(std::vector<T>& heap, const T& item, Later later) {
 
 }  // namespace
 
-bool FairLinks::begin(const Copy& copy, Instant now) {
+[[gnu::flatten]] bool FairLinks::begin(const Copy& copy, Instant now) {
   assert(now >= now_);
   now_ = now;
   const Place place = places_[directed(index(copy.device), copy.direction)];
@@ -54,7 +54,7 @@ bool FairLinks::begin(const Copy& copy, Instant now) {
   return true;
 }
 
-Instant FairLinks::next(Instant limit) {
+[[gnu::flatten]] Instant FairLinks::next(Instant limit) {
   settle();
   while (true) {
     const Instant join = first(joins_), end = first(ends_);
@@ -65,7 +65,7 @@ Instant FairLinks::next(Instant limit) {
   }
 }
 
-std::span<const std::uint32_t> FairLinks::advance(Instant now) {
+[[gnu::flatten]] std::span<const std::uint32_t> FairLinks::advance(Instant now) {
   now_ = now;
   passed_.clear();
   while (first(ends_) == now) end_due(ends_.winner());

@@ -8,7 +8,7 @@
 
 #include "core/cluster.h"
 #include "core/timeline.h"
-#include "sim/winner_tree.h"
+#include "sched/winner_tree.h"
 
 namespace shardlab {
 
@@ -124,7 +124,7 @@ class FairLinks {
   void schedule_join(std::size_t which);
   void settle();
   static void fill_alone(Kind& kind);
-  static void fill(Group& group);
+  [[gnu::noinline]] static void fill(Group& group);
   static Level tightest_limit(const Group& group);
   static void give(Group& group, Kind& kind, double bytes_per_second);
   static void set_slowness(Kind& kind, double slowness);
@@ -133,7 +133,7 @@ class FairLinks {
   std::vector<Group> groups_;
   std::vector<Place> places_;  ///< By device and direction.
   std::vector<std::size_t> stale_;
-  WinnerTree joins_, ends_;  ///< By group, negated.
+  WinnerTree joins_, ends_;  ///< By group.
   std::vector<std::uint32_t> passed_;
   Instant now_{};
 };

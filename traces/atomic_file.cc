@@ -72,10 +72,10 @@ class OpenFile {
   int fd_;
 };
 
-void write_directly(const std::string& path, std::string_view content) {
+void write_directly(const std::string& path, std::span<const std::string_view> parts) {
   OpenFile file(path, O_WRONLY | O_CLOEXEC);
   if (!file.is_open()) fail(path, "cannot write");
-  file.write(content);
+  for (const std::string_view part : parts) file.write(part);
   file.close();
 }
 
@@ -101,12 +101,12 @@ void sync_folder(const fs::path& file) {
   }
 }
 
-void write_and_rename(const std::string& target, std::string_view content) {
+void write_and_rename(const std::string& target, std::span<const std::string_view> parts) {
   const std::string temporary = unused_name(target);
   try {
     OpenFile file(temporary, O_WRONLY | O_CLOEXEC);
     if (!file.is_open()) fail(target, "cannot write");
-    file.write(content);
+    for (const std::string_view part : parts) file.write(part);
     file.sync();
     file.close();
     if (::rename(temporary.c_str(), target.c_str()) != 0) fail(target, "cannot write");
@@ -120,12 +120,16 @@ void write_and_rename(const std::string& target, std::string_view content) {
 }  // namespace
 
 void write_file_atomically(const std::string& path, std::string_view content) {
+  write_file_atomically(path, std::span(&content, 1));
+}
+
+void write_file_atomically(const std::string& path, std::span<const std::string_view> parts) {
   std::error_code none;
   const fs::file_status status = fs::status(path, none);
   if (fs::is_directory(status)) throw Error(path + ": cannot write: it is a folder");
-  if (fs::exists(status) && !fs::is_regular_file(status)) return write_directly(path, content);
+  if (fs::exists(status) && !fs::is_regular_file(status)) return write_directly(path, parts);
   // A link stays a link: what it points to is replaced.
-  write_and_rename(fs::exists(status) ? fs::canonical(path).string() : path, content);
+  write_and_rename(fs::exists(status) ? fs::canonical(path).string() : path, parts);
 }
 
 std::string read_whole_file(const std::string& path) {

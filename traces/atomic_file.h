@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,8 @@ namespace shardlab {
 /// written directly. Throws Error with the path and the system's reason; nothing is left behind
 /// then.
 void write_file_atomically(const std::string& path, std::string_view content);
+/// The same of parts, one after another.
+void write_file_atomically(const std::string& path, std::span<const std::string_view> parts);
 
 /// All bytes of a file. Throws Error `path: cannot read: reason`.
 std::string read_whole_file(const std::string& path);

@@ -121,9 +121,13 @@ void read_order(const JsonObject& root, Plan& into) {
 std::string plan_json(const Plan& plan) {
   ordered_json jobs = ordered_json::array();
   for (const JobPlan& job : plan.jobs) jobs.push_back(job_json(job));
-  const ordered_json root{{"format", kFormat},     {"version", kVersion},    {"name", plan.name},
-                          {"policy", plan.policy}, {"seed", plan.seed},      {"admit", plan.admit},
-                          {"slots", plan.slots},   {"jobs", std::move(jobs)}};
+  ordered_json root{{"format", kFormat},     {"version", kVersion}, {"name", plan.name},
+                    {"policy", plan.policy}, {"seed", plan.seed},   {"admit", plan.admit},
+                    {"slots", plan.slots}};
+  const CheckpointRule& rule = plan.checkpoints;
+  if (rule.minibatches > 0) root["checkpoint_minibatches"] = rule.minibatches;
+  if (rule.every > Duration{}) root["checkpoint_ns"] = rule.every.count();
+  root["jobs"] = std::move(jobs);
   std::string text = root.dump(1, ' ', false, json::error_handler_t::replace);
   if (plan.policy == kReplay) {
     text.resize(text.size() - 2);  // Up to the closing brace and its line.
@@ -141,6 +145,10 @@ Plan parse_plan(std::string_view text) {
   result.seed = root.seed("seed");
   result.admit = static_cast<int>(root.integer("admit", 0, INT32_MAX));
   result.slots = static_cast<int>(root.integer("slots", 1, kMostSlots));
+  if (root.has("checkpoint_minibatches")) {
+    result.checkpoints.minibatches = root.integer("checkpoint_minibatches", 1, kMostInFile);
+  }
+  if (root.has("checkpoint_ns")) result.checkpoints.every = root.duration("checkpoint_ns");
   for (const json& job : root.array("jobs")) {
     in_context(fmt::format("job {}", result.jobs.size()),
                [&] { result.jobs.push_back(job_plan(JsonObject(job))); });

@@ -1,0 +1,227 @@
+#include "cli/checkpoints.h"
+
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "core/error.h"
+#include "models/text_data.h"
+#include "traces/atomic_file.h"
+#include "traces/json_object.h"
+
+namespace shardlab {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::string_view kFormat = "shardlab-command";
+constexpr int kVersion = 1;
+
+/// A path or NAME=PATH that holds from any folder.
+std::string absolute(const std::string& given) {
+  const std::size_t equals = given.find('=');
+  const bool named = equals != std::string::npos && given.find('/') > equals;
+  const std::size_t from = named ? equals + 1 : 0;
+  if (from == given.size()) return given;
+  return given.substr(0, from) + fs::absolute(given.substr(from)).lexically_normal().string();
+}
+
+ordered_json request_json(const RunRequest& request) {
+  ordered_json profiles = ordered_json::array();
+  for (const std::string& profile : request.paths.profiles) profiles.push_back(absolute(profile));
+  const PlanOptions& plan = request.plan;
+  ordered_json root{{"format", kFormat},
+                    {"version", kVersion},
+                    {"workload", absolute(request.paths.workload)},
+                    {"cluster", absolute(request.paths.cluster)},
+                    {"profiles", std::move(profiles)},
+                    {"strategy", plan.strategy},
+                    {"policy", plan.policy},
+                    {"plan", absolute(plan.plan)},
+                    {"keep_activations", plan.keep},
+                    {"checkpoint_every", request.checkpoint_every}};
+  if (plan.slots) root["slots"] = *plan.slots;
+  if (plan.admit) root["admit"] = *plan.admit;
+  if (plan.seed) root["seed"] = *plan.seed;
+  return root;
+}
+
+RunRequest parse_request(const json& file) {
+  const JsonObject root(file);
+  RunRequest request;
+  request.paths.workload = root.text("workload");
+  request.paths.cluster = root.text("cluster");
+  for (const json& profile : root.array("profiles")) {
+    if (!profile.is_string()) throw Error("profiles: must be texts");
+    request.paths.profiles.push_back(profile.get<std::string>());
+  }
+  request.plan.strategy = root.text("strategy");
+  request.plan.policy = root.text("policy");
+  request.plan.plan = root.text("plan");
+  request.plan.keep = root.flag("keep_activations");
+  request.checkpoint_every = root.text("checkpoint_every");
+  if (root.has("slots")) request.plan.slots = static_cast<int>(root.integer("slots", 1, 16));
+  if (root.has("admit")) request.plan.admit = static_cast<int>(root.integer("admit", 0, INT32_MAX));
+  if (root.has("seed")) request.plan.seed = root.seed("seed");
+  return request;
+}
+
+}  // namespace
+
+CheckpointRule parse_checkpoint_rule(const std::string& text) {
+  if (text == "never") return {};
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const std::string unit(end);
+  constexpr std::array<std::pair<std::string_view, double>, 4> kUnits{
+      {{"s", 1}, {"min", 60}, {"h", 3600}, {"", 0}}};
+  constexpr double kMost = 1e9;
+  for (const auto& [name, length] : kUnits) {
+    if (end == text.c_str() || unit != name || !(value > 0) || value > kMost) continue;
+    if (length > 0) return {0, Duration(std::llround(value * length * 1e9))};
+    if (value == std::floor(value)) return {static_cast<std::int64_t>(value), {}};
+  }
+  throw Error(fmt::format(
+      "must be minibatches (50), a time (30s, 10min, 2h) or never, is \"{}\"", text));
+}
+
+void add_checkpoint_option(CLI::App& app, std::string& every, const std::string& usual) {
+  const auto check = [](const std::string& text) -> std::string {
+    try {
+      parse_checkpoint_rule(text);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  app.add_option("--checkpoint-every", every,
+                 "keep each job's state at the border of a minibatch: every N minibatches, or a "
+                 "time (30s, 10min, 2h), or never (" +
+                     usual + ")")
+      ->check(CLI::Validator(check, "", "cadence"));
+}
+
+void RunRequest::fill_in(const RunRequest& from) {
+  if (paths.workload.empty()) paths.workload = from.paths.workload;
+  if (paths.cluster.empty()) paths.cluster = from.paths.cluster;
+  if (paths.profiles.empty()) paths.profiles = from.paths.profiles;
+  if (!plan.one()) plan = from.plan;
+  if (checkpoint_every.empty()) checkpoint_every = from.checkpoint_every;
+}
+
+RunFolder::RunFolder(std::string path)
+    : path_(std::move(path)), checkpoints_(path_ + "/checkpoints") {}
+
+RunRequest RunFolder::request() const {
+  if (!fs::exists(command_file())) {
+    throw Error(path_ + ": no run has begun here, as there is no command.json; start it with -o");
+  }
+  const std::string text = read_whole_file(command_file());
+  return in_context(command_file(), [&] {
+    const json file = parse_json_file(text, kFormat, kVersion);
+    return parse_request(file);
+  });
+}
+
+void RunFolder::refuse_unfinished() const {
+  if (!fs::exists(command_file()) || checkpointed_jobs(checkpoints_) == 0) return;
+  const std::string text = read_whole_file(command_file());
+  const bool ended = in_context(command_file(), [&] {
+    const json file = parse_json_file(text, kFormat, kVersion);
+    return JsonObject(file).flag("ended");
+  });
+  if (ended) return;
+  throw Error(fmt::format(
+      "{0}: holds checkpoints of a run that has not ended; go on with it by --resume {0}, or give "
+      "another folder, or remove {1}",
+      path_, checkpoints_));
+}
+
+void RunFolder::find_identities(const Workload& workload) {
+  std::map<std::string, std::uint64_t> hashes;
+  for (const Job& job : workload.jobs) {
+    const auto [found, fresh] = hashes.try_emplace(job.data);
+    if (fresh) {
+      found->second = in_context(job.name, [&] { return TextData::load(job.data).hash(); });
+    }
+    identities_.push_back(identity_of(job, found->second));
+  }
+}
+
+void RunFolder::resume(Workload& workload) {
+  const std::size_t jobs = checkpointed_jobs(checkpoints_);
+  if (jobs > workload.jobs.size()) {
+    throw Error(fmt::format("{}: has a checkpoint of job {}, the workload has {} jobs",
+                            checkpoints_, jobs - 1, workload.jobs.size()));
+  }
+  find_identities(workload);
+  std::vector<std::string> problems;
+  for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
+    Job& job = workload.jobs[j];
+    const std::size_t before = problems.size();
+    found_.push_back(CheckpointFile::newest(checkpoints_, j, problems));
+    if (problems.size() > before) {
+      problems.back() += found_.back() ? fmt::format("; {} goes on from the one before, minibatch {}",
+                                                     job.name, found_.back()->checkpoint().minibatch)
+                                       : fmt::format("; {} begins anew", job.name);
+    }
+    if (!found_.back()) continue;
+    const Checkpoint& checkpoint = found_.back()->checkpoint();
+    const std::string different = difference(found_.back()->identity(), identities_[j]);
+    if (!different.empty()) {
+      throw Error(fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
+    }
+    if (checkpoint.minibatch > job.minibatches) {
+      throw Error(fmt::format("{}: {} is in minibatch {} there, the workload gives it {}",
+                              checkpoints_, job.name, checkpoint.minibatch, job.minibatches));
+    }
+    job.done = checkpoint.minibatch;
+  }
+  print_warnings(problems);
+}
+
+std::string RunFolder::resumed_text(const Workload& workload) const {
+  std::string text;
+  for (std::size_t j = 0; j < found_.size(); ++j) {
+    const Job& job = workload.jobs[j];
+    text += job.name + (job.done > 0 && job.done == job.minibatches ? " is done" : " goes on") +
+            fmt::format(" after minibatch {} of {}\n", job.done, job.minibatches);
+  }
+  return text;
+}
+
+std::vector<const Checkpoint*> RunFolder::resumed() const {
+  std::vector<const Checkpoint*> all;
+  for (const auto& file : found_) all.push_back(file ? &file->checkpoint() : nullptr);
+  return all;
+}
+
+void RunFolder::begin(const RunRequest& request, const Workload& workload) {
+  make_folder(checkpoints_);
+  remove_checkpoints(checkpoints_, /*temporary_only=*/!found_.empty());
+  if (identities_.empty()) find_identities(workload);
+  write(request, false);
+}
+
+void RunFolder::save(JobId job, const Checkpoint& checkpoint) const {
+  write_checkpoint(checkpoints_, index(job), identities_[index(job)], checkpoint);
+}
+
+void RunFolder::end(const RunRequest& request) const { write(request, true); }
+
+void RunFolder::write(const RunRequest& request, bool ended) const {
+  ordered_json root = request_json(request);
+  root["ended"] = ended;
+  write_file_atomically(command_file(), root.dump(1) + "\n");
+}
+
+}  // namespace shardlab

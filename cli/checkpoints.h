@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/inputs.h"
+#include "core/checkpoint.h"
+#include "core/plan.h"
+#include "traces/checkpoint_file.h"
+
+namespace shardlab {
+
+/// "50" is every 50 minibatches of a job; "30s", "10min" and "2h" are times; "never". Throws Error.
+CheckpointRule parse_checkpoint_rule(const std::string& text);
+
+/// Declares --checkpoint-every, for Plan::checkpoints.
+void add_checkpoint_option(CLI::App& app, std::string& every, const std::string& usual);
+
+/// What `run` was asked for: enough to go on with it.
+struct RunRequest {
+  InputPaths paths;
+  PlanOptions plan;
+  std::string checkpoint_every;  ///< As given; empty: what the plan says, or the usual.
+
+  /// What this does not say is as `from` says.
+  void fill_in(const RunRequest& from);
+};
+
+/// The folder of a run, as far as going on with it is concerned: command.json says what was asked
+/// for and whether the run ended, checkpoints/ holds jobs at borders of their minibatches.
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path);
+
+  /// Throws Error where no run has begun in the folder.
+  [[nodiscard]] RunRequest request() const;
+  /// Throws Error where checkpoints of a run lie here that has not ended.
+  void refuse_unfinished() const;
+
+  /// Finds the newest whole checkpoint of each job and sets Job::done. Warns of those that are
+  /// damaged. Throws Error naming the difference where they are of another workload.
+  void resume(Workload& workload);
+  /// One line per job; empty if not resumed.
+  [[nodiscard]] std::string resumed_text(const Workload& workload) const;
+  /// Per job, null where it begins anew; empty if not resumed.
+  [[nodiscard]] std::vector<const Checkpoint*> resumed() const;
+
+  /// The run begins: makes the folder, writes what was asked for, and removes checkpoints of
+  /// another run unless this one was resumed.
+  void begin(const RunRequest& request, const Workload& workload);
+  /// Any one thread at a time. Throws Error.
+  void save(JobId job, const Checkpoint& checkpoint) const;
+  /// All jobs have ended.
+  void end(const RunRequest& request) const;
+
+ private:
+  [[nodiscard]] std::string command_file() const { return path_ + "/command.json"; }
+  void find_identities(const Workload& workload);
+  void write(const RunRequest& request, bool ended) const;
+
+  std::string path_;
+  std::string checkpoints_;
+  std::vector<Identity> identities_;  ///< Per job.
+  std::vector<std::optional<CheckpointFile>> found_;
+};
+
+}  // namespace shardlab

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/cluster.h"
+#include "core/workload.h"
+#include "exec/parts.h"
+#include "models/model.h"
+#include "models/shard_pass.h"
+#include "models/text_data.h"
+#include "models/torch_device.h"
+#include "sched/program.h"
+
+/// What a Training keeps where. Include ATen before making or destroying any of these.
+namespace shardlab {
+
+/// Host memory of one job: an array per item, and a second one of those that last. Whoever writes a
+/// version takes its array out meanwhile, so that a writer that never ends is in nobody's way.
+struct JobMemory {
+  /// `copier` is a device that copies from and to this memory: an accelerator where there is one.
+  /// Sets parameters and state to `resume`, or to the beginning where that is null. Throws Error
+  /// where sizes do not match the model.
+  JobMemory(const Job& the_job, const JobProgram& the_program, const std::vector<int>& first,
+            std::shared_ptr<const TextData> text, const TorchDevice& copier,
+            const Checkpoint* resume);
+
+  /// A place for the version of an item that is about to be written.
+  [[nodiscard]] at::Tensor take_place(ItemIndex item);
+  /// It is whole, so it becomes current.
+  void publish(ItemIndex item, at::Tensor version);
+
+  /// Copies what is current of parameters and state to a place of their own.
+  void keep(std::int64_t minibatches);
+  /// Sets parameters and state to what was kept last, or what the run began with. Requires: nothing
+  /// of the job runs or moves.
+  void restore();
+  /// Of all layers, without losses: as kept, or as current.
+  [[nodiscard]] Checkpoint kept_state() const { return state_of(kept, kept_minibatches); }
+  [[nodiscard]] Checkpoint current_state() const { return state_of(host, program.minibatches); }
+
+  const Job& job;
+  const JobProgram& program;
+  Model model;
+  std::shared_ptr<const TextData> data;
+  Parts parts;
+  int sequences;  ///< Of a microbatch.
+  std::vector<ShardPass> shards;
+  std::vector<at::Tensor> host;  ///< Per item, the current version.
+  std::vector<at::Tensor> next;  ///< Of lasting items: where the next version goes.
+  std::vector<at::Tensor> kept;  ///< Of lasting items; empty before the first keep().
+  std::int64_t kept_minibatches = 0;
+  struct Reduction {
+    std::mutex mutex;
+    std::int64_t done = 0;  ///< Minibatches.
+  };
+  std::vector<Reduction> reductions;  ///< Per shard.
+
+ private:
+  [[nodiscard]] std::int64_t floats_of(const Item& item) const;
+  void add(const Item& item);
+  void begin();
+  void set(const Item& item, at::Tensor& to) const;
+  [[nodiscard]] Checkpoint state_of(const std::vector<at::Tensor>& items,
+                                    std::int64_t minibatches) const;
+
+  const TorchDevice& copier_;
+  const Checkpoint* resume_;
+};
+
+/// A device and what lies in its memory.
+struct DeviceMemory {
+  DeviceMemory(const DeviceSpec& spec, const Program& program);
+
+  TorchDevice device;
+  MemoryMeter meter;
+  std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
+  /// By job and item, kept from forward to backward: one at most.
+  std::vector<std::vector<std::vector<Recording>>> graphs;
+};
+
+}  // namespace shardlab

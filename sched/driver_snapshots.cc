@@ -1,0 +1,56 @@
+#include "sched/driver.h"
+
+/// How the Driver has jobs kept at borders of their minibatches. When a snapshot is due, the job
+/// runs to its next border and not further, as to a tuner's goal; there it is written back, kept
+/// by the backend, and goes on. Other jobs go on meanwhile.
+namespace shardlab {
+
+void Driver::arm_snapshots() {
+  const Duration every = program_.checkpoints.every;
+  if (every == Duration{}) return;
+  next_snapshots_ = now_ + every;
+  await_arrivals();
+}
+
+/// So much time has passed: every job that runs stops at its next border, unless it ends there.
+void Driver::ask_for_snapshots() {
+  next_snapshots_ = kNever;
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    const JobId job = job_id(j);
+    if (jobs_[j].state != Job::State::kRunning || jobs_[j].failed) continue;
+    const std::int64_t border = ledger_.next_border(job);
+    if (border >= ledger_.goal(job)) continue;
+    ledger_.stop_at(job, border);
+    jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job));
+  }
+  // Else it is armed again when something goes on: a run that is stuck must come to rest.
+  if (running_units_ > 0 || transfers_in_flight_ > 0) {
+    next_snapshots_ = now_ + program_.checkpoints.every;
+  }
+}
+
+void Driver::keep(JobId job) {
+  jobs_[index(job)].state = Job::State::kKeeping;
+  if (residency_) residency_->flush(job);
+  snapshot_if_flushed(job);
+}
+
+void Driver::snapshot_if_flushed(JobId job) {
+  Job& state = jobs_[index(job)];
+  if (state.state != Job::State::kKeeping || (residency_ && !residency_->flushed(job))) return;
+  state.state = Job::State::kKept;
+  if (backend_.snapshot(job, ledger_.minibatch(job))) leave_border(job);
+}
+
+void Driver::take_in(const SnapshotTaken& event) {
+  if (jobs_[index(event.job)].state == Job::State::kKept) leave_border(event.job);
+}
+
+void Driver::leave_border(JobId job) {
+  set_goal(job);
+  jobs_[index(job)].state = Job::State::kRunning;
+  if (next_snapshots_ == kNever) arm_snapshots();
+  offer_all(job);
+}
+
+}  // namespace shardlab

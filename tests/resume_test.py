@@ -1,0 +1,192 @@
+"""`shardlab run --resume`: killed at any moment, it comes to the weights of a run that nobody disturbed."""
+
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
+COMMAND = BUILD / "cli/shardlab"
+KILLED_RUNS = int(os.environ.get("SHARDLAB_KILLED_RUNS", "6"))
+pytestmark = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
+
+WORKLOAD = """
+[defaults]
+model = "gpt"
+layers = 2
+width = 32
+heads = 2
+context = 16
+batch = 2
+minibatches = 60
+dropout = 0.1
+data = "text.txt"
+
+[[job]]
+name = "one"
+
+[[job]]
+name = "two"
+optimizer = "sgd"
+seed = 3
+
+[[job]]
+name = "late"
+minibatches = 25
+"""
+CLUSTER = """
+[[device]]
+name = "cpu"
+count = 2
+memory = "640 KiB"
+"""
+PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
+PLANS = [["--strategy", "spill"], ["--strategy", "spill", "--slots", "1", "--policy", "random"],
+         ["--strategy", "model_parallel"], ["--strategy", "model_parallel", "--keep-activations"]]
+
+
+def shardlab(*arguments, cwd, **options):
+    return subprocess.run([str(COMMAND), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=200, **options)
+
+
+def good(*arguments, cwd, **options):
+    run = shardlab(*arguments, cwd=cwd, **options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+def results(folder):
+    jobs = json.loads((folder / "losses.json").read_text())["jobs"]
+    assert all(job["completed"] for job in jobs), jobs
+    return [(job["name"], job["weights_hash"], job["losses"]) for job in jobs]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / "text.txt").write_text("The quick brown fox jumps over the lazy dog. " * 200)
+    (folder / "workload.toml").write_text(WORKLOAD)
+    (folder / "cluster.toml").write_text(CLUSTER)
+    good("profile", "workload.toml", "cluster.toml", "--seconds", "0.1", cwd=folder)
+    good("run", *PATHS, *PLANS[0], "--checkpoint-every", "never", "-o", "undisturbed", cwd=folder)
+    return folder
+
+
+def killed(arguments, cwd, after):
+    """Whether it was still running so many seconds after its first minibatch."""
+    with subprocess.Popen([str(COMMAND), *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        run.stdout.readline()
+        try:
+            run.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+        return run.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("seed", range(KILLED_RUNS))
+def test_killed_at_any_moment_it_goes_on_to_the_same_weights(inputs, seed):
+    draw = random.Random(seed)
+    out = f"killed-{seed}"
+    plan = PLANS[seed % len(PLANS)]
+    begin = ["run", *PATHS, *plan, "--checkpoint-every", str(draw.choice([1, 3, 7])), "-o", out]
+    command, kills = begin, 0
+    while killed(command, inputs, draw.uniform(0, 0.4)):
+        kills += 1
+        if kills > 12:
+            good(*command, cwd=inputs)
+            break
+        if (inputs / out / "command.json").exists():
+            command = ["run", "--resume", out]
+    assert results(inputs / out) == results(inputs / "undisturbed"), f"{kills} kills"
+
+
+def interrupted(inputs, out, *options):
+    """A folder of a run that was killed in its midst, with at least two checkpoints of the first job."""
+    run = subprocess.Popen([str(COMMAND), "run", *PATHS, *PLANS[0], "--checkpoint-every", "2", "-o", out, *options],
+                           cwd=inputs, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while len(list((inputs / out).glob("checkpoints/job-0.*.checkpoint"))) < 2 and run.poll() is None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    run.kill()
+    run.wait()
+    return inputs / out
+
+
+def test_it_goes_on_on_other_devices_by_another_plan(inputs):
+    out = interrupted(inputs, "moved")
+    (inputs / "three.toml").write_text(CLUSTER.replace("count = 2", "count = 3").replace("640", "900"))
+    text = good("run", "workload.toml", "three.toml", "-p", "profile.json", "--strategy", "model_parallel", "--resume", out,
+                cwd=inputs).stdout
+    assert "one goes on after minibatch " in text
+    assert results(out) == results(inputs / "undisturbed")
+
+
+def test_a_flipped_bit_is_found_and_the_checkpoint_before_taken(inputs):
+    out = interrupted(inputs, "flipped")
+    newest = sorted(out.glob("checkpoints/job-0.*.checkpoint"))[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 4
+    newest.write_bytes(content)
+    run = good("run", "--resume", out, cwd=inputs)
+    assert f"{newest.name}: layer " in run.stderr and "the checksum does not match; one goes on from the one before" in run.stderr
+    assert results(out) == results(inputs / "undisturbed")
+
+
+def test_a_finished_run_has_nothing_left_to_do(inputs):
+    out = interrupted(inputs, "finished")
+    good("run", "--resume", out, cwd=inputs)
+    again = good("run", "--resume", out, cwd=inputs)
+    assert "one is done after minibatch 60 of 60" in again.stdout
+    assert results(out) == results(inputs / "undisturbed")
+    good("run", *PATHS, *PLANS[0], "-o", out, cwd=inputs)  # It ended, so its folder may be used again.
+
+
+def test_unfinished_checkpoints_are_not_overwritten_by_mistake(inputs):
+    out = interrupted(inputs, "unfinished")
+    run = shardlab("run", *PATHS, *PLANS[0], "-o", "unfinished", cwd=inputs)
+    assert run.returncode == 1
+    assert run.stderr.startswith("shardlab: unfinished: holds checkpoints of a run that has not ended; go on with it by "
+                                 "--resume unfinished, ")
+    assert list(out.glob("checkpoints/job-0.*.checkpoint"))
+
+
+def test_another_workload_is_refused_naming_the_difference(inputs):
+    out = interrupted(inputs, "another")
+    for old, new, said in [("seed = 3", "seed = 4", "two: seed: 3 in the checkpoint, 4 in the workload"),
+                           ("minibatches = 60", "minibatches = 1", "one is in minibatch ")]:
+        (inputs / "other.toml").write_text(WORKLOAD.replace(old, new))
+        run = shardlab("run", "other.toml", "cluster.toml", "-p", "profile.json", *PLANS[0], "--resume", out, cwd=inputs)
+        assert run.returncode == 1 and run.stdout == "", run.stdout
+        assert said.replace("two: ", "") in run.stderr, run.stderr
+    (inputs / "text.txt").write_text((inputs / "text.txt").read_text() + ".")
+    try:
+        run = shardlab("run", "--resume", out, cwd=inputs)
+    finally:
+        (inputs / "text.txt").write_text((inputs / "text.txt").read_text()[:-1])
+    assert run.returncode == 1 and "job 0: data: of hash " in run.stderr, run.stderr
+    run = shardlab("run", "--resume", "nowhere", cwd=inputs)
+    assert run.returncode == 1 and "nowhere: no run has begun here" in run.stderr
+
+
+def test_a_full_disk_is_reported_and_training_goes_on(inputs):
+    def small_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, resource.RLIM_INFINITY))
+
+    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "20", "-o", "full", cwd=inputs, preexec_fn=small_files)
+    assert "one: no checkpoint of minibatch 20, training goes on: full/checkpoints/job-0." in run.stderr, run.stderr
+    assert "File too large" in run.stderr and " one minibatch 60/60 loss " in run.stdout
+    assert not list((inputs / "full/checkpoints").iterdir())
+
+
+def test_a_cadence_that_is_none_is_refused(inputs):
+    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "5 parsecs", cwd=inputs)
+    assert run.returncode == 2 and 'a time (30s, 10min, 2h) or never, is "5 parsecs"' in run.stderr

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/workload.h"
+
+namespace shardlab {
+
+/// What decides how a job trains: names and values. Two jobs of one identity train to the same bits.
+using Identity = std::vector<std::pair<std::string, std::string>>;
+
+/// Of a job on data of this hash. Its length is no part of it: a job may be resumed to go on longer.
+Identity identity_of(const Job& job, std::uint64_t data_hash);
+
+/// "seed: 1 in the checkpoint, 2 in the workload", of the first that differs; empty if none does.
+std::string difference(const Identity& kept, const Identity& wanted);
+
+/// Writes `folder`/job-J.MINIBATCH.checkpoint, checksummed; atomic and lasting, see
+/// write_file_atomically. Of the job's other files the newest is kept too. Throws Error with the
+/// path and the reason; then all that was there is there still.
+void write_checkpoint(const std::string& folder, std::size_t job, const Identity& identity,
+                      const Checkpoint& checkpoint);
+
+/// How many jobs, from the first to the last of which there is one, have checkpoints in `folder`.
+std::size_t checkpointed_jobs(const std::string& folder);
+
+/// Removes checkpoints, and left-overs of killed writers; `temporary_only`: those alone. What cannot
+/// be removed stays.
+void remove_checkpoints(const std::string& folder, bool temporary_only);
+
+/// A checkpoint as it lies in a file, which is mapped as long as this lives.
+class CheckpointFile {
+ public:
+  /// The job's newest one that is whole, or nothing. Of each newer one that is not, adds to
+  /// `problems` what is wrong with it.
+  static std::optional<CheckpointFile> newest(const std::string& folder, std::size_t job,
+                                              std::vector<std::string>& problems);
+  /// Throws Error with the path and what is wrong: cut off, a checksum that does not match.
+  explicit CheckpointFile(const std::string& path);
+
+  [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+
+ private:
+  std::shared_ptr<const char> bytes_;
+  Checkpoint checkpoint_;
+  Identity identity_;
+};
+
+}  // namespace shardlab
