@@ -53,7 +53,8 @@ void Driver::start() {
 }
 
 void Driver::advance(std::span<const Event> events) {
-  now_ = backend_.now();
+  const Instant before = std::exchange(now_, backend_.now());
+  turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -137,6 +138,7 @@ void Driver::claim_gone(std::size_t id) {
 }
 
 void Driver::fill(bool buffers) {
+  if (buffers) ++turn_.pass;
   const IdSet& hungry = buffers ? buffering_ : empty_;
   const bool ahead = buffers && looks_ahead_;
   if (hungry.empty()) return;
@@ -151,7 +153,7 @@ void Driver::fill(bool buffers) {
 bool Driver::claim_one(std::size_t device, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_});
+  const TrackId track = policy_.pick({device_id(device), now_, turn_});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -166,6 +168,8 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.track = track;
   claim.job = ledger_.job(track);
   claim.ready = ready;
+  claim.ahead = !ready;
+  claim.turn = turn_;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
   claim.ready_at = now_;

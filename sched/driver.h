@@ -69,7 +69,8 @@ class Driver {
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
-    bool ready = false, reserved = false;
+    Turn turn{};
+    bool ready = false, reserved = false, ahead = false;
     Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
@@ -231,6 +232,7 @@ class Driver {
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
+  Turn turn_{};
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;

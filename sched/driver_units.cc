@@ -21,10 +21,10 @@ namespace shardlab {
   ++outcome_.units;
   if (timeline_ != nullptr) {
     const Unit& ran = ledger_.current(track);
-    timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
-                                event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
-                                claim.started_at, event.from, event.to, event.recompute,
-                                ran.microbatch, ran.replica, claim.ready_at});
+    timeline_->units.push_back(
+        {job, which, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
+         claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
+         event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
   }
   const Residency::Reservation reservation = claim.reservation;
   end_claim(event.device);
