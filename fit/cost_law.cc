@@ -17,7 +17,7 @@ constexpr double kWeightOfOthers = 0.03;
 struct Row {
   LayerKind kind;
   Phase phase;
-  Work work;
+  LayerWork work;
   double time;  ///< ns.
 };
 

@@ -13,7 +13,7 @@ struct Rates {
   double kernel = 0, flop = 0, byte = 0;
 
   /// In ns.
-  [[nodiscard]] double time(const Work& work) const {
+  [[nodiscard]] double time(const LayerWork& work) const {
     return kernel * work.kernels + flop * work.flops + byte * work.bytes;
   }
 };

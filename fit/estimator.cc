@@ -112,7 +112,7 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);
       const Rates there{here.kernel, here.flop * ratio.flop, here.byte * ratio.byte};
-      const Work work = layer_work(shape, kind, phase);
+      const LayerWork work = layer_work(shape, kind, phase);
       const double by_law = here.time(work);
       const double factor = by_law > 0 ? there.time(work) / by_law : device_ratio(ratio).middle;
       for (LayerTimes* times : {&layer.alone, &layer.loaded}) {

@@ -15,7 +15,7 @@
 namespace shardlab {
 namespace {
 
-Work block_forward(const Shape& shape) {
+LayerWork block_forward(const Shape& shape) {
   return layer_work(shape, LayerKind::kBlock, Phase::kForward);
 }
 
@@ -73,7 +73,7 @@ double load_factor(const ModelProfile& model, Phase phase) {
 }
 
 /// The ends between which any law without negative rates takes one piece of work to the other.
-std::pair<double, double> reach(const Work& from, const Work& to) {
+std::pair<double, double> reach(const LayerWork& from, const LayerWork& to) {
   double least = std::numeric_limits<double>::infinity(), most = 0;
   for (const auto& [a, b] : {std::pair{from.kernels, to.kernels}, std::pair{from.flops, to.flops},
                              std::pair{from.bytes, to.bytes}}) {
@@ -116,14 +116,14 @@ class TimeGuess {
   Measured time(int number, Phase phase) {
     const LayerKind kind = kind_of(shape_.model, number);
     const Rates& rates = law_.rates(kind, phase);
-    const Work work = layer_work(shape_, kind, phase);
+    const LayerWork work = layer_work(shape_, kind, phase);
     double guessed = 1, spread = 0, least = 0, most = std::numeric_limits<double>::infinity();
     for (const Anchor& anchor : anchors_) {
       const LayerTimes& its =
           anchor.model->layers[counterpart(shape_.model, number, anchor.model->model)].alone;
       const Measured& measured = its.*member_of(phase);
       const double known = count_of(measured);
-      const Work its_work = layer_work(shape_of(*anchor.model), kind, phase);
+      const LayerWork its_work = layer_work(shape_of(*anchor.model), kind, phase);
       const double by_law = rates.time(its_work);
       const double there = by_law > 0 ? known * rates.time(work) / by_law : known;
       guessed *= std::pow(there, anchor.weight);

@@ -77,7 +77,7 @@ LayerKind kind_of(const ModelSpec& model, int layer) {
   return layer <= model.layers ? LayerKind::kBlock : LayerKind::kHead;
 }
 
-Work layer_work(const Shape& shape, LayerKind kind, Phase phase) {
+LayerWork layer_work(const Shape& shape, LayerKind kind, Phase phase) {
   const double own = parameters(shape.model, kind);
   if (phase == Phase::kStep) {
     return {1, 0, kFloat * own * (3 + 2 * state_factor(shape.optimizer))};

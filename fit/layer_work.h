@@ -47,7 +47,7 @@ bool is_mlp(const ModelSpec& model);
 LayerKind kind_of(const ModelSpec& model, int layer);
 
 /// What the time of a phase grows with, and nothing else: for one minibatch.
-struct Work {
+struct LayerWork {
   double kernels = 0;  ///< About how many are launched.
   double flops = 0;    ///< Of matrix products.
   double bytes = 0;    ///< Read and written in the device's memory.
@@ -57,7 +57,7 @@ struct Work {
 /// and 4 w context for attention, half of it under a causal mask; backward is twice a forward.
 /// Bytes: every operand of every operator once. A step reads gradients and reads and writes
 /// parameters and state.
-Work layer_work(const Shape& shape, LayerKind kind, Phase phase);
+LayerWork layer_work(const Shape& shape, LayerKind kind, Phase phase);
 
 /// Of one layer, in fp32.
 Bytes parameter_bytes(const ModelSpec& model, LayerKind kind);
