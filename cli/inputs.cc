@@ -131,9 +131,9 @@ Inputs read_inputs(const InputPaths& paths) {
 
 void refuse_early_stops(const Workload& workload, const std::string& path, std::string_view verb) {
   if (!stops_early(workload)) return;
-  throw Error(
-      fmt::format("{}: {} cannot stop jobs early yet, only simulate and sweep can; take {} out",
-                  path, verb, workload.early_stop ? "[early_stop]" : "stop_after"));
+  throw Error(fmt::format(
+      "{}: {} cannot stop jobs early yet, only simulate, sweep and run can; take {} out", path,
+      verb, workload.early_stop ? "[early_stop]" : "stop_after"));
 }
 
 void refuse_other_machine(const Inputs& inputs, const std::string& device,
