@@ -30,6 +30,7 @@ Action declare_doctor(CLI::App& app);
 // What `validate` can be asked for.
 Action declare_validate_devices(CLI::App& app);
 Action declare_validate_perseus(CLI::App& app);
+Action declare_validate_ranking(CLI::App& app);
 Action declare_validate_vtrain(CLI::App& app);
 
 /// Computes what a verb prints with --json, and writes nothing.
