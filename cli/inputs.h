@@ -11,7 +11,7 @@
 #include "core/plan.h"
 #include "core/profile.h"
 #include "core/workload.h"
-#include "fit/fitted_profile.h"
+#include "fit/accepted.h"
 #include "policies/planner.h"
 
 namespace shardlab {

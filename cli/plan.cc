@@ -19,8 +19,8 @@
 #include "planning/replan.h"
 #include "policies/registry.h"
 #include "traces/atomic_file.h"
-#include "traces/job_table.h"
 #include "traces/plan_file.h"
+#include "traces/workload_file.h"
 
 namespace shardlab {
 namespace {
@@ -78,7 +78,7 @@ Replanned searched(const Inputs& inputs, const Options& options) {
   return made;
 }
 
-/// `plan.json`; of later phases `plan-2.json`, with the jobs that are left in `plan-2.csv`.
+/// `plan.json`; of later phases `plan-2.json`, with the jobs that are left in `plan-2.toml`.
 void write_plans(const std::string& path, const Replanned& found) {
   if (path.empty()) return;
   write_plan(path, found.phases.front().joint.plan);
@@ -87,7 +87,12 @@ void write_plans(const std::string& path, const Replanned& found) {
     const std::string stem =
         (first.parent_path() / fmt::format("{}-{}", first.stem().string(), i + 1)).string();
     write_plan(stem + ".json", found.phases[i].joint.plan);
-    write_file_atomically(stem + ".csv", job_table(found.phases[i].workload.jobs));
+    Workload rest = found.phases[i].workload;
+    for (Job& job : rest.jobs) {
+      job.stop_after = 0;  // Nobody knows.
+      if (!job.data.empty()) job.data = std::filesystem::absolute(job.data).string();
+    }
+    write_file_atomically(stem + ".toml", workload_toml(rest));
   }
 }
 

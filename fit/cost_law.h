@@ -13,7 +13,7 @@ struct Rates {
   double kernel = 0, flop = 0, byte = 0;
 
   /// In ns.
-  [[nodiscard]] double time(const Work& work) const {
+  [[nodiscard]] double time(const LayerWork& work) const {
     return kernel * work.kernels + flop * work.flops + byte * work.bytes;
   }
 };
@@ -30,10 +30,10 @@ class CostLaw {
   /// Of models of one precision, measured on one device: all transformers, or all mlps.
   explicit CostLaw(std::span<const ModelProfile* const> measured);
 
-  [[nodiscard]] const Rates& rates(LayerKind kind, Phase phase) const;
+  [[nodiscard]] const Rates& rates(LayerKind kind, LayerPhase phase) const;
 
  private:
-  std::array<std::array<Rates, kPhases.size()>, kLayerKinds.size()> rates_{};
+  std::array<std::array<Rates, kLayerPhases.size()>, kLayerKinds.size()> rates_{};
 };
 
 }  // namespace shardlab

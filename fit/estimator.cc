@@ -16,8 +16,8 @@ double spread_interval(const ModelProfile& costs) {
   constexpr double kOfQuartiles = 1.645 / 1.349;
   double spread = 0;
   for (const LayerCost& layer : costs.layers) {
-    for (const Phase phase : kPhases) {
-      spread += static_cast<double>((layer.alone.*member_of(phase)).spread.count());
+    for (const LayerPhase phase : kLayerPhases) {
+      spread += static_cast<double>(time_of(layer.alone, phase).spread.count());
     }
   }
   const double time = minibatch_time(costs);
@@ -48,7 +48,7 @@ std::optional<double> median_error(const std::vector<HeldOut>& held_out) {
 
 Estimator::Estimator(const std::vector<ModelProfile>& models) {
   for (const ModelProfile& each : models) {
-    if (!each.interval) measured_.push_back(each);
+    if (!each.interval && comparable(each, shape_of(each))) measured_.push_back(each);
   }
   hold_out();
 }
@@ -108,15 +108,15 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
   const double before = minibatch_time(costs);
   for (int i = 0; i < shape.layers(); ++i) {
     LayerCost& layer = costs.layers.at(static_cast<std::size_t>(i));
-    for (const Phase phase : kPhases) {
+    for (const LayerPhase phase : kLayerPhases) {
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);
       const Rates there{here.kernel, here.flop * ratio.flop, here.byte * ratio.byte};
-      const Work work = layer_work(shape, kind, phase);
+      const LayerWork work = layer_work(shape, kind, phase);
       const double by_law = here.time(work);
       const double factor = by_law > 0 ? there.time(work) / by_law : device_ratio(ratio).middle;
       for (LayerTimes* times : {&layer.alone, &layer.loaded}) {
-        times->*member_of(phase) = scaled(times->*member_of(phase), factor);
+        time_of(*times, phase) = scaled(time_of(*times, phase), factor);
       }
     }
   }

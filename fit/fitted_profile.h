@@ -5,16 +5,12 @@
 
 #include "core/profile.h"
 #include "core/workload.h"
+#include "fit/accepted.h"
 #include "fit/estimator.h"
 #include "fit/layer_work.h"
 #include "traces/data_sheet_file.h"
 
 namespace shardlab {
-
-/// What one may accept of a profile although it is not what was asked for.
-struct Accepted {
-  bool batch = false, device = false, precision = false, library = false;
-};
 
 /// The models of several profiles as one profile; what belongs to the host, as the mean. Throws
 /// Error naming both values where they are of different devices, LibTorch versions (unless

@@ -15,8 +15,8 @@
 namespace shardlab {
 namespace {
 
-Work block_forward(const Shape& shape) {
-  return layer_work(shape, LayerKind::kBlock, Phase::kForward);
+LayerWork block_forward(const Shape& shape) {
+  return layer_work(shape, LayerKind::kBlock, LayerPhase::kForward);
 }
 
 double doublings(const Shape& from, const Shape& to) {
@@ -63,17 +63,17 @@ std::size_t counterpart(const ModelSpec& target, int layer, const ModelSpec& anc
 double count_of(const Measured& time) { return static_cast<double>(time.median.count()); }
 
 /// The median over the layers of what a phase takes loaded, over what it takes alone.
-double load_factor(const ModelProfile& model, Phase phase) {
+double load_factor(const ModelProfile& model, LayerPhase phase) {
   std::vector<double> factors;
   for (const LayerCost& layer : model.layers) {
-    const double alone = count_of(layer.alone.*member_of(phase));
-    if (alone > 0) factors.push_back(count_of(layer.loaded.*member_of(phase)) / alone);
+    const double alone = count_of(time_of(layer.alone, phase));
+    if (alone > 0) factors.push_back(count_of(time_of(layer.loaded, phase)) / alone);
   }
   return factors.empty() ? 1 : median(std::move(factors));
 }
 
 /// The ends between which any law without negative rates takes one piece of work to the other.
-std::pair<double, double> reach(const Work& from, const Work& to) {
+std::pair<double, double> reach(const LayerWork& from, const LayerWork& to) {
   double least = std::numeric_limits<double>::infinity(), most = 0;
   for (const auto& [a, b] : {std::pair{from.kernels, to.kernels}, std::pair{from.flops, to.flops},
                              std::pair{from.bytes, to.bytes}}) {
@@ -91,14 +91,14 @@ class TimeGuess {
       : law_(law), shape_(shape), anchors_(anchors) {}
 
   void set_times(int number, LayerCost& layer) {
-    for (const Phase phase : kPhases) {
+    for (const LayerPhase phase : kLayerPhases) {
       const Measured alone = time(number, phase);
       double factor = 1;
       for (const Anchor& anchor : anchors_) {
         factor *= std::pow(load_factor(*anchor.model, phase), anchor.weight);
       }
-      layer.alone.*member_of(phase) = alone;
-      layer.loaded.*member_of(phase) = scaled(alone, factor);
+      time_of(layer.alone, phase) = alone;
+      time_of(layer.loaded, phase) = scaled(alone, factor);
     }
   }
 
@@ -113,17 +113,17 @@ class TimeGuess {
     return {times(time.median), times(time.spread), 0, std::nullopt};
   }
 
-  Measured time(int number, Phase phase) {
+  Measured time(int number, LayerPhase phase) {
     const LayerKind kind = kind_of(shape_.model, number);
     const Rates& rates = law_.rates(kind, phase);
-    const Work work = layer_work(shape_, kind, phase);
+    const LayerWork work = layer_work(shape_, kind, phase);
     double guessed = 1, spread = 0, least = 0, most = std::numeric_limits<double>::infinity();
     for (const Anchor& anchor : anchors_) {
       const LayerTimes& its =
           anchor.model->layers[counterpart(shape_.model, number, anchor.model->model)].alone;
-      const Measured& measured = its.*member_of(phase);
+      const Measured& measured = time_of(its, phase);
       const double known = count_of(measured);
-      const Work its_work = layer_work(shape_of(*anchor.model), kind, phase);
+      const LayerWork its_work = layer_work(shape_of(*anchor.model), kind, phase);
       const double by_law = rates.time(its_work);
       const double there = by_law > 0 ? known * rates.time(work) / by_law : known;
       guessed *= std::pow(there, anchor.weight);
@@ -158,7 +158,7 @@ std::string layer_name(const ModelSpec& model, int layer) {
 double minibatch_time(const ModelProfile& model) {
   double sum = 0;
   for (const LayerCost& layer : model.layers) {
-    for (const Phase phase : kPhases) sum += count_of(layer.alone.*member_of(phase));
+    for (const LayerPhase phase : kLayerPhases) sum += count_of(time_of(layer.alone, phase));
   }
   return sum;
 }

@@ -58,7 +58,11 @@ Shape shape_of(const ModelProfile& measured) {
 }
 
 bool comparable(const ModelProfile& measured, const Shape& shape) {
-  return is_mlp(measured.model) == is_mlp(shape.model) &&
+  const auto imported = [](const ModelSpec& model) {
+    return model.architecture == Architecture::kImported;
+  };
+  if (imported(measured.model) || imported(shape.model)) return false;
+  return missing_costs(measured).empty() && is_mlp(measured.model) == is_mlp(shape.model) &&
          measured.model.precision == shape.model.precision &&
          measured.model.dropout == shape.model.dropout;
 }
@@ -77,15 +81,15 @@ LayerKind kind_of(const ModelSpec& model, int layer) {
   return layer <= model.layers ? LayerKind::kBlock : LayerKind::kHead;
 }
 
-Work layer_work(const Shape& shape, LayerKind kind, Phase phase) {
+LayerWork layer_work(const Shape& shape, LayerKind kind, LayerPhase phase) {
   const double own = parameters(shape.model, kind);
-  if (phase == Phase::kStep) {
+  if (phase == LayerPhase::kStep) {
     return {1, 0, kFloat * own * (3 + 2 * state_factor(shape.optimizer))};
   }
   const double number = shape.model.precision == Precision::kBf16 ? 2 : kFloat;
   const ForwardWork forward = forward_work(shape, kind);
   const double read = kind == LayerKind::kEmbedding && !is_mlp(shape.model) ? 0 : own;
-  if (phase == Phase::kBackward) {  // Parameters are read and their gradients written.
+  if (phase == LayerPhase::kBackward) {  // Parameters are read and their gradients written.
     return {2 * forward.kernels, 2 * forward.flops,
             number * (read + 2 * forward.activations) + kFloat * own};
   }

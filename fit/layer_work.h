@@ -10,17 +10,28 @@
 namespace shardlab {
 
 enum class LayerKind : std::uint8_t { kEmbedding, kBlock, kHead };
-enum class Phase : std::uint8_t { kForward, kRecompute, kBackward, kStep };
+
+/// What a layer does in one minibatch: the members of LayerTimes.
+enum class LayerPhase : std::uint8_t { kForward, kRecompute, kBackward, kStep };
 
 inline constexpr std::array kLayerKinds{LayerKind::kEmbedding, LayerKind::kBlock, LayerKind::kHead};
-inline constexpr std::array kPhases{Phase::kForward, Phase::kRecompute, Phase::kBackward,
-                                    Phase::kStep};
+inline constexpr std::array kLayerPhases{LayerPhase::kForward, LayerPhase::kRecompute,
+                                         LayerPhase::kBackward, LayerPhase::kStep};
 
-/// The phase's time among those of a layer.
-constexpr Measured LayerTimes::*member_of(Phase phase) {
-  constexpr std::array<Measured LayerTimes::*, 4> kMembers{
-      &LayerTimes::forward, &LayerTimes::recompute, &LayerTimes::backward, &LayerTimes::step};
-  return kMembers.at(static_cast<std::size_t>(phase));
+/// What `times` has of that phase.
+template <typename Times>
+auto& time_of(Times& times, LayerPhase phase) {
+  switch (phase) {
+    case LayerPhase::kForward:
+      return times.forward;
+    case LayerPhase::kRecompute:
+      return times.recompute;
+    case LayerPhase::kBackward:
+      return times.backward;
+    case LayerPhase::kStep:
+      break;
+  }
+  return times.step;
 }
 
 /// A model with what else decides how much its layers have to do.
@@ -47,7 +58,7 @@ bool is_mlp(const ModelSpec& model);
 LayerKind kind_of(const ModelSpec& model, int layer);
 
 /// What the time of a phase grows with, and nothing else: for one minibatch.
-struct Work {
+struct LayerWork {
   double kernels = 0;  ///< About how many are launched.
   double flops = 0;    ///< Of matrix products.
   double bytes = 0;    ///< Read and written in the device's memory.
@@ -57,7 +68,7 @@ struct Work {
 /// and 4 w context for attention, half of it under a causal mask; backward is twice a forward.
 /// Bytes: every operand of every operator once. A step reads gradients and reads and writes
 /// parameters and state.
-Work layer_work(const Shape& shape, LayerKind kind, Phase phase);
+LayerWork layer_work(const Shape& shape, LayerKind kind, LayerPhase phase);
 
 /// Of one layer, in fp32.
 Bytes parameter_bytes(const ModelSpec& model, LayerKind kind);

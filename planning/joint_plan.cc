@@ -19,10 +19,10 @@ constexpr std::int64_t kNodes = 200'000;
 constexpr int kPatience = 60;  // Moves without a better plan, after which two jobs change at once.
 
 /// Jobs of one kind have the same options.
-Options options_of(const Evaluator& evaluator, int slots) {
+OptionsPerJob options_of(const Evaluator& evaluator, int slots) {
   using Kind = std::tuple<ModelSpec, int, OptimizerKind, std::int64_t, int, int>;
   std::map<Kind, std::vector<JobOption>> known;
-  Options options;
+  OptionsPerJob options;
   for (const Job& job : evaluator.workload().jobs) {
     const Kind kind{job.model,       job.batch,         job.optimizer.kind,
                     job.minibatches, job.frozen_layers, job.lora_rank};
@@ -146,7 +146,7 @@ class Search {
   const JointSearch& search_;
   const SearchProgress& progress_;
   int devices_;
-  Options options_;
+  OptionsPerJob options_;
   std::set<std::pair<std::vector<std::size_t>, std::vector<int>>> seen_;
   Duration best_ = Duration::max();
   Assignment best_assignment_;

@@ -19,7 +19,7 @@ std::vector<std::size_t> longest_first(const std::vector<Duration>& times) {
 
 class Branches {
  public:
-  Branches(const Options& options, int devices, std::size_t count, std::int64_t nodes)
+  Branches(const OptionsPerJob& options, int devices, std::size_t count, std::int64_t nodes)
       : options_(options),
         devices_(devices),
         count_(count),
@@ -61,7 +61,7 @@ class Branches {
     if (kept_.size() > count_) kept_.pop_back();
   }
 
-  const Options& options_;
+  const OptionsPerJob& options_;
   int devices_;
   std::size_t count_;
   std::int64_t nodes_;
@@ -73,7 +73,7 @@ class Branches {
 
 }  // namespace
 
-ListSchedule list_schedule(const Options& options, const std::vector<std::size_t>& chosen,
+ListSchedule list_schedule(const OptionsPerJob& options, const std::vector<std::size_t>& chosen,
                            int devices) {
   ListSchedule made{{chosen, std::vector<int>(options.size())}, {}};
   std::vector<Duration> free(static_cast<std::size_t>(devices)), times;
@@ -102,8 +102,8 @@ ListSchedule list_schedule(const Options& options, const std::vector<std::size_t
   return made;
 }
 
-std::vector<ListSchedule> best_schedules(const Options& options, int devices, std::size_t count,
-                                         std::int64_t nodes) {
+std::vector<ListSchedule> best_schedules(const OptionsPerJob& options, int devices,
+                                         std::size_t count, std::int64_t nodes) {
   return Branches(options, devices, count, nodes).search();
 }
 

@@ -14,8 +14,8 @@ struct Assignment {
   bool operator==(const Assignment&) const = default;
 };
 
-/// Options per job.
-using Options = std::vector<std::vector<JobOption>>;
+/// OptionsPerJob per job.
+using OptionsPerJob = std::vector<std::vector<JobOption>>;
 
 /// What an assignment comes to without simulating it.
 struct ListSchedule {
@@ -25,13 +25,13 @@ struct ListSchedule {
 
 /// Jobs one after the other, the longest first, each on the group that is free first, as if its
 /// devices were its alone; what spills fills the rest. Longest processing time first for gangs.
-ListSchedule list_schedule(const Options& options, const std::vector<std::size_t>& chosen,
+ListSchedule list_schedule(const OptionsPerJob& options, const std::vector<std::size_t>& chosen,
                            int devices);
 
 /// The `count` best of all choices of options by list_schedule(), best first: branch and bound over
 /// the jobs, the longest first, with at most `nodes` nodes. A branch is cut where work / devices or
 /// its longest job is no better than the worst kept.
-std::vector<ListSchedule> best_schedules(const Options& options, int devices, std::size_t count,
-                                         std::int64_t nodes);
+std::vector<ListSchedule> best_schedules(const OptionsPerJob& options, int devices,
+                                         std::size_t count, std::int64_t nodes);
 
 }  // namespace shardlab

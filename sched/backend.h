@@ -70,8 +70,8 @@ struct Woken {};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
-                           SnapshotTaken>;
+using Event =
+    std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted, SnapshotTaken>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device

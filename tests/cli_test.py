@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -572,6 +573,16 @@ def test_microbatches_come_from_two_batches_and_never_from_one(tmp_path):
     assert "estimated s" in good("simulate", *inputs, "--accept-profile", "batch", *pipeline)
 
 
+def test_profile_of_another_precision_is_refused(tmp_path):
+    half = tmp_path / "half.toml"
+    half.write_text((FIXTURES / "workload.toml").read_text().replace("batch = 4", 'batch = 4\nprecision = "bf16"'))
+    inputs = [half, *INPUTS[1:]]
+    error = bad("simulate", *inputs)
+    assert "batch 4, adamw, bf16; profile this workload again, or take another precision's" in error
+    run = shardlab("simulate", *inputs, "--accept-profile", "precision")
+    assert run.returncode == 0 and "estimated s" in run.stdout and "warning: the profile may lack a precision" in run.stderr
+
+
 def test_profiles_of_two_devices_or_libraries_are_refused(tmp_path):
     for key, value, what in [("device", "another", "device"), ("libtorch", "1.0", "library")]:
         other = of_batch(tmp_path, "other.json", 1, **{key: value})
@@ -642,7 +653,7 @@ def test_plan_anew_when_jobs_stop(tmp_path):
     assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
     document = json.loads(good("plan", *arguments, "--json"))
     assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
-    rest = [tmp_path / "plan-2.csv", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
+    rest = [tmp_path / "plan-2.toml", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
     assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
 
 
@@ -814,6 +825,57 @@ def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
         "run", *emulated(tmp_path, "--policy", "fifo", cluster=mixed))
     assert "emulated devices compute nothing" in bad("profile", INPUTS[0], tmp_path / "emulated.toml")
     bad("run", *emulated(tmp_path, "--policy", "fifo", "--records"), code=2)
+
+
+def test_ranking_counts_what_it_ran_and_the_naive_model_is_that_of_simpy(tmp_path):
+    document = json.loads(good("validate", "ranking", "--cpu", "0", "--emulated", "2", "--policies", "lrtf,random",
+                               "-o", "out", "--json", cwd=tmp_path))
+    members = {"pairs", "wrong", "regret_median", "regret_worst", "error_median", "error_worst"}
+    assert members <= document.keys() and members == document["naive"].keys()
+    assert document["emulated"]["pairs"] == document["pairs"] and document["workloads"] == 2
+    cases = json.loads((tmp_path / "out/cases.json").read_text())["cases"]
+    assert [len(case["measured_s"]) for case in cases] == [2, 2]
+    simpy = subprocess.run([sys.executable, ROOT / "bench/naive_ranking.py", tmp_path / "out/cases.json"],
+                           capture_output=True, text=True)
+    assert simpy.returncode == 0, simpy.stderr
+    theirs = json.loads(simpy.stdout)
+    assert theirs.pop("largest_difference_from_shardlab") == 0
+    assert theirs == {key: document["naive"][key] for key in theirs}
+
+
+TUNED = """
+[early_stop]
+method = "successive_halving"
+eta = 2
+max = 3
+[[job]]
+name = "job"
+model = "gpt"
+layers = 2
+width = 32
+heads = 2
+context = 16
+batch = 4
+minibatches = 3
+data = "text.txt"
+learning_rate = [1e-4, 1e-3, 1e-2, 1e-1]
+"""
+
+
+@needs_torch
+def test_run_stops_jobs_early_by_their_measured_losses(tiny):
+    (tiny / "tuned.toml").write_text(TUNED)
+    good("profile", "tuned.toml", "cluster.toml", "-o", "tuned.json", "--seconds", "0.1", cwd=tiny)
+    arguments = ["tuned.toml", "cluster.toml", "-p", "tuned.json", "--policy", "lrtf", "-o", "tuned-out"]
+    document = json.loads(good("run", *arguments, "--json", cwd=tiny))
+    assert sorted(job["minibatches"] for job in document["jobs"]) == [1, 1, 2, 3]
+    assert sorted(job["completed"] for job in document["jobs"]) == [False, False, False, True]
+    first = [job["losses"][0] for job in document["jobs"]]
+    stopped = [job["losses"][0] for job in document["jobs"] if job["minibatches"] == 1]
+    assert sorted(stopped) == sorted(first)[2:]
+    assert document["with_measured_losses_s"] > 0 and "comparison" not in document
+    text = good("run", *arguments[:-1], "tuned-again", cwd=tiny)
+    assert "stopped by successive halving at rung 0" in text and "with the measured losses" in text
 
 
 @needs_torch

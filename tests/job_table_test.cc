@@ -117,33 +117,6 @@ TEST(JobTable, RefusesWhatTomlRefuses) {
             "w.csv:2: arrival: \"7\" is no time; write for example \"90 s\" or \"1.5 h\"");
 }
 
-TEST(JobTable, WritesWhatItReads) {
-  Job job;
-  job.name = "a \"quoted\", long name";
-  job.model = {Architecture::kBert, 3, 96, 4, 32, 0.1, Precision::kBf16};
-  job.batch = 7;
-  job.optimizer = {OptimizerKind::kSgd, 3e-4, 0.85, 0.01};
-  job.minibatches = 12;
-  job.seed = 9;
-  job.arrival = Duration{1'500'000'000};
-  job.priority = -2;
-  job.frozen_layers = 1;
-  job.base = "b,c";
-  const std::vector<Job> read = parse(job_table({job}));
-  ASSERT_EQ(read.size(), 1U);
-  EXPECT_EQ(read[0].name, job.name);
-  EXPECT_EQ(read[0].model, job.model);
-  EXPECT_EQ(read[0].optimizer, job.optimizer);
-  EXPECT_EQ(read[0].batch, 7);
-  EXPECT_EQ(read[0].minibatches, 12);
-  EXPECT_EQ(read[0].seed, 9U);
-  EXPECT_EQ(read[0].arrival, job.arrival);
-  EXPECT_EQ(read[0].priority, -2);
-  EXPECT_EQ(read[0].frozen_layers, 1);
-  EXPECT_EQ(read[0].base, job.base);
-  EXPECT_EQ(job_table(read), job_table({job}));
-}
-
 TEST(JobTable, NamesMustDiffer) {
   EXPECT_EQ(error(kHeader + "a,gpt,2,8,2,16,4,3\n\na,gpt,2,8,2,16,4,3\n"),
             "w.csv:4: name: a is also a job of line 2; names must differ");

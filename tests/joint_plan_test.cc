@@ -26,24 +26,24 @@ JobOption option(int devices, int time) {
 
 TEST(ListSchedule, LongestGoesFirstToTheGroupThatIsFreeFirst) {
   // Two devices: a takes both for 4, b and c one each for 3 and 2.
-  const Options options{{option(2, 4)}, {option(1, 3)}, {option(1, 2)}};
+  const OptionsPerJob options{{option(2, 4)}, {option(1, 3)}, {option(1, 2)}};
   const ListSchedule made = list_schedule(options, {0, 0, 0}, 2);
   EXPECT_EQ(made.makespan, Duration{7});
   EXPECT_EQ(made.assignment.group, (std::vector<int>{0, 0, 1}));
 }
 
 TEST(ListSchedule, WhatSpillsFillsTheRest) {
-  const Options options{{option(1, 6)}, {option(0, 4)}};
+  const OptionsPerJob options{{option(1, 6)}, {option(0, 4)}};
   EXPECT_EQ(list_schedule(options, {0, 0}, 2).makespan, Duration{6});
-  const Options longer{{option(1, 6)}, {option(0, 8)}};
+  const OptionsPerJob longer{{option(1, 6)}, {option(0, 8)}};
   EXPECT_EQ(list_schedule(longer, {0, 0}, 2).makespan, Duration{8});
 }
 
 TEST(ListSchedule, BranchAndBoundFindsWhatAllChoicesHave) {
-  const Options options{{option(0, 9), option(1, 8), option(2, 5), option(4, 3)},
-                        {option(1, 6), option(2, 4)},
-                        {option(1, 7), option(2, 4), option(4, 3)},
-                        {option(0, 5), option(1, 5), option(4, 2)}};
+  const OptionsPerJob options{{option(0, 9), option(1, 8), option(2, 5), option(4, 3)},
+                              {option(1, 6), option(2, 4)},
+                              {option(1, 7), option(2, 4), option(4, 3)},
+                              {option(0, 5), option(1, 5), option(4, 2)}};
   Duration best = Duration::max();
   std::vector<std::size_t> chosen(4);
   for (chosen[0] = 0; chosen[0] < 4; ++chosen[0]) {

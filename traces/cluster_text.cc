@@ -44,6 +44,7 @@ toml::table device_table(const Cluster& cluster, const DeviceSpec& device) {
   add_links(cluster, device, table);
   insert_if(table, "speed", device.speed, 1);
   if (!device.costs.empty()) table.insert("costs", device.costs);
+  if (!device.model.empty()) table.insert("model", device.model);
   insert_if(table, "watts_busy", device.upkeep.watts_busy, 0);
   insert_if(table, "watts_idle", device.upkeep.watts_idle, 0);
   insert_if(table, "price_per_hour", device.upkeep.price_per_hour, 0);

@@ -1,7 +1,6 @@
 #include "traces/job_table.h"
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -26,13 +25,6 @@ void set_field(JobDraft& draft, const JobKey& key, std::string_view field) {
       },
       key.set);
   draft.given.set(static_cast<std::size_t>(&key - job_keys().data()));
-}
-
-/// A field in double quotes, as RFC 4180 has it.
-std::string in_quotes(std::string_view field) {
-  std::string text = "\"";
-  for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return text + "\"";
 }
 
 class TableReader {
@@ -98,32 +90,19 @@ class TableReader {
   JobList list_;
 };
 
+/// From `model` to `precision`.
+std::string model_columns(const ModelSpec& model) {
+  if (model.architecture == Architecture::kImported) return in_quotes(describe(model)) + ",,,,,,";
+  return fmt::format("{},{},{},{},{},{},{}", to_string(model.architecture), model.layers,
+                     model.width, model.heads, model.context, model.dropout,
+                     to_string(model.precision));
+}
+
 }  // namespace
 
 JobList parse_job_table(std::string_view text, const std::string& origin,
                         const JobDraft& defaults) {
   return TableReader(text, origin, defaults).read();
-}
-
-std::string job_table(const std::vector<Job>& jobs) {
-  std::string text =
-      "name,model,layers,width,heads,context,dropout,precision,batch,optimizer,learning_rate,"
-      "momentum,weight_decay,minibatches,seed,data,arrival_s,priority,frozen_layers,lora_rank,"
-      "base\n";
-  for (const Job& job : jobs) {
-    const ModelSpec& model = job.model;
-    const OptimizerSpec& optimizer = job.optimizer;
-    text += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", in_quotes(job.name),
-        to_string(model.architecture), model.layers, model.width, model.heads, model.context,
-        model.dropout, to_string(model.precision), job.batch, to_string(optimizer.kind),
-        optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay, job.minibatches,
-        job.seed,
-        job.data.empty() ? std::string() : in_quotes(std::filesystem::absolute(job.data).string()),
-        seconds(job.arrival), job.priority, job.frozen_layers, job.lora_rank,
-        job.base.empty() ? std::string() : in_quotes(job.base));
-  }
-  return text;
 }
 
 }  // namespace shardlab

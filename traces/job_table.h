@@ -26,7 +26,4 @@ struct JobList {
 /// than kMostJobRows rows.
 JobList parse_job_table(std::string_view text, const std::string& origin, const JobDraft& defaults);
 
-/// A CSV text that reads back as these jobs, early stops apart.
-std::string job_table(const std::vector<Job>& jobs);
-
 }  // namespace shardlab
