@@ -13,6 +13,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "policies/registry.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
 #include "traces/chrome_trace.h"
@@ -137,8 +138,10 @@ Action declare_simulate(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
   add_json_flag(app, options->json);
   app.footer(
+      "Policies:\n" + policies_text() +
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
-      "plans.\nWith --noise the best plan is the one with the smallest mean makespan, and "
+      "plans;\nthose of the policies marked - are not among them.\nWith --noise the best plan is "
+      "the one with the smallest mean makespan, and "
       "what is drawn and written\nis its first replication.\nExamples:\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --save-plan best.json\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --strategy spill --policy "

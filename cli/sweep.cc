@@ -224,7 +224,9 @@ int sweep(Options options) {
     options.devices.push_back(static_cast<int>(inputs.cluster.devices.size()));
   }
   if (options.policies.empty()) {
-    for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
+    for (const PolicyInfo& policy : known_policies()) {
+      if (policy.usual) options.policies.emplace_back(policy.name);
+    }
   }
   const auto warnings = warnings_of(inputs, options.devices);
   print_warnings(warnings);
@@ -250,13 +252,11 @@ Action declare_sweep(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
-  std::vector<std::string> policies;
-  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
   app.add_option("--strategies", options->strategies, "list, see simulate --help (spill)")
       ->check(strategies());
-  app.add_option("--policies", options->policies, "list (all)")
+  app.add_option("--policies", options->policies, "list, see simulate --help (the usual)")
       ->delimiter(',')
-      ->check(CLI::IsMember(policies));
+      ->check(policies());
   app.add_option("--slots", options->slots, "list (2)")->delimiter(',')->check(CLI::Range(1, 16));
   app.add_option("--admit", options->admits, "list, 0 for all jobs at once (0)")
       ->delimiter(',')

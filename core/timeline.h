@@ -51,6 +51,7 @@ struct UnitSpan {
   Duration recompute{};  ///< Part of it that repeated a forward.
   std::int32_t microbatch = 0, replica = 0;
   Instant ready{};  ///< All units before it were done; later than `claimed` if claimed ahead.
+  bool kept = false;  ///< What it changed stayed on the device, see Policy::keeps().
 };
 
 /// One item that moved between host and device: its wait for and time on the link, then (or before,

@@ -18,7 +18,9 @@ Replay::Replay(const Timeline& timeline, const Program& program)
   std::sort(by_claim.begin(), by_claim.end(),
             [](const UnitSpan* a, const UnitSpan* b) { return a->claim < b->claim; });
   std::vector<Instant> previous_end(ready_.size());  // A track's units are claimed in their order.
+  kept_.resize(program.jobs.size());
   for (const UnitSpan* span : by_claim) {
+    note_kept(*span, program);
     DeviceId& first = first_device_.at(index(span->job));
     if (first == kNoDevice) first = span->device;
     const Unit& unit = program.jobs.at(index(span->job)).units.at(span->unit);
@@ -28,6 +30,21 @@ Replay::Replay(const Timeline& timeline, const Program& program)
         .push_back({track, span->minibatch, span->unit, span->claimed < previous});
     previous = span->to;
   }
+}
+
+void Replay::note_kept(const UnitSpan& span, const Program& program) {
+  if (!span.kept) return;
+  const JobProgram& job = program.jobs.at(index(span.job));
+  auto& kept = kept_.at(index(span.job));
+  kept.resize(job.units.size() * static_cast<std::size_t>(job.minibatches));
+  kept.at(static_cast<std::size_t>(span.minibatch) * job.units.size() + span.unit) = true;
+}
+
+/// Asked of the unit that was done last.
+bool Replay::keeps(JobId job, DeviceId) const {
+  const auto& kept = kept_.at(index(job));
+  const std::size_t done = kept.empty() ? 0 : view_->units_done(job);
+  return done > 0 && kept.at(done - 1);
 }
 
 void Replay::ready(const Candidate& unit) {

@@ -20,16 +20,22 @@ class Replay final : public Policy {
   void gone(TrackId track) override;
   TrackId pick(const DeviceView& device) override;
   DeviceId place(JobId job) override { return first_device_.at(index(job)); }
+  void begin(const StateView& view) override { view_ = &view; }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override;
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient() const override { return true; }
 
  private:
+  void note_kept(const UnitSpan& span, const Program& program);
+
   struct Place {
     TrackId track{};
     std::int64_t minibatch = 0;
     std::uint32_t unit = 0;
     bool ahead = false;  ///< It was claimed while its predecessor ran.
   };
+  const StateView* view_ = nullptr;
+  std::vector<std::vector<bool>> kept_;   ///< Per job of one track: unit by unit, if any was.
   std::vector<std::deque<Place>> order_;  ///< Per device, what is still to be claimed.
   std::vector<Candidate> ready_;          ///< Per track; `present_` says whether it is one.
   std::vector<bool> present_;

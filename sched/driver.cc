@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "sched/driver_view.h"
 
 namespace shardlab {
 
@@ -13,6 +14,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     : program_(program),
       cluster_(cluster),
       policy_(policy),
+      view_(std::make_unique<DriverView>(*this)),
       backend_(backend),
       timeline_(timeline),
       tuner_(tuner),
@@ -26,6 +28,11 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       touched_(devices_.size()),
       late_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster);
+  if (residency_ && policy.evicts()) {
+    residency_->order_victims([&policy](JobId job, ItemIndex item, DeviceId device) {
+      return policy.worth(job, item, device);
+    });
+  }
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
@@ -43,6 +50,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
 
 void Driver::start() {
   now_ = backend_.now();
+  policy_.begin(*view_);
   await_arrivals();
   decide();
 }
@@ -89,7 +97,8 @@ void Driver::take_in(const UnitDone& event) {
   end_claim(event.device);
   if (residency_) {
     residency_->commit(job, ledger_.current(track), event.device);
-    done_.push_back({track, job, which, event.device});
+    done_.push_back(
+        {track, job, which, event.device, timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
   }
   advance(track, job, leads ? &ledger_.current(track) : nullptr);
 }
@@ -221,15 +230,15 @@ void Driver::fill(bool buffers) {
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
-      if (!claim_one(d, ahead)) break;
+      if (!claim_one(d, buffers, ahead)) break;
     } while (hungry.contains(d));
   }
 }
 
-bool Driver::claim_one(std::size_t device, bool ahead) {
+bool Driver::claim_one(std::size_t device, bool buffer, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_});
+  const TrackId track = policy_.pick({device_id(device), now_, buffer});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -274,7 +283,9 @@ void Driver::settle_done() {
       next = &unit(done.job, ledger_.unit(done.track));
     }
     if (jobs_[index(done.job)].state == Job::State::kRunning) {
-      residency_->settle(done.job, unit(done.job, done.unit), done.device, next);
+      const bool keeps = policy_.keeps(done.job, done.device);
+      if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
+      residency_->settle(done.job, unit(done.job, done.unit), done.device, next, keeps);
     }
   }
   done_.clear();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,6 +63,8 @@ class Driver {
   [[nodiscard]] std::string stuck() const;
 
  private:
+  friend class DriverView;
+
   struct Claim {
     TrackId track{};
     JobId job{};
@@ -108,6 +111,7 @@ class Driver {
     JobId job{};
     std::uint32_t unit = 0;
     DeviceId device{};
+    std::size_t span = 0;  ///< Place in Timeline::units, if there is one.
   };
 
   // Taking in.
@@ -138,7 +142,7 @@ class Driver {
   void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
-  bool claim_one(std::size_t device, bool ahead);
+  bool claim_one(std::size_t device, bool buffer, bool ahead);
   bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
@@ -182,6 +186,7 @@ class Driver {
   const Program& program_;
   const Cluster& cluster_;
   Policy& policy_;
+  std::unique_ptr<StateView> view_;  ///< What the policy looks at.
   Backend& backend_;
   Timeline* timeline_;
   Tuner* tuner_;

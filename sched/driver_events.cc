@@ -72,6 +72,7 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
+  jobs_[index(job)].failed ? policy_.lost(job) : policy_.completed(job);
   if (tuner_ != nullptr) tuner_->ended(job);
   leave(job);
   end_job_if_flushed(job);
@@ -162,6 +163,7 @@ bool Driver::admit(JobId job) {
   state.state = Job::State::kRunning;
   ++running_jobs_;
   running_tracks_ += ledger_.tracks(job);
+  policy_.arrived(job);
   offer_all(job);
   return true;
 }

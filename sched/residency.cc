@@ -113,7 +113,8 @@ void Residency::commit(JobId job, const Unit& unit, DeviceId device) {
   }
 }
 
-void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit* next) {
+void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit* next, bool keeps) {
+  kept_ = kept_ || keeps;
   for (const ItemList* list : {&unit.reads, &unit.creates}) {
     for (const ItemIndex i : *list) {
       const CopyIndex copy = find(job, i, device);
@@ -123,6 +124,7 @@ void Residency::settle(JobId job, const Unit& unit, DeviceId device, const Unit*
       // Other tracks wait for what they share.
       const bool shared = program_.jobs[index(job)].tracks.size() > 1;
       if (bound || (!shared && next != nullptr && next->reads.contains(i))) continue;
+      if (keeps && !shared && !awaited(job, i)) continue;
       if (reader != kNoDevice && direct(cluster_, device, reader)) {
         push(copy, reader);
       } else {
@@ -199,6 +201,11 @@ void Residency::fetch(CopyIndex to) {
                        !source.leaving && !source.sending;
     if (sends && direct(cluster_, source.device, copy.device)) {
       send(from, to);
+      return;
+    }
+    if (kept_ && source.stage == Stage::kThere && source.dirty && !source.stale &&
+        !source.leaving) {
+      demote(from);
       return;
     }
   }
@@ -317,6 +324,7 @@ bool Residency::make_room(DeviceId where, Bytes need) {
   Device& device = devices_[index(where)];
   const auto missing = [&] { return need - (device.budget - device.used); };
   if (missing() <= 0) return true;
+  if (worth_) return make_room_by_worth(where, need);
   if (missing() <= device.clean) {
     for (CopyIndex copy = device.oldest; missing() > 0;) {
       const CopyIndex newer = copies_[copy].newer;

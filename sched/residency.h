@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -44,8 +45,10 @@ class Residency {
   /// everywhere.
   void commit(JobId job, const Unit& unit, DeviceId device);
   /// Asks for the write-backs that follow `unit`: all that is dirty and neither bound to this
-  /// device nor read by `next`, the job's next unit, if that is claimed here (else null).
-  void settle(JobId job, const Unit& unit, DeviceId device, const Unit* next);
+  /// device nor read by `next`, the job's next unit, if that is claimed here (else null). `keeps`:
+  /// only what another device waits for; the rest is written back when one asks for it, when its
+  /// room is needed, or at the job's end.
+  void settle(JobId job, const Unit& unit, DeviceId device, const Unit* next, bool keeps = false);
 
   /// Asks for the write-back of all of a job that is only on devices.
   void flush(JobId job);
@@ -73,6 +76,13 @@ class Residency {
   std::vector<Drop>& drops() { return drops_; }
   /// Devices where room may have appeared since the last call.
   std::vector<DeviceId>& roomier() { return roomier_; }
+
+  /// What it is worth that a device keeps a copy; see Policy::worth().
+  using Worth = std::function<std::int64_t(JobId job, ItemIndex item, DeviceId device)>;
+  /// From now on what is worth least goes first, of equals what was used longest ago.
+  void order_victims(Worth worth) { worth_ = std::move(worth); }
+  /// Bytes of what `unit` reads that are on the device or on their way there.
+  [[nodiscard]] Bytes present(JobId job, const Unit& unit, DeviceId device) const;
 
   [[nodiscard]] Bytes used(DeviceId device) const { return devices_[index(device)].used; }
   [[nodiscard]] Bytes peak(DeviceId device) const { return devices_[index(device)].peak; }
@@ -131,6 +141,8 @@ class Residency {
 
   /// Some copy of it is on its way, from the host or to it.
   [[nodiscard]] bool moving(JobId job, ItemIndex i) const;
+  /// Some device has set its room aside and waits for it.
+  [[nodiscard]] bool awaited(JobId job, ItemIndex i) const;
   CopyIndex add(JobId job, ItemIndex i, DeviceId device);
   void drop(CopyIndex copy);
   void drop_others(JobId job, ItemIndex i, DeviceId keep);
@@ -144,6 +156,7 @@ class Residency {
   void arrive_from_device(CopyIndex copy, DeviceId source);
   void demote(CopyIndex copy);
   bool make_room(DeviceId device, Bytes need);
+  bool make_room_by_worth(DeviceId device, Bytes need);
   void charge(DeviceId device, Bytes bytes);
   struct Admission;
   Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
@@ -169,6 +182,8 @@ class Residency {
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;
   Bytes host_used_ = 0, host_peak_ = 0;
+  Worth worth_;
+  bool kept_ = false;  ///< Something, after its unit; see settle().
 };
 
 }  // namespace shardlab
