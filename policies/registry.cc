@@ -18,6 +18,7 @@
 #include "policies/prioritized.h"
 #include "policies/random.h"
 #include "policies/round_robin.h"
+#include "policies/sharp.h"
 #include "policies/srtf.h"
 #include "policies/sticky.h"
 #include "policies/task_parallel.h"
@@ -44,6 +45,8 @@ std::unique_ptr<Policy> plain(const Making& making) {
 
 constexpr Entry kPolicies[] = {
     {{"lrtf", "longest remaining time first (Hydra's Sharded-LRTF)"}, plain<Lrtf>},
+    {{"sharp", "LRTF that moves jobs seldom where copies are slow, and knows fast devices"},
+     plain<Sharp>},
     {{"lrtf_minibatch", "LRTF in whole minibatches, as Hydra's published code", false},
      plain<LrtfMinibatch>},
     {{"lrtf_committed", "LRTF that binds what it prefetches when a unit starts, as that code",
