@@ -148,7 +148,8 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
   refuse_hours(made.program, 1);
   EstimatedCosts costs(made.program);
-  const auto policy = make_policy(plan.policy, made.program, plan.seed);
+  const auto policy =
+      make_policy(plan, made.program, inputs.cluster.devices.size(), Replay::Times::kKept);
   const auto tuner = make_tuner(inputs.workload);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
                           with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr,

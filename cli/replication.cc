@@ -26,7 +26,8 @@ Outcome simulate_once(const Inputs& inputs, const Prediction& prediction, const 
   const Program& program = prediction.program;
   EstimatedCosts estimates(program);
   DrawnCosts costs(estimates, program, noise, seed, replication);
-  const auto policy = make_policy(prediction.plan.policy, program, prediction.plan.seed);
+  const auto policy =
+      make_policy(prediction.plan, program, inputs.cluster.devices.size(), Replay::Times::kIgnored);
   const auto tuner = make_tuner(inputs.workload);
   return simulate(program, inputs.cluster, *policy, costs, timeline, tuner.get());
 }

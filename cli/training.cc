@@ -76,7 +76,8 @@ std::optional<double> Trained::drift(const Profile& profile) const {
 Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
-  const auto policy = make_policy(prediction.plan.policy, prediction.program, prediction.plan.seed);
+  const auto policy = make_policy(prediction.plan, prediction.program,
+                                  inputs.cluster.devices.size(), Replay::Times::kIgnored);
   trained.work_before = engine.fixed_work(inputs.machine);
   {
     const Interrupt interrupt;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/time.h"
 
 namespace shardlab {
 
@@ -57,6 +58,23 @@ constexpr int devices_named(const JobPlan& plan) {
 constexpr int kMostSlots = 64;
 constexpr int kMostParts = 4096;  ///< Microbatches of a minibatch, or replicas of a job.
 
+/// A claim of a device, as the order of a plan has it.
+struct OrderedUnit {
+  DeviceId device{};
+  JobId job{};
+  std::int64_t minibatch = 0;
+  std::uint32_t unit = 0;   ///< Index into the units of one minibatch.
+  Instant claim{};          ///< It is not claimed before.
+  bool ahead = true;        ///< It may be claimed while its predecessor runs.
+  bool given_back = false;  ///< Only its data came; another claim runs it.
+  bool kept = false;        ///< What it changes stays there, see Policy::keeps().
+  bool beside = false;      ///< Not claimed before the device computes something.
+  bool operator==(const OrderedUnit&) const = default;
+};
+
+/// Policy of plans that have an order, see policies/replay.h.
+inline constexpr const char* kReplay = "replay";
+
 /// Partition and strategy per job, and the policy between jobs.
 struct Plan {
   std::string name;  ///< "spill/lrtf", for tables.
@@ -66,6 +84,8 @@ struct Plan {
   int admit = 0;           ///< How many jobs run at once; 0: all.
   /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
   int slots = 2;
+  /// Under policy `replay`: all claims, each device's in its order.
+  std::vector<OrderedUnit> order = {};
 };
 
 std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"

@@ -50,8 +50,20 @@ struct UnitSpan {
   Instant claimed{}, reserved{}, arrived{}, from{}, to{};
   Duration recompute{};  ///< Part of it that repeated a forward.
   std::int32_t microbatch = 0, replica = 0;
-  Instant ready{};  ///< All units before it were done; later than `claimed` if claimed ahead.
-  bool kept = false;  ///< What it changed stayed on the device, see Policy::keeps().
+  Instant ready{};      ///< All units before it were done; later than `claimed` if claimed ahead.
+  bool kept = false;    ///< What it changed stayed on the device, see Policy::keeps().
+  bool beside = false;  ///< It was claimed while the device computed another unit.
+};
+
+/// A unit that a device claimed ahead and gave back before it ran; what came for it may stay.
+struct GivenBack {
+  JobId job{};
+  std::uint32_t unit = 0;
+  std::int64_t minibatch = 0;
+  DeviceId device{};
+  std::int64_t claim = 0;  ///< See UnitSpan.
+  Instant claimed{};
+  bool beside = false;  ///< See UnitSpan.
 };
 
 /// One item that moved between host and device: its wait for and time on the link, then (or before,
@@ -93,11 +105,12 @@ struct Timeline {
   std::string source;  ///< "simulated", "measured" or "replayed".
   std::vector<std::string> jobs;
   std::vector<std::string> devices;
-  std::vector<UnitSpan> units;       ///< In order of their end.
-  std::vector<CopySpan> copies;      ///< In order of their end.
-  std::vector<MemorySample> memory;  ///< In order of time, 0 before the first; not in a file.
-  std::vector<JobEnd> ends;          ///< Per job.
-  std::vector<Bytes> budget;         ///< Per device.
+  std::vector<UnitSpan> units;        ///< In order of their end.
+  std::vector<CopySpan> copies;       ///< In order of their end.
+  std::vector<MemorySample> memory;   ///< In order of time, 0 before the first; not in a file.
+  std::vector<GivenBack> given_back;  ///< In that order; not in a file.
+  std::vector<JobEnd> ends;           ///< Per job.
+  std::vector<Bytes> budget;          ///< Per device.
   std::vector<Bytes> peak;  ///< Per device: largest reservation, or what was really allocated.
   Instant makespan{};       ///< The last job's weights are in host memory.
   bool interrupted = false;

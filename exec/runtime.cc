@@ -1,13 +1,23 @@
 #include "exec/runtime.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
 #include "core/error.h"
+#include "sched/route.h"
 
 namespace shardlab {
 namespace {
+
+/// Something of the device may go straight to another.
+bool sends(const Cluster& cluster, std::size_t device) {
+  for (std::size_t other = 0; other < cluster.devices.size(); ++other) {
+    if (direct(cluster, device_id(device), device_id(other))) return true;
+  }
+  return false;
+}
 
 /// How often a run looks whether it shall stop. Only the main thread wakes for it.
 constexpr std::chrono::milliseconds kStopPoll{50};
@@ -24,14 +34,21 @@ Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
       engines_(links_.size()) {
   const std::lock_guard lock(mutex_);
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
-    unprepared_ += 1 + static_cast<std::size_t>(cluster.devices[d].copy_engines);
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
-    for (int engine = 0; engine < cluster.devices[d].copy_engines; ++engine) {
-      const std::size_t link = d + static_cast<std::size_t>(engine) * lanes_.size();
-      engines_[link].thread = std::thread([this, link] { serve_engine(link); });
+    ++unprepared_;
+    for (std::size_t link = 0; link < links_.size() / lanes_.size(); ++link) {
+      const bool sending = link == 2;
+      const bool has = sending ? sends(cluster, d)
+                               : link < static_cast<std::size_t>(cluster.devices[d].copy_engines);
+      if (has) start_engine(d + link * lanes_.size());
     }
   }
   link_thread_ = std::thread([this] { serve_links(); });
+}
+
+void Runtime::start_engine(std::size_t link) {
+  engines_[link].thread = std::thread([this, link] { serve_engine(link); });
+  ++unprepared_;
 }
 
 Runtime::~Runtime() {
@@ -253,8 +270,9 @@ void Runtime::serve_engine(std::size_t link) {
   std::unique_lock lock(mutex_);
   CopyEngine& engine = engines_[link];
   try {
-    prepare(link % lanes_.size(),
-            link < lanes_.size() ? Work::Engine::kPromote : Work::Engine::kDemote, lock);
+    constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote,
+                                  Work::Engine::kSend};
+    prepare(link % lanes_.size(), kEngines.at(link / lanes_.size()), lock);
     Instant free{};
     while (true) {
       engine.has_work.wait(lock, [&] { return quit_ || !engine.queue.empty(); });

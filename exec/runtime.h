@@ -65,7 +65,8 @@ class Runtime final : public Backend {
     std::condition_variable has_order;
     std::thread thread;
   };
-  /// A thread that copies beside the lane: one per link of a device with copy engines.
+  /// A thread that copies beside the lane: one per link of a device with copy engines, and one for
+  /// what a device sends straight to others.
   struct CopyEngine {
     struct Request {
       Transfer transfer;
@@ -77,6 +78,7 @@ class Runtime final : public Backend {
     std::thread thread;
   };
 
+  void start_engine(std::size_t link);
   void serve_lane(std::size_t device);
   void prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock);
   void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);

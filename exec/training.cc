@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,29 +18,44 @@
 
 namespace shardlab {
 
-/// One shard's tokens and targets of a minibatch.
+/// One shard's tokens and targets of a microbatch.
 struct Minibatch {
   at::Tensor tokens, targets;
 };
+
+Parts parts_of(const JobProgram& program) {
+  Parts parts;
+  for (const Item& item : program.items) {
+    parts.microbatches = std::max(parts.microbatches, item.microbatch + 1);
+    parts.replicas = std::max(parts.replicas, item.replica + 1);
+  }
+  return parts;
+}
 
 struct Training::JobMemory {
   /// `copier` is a device that copies from and to this memory: an accelerator where there is one.
   JobMemory(const Job& the_job, const JobProgram& program, const std::vector<int>& first,
             std::shared_ptr<const TextData> text, const TorchDevice& copier)
-      : job(the_job), model(the_job.model), data(std::move(text)) {
+      : job(the_job),
+        model(the_job.model),
+        data(std::move(text)),
+        parts(parts_of(program)),
+        sequences(job.batch / parts.count()),
+        reductions(first.size()) {
     data->check(job.model);
     for (std::size_t s = 0; s < first.size(); ++s) {
       const int last = s + 1 < first.size() ? first[s + 1] : model.layers();
       shards.emplace_back(model, first[s], last);
     }
     for (const Item& item : program.items) add(item, copier);
-    graphs.resize(shards.size());
+    graphs.resize(program.items.size());
   }
 
   /// Both versions now: the first touch of memory takes ten times as long as a copy.
   void add(const Item& item, const TorchDevice& copier) {
     const std::int64_t floats = floats_of(item);
-    if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && item.kind != ItemKind::kGraph) {
+    const bool on_devices = item.kind == ItemKind::kGraph || item.kind == ItemKind::kWeightGradient;
+    if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && !on_devices) {
       throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
                   to_string(item.kind) + " of shard " + std::to_string(item.shard) +
                   ", the model has " + std::to_string(floats * sizeof(float)) +
@@ -61,10 +77,10 @@ struct Training::JobMemory {
         return shard.parameter_floats() * state_factor(job.optimizer.kind);
       case ItemKind::kActivation:
       case ItemKind::kGradient:
-        return shard.makes_loss() ? 0 : boundary_elements(job.model, job.batch);
+        return shard.makes_loss() ? 0 : boundary_elements(job.model, sequences);
       case ItemKind::kGraph:
       case ItemKind::kWeightGradient:
-        return 0;  // Never in host memory.
+        return 0;  // Never in host memory: jobs that have them are held.
       case ItemKind::kFrozen:
         break;  // Refused before it gets here.
     }
@@ -74,10 +90,17 @@ struct Training::JobMemory {
   const Job& job;
   Model model;
   std::shared_ptr<const TextData> data;
+  Parts parts;
+  int sequences;  ///< Of a microbatch.
   std::vector<ShardPass> shards;
   std::vector<at::Tensor> host;                  ///< Per item, the current version.
   std::vector<at::Tensor> next;                  ///< Of lasting items: the version being written.
-  std::vector<std::optional<Recording>> graphs;  ///< Kept from forward to backward.
+  std::vector<std::optional<Recording>> graphs;  ///< Per item: kept from forward to backward.
+  struct Reduction {
+    std::mutex mutex;
+    std::int64_t done = 0;  ///< Minibatches.
+  };
+  std::vector<Reduction> reductions;  ///< Per shard.
 };
 
 struct Training::DeviceMemory {
@@ -92,7 +115,19 @@ struct Training::DeviceMemory {
 
 namespace {
 
-PassKey key(const Job& job, const UnitRun& run) { return {job.seed, run.minibatch, 0}; }
+constexpr std::int64_t kReducedAtOnce =
+    kReductionChunk / static_cast<Bytes>(sizeof(float));  ///< Floats.
+
+/// Which item of this kind and shard the unit reads or creates; kNone: neither.
+constexpr ItemIndex kNone = UINT32_MAX;
+ItemIndex find(const JobProgram& program, const Unit& unit, ItemKind kind, int shard) {
+  for (const ItemList* list : {&unit.reads, &unit.creates}) {
+    for (const ItemIndex i : *list) {
+      if (program.items[i].kind == kind && program.items[i].shard == shard) return i;
+    }
+  }
+  return kNone;
+}
 
 /// Undefined when there is no room.
 at::Tensor allocate(const TorchDevice& device, std::int64_t floats) {
@@ -142,7 +177,7 @@ Training::~Training() = default;
 
 void Training::prepare(DeviceId device, Engine engine) {
   constexpr std::array kQueues{TorchDevice::Queue::kCompute, TorchDevice::Queue::kPromote,
-                               TorchDevice::Queue::kDemote};
+                               TorchDevice::Queue::kDemote, TorchDevice::Queue::kDemote};
   const TorchDevice& torch = devices_[index(device)]->device;
   torch.enter(kQueues[static_cast<std::size_t>(engine)]);
   if (engine == Engine::kCompute) torch.warm_up();
@@ -159,10 +194,20 @@ Work::Pass Training::run(const UnitRun& run) {
   const AccountScope scope(memory.meter.account());
   Pass pass;
   try {
-    if (unit.kind == UnitKind::kForward) {
-      forward(run, unit);
-    } else {
-      pass = backward(run, unit);
+    switch (unit.kind) {
+      case UnitKind::kForward:
+        forward(run, unit);
+        break;
+      case UnitKind::kReduce:
+        reduce(run, unit);
+        break;
+      case UnitKind::kStep:
+        step_on_sums(run, unit);
+        break;
+      case UnitKind::kFused:
+      case UnitKind::kBackward:
+        pass = backward(run, unit);
+        break;
     }
   } catch (...) {
     leave_nothing(run, unit);
@@ -183,99 +228,179 @@ void Training::leave_nothing(const UnitRun& run, const Unit& unit) {
   for (const ItemIndex item : unit.creates) drop(run.job, item, run.device);
 }
 
-Minibatch Training::minibatch(const UnitRun& run) const {
+/// Rows of the whole minibatch, replica by replica and microbatch by microbatch.
+Minibatch Training::minibatch(const UnitRun& run, const Unit& unit) const {
   const JobMemory& job = *jobs_[index(run.job)];
   const TorchDevice& device = devices_[index(run.device)]->device;
   const Minibatch made = make_minibatch(job.job, *job.data, run.minibatch);
-  return {device.move_in(made.tokens), device.move_in(made.targets)};
+  const auto part = [&](const at::Tensor& all) {
+    return device.move_in(all.narrow(0, job.parts.place(unit) * job.sequences, job.sequences));
+  };
+  return {part(made.tokens), part(made.targets)};
 }
 
-const at::Tensor& Training::present(DeviceId device, JobId job, ItemKind kind, int shard) {
-  const at::Tensor& there = item(device, job, kind, shard);
+PassKey Training::key(const UnitRun& run, const Unit& unit) const {
+  const JobMemory& job = *jobs_[index(run.job)];
+  return {job.job.seed, run.minibatch, job.parts.place(unit)};
+}
+
+const at::Tensor& Training::present(const UnitRun& run, const Unit& unit, ItemKind kind,
+                                    int shard) {
+  const at::Tensor& there = item(run, unit, kind, shard);
   if (there.defined()) return there;
-  throw Error(cluster_.devices[index(device)].name + ": out of memory: no room for the " +
+  throw Error(cluster_.devices[index(run.device)].name + ": out of memory: no room for the " +
               to_string(kind) + " of shard " + std::to_string(shard) +
               "; give the device a smaller budget than it has memory");
 }
 
-at::Tensor& Training::item(DeviceId device, JobId job, ItemKind kind, int shard) {
-  const int shards = static_cast<int>(jobs_[index(job)]->shards.size());
-  return devices_[index(device)]->items[index(job)][item_index(kind, shard, shards)];
+at::Tensor& Training::item(const UnitRun& run, const Unit& unit, ItemKind kind, int shard) {
+  const ItemIndex i = find(program_.jobs[index(run.job)], unit, kind, shard);
+  return devices_[index(run.device)]->items[index(run.job)].at(i);
 }
 
 void Training::forward(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
-  at::Tensor& output = item(run.device, run.job, ItemKind::kActivation, unit.shard);
-  const bool keeps = unit.creates.contains(
-      item_index(ItemKind::kGraph, unit.shard, static_cast<int>(job.shards.size())));
-  if (keeps) {
+  const ItemIndex graph = find(program_.jobs[index(run.job)], unit, ItemKind::kGraph, unit.shard);
+  if (graph != kNone) {
     Recording recording = record(run, unit);
-    output = recording.output.front().detach();
-    job.graphs[static_cast<std::size_t>(unit.shard)] = std::move(recording);
+    if (!shard.makes_loss()) {
+      item(run, unit, ItemKind::kActivation, unit.shard) = recording.output.front().detach();
+    }
+    job.graphs[graph] = std::move(recording);
     return;
   }
-  const at::Tensor input =
-      shard.takes_tokens() ? minibatch(run).tokens
-                           : present(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
-  const float* parameters =
-      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
-  output = shard.forward(parameters, input, key(job.job, run));
+  const Minibatch data =
+      shard.takes_tokens() || shard.makes_loss() ? minibatch(run, unit) : Minibatch{};
+  const at::Tensor input = shard.takes_tokens()
+                               ? data.tokens
+                               : present(run, unit, ItemKind::kActivation, unit.shard - 1);
+  const float* parameters = present(run, unit, ItemKind::kParameters, unit.shard).data_ptr<float>();
+  if (shard.makes_loss()) {  // Of a pipeline that recomputes: its backward makes the loss again.
+    static_cast<void>(shard.evaluate(parameters, input, data.targets, key(run, unit)));
+  } else {
+    item(run, unit, ItemKind::kActivation, unit.shard) =
+        shard.forward(parameters, input, key(run, unit));
+  }
 }
 
 /// The shard's forward, with its graph.
 Recording Training::record(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
   const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
-  const float* parameters =
-      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>();
+  const float* parameters = present(run, unit, ItemKind::kParameters, unit.shard).data_ptr<float>();
   Minibatch data;
   if (shard.takes_tokens() || shard.makes_loss()) {
-    data = minibatch(run);
+    data = minibatch(run, unit);
   }
-  const at::Tensor input =
-      shard.takes_tokens() ? data.tokens
-                           : present(run.device, run.job, ItemKind::kActivation, unit.shard - 1);
-  return shard.makes_loss() ? shard.record(parameters, input, data.targets, key(job.job, run))
-                            : shard.record(parameters, input, key(job.job, run));
+  const at::Tensor input = shard.takes_tokens()
+                               ? data.tokens
+                               : present(run, unit, ItemKind::kActivation, unit.shard - 1);
+  return shard.makes_loss() ? shard.record(parameters, input, data.targets, key(run, unit))
+                            : shard.record(parameters, input, key(run, unit));
+}
+
+/// Where a backward adds its gradients; zeros where it is the first to do so; undefined where it
+/// steps itself.
+at::Tensor Training::sums(const UnitRun& run, const Unit& unit) {
+  const JobProgram& program = program_.jobs[index(run.job)];
+  const ItemIndex i = find(program, unit, ItemKind::kWeightGradient, unit.shard);
+  if (i == kNone) return {};
+  DeviceMemory& memory = *devices_[index(run.device)];
+  at::Tensor& there = memory.items[index(run.job)][i];
+  if (unit.creates.contains(i)) {
+    const JobMemory& job = *jobs_[index(run.job)];
+    there =
+        memory.device.empty(job.shards[static_cast<std::size_t>(unit.shard)].parameter_floats());
+    there.zero_();
+  }
+  return there;
 }
 
 Work::Pass Training::backward(const UnitRun& run, const Unit& unit) {
   JobMemory& job = *jobs_[index(run.job)];
-  const auto s = static_cast<std::size_t>(unit.shard);
-  const bool fused = unit.kind == UnitKind::kFused;
+  const ShardPass& shard = job.shards[static_cast<std::size_t>(unit.shard)];
   Stopwatch watch(devices_[index(run.device)]->device);
-  std::optional<Recording> recording = std::exchange(job.graphs[s], std::nullopt);
+  const ItemIndex graph = find(program_.jobs[index(run.job)], unit, ItemKind::kGraph, unit.shard);
+  std::optional<Recording> recording;
+  if (graph != kNone) recording = std::exchange(job.graphs[graph], std::nullopt);
   Pass pass;
   bool recomputed = false;
   if (!recording) {
     recording = record(run, unit);
     watch.mark();
-    recomputed = !fused;
+    recomputed = unit.kind != UnitKind::kFused;
   }
+  const at::Tensor sum = sums(run, unit);
+  const at::Tensor* into = sum.defined() ? &sum : nullptr;
   const Gradients gradients =
-      fused ? job.shards[s].backward(std::move(*recording))
-            : job.shards[s].backward(std::move(*recording),
-                                     present(run.device, run.job, ItemKind::kGradient, unit.shard));
-  if (fused) {
-    pass.has_loss = true;
-    pass.loss = gradients.loss;
-    if (!std::isfinite(pass.loss)) {
-      throw Error("the loss is " +
-                  std::string(std::isnan(pass.loss) ? "not a number" : "infinite") +
-                  "; try a lower learning rate");
-    }
-  }
+      shard.makes_loss()
+          ? shard.backward(std::move(*recording), into)
+          : shard.backward(std::move(*recording),
+                           present(run, unit, ItemKind::kGradient, unit.shard), into);
+  if (shard.makes_loss()) note_loss(gradients.loss, pass);
   if (unit.shard > 0) {
-    item(run.device, run.job, ItemKind::kGradient, unit.shard - 1) =
-        gradients.input.front().contiguous();
+    item(run, unit, ItemKind::kGradient, unit.shard - 1) = gradients.input.front().contiguous();
   }
-  job.shards[s].step(
-      job.job.optimizer, run.minibatch + 1, gradients,
-      present(run.device, run.job, ItemKind::kParameters, unit.shard).data_ptr<float>(),
-      present(run.device, run.job, ItemKind::kState, unit.shard).data_ptr<float>());
+  if (into == nullptr) step(run, unit, gradients);
   if (recomputed) pass.recompute = watch.laps().front();
   return pass;
+}
+
+void Training::note_loss(double loss, Pass& pass) {
+  pass.has_loss = true;
+  pass.loss = loss;
+  if (std::isfinite(loss)) return;
+  throw Error("the loss is " + std::string(std::isnan(loss) ? "not a number" : "infinite") +
+              "; try a lower learning rate");
+}
+
+void Training::step(const UnitRun& run, const Unit& unit, const Gradients& gradients) {
+  const JobMemory& job = *jobs_[index(run.job)];
+  job.shards[static_cast<std::size_t>(unit.shard)].step(
+      job.job.optimizer, run.minibatch + 1, gradients,
+      present(run, unit, ItemKind::kParameters, unit.shard).data_ptr<float>(),
+      present(run, unit, ItemKind::kState, unit.shard).data_ptr<float>());
+}
+
+/// The gradient of the minibatch's mean loss is the mean of those of its microbatches.
+void Training::step_on_sums(const UnitRun& run, const Unit& unit) {
+  const JobMemory& job = *jobs_[index(run.job)];
+  at::Tensor& sum = item(run, unit, ItemKind::kWeightGradient, unit.shard);
+  sum.mul_(1.0 / job.parts.count());
+  step(run, unit, job.shards[static_cast<std::size_t>(unit.shard)].view_gradients(sum));
+}
+
+/// All replicas' last backwards are done, and no step before its own reduction. So whoever comes
+/// first adds up for all, in the order of the replicas, and the others wait for that.
+void Training::reduce(const UnitRun& run, const Unit& unit) {
+  JobMemory& job = *jobs_[index(run.job)];
+  JobMemory::Reduction& reduction = job.reductions[static_cast<std::size_t>(unit.shard)];
+  const std::lock_guard lock(reduction.mutex);
+  if (reduction.done > run.minibatch) return;
+  std::vector<at::Tensor> sums;
+  const JobProgram& program = program_.jobs[index(run.job)];
+  for (std::size_t i = 0; i < program.items.size(); ++i) {  // Replica by replica.
+    const Item& item = program.items[i];
+    if (item.kind != ItemKind::kWeightGradient || item.shard != unit.shard) continue;
+    sums.push_back(devices_[index(item.only_reader)]->items[index(run.job)][i]);
+  }
+  const std::int64_t floats = sums.front().numel();
+  for (std::int64_t from = 0; from < floats; from += kReducedAtOnce) {
+    const auto piece = [&](const at::Tensor& all) {
+      return all.narrow(0, from, std::min(kReducedAtOnce, floats - from));
+    };
+    at::Tensor total = devices_[index(run.device)]->device.empty(piece(sums.front()).numel());
+    at::Tensor next = at::empty_like(total);
+    total.copy_(piece(sums.front()));
+    for (std::size_t r = 1; r < sums.size(); ++r) {
+      next.copy_(piece(sums[r]));
+      total.add_(next);
+    }
+    for (const at::Tensor& sum : sums) piece(sum).copy_(total);
+  }
+  devices_[index(run.device)]->device.synchronize(TorchDevice::Queue::kCompute);
+  reduction.done = run.minibatch + 1;
 }
 
 void Training::copy(const Transfer& transfer) {
@@ -285,12 +410,19 @@ void Training::copy(const Transfer& transfer) {
   const Item& item = program_.jobs[index(transfer.job)].items[transfer.item];
   at::Tensor& here = memory.items[index(transfer.job)][transfer.item];
   at::Tensor& host = job.host[transfer.item];
-  if (transfer.direction == Direction::kPromote) {
+  if (transfer.direction == Direction::kPeer) {
+    const at::Tensor& there =
+        devices_[index(transfer.source)]->items[index(transfer.job)][transfer.item];
+    here = allocate(memory.device, there.numel());
+    if (!here.defined()) return;
+    here = here.view(there.sizes());
+    memory.device.copy(here, there);
+  } else if (transfer.direction == Direction::kPromote) {
     const bool boundary = item.kind == ItemKind::kActivation || item.kind == ItemKind::kGradient;
     if (!here.defined()) here = allocate(memory.device, host.numel());
     if (!here.defined()) return;  // The unit that needs it says so, and stops its job alone.
     memory.device.copy(here, host);
-    if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.job.batch).sizes());
+    if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.sequences).sizes());
   } else {
     memory.device.copy(item.lasting ? job.next[transfer.item] : host, here);
   }
@@ -303,8 +435,7 @@ void Training::copy(const Transfer& transfer) {
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   if (from == kNoDevice) return;  // Host buffers are kept for the next minibatch.
   const Item& item = program_.jobs[index(job)].items[i];
-  if (item.kind == ItemKind::kGraph)
-    jobs_[index(job)]->graphs[static_cast<std::size_t>(item.shard)].reset();
+  if (item.kind == ItemKind::kGraph) jobs_[index(job)]->graphs[i].reset();
   devices_[index(from)]->items[index(job)][i].reset();
 }
 
@@ -316,8 +447,8 @@ TrainedJob Training::result(JobId id, bool with_parameters) const {
   XXH64_state_t* hash = XXH64_createState();
   XXH64_reset(hash, 0);
   const auto& items = program_.jobs[index(id)].items;
-  for (std::size_t i = 0; i < items.size(); ++i) {  // All parameters, then all state.
-    if (!items[i].lasting) continue;
+  for (std::size_t i = 0; i < items.size(); ++i) {            // All parameters, then all state.
+    if (!items[i].lasting || items[i].replica > 0) continue;  // Replicas are alike.
     const float* values = job.host[i].const_data_ptr<float>();
     XXH64_update(hash, values, job.host[i].nbytes());
     if (!with_parameters || items[i].kind != ItemKind::kParameters) continue;

@@ -19,6 +19,18 @@ namespace shardlab {
 
 struct Minibatch;
 
+/// How a minibatch of one job is dealt out.
+struct Parts {
+  int microbatches = 1, replicas = 1;
+
+  [[nodiscard]] int count() const { return microbatches * replicas; }
+  /// Of all microbatches, replica by replica.
+  [[nodiscard]] int place(const Unit& unit) const {
+    return unit.replica * microbatches + unit.microbatch;
+  }
+};
+Parts parts_of(const JobProgram& program);
+
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
 ///
 /// Host memory keeps an array per item, page-locked where there is an accelerator. A demotion
@@ -49,14 +61,21 @@ class Training final : public Work {
   struct JobMemory;
   struct DeviceMemory;
 
-  [[nodiscard]] at::Tensor& item(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] at::Tensor& item(const UnitRun& run, const Unit& unit, ItemKind kind, int shard);
   /// The same where a unit reads it; throws Error when its promotion found no room.
-  [[nodiscard]] const at::Tensor& present(DeviceId device, JobId job, ItemKind kind, int shard);
+  [[nodiscard]] const at::Tensor& present(const UnitRun& run, const Unit& unit, ItemKind kind,
+                                          int shard);
   void leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
+  void reduce(const UnitRun& run, const Unit& unit);
+  void step_on_sums(const UnitRun& run, const Unit& unit);
+  void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);
-  [[nodiscard]] Minibatch minibatch(const UnitRun& run) const;
+  [[nodiscard]] at::Tensor sums(const UnitRun& run, const Unit& unit);
+  static void note_loss(double loss, Pass& pass);
+  [[nodiscard]] Minibatch minibatch(const UnitRun& run, const Unit& unit) const;
+  [[nodiscard]] PassKey key(const UnitRun& run, const Unit& unit) const;
 
   const Workload& workload_;
   const Cluster& cluster_;

@@ -167,8 +167,27 @@ Recording ShardPass::record(const float* parameters, const at::Tensor& input,
   return recording;
 }
 
+Gradients ShardPass::view_gradients(const at::Tensor& sums) const {
+  return {bind(sums.const_data_ptr<float>(), sums, false), {}, 0};
+}
+
+Gradients ShardPass::finish_into(const at::Tensor& sums, const Recording& recording,
+                                 const std::vector<at::Tensor>& output_gradient) const {
+  std::vector<at::Tensor> views = view_gradients(sums).parameters;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    recording.leaves[i].mutable_grad() = std::move(views[i]);
+  }
+  torch::autograd::backward(recording.output, output_gradient, /*retain_graph=*/false,
+                            /*create_graph=*/false, recording.leaves);
+  Gradients gradients;
+  if (!takes_tokens()) gradients.input.push_back(recording.leaves.back().grad());
+  return gradients;
+}
+
 Gradients ShardPass::finish(const Recording& recording,
-                            const std::vector<at::Tensor>& output_gradient) const {
+                            const std::vector<at::Tensor>& output_gradient,
+                            const at::Tensor* sums) const {
+  if (sums != nullptr) return finish_into(*sums, recording, output_gradient);
   // grad() accumulates nothing in the leaves and frees the graph as it goes.
   std::vector<at::Tensor> all =
       torch::autograd::grad(recording.output, recording.leaves, output_gradient);
@@ -183,13 +202,15 @@ Gradients ShardPass::finish(const Recording& recording,
 
 // By value: the graph goes when the gradients are there.
 // NOLINTNEXTLINE(performance-unnecessary-value-param)
-Gradients ShardPass::backward(Recording recording, const at::Tensor& output_gradient) const {
-  return finish(recording, {output_gradient});
+Gradients ShardPass::backward(Recording recording, const at::Tensor& output_gradient,
+                              const at::Tensor* sums) const {
+  return finish(recording, {output_gradient}, sums);
 }
 
-Gradients ShardPass::backward(Recording recording) const {
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
+Gradients ShardPass::backward(Recording recording, const at::Tensor* sums) const {
   assert(makes_loss());
-  Gradients gradients = finish(recording, {});
+  Gradients gradients = finish(recording, {}, sums);
   gradients.loss = recording.output.front().item<float>();  // Waits for an accelerator.
   return gradients;
 }

@@ -58,10 +58,14 @@ class ShardPass {
   [[nodiscard]] Recording record(const float* parameters, const at::Tensor& input,
                                  const at::Tensor& targets, const PassKey& key) const;
   /// Uses up `recording`. `output_gradient` is what the shard above gave as its gradient of the
-  /// input.
-  [[nodiscard]] Gradients backward(Recording recording, const at::Tensor& output_gradient) const;
+  /// input. Where `sums` is given, laid out like the parameters, gradients are added to it, each as
+  /// soon as it is made, and Gradients::parameters stays empty.
+  [[nodiscard]] Gradients backward(Recording recording, const at::Tensor& output_gradient,
+                                   const at::Tensor* sums = nullptr) const;
   /// From the loss.
-  [[nodiscard]] Gradients backward(Recording recording) const;
+  [[nodiscard]] Gradients backward(Recording recording, const at::Tensor* sums = nullptr) const;
+  /// Views of sums of gradients, as a step takes them.
+  [[nodiscard]] Gradients view_gradients(const at::Tensor& sums) const;
 
   /// One optimizer step in place; `step` counts from 1.
   void step(const OptimizerSpec& optimizer, std::int64_t step, const Gradients& gradients,
@@ -79,7 +83,10 @@ class ShardPass {
                            const std::vector<at::Tensor>& gradients, float* parameters,
                            float* state) const;
   [[nodiscard]] Gradients finish(const Recording& recording,
-                                 const std::vector<at::Tensor>& output_gradient) const;
+                                 const std::vector<at::Tensor>& output_gradient,
+                                 const at::Tensor* sums) const;
+  [[nodiscard]] Gradients finish_into(const at::Tensor& sums, const Recording& recording,
+                                      const std::vector<at::Tensor>& output_gradient) const;
 
   const Model* model_;
   int first_;

@@ -50,7 +50,8 @@ class TorchDevice {
   /// Zeros in host memory; page-locked for an accelerator, so that copies run beside the host.
   [[nodiscard]] at::Tensor host_zeros(std::int64_t floats) const;
   /// Copies all of `from` to `to`, contiguous floats of the same number, in the queue that this
-  /// thread entered; on an accelerator one of them lies in page-locked host memory.
+  /// thread entered; on an accelerator one of them lies there, the other too, on another device, or
+  /// in page-locked host memory.
   void copy(at::Tensor& to, const at::Tensor& from) const;
   /// `host` itself on the CPU, else a copy on the device.
   [[nodiscard]] at::Tensor move_in(const at::Tensor& host) const;

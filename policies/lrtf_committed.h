@@ -42,7 +42,7 @@ class LrtfCommitted final : public Policy {
     return index_.take(device.id);
   }
   [[nodiscard]] bool lookahead() const override { return true; }
-  [[nodiscard]] bool patient() const override { return true; }
+  [[nodiscard]] bool patient(TrackId) const override { return true; }
 
  private:
   /// The next unit of a track whose unit runs.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,7 +44,13 @@ class Prioritized final : public Policy {
   }
   DeviceId place(JobId job) override { return policies_.front()->place(job); }
   [[nodiscard]] bool lookahead() const override { return policies_.front()->lookahead(); }
-  [[nodiscard]] bool patient() const override { return policies_.front()->patient(); }
+  [[nodiscard]] bool patient(TrackId track) const override {
+    return policies_[class_of_[index(track)]]->patient(track);
+  }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
+    return std::ranges::any_of(policies_,
+                               [&](const auto& policy) { return policy->keeps(job, device); });
+  }
   [[nodiscard]] bool evicts() const override { return policies_.front()->evicts(); }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
     return policies_.front()->worth(job, item, device);

@@ -152,4 +152,10 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const Program& prog
   return std::make_unique<Prioritized>(std::move(policies), std::move(class_of));
 }
 
+std::unique_ptr<Policy> make_policy(const Plan& plan, const Program& program, std::size_t devices,
+                                    Replay::Times times) {
+  if (plan.policy != kReplay) return make_policy(plan.policy, program, plan.seed);
+  return std::make_unique<Replay>(plan.order, program, devices, times);
+}
+
 }  // namespace shardlab

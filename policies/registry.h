@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/plan.h"
+#include "policies/replay.h"
 #include "sched/policy.h"
 #include "sched/program.h"
 
@@ -35,5 +37,9 @@ std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
 /// policies/prioritized.h. Throws Error when they have more than kMostPriorities.
 std::unique_ptr<Policy> make_policy(const std::string& name, const Program& program,
                                     std::uint64_t seed);
+
+/// The policy of a plan: by its name, or of its order on so many devices.
+std::unique_ptr<Policy> make_policy(const Plan& plan, const Program& program, std::size_t devices,
+                                    Replay::Times times);
 
 }  // namespace shardlab

@@ -1,50 +1,45 @@
 #include "policies/replay.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/ledger.h"
 
 namespace shardlab {
 
-Replay::Replay(const Timeline& timeline, const Program& program)
-    : order_(timeline.devices.size()),
+Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::size_t devices,
+               Times times)
+    : times_(times),
+      devices_(devices),
       ready_(track_count(program)),
       present_(ready_.size()),
+      gives_back_(ready_.size()),
       first_device_(program.jobs.size(), kNoDevice) {
   const Ledger tracks(program);
-  // Not by start: a device may start what it claimed later, while earlier claims wait for copies.
-  std::vector<const UnitSpan*> by_claim;
-  for (const UnitSpan& span : timeline.units) by_claim.push_back(&span);
-  std::sort(by_claim.begin(), by_claim.end(),
-            [](const UnitSpan* a, const UnitSpan* b) { return a->claim < b->claim; });
-  std::vector<Instant> previous_end(ready_.size());  // A track's units are claimed in their order.
-  kept_.resize(program.jobs.size());
-  for (const UnitSpan* span : by_claim) {
-    note_kept(*span, program);
-    DeviceId& first = first_device_.at(index(span->job));
-    if (first == kNoDevice) first = span->device;
-    const Unit& unit = program.jobs.at(index(span->job)).units.at(span->unit);
-    const TrackId track = tracks.track_of(span->job, unit);
-    Instant& previous = previous_end.at(index(track));
-    order_.at(index(span->device))
-        .push_back({track, span->minibatch, span->unit, span->claimed < previous});
-    previous = span->to;
+  for (const OrderedUnit& claim : order) {
+    DeviceId& first = first_device_.at(index(claim.job));
+    if (first == kNoDevice) first = claim.device;
+    if (claim.given_back && times == Times::kIgnored) continue;
+    note_kept(claim, program);
+    const Unit& unit = program.jobs.at(index(claim.job)).units.at(claim.unit);
+    devices_.at(index(claim.device)).order.push_back({tracks.track_of(claim.job, unit), claim});
   }
 }
 
-void Replay::note_kept(const UnitSpan& span, const Program& program) {
-  if (!span.kept) return;
-  const JobProgram& job = program.jobs.at(index(span.job));
-  auto& kept = kept_.at(index(span.job));
+void Replay::note_kept(const OrderedUnit& claim, const Program& program) {
+  kept_.resize(program.jobs.size());
+  if (!claim.kept) return;
+  const JobProgram& job = program.jobs.at(index(claim.job));
+  auto& kept = kept_.at(index(claim.job));
   kept.resize(job.units.size() * static_cast<std::size_t>(job.minibatches));
-  kept.at(static_cast<std::size_t>(span.minibatch) * job.units.size() + span.unit) = true;
+  kept.at(static_cast<std::size_t>(claim.minibatch) * job.units.size() + claim.unit) = true;
 }
 
 /// Asked of the unit that was done last.
 bool Replay::keeps(JobId job, DeviceId) const {
-  const auto& kept = kept_.at(index(job));
-  const std::size_t done = kept.empty() ? 0 : view_->units_done(job);
-  return done > 0 && kept.at(done - 1);
+  if (kept_.empty() || kept_.at(index(job)).empty()) return false;
+  const std::size_t done = view_->units_done(job);
+  return done > 0 && kept_[index(job)].at(done - 1);
 }
 
 void Replay::ready(const Candidate& unit) {
@@ -55,16 +50,61 @@ void Replay::ready(const Candidate& unit) {
 void Replay::gone(TrackId track) { present_[index(track)] = false; }
 
 TrackId Replay::pick(const DeviceView& device) {
-  auto& order = order_.at(index(device.id));
-  if (order.empty()) return kNoTrack;
-  const Place next = order.front();
-  const Candidate& unit = ready_[index(next.track)];
-  const bool there =
-      present_[index(next.track)] && unit.minibatch == next.minibatch && unit.unit == next.unit;
-  if (!there || (unit.ahead && !next.ahead)) return kNoTrack;
-  order.pop_front();
-  gone(next.track);
-  return next.track;
+  Device& mine = devices_.at(index(device.id));
+  if (mine.next == mine.order.size()) return kNoTrack;
+  const auto& [track, claim] = mine.order[mine.next];
+  if (times_ == Times::kKept && !due(device, claim)) return kNoTrack;
+  const Candidate& unit = ready_[index(track)];
+  const bool there = present_[index(track)] && unit.minibatch == claim.minibatch &&
+                     unit.unit == claim.unit && (claim.ahead || !unit.ahead);
+  if (!there) return kNoTrack;
+  ++mine.next;
+  gives_back_[index(track)] = claim.given_back;
+  gone(track);
+  return track;
+}
+
+/// Its time has come, and the device computes if it did then: within an instant, all goes in rounds.
+bool Replay::due(const DeviceView& device, const OrderedUnit& claim) const {
+  if (device.now < claim.claim) return false;
+  return !claim.beside || view_->lane(device.id).running != kNoTrack;
+}
+
+Instant Replay::awaits(Instant now) const {
+  Instant soonest = kNever;
+  if (times_ == Times::kIgnored) return soonest;
+  for (const Device& device : devices_) {
+    if (device.next == device.order.size()) continue;
+    const Instant claim = device.order[device.next].claim.claim;
+    if (claim > now) soonest = std::min(soonest, claim);
+  }
+  return soonest;
+}
+
+std::vector<OrderedUnit> order_of(const Timeline& timeline, const Program& program) {
+  std::vector<std::pair<std::int64_t, OrderedUnit>> numbered;
+  const Ledger tracks(program);
+  std::vector<Instant> previous_end(tracks.tracks());
+  for (const UnitSpan& span : timeline.units) {  // In order of their end, so of their track.
+    const Unit& unit = program.jobs.at(index(span.job)).units.at(span.unit);
+    Instant& previous = previous_end.at(index(tracks.track_of(span.job, unit)));
+    const bool ahead = span.claimed < previous;
+    numbered.push_back({span.claim,
+                        {span.device, span.job, span.minibatch, span.unit, span.claimed, ahead,
+                         /*given_back=*/false, span.kept, span.beside}});
+    previous = span.to;
+  }
+  for (const GivenBack& each : timeline.given_back) {
+    numbered.push_back({each.claim,
+                        {each.device, each.job, each.minibatch, each.unit, each.claimed,
+                         /*ahead=*/true, /*given_back=*/true, /*kept=*/false, each.beside}});
+  }
+  // Not by start: a device may start what it claimed later, while earlier claims wait for copies.
+  std::ranges::sort(numbered, {}, &std::pair<std::int64_t, OrderedUnit>::first);
+  std::vector<OrderedUnit> order;
+  order.reserve(numbered.size());
+  for (const auto& [number, claim] : numbered) order.push_back(claim);
+  return order;
 }
 
 }  // namespace shardlab

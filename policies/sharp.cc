@@ -26,7 +26,7 @@ void Sharp::begin(const StateView& view) {
     if (its.exposed > 0)
       s = its.fits ? std::sqrt(load.work_per_device * its.move) / its.minibatch / 2 : 0.5;
     for (const Track& track : tracks_of(job)) {
-      patience_.emplace_back(std::llround(s * static_cast<double>(track_time(job, track).count())));
+      patience_.push_back(s * static_cast<double>(track_time(job, track).count()));
     }
   }
 }
@@ -61,7 +61,7 @@ TrackId Sharp::prefer_home(DeviceId device, CandidateTree::Winner leader) const 
   if (home == kNoTrack || !there_[index(home)]) return leader.track;
   const Candidate& unit = waiting_[index(home)];
   const bool may = unit.bound == kNoDevice || unit.bound == device;
-  const Duration behind = Duration{leader.key} - unit.remaining;
+  const auto behind = static_cast<double>(leader.key - unit.remaining.count());
   return may && behind <= patience_[index(home)] ? home : leader.track;
 }
 

@@ -42,7 +42,7 @@ class Sharp final : public Policy {
   CandidateIndex index_;
   std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
   std::vector<bool> there_;         ///< Per track: it can be picked.
-  std::vector<Duration> patience_;  ///< Per track: s minibatches.
+  std::vector<double> patience_;    ///< Per track: s minibatches, in ns.
   std::vector<TrackId> left_;       ///< While a device chooses.
   Homes homes_;
   LevelHold levels_;

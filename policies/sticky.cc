@@ -1,15 +1,12 @@
 #include "policies/sticky.h"
 
-#include <cmath>
-
 namespace shardlab {
 
 void Sticky::begin(const StateView& view) {
   homes_.begin(view);
   for (const JobProgram& job : view.program().jobs) {
     for (const Track& track : tracks_of(job)) {
-      const auto time = static_cast<double>(track_time(job, track).count());
-      patience_.emplace_back(std::llround(s_ * time));
+      patience_.push_back(s_ * static_cast<double>(track_time(job, track).count()));
     }
   }
 }
@@ -31,7 +28,7 @@ TrackId Sticky::pick(const DeviceView& device) {
   if (const TrackId home = homes_.last(device.id); home != kNoTrack) {
     const Waiting& stays = waiting_[index(home)];
     const bool may = stays.there && (stays.bound == kNoDevice || stays.bound == device.id);
-    const Duration behind = Duration{leader.key} - stays.remaining;
+    const auto behind = static_cast<double>(leader.key - stays.remaining.count());
     if (may && behind <= patience_[index(home)]) chosen = home;
   }
   homes_.took(device.id, chosen);

@@ -32,8 +32,8 @@ class Sticky final : public Policy {
     bool there = false;
   };
   CandidateIndex index_;
-  std::vector<Waiting> waiting_;    ///< Per track.
-  std::vector<Duration> patience_;  ///< Per track: s minibatches.
+  std::vector<Waiting> waiting_;  ///< Per track.
+  std::vector<double> patience_;  ///< Per track: s minibatches, in ns.
   Homes homes_;
   double s_;
 };

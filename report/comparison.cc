@@ -96,18 +96,20 @@ void refuse_gaps(const Program& program, const Timeline& measured) {
   }
 }
 
-/// Program and timeline of the minibatches that were completed.
+/// Program, timeline and plan of the minibatches that were completed.
 struct Completed {
   Program program;
   Timeline measured;
+  Plan plan;
   std::string note;
 };
 
-Completed completed(const Program& program, const Timeline& measured) {
-  Completed cut{program, measured, {}};
+Completed completed(const Program& program, const Timeline& measured, const Plan& plan) {
+  Completed cut{program, measured, plan, {}};
   cut.program.jobs.clear();
   cut.measured.jobs.clear();
   cut.measured.ends.clear();
+  cut.measured.given_back.clear();  // Of no use without times.
   std::vector<JobId> now(program.jobs.size(), kNoJob);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const JobEnd& end = measured.ends[j];
@@ -129,6 +131,7 @@ Completed completed(const Program& program, const Timeline& measured) {
     return span.job == kNoJob || span.minibatch >= measured.ends[old].minibatches;
   };
   std::erase_if(cut.measured.units, drop);
+  std::erase_if(cut.plan.order, drop);
   // Copies at the end of a job count as those of the minibatch after its last.
   std::erase_if(cut.measured.copies, [&](CopySpan& span) {
     span.job = now[index(span.job)];
@@ -156,10 +159,10 @@ double Comparison::naive_error() const { return seconds(measured.makespan) / sec
 Comparison compare(const Program& program, const Cluster& cluster, const Plan& plan,
                    const Timeline& measured) {
   refuse_another(program, cluster, measured);
-  auto [cut, timeline, note] = completed(program, measured);
+  auto [cut, timeline, chosen, note] = completed(program, measured, plan);
   refuse_gaps(cut, timeline);
   const auto decided_freely = [&](const Program& work, const Cluster& where, Costs& costs) {
-    const auto policy = make_policy(plan.policy, work, plan.seed);
+    const auto policy = make_policy(chosen, work, where.devices.size(), Replay::Times::kIgnored);
     return simulated(work, where, *policy, costs, plan.name);
   };
   const Cluster as_measured = without_contention(cluster);
@@ -171,7 +174,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
   MeasuredCosts each_again(timeline, cut, MeasuredCosts::Detail::kEach);
-  Replay decisions(timeline, cut);
+  Replay decisions(order_of(timeline, cut), cut, cluster.devices.size(), Replay::Times::kIgnored);
 
   Comparison result;
   result.predicted = decided_freely(cut, cluster, profile);

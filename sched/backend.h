@@ -27,12 +27,12 @@ struct Transfer {
   TransferId id = 0;
   JobId job{};
   ItemIndex item = 0;
-  std::int64_t minibatch = 0;
   DeviceId device{};
-  Direction direction{};
+  std::int64_t minibatch = 0;
   Bytes bytes = 0;
-  bool loaded = false;
   DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
+  Direction direction{};
+  bool loaded = false;
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.
@@ -85,6 +85,8 @@ class Backend {
   virtual void start_lane_copy(const Transfer& transfer) = 0;
   /// Reports Woken at that instant, which is after now. One at a time.
   virtual void wake_at(Instant instant) = 0;
+  /// Items lie in memories of its own, so that it must hear of dropped().
+  [[nodiscard]] virtual bool keeps_items() const { return true; }
   /// An item needs no room on the device, or (`kNoDevice`) in host memory, any more.
   virtual void dropped(JobId job, ItemIndex item, DeviceId from) = 0;
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -35,7 +36,7 @@ class CandidateIndex {
  private:
   struct First {
     CandidateTree* tree = nullptr;
-    CandidateTree::Winner winner{CandidateTree::kAbsent, kNoTrack};
+    CandidateTree::Winner winner{std::numeric_limits<Key>::min(), kNoTrack};
   };
   First find(DeviceId device) {
     CandidateTree* own = index(device) < bound_.size() ? bound_[index(device)].get() : nullptr;

@@ -1,31 +1,23 @@
 #pragma once
 
-#include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "core/ids.h"
+#include "sched/winner_tree.h"
 
 namespace shardlab {
 
-/// Tracks by key, greatest first, ties to the lower track: a complete binary tree of maxima over
-/// slots. What is taken leaves its slot as a hole, which the next one that comes fills: a unit that
-/// ends and another that is picked cost one walk from leaf to root, not two. A walk knows its nodes
-/// beforehand and has no branch that could be mispredicted.
+/// Tracks by key, greatest first, ties to the lower track. What is taken leaves its slot in the
+/// tree as a hole, which the next one that comes fills: a unit that ends and another that is picked
+/// cost one walk from leaf to root, not two.
 class CandidateTree {
  public:
-  using Key = std::int64_t;
-  static constexpr Key kAbsent = std::numeric_limits<Key>::min();
+  using Key = WinnerTree::Key;
 
-  explicit CandidateTree(std::size_t tracks)
-      : leaves_(std::bit_ceil(std::max<std::size_t>(tracks, 2))),
-        greatest_(2 * leaves_, kAbsent),
-        whose_(2 * leaves_, kNobody),
-        slot_(tracks) {}
+  explicit CandidateTree(std::size_t tracks) : tree_(tracks), slot_(tracks) {}
 
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
@@ -33,10 +25,10 @@ class CandidateTree {
   void insert(TrackId track, Key key) {
     ++size_;
     std::uint32_t slot = hole_;
-    hole_ = kNobody;
-    if (slot == kNobody) slot = free_slot();
+    hole_ = kNone;
+    if (slot == kNone) slot = free_slot();
     slot_[index(track)] = slot;
-    set(slot, key, static_cast<std::uint32_t>(track));
+    tree_.set(slot, ~key, static_cast<std::uint32_t>(track));  // Of least keys first.
   }
 
   /// Requires: the track is in it.
@@ -52,19 +44,19 @@ class CandidateTree {
   };
   Winner top() {
     assert(size_ > 0);
-    if (hole_ != kNobody) {
+    if (hole_ != kNone) {
       vacate(hole_);
-      hole_ = kNobody;
+      hole_ = kNone;
     }
-    return {greatest_[1], TrackId{whose_[1]}};
+    return {~tree_.top(), TrackId{tree_.winner()}};
   }
   void take_top() {
     --size_;
-    hole_ = slot_[whose_[1]];
+    hole_ = slot_[tree_.winner()];
   }
 
  private:
-  static constexpr std::uint32_t kNobody = UINT32_MAX;
+  static constexpr std::uint32_t kNone = UINT32_MAX;
 
   std::uint32_t free_slot() {
     if (free_.empty()) return used_++;
@@ -73,39 +65,15 @@ class CandidateTree {
     return slot;
   }
   void vacate(std::uint32_t slot) {
-    set(slot, kAbsent, kNobody);
+    tree_.clear(slot);
     free_.push_back(slot);
   }
 
-  void set(std::uint32_t slot, Key key, std::uint32_t track) {
-    // Two arrays, and masks: nodes of two fields are stored as one and read as two, which stalls
-    // the core, and of a choice between two values compilers make a branch.
-    Key* const greatest = greatest_.data();
-    std::uint32_t* const whose = whose_.data();
-    std::size_t node = leaves_ + slot;
-    greatest[node] = key;
-    whose[node] = track;
-    while (node > 1) {
-      const Key other = greatest[node ^ 1];
-      const std::uint32_t others = whose[node ^ 1];
-      const auto ties = static_cast<std::uint32_t>(other == key);
-      const auto loses = static_cast<std::uint32_t>(other > key) |
-                         (ties & static_cast<std::uint32_t>(others < track));
-      track ^= (track ^ others) & (0U - loses);
-      key = std::max(key, other);
-      node /= 2;
-      greatest[node] = key;
-      whose[node] = track;
-    }
-  }
-
-  std::size_t leaves_;
-  std::vector<Key> greatest_;  ///< Root at 1, children of i at 2i and 2i+1.
-  std::vector<std::uint32_t> whose_;
+  WinnerTree tree_;                  ///< Of slots.
   std::vector<std::uint32_t> slot_;  ///< Per track.
   std::vector<std::uint32_t> free_;
-  std::uint32_t used_ = 0;        ///< Slots from here on were never used.
-  std::uint32_t hole_ = kNobody;  ///< Its old key still stands in the tree.
+  std::uint32_t used_ = 0;      ///< Slots from here on were never used.
+  std::uint32_t hole_ = kNone;  ///< Its old key still stands in the tree.
   std::size_t size_ = 0;
 };
 

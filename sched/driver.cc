@@ -27,12 +27,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       buffering_(devices_.size()),
       touched_(devices_.size()),
       late_(devices_.size()) {
-  if (tracks_memory) residency_.emplace(program, cluster);
-  if (residency_ && policy.evicts()) {
-    residency_->order_victims([&policy](JobId job, ItemIndex item, DeviceId device) {
-      return policy.worth(job, item, device);
-    });
-  }
+  if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
@@ -46,11 +41,22 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     empty_.insert(d);
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
   }
+  ask_policy();
+}
+
+/// What it does not change its mind on.
+void Driver::ask_policy() {
+  policy_.begin(*view_);
+  looks_ahead_ = program_.slots > 1 && policy_.lookahead();
+  policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  if (!residency_ || !policy_.evicts()) return;
+  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
+    return policy_.worth(job, item, device);
+  });
 }
 
 void Driver::start() {
   now_ = backend_.now();
-  policy_.begin(*view_);
   await_arrivals();
   decide();
 }
@@ -61,6 +67,8 @@ void Driver::start() {
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
+    } else if (const auto* passed = std::get_if<LinkDone>(&event)) {
+      take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
@@ -92,11 +100,13 @@ void Driver::take_in(const UnitDone& event) {
     timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
                                 event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
                                 claim.started_at, event.from, event.to, event.recompute,
-                                ran.microbatch, ran.replica, claim.ready_at});
+                                ran.microbatch, ran.replica, claim.ready_at, /*kept=*/false,
+                                claim.beside});
   }
+  const Residency::Reservation reservation = claim.reservation;
   end_claim(event.device);
   if (residency_) {
-    residency_->commit(job, ledger_.current(track), event.device);
+    residency_->commit(reservation);
     done_.push_back(
         {track, job, which, event.device, timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
   }
@@ -159,6 +169,7 @@ void Driver::offer_next(TrackId track) {
     claim.ready = true;
     claim.ready_at = now_;
   }
+  note_late(index(state.last_claim));
   touch(index(state.last_claim));
 }
 
@@ -178,17 +189,19 @@ void Driver::decide() {
     start_requested();
   }
   progress();
-  const bool ahead = program_.slots > 1 && policy_.lookahead() && !interrupted_;
+  const bool ahead = looks_ahead_ && !interrupted_;
   while (ahead && std::exchange(started_, false)) {  // Buffers look ahead of what started.
     fill(true);
     progress();
   }
+  if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
 /// Device by device, until nothing changes.
 void Driver::progress() {
+  if (touched_.empty()) return;
   std::size_t device = touched_.next(0);
   while (device != IdSet::kEnd) {
     touched_.erase(device);
@@ -221,12 +234,14 @@ void Driver::claim_gone(std::size_t id) {
   } else {
     buffering_.insert(id);
   }
+  note_late(id);
   touch(id);
 }
 
 void Driver::fill(bool buffers) {
   const IdSet& hungry = buffers ? buffering_ : empty_;
-  const bool ahead = buffers && policy_.lookahead();
+  const bool ahead = buffers && looks_ahead_;
+  if (hungry.empty()) return;
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
@@ -253,6 +268,7 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.track = track;
   claim.job = ledger_.job(track);
   claim.ready = ready;
+  claim.beside = device.running != kNothing;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
   claim.ready_at = now_;
@@ -272,20 +288,19 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   } else {
     buffering_.erase(id);
   }
+  note_late(id);
   touch(id);
 }
 
 void Driver::settle_done() {
   for (const Done& done : done_) {
-    const Unit* next = nullptr;
     const Track& track = tracks_[index(done.track)];
-    if (track.claims > 0 && track.last_claim == done.device) {
-      next = &unit(done.job, ledger_.unit(done.track));
-    }
+    const bool here = track.claims > 0 && track.last_claim == done.device;
     if (jobs_[index(done.job)].state == Job::State::kRunning) {
       const bool keeps = policy_.keeps(done.job, done.device);
       if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
-      residency_->settle(done.job, unit(done.job, done.unit), done.device, next, keeps);
+      residency_->settle(done.job, done.unit, done.device,
+                         here ? ledger_.unit(done.track) : Residency::kNoUnit, keeps);
     }
   }
   done_.clear();
@@ -293,11 +308,12 @@ void Driver::settle_done() {
 
 void Driver::progress(std::size_t id) {
   Device& device = devices_[id];
-  const DeviceId where = device_id(id);
-  if (program_.slots > 1) note_late(id);
   for (Claim& claim : device.claims) {
     if (claim.reserved || interrupted_) continue;
-    if (residency_ && !residency_->reserve(claim.job, unit(claim.job, claim.unit), where)) break;
+    if (residency_) {
+      claim.reservation = residency_->reserve(claim.job, claim.unit, device_id(id));
+      if (claim.reservation == Residency::kNoRoom) break;
+    }
     claim.reserved = true;
     claim.reserved_at = now_;
   }
@@ -307,7 +323,7 @@ void Driver::progress(std::size_t id) {
     const TransferId id_of_copy = device.lane_copies.front();
     device.lane_copies.pop_front();
     device.lane_busy = true;
-    backend_.start_lane_copy(transfer_of_[id_of_copy]);
+    backend_.start_lane_copy(residency_->transfer(id_of_copy));
     return;
   }
   start_claimed(id);
@@ -320,9 +336,8 @@ void Driver::start_claimed(std::size_t id) {
   for (Claim& claim : device.claims) {
     if (!claim.reserved || !claim.ready) continue;
     if (residency_) {
-      const Unit& next = unit(claim.job, claim.unit);
-      if (!residency_->arrived(claim.job, next, where)) continue;
-      residency_->begin(claim.job, next, where);
+      if (!residency_->arrived(claim.reservation)) continue;
+      residency_->begin(claim.reservation);
       clean_up();
     }
     device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
@@ -335,7 +350,5 @@ void Driver::start_claimed(std::size_t id) {
     return;
   }
 }
-
-void Driver::touch(std::size_t device) { touched_.insert(device); }
 
 }  // namespace shardlab

@@ -72,6 +72,8 @@ class Driver {
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
     bool ready = false, reserved = false;
+    bool beside = false;                                      ///< See UnitSpan::beside.
+    Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
@@ -116,46 +118,48 @@ class Driver {
 
   // Taking in.
   void take_in(const UnitDone& event);
-  void take_in(const UnitFailed& event);
-  void take_in(const LinkDone& event);
-  void take_in(const LaneCopyDone& event);
-  void take_in(const Woken& event);
+  [[gnu::noinline]] void take_in(const UnitFailed& event);
+  [[gnu::noinline]] void take_in(const LinkDone& event);
+  [[gnu::noinline]] void take_in(const LaneCopyDone& event);
+  [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
   void end_claim(DeviceId device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
-  void fail(JobId job);
-  void end_units_of(JobId job);
+  [[gnu::noinline]] void fail(JobId job);
+  [[gnu::noinline]] void end_units_of(JobId job);
   void leave(JobId job);
   void end_job_if_flushed(JobId job);
 
   // Deciding.
+  void ask_policy();
   void decide();
   void await_arrivals();
-  void admit_waiting();
+  void await_next();
+  [[gnu::noinline]] void admit_waiting();
   bool admit(JobId job);
   void offer_all(JobId job);
   DeviceId home(JobId job);
   void offer(Candidate&& unit);
   void withdraw(TrackId track);
-  void give_back_late_claims();
-  void give_back(Device& device, std::size_t slot);
+  [[gnu::noinline]] void give_back_late_claims();
+  [[gnu::noinline]] void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
   bool claim_one(std::size_t device, bool buffer, bool ahead);
-  bool claim_ahead(std::size_t device);
+  [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
   void note_late(std::size_t device);
-  void settle_done();
+  [[gnu::noinline]] void settle_done();
   void progress();
   void progress(std::size_t device);
   void start_claimed(std::size_t device);
 
   // Early stops.
-  void reach_goal(JobId job);
+  [[gnu::noinline]] void reach_goal(JobId job);
   void set_goal(JobId job);
-  void consult();
+  [[gnu::noinline]] void consult();
   void go_on(JobId job);
   void stop(JobId job, std::string reason);
   void pause(JobId job);
@@ -163,14 +167,18 @@ class Driver {
   void admit_released(std::size_t limit);
 
   // Transfers.
-  void start_requested();
-  void start(Transfer transfer);
+  [[gnu::noinline]] void start_requested();
+  void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
-  void clean_up();
-  void sample_memory();
+  void clean_up() {
+    if (residency_->any_roomier() || !residency_->drops().empty()) take_drops();
+  }
+  [[gnu::noinline]] void take_drops();
+  void look_again(DeviceId device);
+  [[gnu::noinline]] void sample_memory();
 
-  void touch(std::size_t device);
+  void touch(std::size_t device) { touched_.insert(device); }
   [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
@@ -192,6 +200,7 @@ class Driver {
   Tuner* tuner_;
   Ledger ledger_;
   std::optional<Residency> residency_;
+  bool looks_ahead_ = false;  ///< See Policy::lookahead().
   std::vector<Device> devices_;
   std::vector<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
@@ -204,8 +213,6 @@ class Driver {
   std::vector<Done> done_;
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
   std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
-  std::vector<Transfer> transfer_of_;
-  std::vector<TransferId> free_transfers_;
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
@@ -220,6 +227,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
+  bool policy_awaits_ = false;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.

@@ -9,14 +9,16 @@ namespace shardlab {
 /// A device that is free takes back what it claimed ahead when the producer is late and another
 /// unit could run.
 void Driver::give_back_late_claims() {
-  for (std::size_t d = touched_.next(0); d != IdSet::kEnd; d = touched_.next(d + 1)) note_late(d);
-  if (candidates_ == 0 || policy_.patient()) return;
+  if (late_.empty() || candidates_ == 0) return;
   for (std::size_t d = late_.next(0); d != IdSet::kEnd; d = late_.next(d + 1)) {
-    give_back(devices_[d], 0);
+    Device& device = devices_[d];
+    if (!policy_.patient(device.claims.front().track)) give_back(device, 0);
   }
 }
 
+/// Of a device whose claims have changed.
 void Driver::note_late(std::size_t id) {
+  if (program_.slots == 1) return;  // What is claimed is ready.
   const auto& claims = devices_[id].claims;
   const bool late = !claims.empty() && std::ranges::none_of(claims, &Claim::ready);
   late ? late_.insert(id) : late_.erase(id);
@@ -26,8 +28,10 @@ void Driver::give_back(Device& device, std::size_t slot) {
   const Claim claim = device.claims[slot];
   assert(slot != device.running);
   const auto d = static_cast<std::size_t>(&device - devices_.data());
-  if (residency_ && claim.reserved) {
-    residency_->release(claim.job, unit(claim.job, claim.unit), device_id(d));
+  if (residency_ && claim.reserved) residency_->release(claim.reservation);
+  if (timeline_ != nullptr) {
+    timeline_->given_back.push_back({claim.job, claim.unit, claim.minibatch, device_id(d),
+                                     claim.number, claim.claimed_at, claim.beside});
   }
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
   if (device.running != kNothing && slot < device.running) --device.running;

@@ -14,7 +14,7 @@ void Driver::take_in(const UnitFailed& event) {
   assert(device.running != kNothing);
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
-  if (residency_) residency_->abort(claim.job, unit(claim.job, claim.unit), event.device);
+  if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
   if (!job.failed) ends_[index(claim.job)].reason = event.reason;
@@ -38,7 +38,7 @@ void Driver::fail(JobId job) {
 }
 
 void Driver::take_in(const LinkDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].link_from = event.from;
     transfers_[event.transfer].link_to = event.to;
@@ -52,7 +52,7 @@ void Driver::take_in(const LinkDone& event) {
 }
 
 void Driver::take_in(const LaneCopyDone& event) {
-  const Transfer& transfer = transfer_of_[event.transfer];
+  const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].lane_from = event.from;
     transfers_[event.transfer].lane_to = event.to;
@@ -127,13 +127,22 @@ Outcome Driver::outcome() {
   return outcome;
 }
 
-/// Notes who is there, and asks to be woken when the next one comes.
+/// Notes who is there.
 void Driver::await_arrivals() {
   const auto arrival = [&](std::size_t place) {
     return program_.jobs[index(by_arrival_[place])].arrival;
   };
   while (next_arrival_ < jobs_.size() && arrival(next_arrival_) <= now_) ++next_arrival_;
-  if (next_arrival_ < jobs_.size()) backend_.wake_at(arrival(next_arrival_));
+  await_next();
+}
+
+/// The next arrival, or the policy's wish to choose again.
+void Driver::await_next() {
+  Instant next = policy_awaits_ ? policy_.awaits(now_) : kNever;
+  if (next_arrival_ < jobs_.size()) {
+    next = std::min(next, program_.jobs[index(by_arrival_[next_arrival_])].arrival);
+  }
+  if (next < kNever) backend_.wake_at(next);
 }
 
 void Driver::admit_waiting() {

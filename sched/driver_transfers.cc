@@ -1,4 +1,4 @@
-#include <utility>
+#include <algorithm>
 
 #include "sched/driver.h"
 
@@ -6,9 +6,10 @@
 namespace shardlab {
 
 void Driver::start_requested() {
-  while (residency_->has_requests()) {
-    for (const Transfer& transfer : residency_->take_requests()) start(transfer);
-  }
+  auto& requests = residency_->requests();
+  if (requests.empty()) return clean_up();
+  for (const TransferId id : requests) start(residency_->transfer(id));
+  requests.clear();
   clean_up();
 }
 
@@ -30,18 +31,13 @@ CopySpan Driver::span_of(const Transfer& transfer) const {
   return span;
 }
 
-void Driver::start(Transfer transfer) {
-  if (free_transfers_.empty()) {
-    free_transfers_.push_back(static_cast<TransferId>(transfer_of_.size()));
-    if (timeline_ != nullptr) transfers_.emplace_back();
-    transfer_of_.emplace_back();
-  }
-  transfer.id = free_transfers_.back();
-  free_transfers_.pop_back();
+void Driver::start(Transfer& transfer) {
   transfer.minibatch = ledger_.minibatch(transfer.job);
   transfer.loaded = loaded();
-  transfer_of_[transfer.id] = transfer;
-  if (timeline_ != nullptr) transfers_[transfer.id] = span_of(transfer);
+  if (timeline_ != nullptr) {
+    transfers_.resize(std::max<std::size_t>(transfers_.size(), transfer.id + 1));
+    transfers_[transfer.id] = span_of(transfer);
+  }
   ++transfers_in_flight_;
   const bool lane_first =
       transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
@@ -55,7 +51,7 @@ void Driver::start(Transfer transfer) {
 }
 
 void Driver::complete(TransferId id) {
-  const Transfer& transfer = transfer_of_[id];
+  const Transfer& transfer = residency_->transfer(id);
   if (timeline_ != nullptr) {
     transfers_[id].done = now_;
     timeline_->copies.push_back(transfers_[id]);
@@ -64,16 +60,25 @@ void Driver::complete(TransferId id) {
    : transfer.direction == Direction::kDemote ? outcome_.demoted
                                               : outcome_.between_devices) += transfer.bytes;
   --transfers_in_flight_;
-  residency_->finished(transfer);
-  touch(index(transfer.device));
-  if (transfer.direction == Direction::kPeer) touch(index(transfer.source));
-  free_transfers_.push_back(id);
-  for (const TrackId track : ledger_.track_ids(transfer.job)) {
+  const JobId job = transfer.job;
+  look_again(transfer.device);
+  if (transfer.direction == Direction::kPeer) look_again(transfer.source);
+  residency_->finished(id);
+  for (const TrackId track : ledger_.track_ids(job)) {
     const Track& state = tracks_[index(track)];
-    if (state.claims > 0) touch(index(state.last_claim));  // It may have waited for that.
+    if (state.claims > 0) look_again(state.last_claim);  // It may have waited for that.
   }
-  end_job_if_flushed(transfer.job);
-  end_pausing_if_flushed(transfer.job);
+  if (jobs_[index(job)].state == Job::State::kRunning) return;
+  end_job_if_flushed(job);
+  end_pausing_if_flushed(job);
+}
+
+/// A copy has moved, or there may be more room.
+void Driver::look_again(DeviceId id) {
+  const Device& device = devices_[index(id)];
+  if (device.claims.empty()) return;
+  // What is reserved and computes waits for neither. Claims reserve in their order.
+  if (!device.lane_busy || !device.claims.back().reserved) touch(index(id));
 }
 
 /// Devices whose reservation is another than at the last instant.
@@ -87,16 +92,15 @@ void Driver::sample_memory() {
 }
 
 /// Tells the backend what was dropped and looks again at devices where there is room now.
-void Driver::clean_up() {
+void Driver::take_drops() {
   for (const Residency::Drop& drop : residency_->drops()) {
     backend_.dropped(drop.job, drop.item, drop.device);
   }
   residency_->drops().clear();
-  for (const DeviceId device : residency_->roomier()) {
+  residency_->take_roomier([&](DeviceId device) {
     const auto& claims = devices_[index(device)].claims;
     if (!claims.empty() && !claims.back().reserved) touch(index(device));
-  }
-  residency_->roomier().clear();
+  });
 }
 
 }  // namespace shardlab

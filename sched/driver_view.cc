@@ -1,7 +1,6 @@
 #include "sched/driver_view.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace shardlab {
 
@@ -27,20 +26,13 @@ StateView::Lane DriverView::lane(DeviceId id) const {
 }
 
 StateView::Queue DriverView::queue(DeviceId device, Direction direction) const {
-  std::vector<bool> free(driver_.transfer_of_.size());
-  for (const TransferId id : driver_.free_transfers_) free[id] = true;
-  Queue queue;
-  for (const Transfer& transfer : driver_.transfer_of_) {
-    const DeviceId of = direction == Direction::kPeer ? transfer.source : transfer.device;
-    if (free[transfer.id] || transfer.direction != direction || of != device) continue;
-    ++queue.transfers;
-    queue.bytes += transfer.bytes;
-  }
-  return queue;
+  if (!driver_.residency_) return {};
+  const Residency::InFlight sum = driver_.residency_->in_flight(device, direction);
+  return {sum.transfers, sum.bytes};
 }
 
 Bytes DriverView::present(JobId job, std::uint32_t unit, DeviceId device) const {
-  return driver_.residency_ ? driver_.residency_->present(job, driver_.unit(job, unit), device) : 0;
+  return driver_.residency_ ? driver_.residency_->present(job, unit, device) : 0;
 }
 
 StateView::JobState DriverView::state(JobId job) const {

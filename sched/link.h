@@ -74,6 +74,14 @@ inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
   return transfer_time(transfer.bytes, there ? device.link : device.link_back());
 }
 
+/// How many link_index() tells apart: those between devices only where some can be used.
+inline std::size_t link_count(const Cluster& cluster) {
+  const bool direct = std::ranges::any_of(cluster.devices, [&](const DeviceSpec& device) {
+    return device.peer || device.node != cluster.devices.front().node;
+  });
+  return (direct ? 3 : 2) * cluster.devices.size();
+}
+
 /// Of all devices, by link_index().
 inline std::vector<Link> make_links(const Cluster& cluster) {
   return std::vector<Link>(3 * cluster.devices.size());

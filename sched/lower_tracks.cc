@@ -105,7 +105,8 @@ class TrackLowering {
     if (s > 0 && cost(s).backward_below) unit.creates.add(item(ItemKind::kGradient, r, m, s - 1));
     if (!cost(s).steps()) return unit;
     if (sums_gradients(plan_)) {
-      unit.workspace -= cost(s).parameters;  // The item, not the unit, holds the sum.
+      // The item, not the unit, holds the sum; a layer's gradients go there as they are made.
+      unit.workspace -= cost(s).parameters - cost(s).largest_layer;
       const ItemIndex sum = item(ItemKind::kWeightGradient, r, 0, s);
       if (m == 0) {
         unit.creates.add(sum);
@@ -127,6 +128,7 @@ class TrackLowering {
     const Duration time = gathers_ ? reduce_scatter_time(cluster_, ring, cost(s).parameters)
                                    : all_reduce_time(cluster_, ring, cost(s).parameters);
     unit.alone = unit.loaded = {time, {}};
+    unit.workspace = 2 * std::min(kReductionChunk, cost(s).parameters);
     const ItemIndex sum = item(ItemKind::kWeightGradient, r, 0, s);
     change(unit, {sum});
     if (gathers_ && owner(s) != r) unit.consumes.add(sum);

@@ -63,8 +63,18 @@ class Policy {
   /// Completion lookahead: when a device chooses for its buffer, also offer the units whose
   /// predecessor, running elsewhere or here, is expected to end before this device is free.
   [[nodiscard]] virtual bool lookahead() const { return false; }
-  /// Keeps what it claimed ahead however late the producer is; else a free device gives it back.
-  [[nodiscard]] virtual bool patient() const { return false; }
+  /// Keeps the unit of `track` that it claimed ahead however late the producer is; else a free
+  /// device gives it back.
+  [[nodiscard]] virtual bool patient(TrackId track) const {
+    static_cast<void>(track);
+    return false;
+  }
+  /// When it wants to choose again though nothing else happens then; kNever: never. Asked after
+  /// begin(), and if that was not kNever, after every decision.
+  [[nodiscard]] virtual Instant awaits(Instant now) const {
+    static_cast<void>(now);
+    return kNever;
+  }
   /// The device keeps what a unit of the job has just changed there, until another device asks for
   /// it, its room is needed or the job ends; else it is written back at once, unless the job's next
   /// unit is claimed there.

@@ -208,6 +208,9 @@ class FirstSight {
   std::vector<bool> seen_;
 };
 
+/// What a reduction adds up at once, and has twice.
+constexpr Bytes kReductionChunk = Bytes{256} << 10;
+
 /// Estimated time of a track's units in one minibatch.
 inline Duration track_time(const JobProgram& job, const Track& track) {
   Duration sum{};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -9,6 +10,8 @@
 #include "core/cluster.h"
 #include "sched/backend.h"
 #include "sched/program.h"
+#include "sched/residency_state.h"
+#include "sched/unit_uses.h"
 
 namespace shardlab {
 
@@ -24,50 +27,60 @@ namespace shardlab {
 /// it may go like any other while no held job that reads it there is admitted.
 class Residency {
  public:
-  Residency(const Program& program, const Cluster& cluster);
+  /// `notes_drops` false: nobody asks for drops().
+  Residency(const Program& program, const Cluster& cluster, bool notes_drops = true);
 
   /// Sets the peak of a held job aside. Returns false, setting nothing aside, while there is no
   /// room; demotions that make room are asked for.
   bool admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
 
-  /// Reserves what `unit` needs on `device` and asks for the promotions that can start. Returns
-  /// false, reserving nothing, while there is no room; demotions that make room are asked for.
-  bool reserve(JobId job, const Unit& unit, DeviceId device);
+  /// A claim's room on a device, from reserve() to release(), abort() or commit().
+  using Reservation = std::uint32_t;
+  static constexpr Reservation kNoRoom = UINT32_MAX;
+
+  /// Reserves what a unit of the job needs on `device` and asks for the promotions that can start.
+  /// Returns kNoRoom, reserving nothing, while there is none; demotions that make room are asked
+  /// for.
+  [[gnu::noinline]] Reservation reserve(JobId job, std::uint32_t unit, DeviceId device);
   /// Gives a reservation back before the unit began.
-  void release(JobId job, const Unit& unit, DeviceId device);
+  [[gnu::noinline]] void release(Reservation claim);
   /// The unit began and came to nothing: nothing has changed, the reservation is given back.
-  void abort(JobId job, const Unit& unit, DeviceId device);
+  void abort(Reservation claim);
   /// All inputs are on the device and nothing that the unit changes is still being written back.
-  [[nodiscard]] bool arrived(JobId job, const Unit& unit, DeviceId device) const;
+  [[nodiscard, gnu::noinline]] bool arrived(Reservation claim) const;
   /// The unit starts: other copies of what it writes are void.
-  void begin(JobId job, const Unit& unit, DeviceId device);
+  [[gnu::noinline]] void begin(Reservation claim);
   /// The unit is done: what it wrote and created is dirty here, what it consumed is gone
   /// everywhere.
-  void commit(JobId job, const Unit& unit, DeviceId device);
-  /// Asks for the write-backs that follow `unit`: all that is dirty and neither bound to this
-  /// device nor read by `next`, the job's next unit, if that is claimed here (else null). `keeps`:
-  /// only what another device waits for; the rest is written back when one asks for it, when its
-  /// room is needed, or at the job's end.
-  void settle(JobId job, const Unit& unit, DeviceId device, const Unit* next, bool keeps = false);
+  [[gnu::noinline]] void commit(Reservation claim);
+  /// Asks for the write-backs that follow a unit that was committed: all that is dirty and neither
+  /// bound to this device nor read by the job's `next` unit, if that is claimed here (else
+  /// kNoUnit). `keeps`: only what another device waits for; the rest is written back when one asks
+  /// for it, when its room is needed, or at the job's end.
+  [[gnu::noinline]] void settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next,
+                                bool keeps = false);
+  static constexpr std::uint32_t kNoUnit = UINT32_MAX;
 
   /// Asks for the write-back of all of a job that is only on devices.
-  void flush(JobId job);
+  [[gnu::noinline]] void flush(JobId job);
   /// Parameters and state of the job are in host memory.
   [[nodiscard]] bool flushed(JobId job) const;
   /// Forgets a job: drops its copies; what is in flight is dropped when it ends. Frees what was
   /// held for it.
-  void forget(JobId job);
+  [[gnu::noinline]] void forget(JobId job);
   /// The same of a flushed job that may come again. Returns false while something of it is in
   /// flight: then it is called again.
   bool vacate(JobId job);
 
+  /// Transfers asked for since they were last cleared.
+  std::vector<TransferId>& requests() { return requests_; }
+  /// One that was asked for, until it is finished; `minibatch` and `loaded` are the caller's to
+  /// fill in. Valid until the next call.
+  Transfer& transfer(TransferId id) { return copies_[id].transfer; }
   /// A transfer that was asked for is done.
-  void finished(const Transfer& transfer);
+  [[gnu::noinline]] void finished(TransferId id);
 
-  /// Transfers asked for since the last call; `id` and `minibatch` are the caller's to fill in.
-  std::vector<Transfer> take_requests() { return std::exchange(requests_, {}); }
-  [[nodiscard]] bool has_requests() const { return !requests_.empty(); }
-  /// Copies dropped since the last call.
+  /// Copies dropped since they were last cleared.
   struct Drop {
     JobId job{};
     ItemIndex item = 0;
@@ -75,110 +88,110 @@ class Residency {
   };
   std::vector<Drop>& drops() { return drops_; }
   /// Devices where room may have appeared since the last call.
-  std::vector<DeviceId>& roomier() { return roomier_; }
+  [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
+  template <typename Visit>
+  void take_roomier(Visit&& visit) {
+    for (const DeviceId device : roomier_) {
+      devices_[index(device)].roomier = false;
+      visit(device);
+    }
+    roomier_.clear();
+  }
 
   /// What it is worth that a device keeps a copy; see Policy::worth().
   using Worth = std::function<std::int64_t(JobId job, ItemIndex item, DeviceId device)>;
   /// From now on what is worth least goes first, of equals what was used longest ago.
   void order_victims(Worth worth) { worth_ = std::move(worth); }
-  /// Bytes of what `unit` reads that are on the device or on their way there.
-  [[nodiscard]] Bytes present(JobId job, const Unit& unit, DeviceId device) const;
+  /// Bytes of what the unit reads that are on the device or on their way there.
+  [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const;
+  /// Transfers that were asked for and are not finished: towards the device, or from it for
+  /// Direction::kPeer.
+  struct InFlight {
+    std::size_t transfers = 0;
+    Bytes bytes = 0;
+  };
+  [[nodiscard]] InFlight in_flight(DeviceId device, Direction direction) const;
 
   [[nodiscard]] Bytes used(DeviceId device) const { return devices_[index(device)].used; }
   [[nodiscard]] Bytes peak(DeviceId device) const { return devices_[index(device)].peak; }
   [[nodiscard]] Bytes host_peak() const { return host_peak_; }
 
  private:
-  using CopyIndex = std::uint32_t;
-  static constexpr CopyIndex kNone = UINT32_MAX;
+  using Copy = residency::Copy;
+  using CopyIndex = residency::CopyIndex;
+  using ItemState = residency::ItemState;
+  using Device = residency::Device;
+  using Stage = Copy::Stage;
+  static constexpr CopyIndex kNone = residency::kNone;
 
-  /// Reserved: room is set aside, nothing is on its way yet.
-  enum class Stage : std::uint8_t { kReserved, kArriving, kThere };
-
-  struct Copy {
+  /// A reservation: the copies of what the unit needs, which are pinned.
+  struct Claimed {
     JobId job{};
-    ItemIndex item = 0;
+    std::uint32_t unit = 0;
     DeviceId device{};
-    CopyIndex sibling = kNone;               ///< Next copy of the same item.
-    CopyIndex older = kNone, newer = kNone;  ///< In the device's order of use, while it may go.
-    std::uint32_t pins = 0;                  ///< Claims, transfers and held jobs that need it.
-    std::uint32_t holders = 0;               ///< Of them, held jobs.
-    Stage stage = Stage::kReserved;
-    bool dirty = false;
-    bool leaving = false;  ///< Being demoted.
-    bool sending = false;  ///< On its way to another device.
-    bool stale = false;    ///< To be dropped when its transfer ends.
-    bool aside = false;    ///< Its room is part of what its held job has set aside.
-  };
-  struct ItemState {
-    CopyIndex first = kNone;
-    bool host = false;       ///< The version in host memory is current.
-    bool writing = false;    ///< A unit is changing it.
-    bool forgotten = false;  ///< Its job has ended.
-  };
-  struct Device {
-    Bytes budget = 0, used = 0, peak = 0;
-    Bytes headroom = 0;   ///< Left free by held jobs.
-    Bytes set_aside = 0;  ///< For held jobs.
-    Bytes clean = 0;      ///< Of copies that may be dropped at once.
-    Bytes leaving = 0;    ///< Of copies being demoted.
-    CopyIndex oldest = kNone, newest = kNone;
+    std::array<CopyIndex, 12> copies{};
   };
 
   [[nodiscard]] const Item& item(JobId job, ItemIndex i) const {
     return program_.jobs[index(job)].items[i];
   }
   [[nodiscard]] bool held(JobId job) const { return program_.jobs[index(job)].held; }
-  [[nodiscard]] std::size_t place(JobId job, ItemIndex i) const {
-    const std::size_t own = first_item_[index(job)] + i;
-    return places_.empty() ? own : places_[own];
-  }
-  ItemState& state(JobId job, ItemIndex i) { return items_[place(job, i)]; }
+  ItemState& state(JobId job, ItemIndex i) { return items_[places_.of(job, i)]; }
   [[nodiscard]] const ItemState& state(JobId job, ItemIndex i) const {
-    return items_[place(job, i)];
+    return items_[places_.of(job, i)];
   }
-  [[nodiscard]] CopyIndex find(JobId job, ItemIndex i, DeviceId device) const;
+  [[nodiscard]] CopyIndex find(std::uint32_t place, DeviceId device) const {
+    CopyIndex copy = items_[place].first;
+    while (copy != kNone && copies_[copy].transfer.device != device) copy = copies_[copy].sibling;
+    return copy;
+  }
 
-  /// Some copy of it is on its way, from the host or to it.
-  [[nodiscard]] bool moving(JobId job, ItemIndex i) const;
-  /// Some device has set its room aside and waits for it.
-  [[nodiscard]] bool awaited(JobId job, ItemIndex i) const;
+  Reservation new_reservation(JobId job, std::uint32_t unit, DeviceId device);
+  bool find_room(const UnitUses& uses, Claimed& claimed);
   CopyIndex add(JobId job, ItemIndex i, DeviceId device);
   void drop(CopyIndex copy);
-  void drop_others(JobId job, ItemIndex i, DeviceId keep);
+  void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
   void pin(CopyIndex copy);
   void unpin(CopyIndex copy);
+  bool unpin_as_if_never_pinned(CopyIndex copy);
   void fetch(CopyIndex copy);
   void promote(CopyIndex copy);
   void send(CopyIndex from, CopyIndex to);
   void push(CopyIndex copy, DeviceId to);
-  void arrive_from_device(CopyIndex copy, DeviceId source);
+  void request(CopyIndex copy, Direction direction, DeviceId source);
+  void arrive_from_device(CopyIndex copy);
   void demote(CopyIndex copy);
+  void demoted(Copy& copy, ItemState& here);
   bool make_room(DeviceId device, Bytes need);
   bool make_room_by_worth(DeviceId device, Bytes need);
+  /// Some device has set its room aside and waits for it.
+  [[nodiscard]] bool awaited(std::uint32_t place) const;
   void charge(DeviceId device, Bytes bytes);
+  void note_roomier(DeviceId device);
   struct Admission;
   Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
   void hold(JobId job, ItemIndex i, DeviceId device);
   void let_go(JobId job);
   [[nodiscard]] bool has_copies(JobId job) const;
   void free_set_aside(JobId job);
-  [[nodiscard]] bool evictable(const Copy& copy) const;
   void link(CopyIndex copy);
   void unlink(CopyIndex copy);
 
   const Program& program_;
   const Cluster& cluster_;
-  std::vector<std::size_t> first_item_;
-  std::vector<std::size_t> places_;  ///< In `items_`, by job and item; empty: each its own.
-  std::vector<ItemState> items_;
-  std::vector<Copy> copies_;
-  std::vector<CopyIndex> unused_;
+  const bool notes_drops_;
+  const ItemPlaces places_;
+  const UsesOfUnits uses_;
+  std::vector<ItemState> items_;  ///< By place.
+  std::vector<Copy> copies_;      ///< First a sentinel per device; see residency::Device.
+  CopyIndex unused_ = kNone;
+  std::vector<Claimed> claims_;  ///< By Reservation.
+  std::vector<Reservation> unused_claims_;
   std::vector<Device> devices_;
   std::vector<std::vector<std::pair<DeviceId, Bytes>>> set_aside_;  ///< Per held job.
   std::vector<std::vector<CopyIndex>> held_;  ///< Per held job: of shared items.
-  std::vector<Transfer> requests_;
+  std::vector<TransferId> requests_;
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;
   Bytes host_used_ = 0, host_peak_ = 0;

@@ -9,33 +9,34 @@
 /// What happens once per job: what is there at first, admission, the last write-back, the end.
 namespace shardlab {
 
-Residency::Residency(const Program& program, const Cluster& cluster)
+Residency::Residency(const Program& program, const Cluster& cluster, bool notes_drops)
     : program_(program),
       cluster_(cluster),
+      notes_drops_(notes_drops),
+      places_(program),
+      uses_(program, places_),
+      items_(places_.count()),
       set_aside_(program.jobs.size()),
       held_(program.jobs.size()) {
-  std::vector<std::size_t> shared(static_cast<std::size_t>(program.shared_items), SIZE_MAX);
-  for (const JobProgram& job : program.jobs) {
-    first_item_.push_back(places_.size());
-    for (const Item& item : job.items) {
-      std::size_t place = items_.size();
-      if (item.shared != Item::kNotShared) {
-        std::size_t& first = shared[static_cast<std::size_t>(item.shared)];
-        place = first = std::min(first, place);
-      }
-      places_.push_back(place);
-      if (place < items_.size()) continue;  // Counted already.
-      items_.push_back({kNone, item.lasting, false});
-      if (item.lasting) host_used_ += item.bytes;
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const auto& items = program.jobs[j].items;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      ItemState& here = state(job_id(j), static_cast<ItemIndex>(i));
+      // A shared item comes more than once, and counts once.
+      if (items[i].lasting && !std::exchange(here.host, true)) host_used_ += items[i].bytes;
+      here.bytes = items[i].bytes;
+      here.lasting = items[i].lasting;
+      here.shared = items[i].shared != Item::kNotShared;
     }
   }
-  if (shared.empty()) places_ = {};
   host_peak_ = host_used_;
   const std::vector<Bytes> left_free = headroom(program.jobs, cluster.devices.size());
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     devices_.emplace_back();
     devices_.back().budget = cluster.devices[d].memory;
     devices_.back().headroom = left_free[d];
+    copies_.emplace_back();
+    copies_.back().older = copies_.back().newer = static_cast<CopyIndex>(d);
   }
 }
 
@@ -69,9 +70,7 @@ bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<co
     set_aside_[index(job)].emplace_back(devices[i], own);
     for (const ItemIndex item : wanted.devices[i].shared) hold(job, item, devices[i]);
   }
-  const std::size_t roomier = roomier_.size();
-  for (const CopyIndex copy : wanted.pinned) unpin(copy);
-  roomier_.resize(roomier);  // As before: no reason to look again.
+  for (const CopyIndex copy : wanted.pinned) unpin_as_if_never_pinned(copy);
   return fits;
 }
 
@@ -81,7 +80,7 @@ Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> d
   for (std::size_t i = 0; i < devices.size(); ++i) {
     auto& here = wanted.devices.emplace_back();
     here.own = peaks[i];
-    if (places_.empty()) continue;
+    if (!places_.shared()) continue;
     const JobProgram& program = program_.jobs[index(job)];
     std::set<std::int32_t> seen;  // Replicas may read one item on one device.
     for (std::size_t k = 0; k < program.items.size(); ++k) {
@@ -91,7 +90,7 @@ Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> d
       here.own -= item.bytes;
       if (!seen.insert(item.shared).second) continue;
       here.shared.push_back(static_cast<ItemIndex>(k));
-      const CopyIndex copy = find(job, here.shared.back(), devices[i]);
+      const CopyIndex copy = find(places_.of(job, here.shared.back()), devices[i]);
       if (copy == kNone) here.missing += item.bytes;
       if (copy == kNone || copies_[copy].holders == 0) here.unheld += item.bytes;
       if (copy == kNone) continue;
@@ -104,7 +103,7 @@ Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> d
 
 /// Keeps a shared item on the device, and brings it there, for an admitted job that is held.
 void Residency::hold(JobId job, ItemIndex i, DeviceId device) {
-  CopyIndex copy = find(job, i, device);
+  CopyIndex copy = find(places_.of(job, i), device);
   if (copy == kNone) {
     copy = add(job, i, device);
     charge(device, item(job, i).bytes);
@@ -119,7 +118,7 @@ void Residency::let_go(JobId job) {
   for (const CopyIndex copy : std::exchange(held_[index(job)], {})) {
     Copy& here = copies_[copy];
     if (--here.holders == 0) {
-      devices_[index(here.device)].set_aside -= item(here.job, here.item).bytes;
+      devices_[index(here.transfer.device)].set_aside -= here.transfer.bytes;
     }
     unpin(copy);
   }
@@ -148,7 +147,7 @@ void Residency::forget(JobId job) {
     const auto which = static_cast<ItemIndex>(i);
     if (item(job, which).shared != Item::kNotShared) continue;  // Others may use it.
     state(job, which).forgotten = true;
-    drop_others(job, which, kNoDevice);
+    drop_others(places_.of(job, which), kNoDevice);
     if (!item(job, which).lasting) drop_host(job, which);
   }
   let_go(job);

@@ -51,6 +51,7 @@ ShardCost shard_cost(const ModelProfile& model, int first, int last) {
       continue;
     }
     cost.graph += layer.saved + layer.output;
+    cost.largest_layer = std::max(cost.largest_layer, layer.parameters);
     // Around one layer, the gradients at its two boundaries live beside the graph.
     temporaries = std::max(temporaries, layer.backward_workspace + inner(i - 1) + inner(i));
   }

@@ -18,6 +18,7 @@ struct ShardCost {
   /// input and the gradients at both boundaries.
   Bytes backward_workspace = 0;
   Bytes graph = 0;             ///< Part of it that a forward leaves for its backward.
+  Bytes largest_layer = 0;     ///< Largest parameters of one layer that trains.
   bool backward = true;        ///< false: nothing trains here or below, so no backward comes here.
   bool backward_below = true;  ///< It makes a gradient for the shard below, if there is one.
 

@@ -45,7 +45,7 @@ class StateView {
 
   [[nodiscard]] virtual Instant now() const = 0;
   [[nodiscard]] virtual Lane lane(DeviceId device) const = 0;
-  /// Transfer::source's for Direction::kPeer. Costs O(transfers in flight).
+  /// Transfer::source's for Direction::kPeer. Costs O(copies on all devices).
   [[nodiscard]] virtual Queue queue(DeviceId device, Direction direction) const = 0;
   /// Bytes of what the unit reads that are on the device or on their way there. 0 where memory is
   /// left out.

@@ -9,9 +9,9 @@
 namespace shardlab {
 namespace {
 
-WinnerTree::Key key(Instant at) { return -at.time_since_epoch().count(); }
+WinnerTree::Key key(Instant at) { return at.time_since_epoch().count(); }
 Instant first(const WinnerTree& tree) {
-  return tree.empty() ? kNever : Instant{Duration{-tree.top()}};
+  return tree.empty() ? kNever : Instant{Duration{tree.top()}};
 }
 double nanoseconds(Duration time) { return static_cast<double>(time.count()); }
 

@@ -8,7 +8,7 @@
 
 #include "core/cluster.h"
 #include "core/timeline.h"
-#include "sim/winner_tree.h"
+#include "sched/winner_tree.h"
 
 namespace shardlab {
 
@@ -133,7 +133,7 @@ class FairLinks {
   std::vector<Group> groups_;
   std::vector<Place> places_;  ///< By device and direction.
   std::vector<std::size_t> stale_;
-  WinnerTree joins_, ends_;  ///< By group, negated.
+  WinnerTree joins_, ends_;  ///< By group.
   std::vector<std::uint32_t> passed_;
   Instant now_{};
 };

@@ -1,6 +1,7 @@
 #include "sim/simulator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/limits.h"
 
@@ -11,10 +12,9 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       cluster_(cluster),
       costs_(costs),
       lanes_(cluster.devices.size()),
-      links_(make_links(cluster)),
-      passing_(links_.size()),
+      queues_(link_count(cluster)),
       lane_ends_(cluster.devices.size()),
-      link_ends_(links_.size()) {
+      link_ends_(queues_.size()) {
   const auto& devices = cluster.devices;
   if (std::ranges::any_of(devices, [](auto& device) { return device.parent != kNoSwitch; })) {
     fair_links_.emplace(cluster);
@@ -25,6 +25,8 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
     paces_.resize(devices.size());
   }
   contended_ = fair_links_ || !paces_.empty();
+  for (const DeviceSpec& device : devices) links_.push_back(device.link);
+  for (const DeviceSpec& device : devices) links_.push_back(device.link_back());
 }
 
 void Simulator::start_unit(const UnitRun& run) {
@@ -47,46 +49,61 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
 }
 
-/// Of the first in its queue: it was just asked for, or the one before it just ended. `end`: alone.
-/// Returns whether its end is known.
-inline bool Simulator::begin_passage(std::size_t link, Instant end) {
-  if (contended_) {
-    if (begin_contended(link)) return false;
-    end = passing_[link].front().passage.to;  // What was before it may have taken longer.
-  }
-  set_end(link_ends_, link, end);
+/// Of the first in its queue: it was just asked for, or the one before it just ended. Returns
+/// whether its end is known.
+inline bool Simulator::begin_passage(std::size_t link) {
+  if (contended_ && begin_contended(link)) return false;
+  set_end(link_ends_, link, passing_[queues_[link].first].passage.to);
   return true;
 }
 
 /// Returns whether there are more in the queue.
 inline bool Simulator::end_passage(std::size_t link) {
-  auto& queue = passing_[link];
-  const Passing& done = queue.front();
-  events_.emplace_back(LinkDone{done.transfer, done.passage.from, now_});
+  Queue& queue = queues_[link];
+  const Passing& done = passing_[queue.first];
+  events_.emplace_back(std::in_place_type<LinkDone>, queue.first, done.passage.from, now_);
   if (contended_) pass(link % lanes_.size(), done.direction, -1);
-  queue.pop_front();
-  return !queue.empty();
+  queue.first = done.next;
+  return queue.first != kNoTransfer;
 }
 
 inline void Simulator::end_of_link(std::size_t link) {
   const bool more = end_passage(link);
-  if (!more || !begin_passage(link, passing_[link].front().passage.to)) link_ends_.clear(link);
+  if (!more || !begin_passage(link)) link_ends_.clear(link);
+}
+
+/// Alone on its link.
+inline Duration Simulator::time_of(const Transfer& transfer) {
+  const DeviceSpec& device = cluster_.devices[index(transfer.device)];
+  const std::size_t way = index(transfer.device) +
+                          (transfer.direction == Direction::kDemote ? cluster_.devices.size() : 0);
+  const Duration time = transfer.direction == Direction::kPeer
+                            ? link_time(cluster_, transfer)
+                            : transfer_time(transfer.bytes, links_[way]);
+  return device.copy_engines > 0 ? costs_.engine_copy(transfer, time) : time;
 }
 
 void Simulator::start_link(const Transfer& transfer) {
   const std::size_t link = link_index(cluster_, transfer);
-  Duration time = link_time(cluster_, transfer);
-  if (cluster_.devices[index(transfer.device)].copy_engines > 0) {
-    time = costs_.engine_copy(transfer, time);
+  Queue& queue = queues_[link];
+  if (transfer.id >= passing_.size()) passing_.resize(transfer.id + 1);
+  Passing& passing = passing_[transfer.id];
+  passing.passage = queue.link.pass(now_, time_of(transfer));
+  passing.bytes = transfer.bytes;
+  passing.next = kNoTransfer;
+  passing.direction = transfer.direction;
+  const TransferId before = std::exchange(queue.last, transfer.id);
+  if (queue.first != kNoTransfer) {
+    passing_[before].next = transfer.id;
+  } else {
+    queue.first = transfer.id;
+    begin_passage(link);
   }
-  const auto passage = links_[link].pass(now_, time);
-  passing_[link].push_back({transfer.id, transfer.direction, transfer.bytes, passage});
-  if (passing_[link].size() == 1) begin_passage(link, passage.to);
 }
 
 /// Returns whether it shares what it passes through.
 bool Simulator::begin_contended(std::size_t link) {
-  Passing& first = passing_[link].front();
+  Passing& first = passing_[queues_[link].first];
   const std::size_t device = link % lanes_.size();
   pass(device, first.direction, 1);
   if (first.direction == Direction::kPeer || cluster_.devices[device].parent == kNoSwitch) {
@@ -99,20 +116,23 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
+inline WinnerTree::Key Simulator::next_instant() {
+  const WinnerTree::Key instant =
+      std::min({lane_ends_.top(), link_ends_.top(), wake_.time_since_epoch().count()});
+  if (!fair_links_) return instant;
+  return std::min(instant,
+                  fair_links_->next(Instant{Duration{instant}}).time_since_epoch().count());
+}
+
 std::span<const Event> Simulator::wait() {
   for (const std::size_t device : repaced_) set_pace(device);
   repaced_.clear();
   events_.clear();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
-  WinnerTree::Key instant =
-      std::max({lane_ends_.top(), link_ends_.top(), -wake_.time_since_epoch().count()});
-  if (fair_links_) {
-    const Instant copy = fair_links_->next(Instant{Duration{-instant}});
-    instant = std::max(instant, -copy.time_since_epoch().count());
-  }
-  if (instant <= -kNever.time_since_epoch().count()) return events_;
-  now_ = Instant{Duration{-instant}};
+  const WinnerTree::Key instant = next_instant();
+  if (instant == WinnerTree::kAbsent) return events_;
+  now_ = Instant{Duration{instant}};
   if (lane_ends_.top() == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
@@ -137,9 +157,9 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 /// Ends that come together come in the order of all links.
 void Simulator::advance_fair_links() {
   const auto passed = fair_links_->advance(now_);
-  if (passed.size() == 1 && link_ends_.top() < -now_.time_since_epoch().count()) {
+  if (passed.size() == 1 && link_ends_.top() > now_.time_since_epoch().count()) {
     const std::uint32_t link = passed.front();
-    if (end_passage(link)) begin_passage(link, passing_[link].front().passage.to);
+    if (end_passage(link)) begin_passage(link);
     return;
   }
   for (const std::uint32_t link : passed) set_end(link_ends_, link, now_);

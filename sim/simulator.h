@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -10,9 +9,9 @@
 #include "sched/backend.h"
 #include "sched/driver.h"
 #include "sched/link.h"
+#include "sched/winner_tree.h"
 #include "sim/costs.h"
 #include "sim/fair_links.h"
-#include "sim/winner_tree.h"
 
 namespace shardlab {
 
@@ -30,6 +29,7 @@ class Simulator final : public Backend {
   void start_link(const Transfer& transfer) override;
   void start_lane_copy(const Transfer& transfer) override;
   void wake_at(Instant instant) override { wake_ = instant; }
+  [[nodiscard]] bool keeps_items() const override { return false; }
   void dropped(JobId, ItemIndex, DeviceId) override {}
   std::span<const Event> wait() override;
 
@@ -52,22 +52,30 @@ class Simulator final : public Backend {
     std::array<int, 2> copies{};  ///< In flight, by direction.
   };
   static constexpr std::size_t kNone = SIZE_MAX;
+  /// A transfer on its link, or in the queue before it.
   struct Passing {
-    TransferId transfer = 0;
-    Direction direction{};
-    Bytes bytes = 0;
     Link::Passage passage;
+    Bytes bytes = 0;
+    TransferId next = kNoTransfer;  ///< In the queue.
+    Direction direction{};
+  };
+  static constexpr TransferId kNoTransfer = UINT32_MAX;
+  struct Queue {
+    Link link;
+    TransferId first = kNoTransfer, last = kNoTransfer;
   };
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
-    ends.set(of, -end.time_since_epoch().count());
+    ends.set(of, end.time_since_epoch().count());
   }
   void begin_lane(std::size_t device, Instant end) {
     set_end(lane_ends_, device, end);
     if (reported_lane_ == device) reported_lane_ = kNone;
   }
+  WinnerTree::Key next_instant();
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  bool begin_passage(std::size_t link, Instant end);
+  [[nodiscard]] Duration time_of(const Transfer& transfer);
+  bool begin_passage(std::size_t link);
   bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
@@ -84,13 +92,14 @@ class Simulator final : public Backend {
   Instant now_{};
   Instant wake_ = kNever;
   std::vector<Lane> lanes_;
-  std::vector<Link> links_;  ///< By link_index().
-  std::vector<std::deque<Passing>> passing_;
+  std::vector<Queue> queues_;            ///< By link_index().
+  std::vector<Passing> passing_;         ///< By TransferId.
+  std::vector<LinkSpec> links_;          ///< By device and direction: promotions of all come first.
   bool contended_ = false;               ///< Either of the next two is there.
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
-  /// Negated, as the earliest shall win. Two small trees, as most events are ends of units.
+  /// Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.
   std::size_t reported_lane_ = kNone;

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -281,18 +282,18 @@ TEST(SharedBase, OnItsWayForAJobThatEndsArrivesForTheOthers) {
   const Cluster cluster = instances::devices(1, 100'000, {Duration{}, 1e9}, 2);
   const Program program = lowered(drawn, cluster);
   Residency residency(program, cluster);
-  const Unit& first = program.jobs[0].units[0];
-  ASSERT_TRUE(residency.reserve(JobId{0}, first, DeviceId{0}));
-  const auto asked = residency.take_requests();
+  const auto first = residency.reserve(JobId{0}, 0, DeviceId{0});
+  ASSERT_NE(first, Residency::kNoRoom);
+  const auto asked = std::exchange(residency.requests(), {});
   ASSERT_EQ(asked.size(), 1u);
-  residency.release(JobId{0}, first, DeviceId{0});
+  residency.release(first);
   residency.forget(JobId{0});
-  const Unit& other = program.jobs[1].units[0];
-  ASSERT_TRUE(residency.reserve(JobId{1}, other, DeviceId{0}));
-  EXPECT_FALSE(residency.has_requests());
-  EXPECT_FALSE(residency.arrived(JobId{1}, other, DeviceId{0}));
+  const auto other = residency.reserve(JobId{1}, 0, DeviceId{0});
+  ASSERT_NE(other, Residency::kNoRoom);
+  EXPECT_TRUE(residency.requests().empty());
+  EXPECT_FALSE(residency.arrived(other));
   residency.finished(asked[0]);
-  EXPECT_TRUE(residency.arrived(JobId{1}, other, DeviceId{0}));
+  EXPECT_TRUE(residency.arrived(other));
 }
 
 TEST(SharedBase, OfJobsThatDifferIsRefused) {
@@ -472,9 +473,8 @@ TEST_P(EveryPolicy, RunsFrozenAndSharedJobsWithinTheBudget) {
     EXPECT_GE(run.outcome.makespan.time_since_epoch(), bounds(program, random.cluster).greatest());
     EXPECT_GE(run.outcome.host_peak, lasting(program));
 
-    // Of a shared item a claim may have brought a copy that was given back, which no timeline says.
-    if (program.shared_items > 0) continue;
-    Replay replay(run.timeline, program);
+    Replay replay(order_of(run.timeline, program), program, random.cluster.devices.size(),
+                  Replay::Times::kKept);
     MeasuredCosts measured(run.timeline, program, MeasuredCosts::Detail::kEach);
     Timeline again;
     simulate(program, random.cluster, replay, measured, &again);

@@ -17,7 +17,8 @@
 /// The reference for bit-identity: one job trained alone, whole, in a plain loop. Every parameter
 /// is a tensor of its own, there is one graph and one .backward(). Nothing of sched/ or exec/; of
 /// models/ only the layers, the dropout key inside them and, on the CPU, the optimizer step. On an
-/// accelerator LibTorch steps.
+/// accelerator LibTorch steps. With microbatches and replicas it accumulates gradients: .backward()
+/// of one microbatch after the other, replica by replica; then the replicas' sums are added up.
 namespace shardlab {
 
 struct PlainResult {
@@ -32,8 +33,14 @@ struct PlainResult {
 
 class PlainTraining {
  public:
-  PlainTraining(const Job& job, const TextData& text, c10::Device device = c10::Device(c10::kCPU))
-      : job_(job), text_(text), model_(job.model), device_(device) {
+  PlainTraining(const Job& job, const TextData& text, c10::Device device = c10::Device(c10::kCPU),
+                int microbatches = 1, int replicas = 1)
+      : job_(job),
+        text_(text),
+        model_(job.model),
+        device_(device),
+        microbatches_(microbatches),
+        replicas_(replicas) {
     for (int i = 0; i < model_.layers(); ++i) add_layer(i);
   }
 
@@ -73,26 +80,59 @@ class PlainTraining {
     std::vector<std::int64_t> target(
         static_cast<std::size_t>(job_.batch * targets_per_sequence(job_.model)));
     text_.batch(job_.model, job_.batch, job_.seed, s, input, target);
-    at::Tensor x = view_tokens(input, job_.batch).to(device_);
-    for (int i = 0; i < model_.layers(); ++i) {
-      x = model_.layer(i).forward(parameters_[static_cast<std::size_t>(i)], x, {job_.seed, s, 0});
+    const at::Tensor tokens = view_tokens(input, job_.batch).to(device_);
+    const at::Tensor targets = view_tokens(target, job_.batch).to(device_);
+    double sum = 0;
+    std::vector<at::Tensor> totals(states_.size());
+    for (int r = 0; r < replicas_; ++r) {
+      for (int m = 0; m < microbatches_; ++m)
+        sum += microbatch(s, r * microbatches_ + m, tokens, targets);
+      add_to(totals);
     }
-    const at::Tensor mean = loss(x, view_tokens(target, job_.batch).to(device_));
-    mean.backward();
     auto state = states_.begin();
+    auto total = totals.begin();
     for (const auto& layer : parameters_) {
       for (const at::Tensor& parameter : layer) {
+        parameter.mutable_grad() = *total++;
         take_step(s + 1, parameter, *state++);
         parameter.mutable_grad().reset();
       }
     }
+    return sum / (microbatches_ * replicas_);
+  }
+
+  double microbatch(std::int64_t s, int which, const at::Tensor& tokens,
+                    const at::Tensor& targets) {
+    const int size = job_.batch / (microbatches_ * replicas_);
+    at::Tensor x = tokens.narrow(0, which * size, size);
+    for (int i = 0; i < model_.layers(); ++i) {
+      x = model_.layer(i).forward(parameters_[static_cast<std::size_t>(i)], x,
+                                  {job_.seed, s, which});
+    }
+    const at::Tensor mean = loss(x, targets.narrow(0, which * size, size));
+    mean.backward();
     return mean.item<float>();
+  }
+
+  /// One replica's gradients.
+  void add_to(std::vector<at::Tensor>& totals) {
+    const at::NoGradGuard no_graph;
+    auto total = totals.begin();
+    for (const auto& layer : parameters_) {
+      for (const at::Tensor& parameter : layer) {
+        at::Tensor& grad = parameter.mutable_grad();
+        *total = total->defined() ? *total + grad : grad;
+        grad.reset();
+        ++total;
+      }
+    }
   }
 
   void take_step(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state) {
     const at::NoGradGuard no_graph;
     const OptimizerSpec& how = job_.optimizer;
-    const at::Tensor gradient = parameter.grad().contiguous();
+    at::Tensor gradient = parameter.grad().contiguous();
+    if (const int parts = microbatches_ * replicas_; parts > 1) gradient = gradient * (1.0 / parts);
     const auto size = static_cast<std::size_t>(parameter.numel());
     const at::Tensor first = state[0].view(parameter.sizes());
     if (device_.is_cpu()) {
@@ -114,6 +154,7 @@ class PlainTraining {
   const TextData& text_;
   Model model_;
   c10::Device device_;
+  int microbatches_, replicas_;
   std::vector<std::vector<at::Tensor>> parameters_;
   std::vector<at::Tensor> states_;  ///< Per parameter: one row per moment.
 };

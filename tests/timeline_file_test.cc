@@ -84,12 +84,12 @@ TEST(TimelineFile, PutsEachColumnInItsPlace) {
 }
 
 TEST(TimelineFile, FindsColumnsByName) {
-  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0]";
+  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0,0]";
   std::string other =
-      replaced(text(), "\"ready_ns\", \"kept\"]", "\"ready_ns\", \"kept\", \"colour\"]");
+      replaced(text(), "\"kept\", \"beside\"]", "\"kept\", \"beside\", \"colour\"]");
   other = replaced(other, row, row.substr(0, row.size() - 1) + ",\"red\"]");
   const std::string second =
-      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0]";
+      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0,0]";
   other = replaced(other, second, second.substr(0, second.size() - 1) + ",\"blue\"]");
   EXPECT_EQ(timeline_json(parse_timeline(other)), text());
   EXPECT_EQ(error(replaced(text(), "\"recompute_ns\"", "\"again_ns\"")),
@@ -97,9 +97,9 @@ TEST(TimelineFile, FindsColumnsByName) {
 }
 
 TEST(TimelineFile, AColumnThatCameLaterMayBeMissing) {
-  std::string old = replaced(text(), ", \"ready_ns\", \"kept\"]", "]");
-  old = replaced(old, "4000,0,0,0,0,0]", "4000,0,0,0]");
-  old = replaced(old, "1500,0,0,4000,0]", "1500,0,0]");
+  std::string old = replaced(text(), ", \"ready_ns\", \"kept\", \"beside\"]", "]");
+  old = replaced(old, "4000,0,0,0,0,0,0]", "4000,0,0,0]");
+  old = replaced(old, "1500,0,0,4000,0,0]", "1500,0,0]");
   EXPECT_EQ(parse_timeline(old).units.at(1).ready, at(0));
 }
 

@@ -1,11 +1,15 @@
 #include "traces/plan_file.h"
 
+#include <array>
+#include <string_view>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
+#include "traces/row_table.h"
 
 namespace shardlab {
 namespace {
@@ -15,6 +19,10 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "shardlab-plan";
 constexpr int kVersion = 1;
+
+constexpr std::array<std::string_view, 9> kOrderColumns{
+    "device", "job", "minibatch", "unit", "claim_ns", "ahead", "given_back", "kept", "beside"};
+constexpr std::size_t kLateOrderColumns = 5;
 
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();
@@ -71,6 +79,43 @@ JobPlan job_plan(const JsonObject& from) {
   return result;
 }
 
+std::string order_row(const OrderedUnit& each) {
+  return fmt::format("[{},{},{},{},{},{},{},{},{}]", index(each.device), index(each.job),
+                     each.minibatch, each.unit, each.claim.time_since_epoch().count(),
+                     int{each.ahead}, int{each.given_back}, int{each.kept}, int{each.beside});
+}
+
+OrderedUnit ordered_unit(const RowTable::Row& row) {
+  OrderedUnit read;
+  read.device = DeviceId{static_cast<std::uint32_t>(row.integer(0, INT32_MAX))};
+  read.job = JobId{static_cast<std::uint32_t>(row.integer(1, INT32_MAX))};
+  read.minibatch = row.integer(2);
+  read.unit = static_cast<std::uint32_t>(row.integer(3, UINT32_MAX));
+  read.claim = row.instant(4);
+  if (row.has(5)) read.ahead = row.integer(5, 1) == 1;
+  read.given_back = row.integer(6, 1) == 1;
+  read.kept = row.integer(7, 1) == 1;
+  read.beside = row.integer(8, 1) == 1;
+  return read;
+}
+
+void read_order(const JsonObject& root, Plan& into) {
+  if (into.policy != kReplay) {
+    if (root.has("order")) {
+      throw Error(fmt::format(
+          "order: policy \"{}\" does not follow one; write \"{}\" or take the order out",
+          into.policy, kReplay));
+    }
+    return;
+  }
+  const JsonObject order = root.object("order");
+  in_context("order", [&] {
+    RowTable(order, kOrderColumns, kLateOrderColumns).each([&](const RowTable::Row& row) {
+      into.order.push_back(ordered_unit(row));
+    });
+  });
+}
+
 }  // namespace
 
 std::string plan_json(const Plan& plan) {
@@ -79,7 +124,12 @@ std::string plan_json(const Plan& plan) {
   const ordered_json root{{"format", kFormat},     {"version", kVersion},    {"name", plan.name},
                           {"policy", plan.policy}, {"seed", plan.seed},      {"admit", plan.admit},
                           {"slots", plan.slots},   {"jobs", std::move(jobs)}};
-  return root.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  std::string text = root.dump(1, ' ', false, json::error_handler_t::replace);
+  if (plan.policy == kReplay) {
+    text.resize(text.size() - 2);  // Up to the closing brace and its line.
+    text += ",\n \"order\": " + rows_json(kOrderColumns, plan.order, order_row) + "\n}";
+  }
+  return text + "\n";
 }
 
 Plan parse_plan(std::string_view text) {
@@ -95,6 +145,7 @@ Plan parse_plan(std::string_view text) {
     in_context(fmt::format("job {}", result.jobs.size()),
                [&] { result.jobs.push_back(job_plan(JsonObject(job))); });
   }
+  read_order(root, result);
   return result;
 }
 

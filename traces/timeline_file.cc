@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <span>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
+#include "traces/row_table.h"
 
 namespace shardlab {
 namespace {
@@ -22,25 +21,26 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-timeline";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 18> kUnitColumns{
-    "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
-    "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
-    "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns",   "kept"};
+constexpr std::array<std::string_view, 19> kUnitColumns{
+    "job",        "unit",       "minibatch",   "kind",       "shard",   "device", "attempt",
+    "claim",      "claimed_ns", "reserved_ns", "arrived_ns", "from_ns", "to_ns",  "recompute_ns",
+    "microbatch", "replica",    "ready_ns",    "kept",       "beside"};
 constexpr std::array<std::string_view, 16> kCopyColumns{
     "job",     "item",       "shard",        "minibatch",  "device",       "direction",
     "bytes",   "asked_ns",   "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns",
     "done_ns", "microbatch", "replica",      "source"};
 
-constexpr std::size_t kLateUnitColumns = 4, kLateCopyColumns = 3;
+constexpr std::size_t kLateUnitColumns = 5, kLateCopyColumns = 3;
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
-  return fmt::format(
-      R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
-      span.minibatch, to_string(span.kind), span.shard, index(span.device), span.attempt,
-      span.claim, ns(span.claimed), ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
-      span.recompute.count(), span.microbatch, span.replica, ns(span.ready), span.kept ? 1 : 0);
+  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}])",
+                     index(span.job), span.unit, span.minibatch, to_string(span.kind), span.shard,
+                     index(span.device), span.attempt, span.claim, ns(span.claimed),
+                     ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
+                     span.recompute.count(), span.microbatch, span.replica, ns(span.ready),
+                     int{span.kept}, int{span.beside});
 }
 
 std::string copy_row(const CopySpan& span) {
@@ -52,86 +52,6 @@ std::string copy_row(const CopySpan& span) {
                      span.source == kNoDevice ? 0 : index(span.source));
 }
 
-/// One row a line: readable, and two timelines can be compared line by line.
-template <typename Span>
-std::string table(std::span<const std::string_view> columns, const std::vector<Span>& spans,
-                  std::string (*row)(const Span&)) {
-  std::string text =
-      fmt::format("{{\"columns\": [\"{}\"], \"rows\": [", fmt::join(columns, "\", \""));
-  for (std::size_t i = 0; i < spans.size(); ++i) text += (i == 0 ? "\n" : ",\n") + row(spans[i]);
-  return text + "]}";
-}
-
-/// A row of a table, read by column name, as a later version may add columns.
-class Table {
-  static constexpr std::size_t kMissing = SIZE_MAX;
-
- public:
-  /// The last `late` of the wanted columns came later: a file without them means 0.
-  Table(const JsonObject& from, std::span<const std::string_view> wanted, std::size_t late)
-      : rows_(&from.array("rows")) {
-    const json& columns = from.array("columns");
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const auto found = std::find(columns.begin(), columns.end(), wanted[i]);
-      const bool missing = found == columns.end();
-      if (missing && i + late < wanted.size()) {
-        throw Error(fmt::format("columns: {}: missing", wanted[i]));
-      }
-      places_.push_back(missing ? kMissing : static_cast<std::size_t>(found - columns.begin()));
-    }
-    width_ = columns.size();
-  }
-
-  /// Calls `read` on each row. `cell(i)` is the i-th wanted column's value.
-  template <typename Read>
-  void each(std::span<const std::string_view> names, const Read& read) const {
-    for (std::size_t i = 0; i < rows_->size(); ++i) {
-      in_context(fmt::format("row {}", i), [&] {
-        const json& row = (*rows_)[i];
-        if (!row.is_array() || row.size() != width_) {
-          throw Error(fmt::format("must be a list of {} values", width_));
-        }
-        read(Row{row, places_, names});
-      });
-    }
-  }
-
-  struct Row {
-    const json& values;
-    const std::vector<std::size_t>& places;
-    std::span<const std::string_view> names;
-
-    [[nodiscard]] std::int64_t integer(std::size_t column, std::int64_t most = kMostInFile) const {
-      return in_context(std::string(names[column]),
-                        [&] { return json_integer(value(column), 0, most); });
-    }
-
-    [[nodiscard]] Instant instant(std::size_t column) const {
-      return Instant(Duration(integer(column)));
-    }
-
-    /// The enumerator among `all` that is called so.
-    template <typename Enum, std::size_t kSize>
-    [[nodiscard]] Enum one_of(std::size_t column, const std::array<Enum, kSize>& all) const {
-      for (const Enum each : all) {
-        if (value(column) == to_string(each)) return each;
-      }
-      throw Error(fmt::format("{}: {} is unknown", names[column], value(column).dump()));
-    }
-
-   private:
-    [[nodiscard]] const json& value(std::size_t column) const {
-      static const json zero = 0;
-      return places[column] == kMissing ? zero : values[places[column]];
-    }
-  };
-
- private:
-  const json* rows_;
-  std::vector<std::size_t> places_;
-  std::size_t width_ = 0;
-};
-
 void check_order(std::string_view earlier, Instant from, std::string_view later, Instant to) {
   if (to < from) {
     throw Error(fmt::format("{}: negative duration: {} is before {}, which is {}", later, ns(to),
@@ -139,7 +59,7 @@ void check_order(std::string_view earlier, Instant from, std::string_view later,
   }
 }
 
-UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
+UnitSpan unit(const RowTable::Row& row, std::int64_t last_job, std::int64_t last_device) {
   UnitSpan span;
   span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
   span.unit = static_cast<std::uint32_t>(row.integer(1, UINT32_MAX));
@@ -160,6 +80,7 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   span.replica = static_cast<std::int32_t>(row.integer(15, INT32_MAX));
   span.ready = row.instant(16);
   span.kept = row.integer(17, 1) != 0;
+  span.beside = row.integer(18, 1) != 0;
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
   check_order("ready_ns", span.ready, "from_ns", span.from);
   check_order("from_ns", span.from, "to_ns", span.to);
@@ -167,7 +88,7 @@ UnitSpan unit(const Table::Row& row, std::int64_t last_job, std::int64_t last_de
   return span;
 }
 
-CopySpan copy(const Table::Row& row, std::int64_t last_job, std::int64_t last_device) {
+CopySpan copy(const RowTable::Row& row, std::int64_t last_job, std::int64_t last_device) {
   CopySpan span;
   span.job = JobId{static_cast<std::uint32_t>(row.integer(0, last_job))};
   span.item = row.one_of(1, std::array{ItemKind::kParameters, ItemKind::kState,
@@ -251,14 +172,14 @@ void read_spans(const JsonObject& root, Timeline& into) {
   const auto last_job = static_cast<std::int64_t>(into.jobs.size()) - 1;
   const auto last_device = static_cast<std::int64_t>(into.devices.size()) - 1;
   in_context("units", [&] {
-    Table(root.object("units"), kUnitColumns, kLateUnitColumns)
-        .each(kUnitColumns, [&](const Table::Row& row) {
+    RowTable(root.object("units"), kUnitColumns, kLateUnitColumns)
+        .each([&](const RowTable::Row& row) {
           into.units.push_back(unit(row, last_job, last_device));
         });
   });
   in_context("copies", [&] {
-    Table(root.object("copies"), kCopyColumns, kLateCopyColumns)
-        .each(kCopyColumns, [&](const Table::Row& row) {
+    RowTable(root.object("copies"), kCopyColumns, kLateCopyColumns)
+        .each([&](const RowTable::Row& row) {
           into.copies.push_back(copy(row, last_job, last_device));
         });
   });
@@ -285,8 +206,8 @@ std::string timeline_json(const Timeline& timeline) {
   field("budget_bytes", dumped(sizes_json(timeline.budget)));
   field("peak_bytes", dumped(sizes_json(timeline.peak)));
   field("ends", dumped(ends_json(timeline.ends)));
-  field("units", table(kUnitColumns, timeline.units, unit_row));
-  text += "\"copies\": " + table(kCopyColumns, timeline.copies, copy_row) + "\n}\n";
+  field("units", rows_json(kUnitColumns, timeline.units, unit_row));
+  text += "\"copies\": " + rows_json(kCopyColumns, timeline.copies, copy_row) + "\n}\n";
   return text;
 }
 

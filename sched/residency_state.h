@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sched/backend.h"
+
+/// What Residency keeps of copies, items and devices.
+namespace shardlab::residency {
+
+/// Copies are named by it, and so is the one transfer towards or from its device that a copy can be
+/// in at a time (TransferId).
+using CopyIndex = TransferId;
+constexpr CopyIndex kNone = UINT32_MAX;
+
+/// An item in the memory of a device.
+struct Copy {
+  /// Reserved: room is set aside, nothing is on its way yet.
+  enum class Stage : std::uint8_t { kReserved, kArriving, kThere };
+
+  Transfer transfer;          ///< Job, item, device and bytes always; the rest once it moves.
+  std::uint32_t place = 0;    ///< Of its item.
+  CopyIndex sibling = kNone;  ///< Next copy of the same item; or, unused, the next unused.
+  CopyIndex older = kNone, newer = kNone;  ///< In the device's order of use, while it may go.
+  std::uint32_t pins = 0;                  ///< Claims, transfers and held jobs that need it.
+  std::uint32_t holders = 0;               ///< Of them, held jobs.
+  Stage stage = Stage::kReserved;
+  bool dirty = false;
+  bool leaving = false;  ///< Being demoted.
+  bool sending = false;  ///< On its way to another device.
+  bool stale = false;    ///< To be dropped when its transfer ends.
+  bool aside = false;    ///< Its room is part of what its held job has set aside.
+
+  /// It can be dropped, once it is clean.
+  [[nodiscard]] bool evictable() const {
+    return pins == 0 && stage == Stage::kThere && !stale && !aside;
+  }
+};
+
+struct ItemState {
+  Bytes bytes = 0;
+  CopyIndex first = kNone;
+  std::uint32_t moving = 0;  ///< Transfers in flight, from the host or to it or between devices.
+  bool lasting = false;
+  bool shared = false;
+  bool host = false;       ///< The version in host memory is current.
+  bool writing = false;    ///< A unit is changing it.
+  bool forgotten = false;  ///< Its job has ended.
+};
+
+/// What may go of its copies is a ring in the order of use, through copy number d for device d,
+/// which is none: `newer` of it is the one used least recently.
+struct Device {
+  Bytes budget = 0, used = 0, peak = 0;
+  Bytes headroom = 0;    ///< Left free by held jobs.
+  Bytes set_aside = 0;   ///< For held jobs.
+  Bytes clean = 0;       ///< Of copies that may be dropped at once.
+  Bytes leaving = 0;     ///< Of copies being demoted.
+  bool roomier = false;  ///< Room may have appeared.
+};
+
+}  // namespace shardlab::residency

@@ -1,0 +1,139 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "exec/executor.h"
+#include "policies/group_plan.h"
+#include "policies/registry.h"
+#include "sched/limits.h"
+#include "sched/lower.h"
+#include "tests/plain_training.h"
+#include "tests/small_jobs.h"
+#include "tests/timeline_check.h"
+
+/// Jobs of any strategies, trained on CPU lanes or accelerators, and held against plain gradient
+/// accumulation.
+namespace shardlab {
+
+/// Batches that parts of 1, 2, 4 and 8 divide.
+inline Workload jobs_of_eight() {
+  Workload work = small_jobs();
+  for (Job& job : work.jobs) job.batch = 8;
+  return work;
+}
+
+/// With entries for every part of the batch.
+inline Profile profile_of_parts(const Workload& work) {
+  Profile profile;
+  for (const int parts : {1, 2, 4, 8}) {
+    Workload smaller = work;
+    for (Job& job : smaller.jobs) job.batch /= parts;
+    for (ModelProfile& entry : rough_profile(smaller).models) {
+      for (LayerCost& layer : entry.layers)
+        layer.forward_workspace = layer.backward_workspace = layer.saved = Bytes{512} << 10;
+      profile.models.push_back(std::move(entry));
+    }
+  }
+  return profile;
+}
+
+struct DistributedSetting {
+  std::vector<std::string> strategies;  ///< Of the jobs, in turn.
+  std::size_t devices = 2;
+  int slots = 1;
+  bool recompute = true;
+  std::string policy = "lrtf";
+  LinkSpec link = {};
+  bool peers = false;
+  std::string kind = "cpu";
+  int copy_engines = 0;
+  bool one_device = false;  ///< All are lanes of it.
+};
+
+struct Trained {
+  RunResult result;
+  std::vector<JobPlan> plans;
+};
+
+/// Of two shards.
+inline JobPlan chain(Strategy strategy, bool recompute) {
+  if (strategy == Strategy::kSpill) return {strategy, {0, 2}, {}};
+  if (strategy == Strategy::kResident) return {strategy, {0}, {}, recompute};
+  return {strategy, {0, 2}, {device_id(0), device_id(1)}, recompute};
+}
+
+inline Trained train(const Workload& work, const DistributedSetting& setting) {
+  Cluster cluster;
+  for (std::size_t d = 0; d < setting.devices; ++d) {
+    DeviceSpec device{"device" + std::to_string(d), setting.kind, kUnlimited, 1,
+                      setting.copy_engines,         setting.link};
+    device.ordinal = setting.one_device ? 0 : static_cast<int>(d);
+    if (setting.peers) device.peer = LinkSpec{Duration{1000}, 20e9};
+    cluster.devices.push_back(device);
+  }
+  const Profile profile = profile_of_parts(work);
+  Plan plan;
+  plan.slots = setting.slots;
+  std::vector<std::vector<int>> first_layers;
+  for (std::size_t j = 0; j < work.jobs.size(); ++j) {
+    const StrategyChoice choice =
+        parse_strategy_choice(setting.strategies[j % setting.strategies.size()]);
+    plan.jobs.push_back(
+        is_chain(choice.strategy, choice.replicas)
+            ? chain(choice.strategy, setting.recompute)
+            : plan_on_group(work.jobs[j], j, cluster, profile, choice, setting.recompute));
+    first_layers.push_back(plan.jobs.back().first_layer);
+  }
+  const Program program = lower(work, cluster, profile, plan);
+  std::vector<Bytes> budget(setting.devices);
+  const std::vector<Bytes> free = headroom(program.jobs, setting.devices);
+  for (std::size_t d = 0; d < setting.devices; ++d) {
+    for (const JobProgram& job : program.jobs) {
+      if (job.held) budget[d] = std::max(budget[d], job.resident ? job.peak[0] : job.peak[d]);
+    }
+    cluster.devices[d].memory = budget[d] + free[d];
+  }
+  const auto policy = make_policy(setting.policy, track_count(program), 1);
+  RunOptions options;
+  options.keep_weights = true;
+  Trained trained{run(work, cluster, program, first_layers, *policy, options), plan.jobs};
+  expect_valid(trained.result.timeline, program);
+  for (std::size_t d = 0; d < setting.devices && !setting.one_device; ++d) {
+    EXPECT_LE(trained.result.timeline.peak[d], cluster.devices[d].memory);
+  }
+  return trained;
+}
+
+/// One job alone in a plain loop, made once.
+inline const PlainResult& plain(const Workload& work, std::size_t j, const JobPlan& plan,
+                                const std::string& kind = "cpu") {
+  static std::map<std::tuple<std::size_t, int, int, std::string>, PlainResult> known;
+  const auto key = std::tuple{j, plan.microbatches, plan.replicas, kind};
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  at::set_num_threads(1);
+  const TextData text = TextData::load(text_file());
+  const c10::Device device(kind == "cpu" ? kind : kind + ":0");
+  PlainTraining training(work.jobs[j], text, device, plan.microbatches, plan.replicas);
+  return known.emplace(key, training.run()).first->second;
+}
+
+inline void expect_plain(const Workload& work, const Trained& trained,
+                         const std::string& kind = "cpu") {
+  for (std::size_t j = 0; j < work.jobs.size(); ++j) {
+    const JobEnd& end = trained.result.outcome.jobs[j];
+    ASSERT_TRUE(end.completed) << end.reason;
+    const TrainedJob& job = trained.result.jobs[j];
+    const PlainResult& alone = plain(work, j, trained.plans[j], kind);
+    EXPECT_EQ(job.losses, alone.losses) << "job " << j;
+    EXPECT_TRUE((PlainResult{job.losses, job.parameters}) == alone) << "job " << j;
+  }
+}
+
+}  // namespace shardlab

@@ -1,0 +1,92 @@
+// Pipelines and replicas, trained for real: the bits of plain gradient accumulation.
+#include "tests/distributed.h"
+
+#include <random>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/error_of.h"
+
+namespace shardlab {
+namespace {
+
+class Distributed : public testing::TestWithParam<const char*> {};
+
+TEST_P(Distributed, WeightsAndLossesAreThoseOfPlainGradientAccumulation) {
+  const Workload work = jobs_of_eight();
+  for (const bool recompute : {true, false}) {
+    SCOPED_TRACE(recompute ? "recompute" : "keep");
+    expect_plain(work, train(work, {{GetParam()}, 4, 2, recompute}));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, Distributed,
+                         testing::Values("gpipe(2,4)", "gpipe(4,2)", "gpipe(2,1)",
+                                         "one_f_one_b(2,4)", "one_f_one_b(4,8)", "one_f_one_b(2,2)",
+                                         "interleaved(2,4,2)", "data_parallel(2)",
+                                         "data_parallel(4)", "data_parallel(2,model_parallel)",
+                                         "data_parallel(2,gpipe(2,2))",
+                                         "data_parallel(2,one_f_one_b(2,4))"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+                           return name;
+                         });
+
+TEST(Distributed, MixturesOfStrategiesOnRandomClustersTrainLikeEachJobAlone) {
+  const Workload work = jobs_of_eight();
+  const std::vector<std::string> choices{"spill",
+                                         "resident",
+                                         "model_parallel",
+                                         "gpipe(2,2)",
+                                         "one_f_one_b(2,4)",
+                                         "data_parallel(2)",
+                                         "data_parallel(2,gpipe(2,2))",
+                                         "data_parallel(2,one_f_one_b(2,2))"};
+  std::mt19937_64 random(20261122);
+  const auto draw = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
+  for (int round = 0; round < 40; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    DistributedSetting setting;
+    for (std::size_t j = 0; j < work.jobs.size(); ++j) {
+      setting.strategies.push_back(choices[draw(choices.size())]);
+    }
+    setting.devices = 4 + draw(2);
+    setting.slots = 1 + static_cast<int>(draw(3));
+    setting.recompute = draw(2) == 0;
+    setting.policy = known_policies()[draw(known_policies().size())].name;
+    if (draw(3) == 0) setting.link = {Duration{20'000}, 2e9};
+    setting.peers = draw(3) == 0;
+    expect_plain(work, train(work, setting));
+  }
+}
+
+TEST(Distributed, ActivationsGoStraightToTheNextStageWhereDevicesAreJoined) {
+  const Workload work = jobs_of_eight();
+  const Trained trained = train(work, {{"gpipe(2,4)"}, 2, 1, true, "lrtf", {}, true});
+  EXPECT_GT(trained.result.outcome.between_devices, 0);
+  expect_plain(work, trained);
+}
+
+TEST(Distributed, APipelineThatDivergesStopsAlone) {
+  Workload work = jobs_of_eight();
+  work.jobs[1].optimizer.learning_rate = 1e30;
+  const Trained trained = train(work, {{"one_f_one_b(2,4)"}, 4});
+  EXPECT_FALSE(trained.result.outcome.jobs[1].completed);
+  EXPECT_NE(trained.result.outcome.jobs[1].reason.find("the loss is"), std::string::npos);
+  for (const std::size_t other : {0u, 2u, 3u}) {
+    EXPECT_TRUE(trained.result.outcome.jobs[other].completed);
+    EXPECT_EQ(trained.result.jobs[other].losses, plain(work, other, trained.plans[other]).losses);
+  }
+}
+
+TEST(Distributed, RefusesZeroOffloadSayingWhatRuns) {
+  const Workload work = jobs_of_eight();
+  EXPECT_NE(error_of([&] { train(work, {{"zero_offload(2)"}}); }).find("data_parallel"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace shardlab
