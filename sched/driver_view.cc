@@ -42,6 +42,8 @@ StateView::JobState DriverView::state(JobId job) const {
       return JobState::kWaiting;
     case State::kRunning:
     case State::kAsking:
+    case State::kKeeping:
+    case State::kKept:
       return JobState::kRunning;
     case State::kPausing:
     case State::kPaused:
