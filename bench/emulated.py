@@ -3,9 +3,10 @@
 computing.
 
 For each length of a unit, several times in turn: equal jobs whose units all take so long, spilled over devices with two copy
-engines and links that take 0.3 of the computing. The prediction holds the overhead per unit that the run measured just
-before. Columns: makespans and their error; utilization (busy) of both; the overhead per unit. Wake-ups are late where other
-programs use the cores: the figures are those of the machine as it is.
+engines and links that take half of the computing (--load). The prediction holds the overhead per unit that the run measured
+just before. Columns: makespans and their error; utilization (busy) of both; what share of the promotions' time double
+buffering hid behind computing; the overhead per unit. Wake-ups are late where other programs use the cores: the figures are
+those of the machine as it is.
 
 Examples:
   bench/emulated.py
@@ -59,10 +60,12 @@ def workload(jobs, minibatches):
     return "".join(f'[[job]]\nname = "job-{j}"\n' + job.format(LAYERS - 2, minibatches) for j in range(jobs))
 
 
-def cluster(devices, unit_ns):
-    # A minibatch promotes the parameters of all units and the state of those that step.
-    promoted = PARAMETERS * (UNITS + LAYERS)
-    rate = promoted / (0.3 * UNITS * unit_ns * 1e-9)
+def link_rate(unit_ns, load):
+    """A minibatch promotes the parameters of all units and the state of those that step."""
+    return PARAMETERS * (UNITS + LAYERS) / (load * UNITS * unit_ns * 1e-9)
+
+
+def cluster(devices, rate):
     return (f'[[device]]\nname = "device"\ncount = {devices}\nkind = "emulated"\nmemory = "{7 * PARAMETERS}"\n'
             f'copy_engines = 2\nlink = {{ rate = "{rate / 1e6:.3f} MB" }}\n')
 
@@ -72,10 +75,14 @@ def measure(options, unit_ms, folder):
     minibatches = max(1, round(options.seconds * 1e9 * options.devices / (options.jobs * UNITS * unit_ns)))
     files = [folder / name for name in ("workload.toml", "cluster.toml", "profile.json")]
     files[0].write_text(workload(options.jobs, minibatches))
-    files[1].write_text(cluster(options.devices, unit_ns))
+    rate = link_rate(unit_ns, options.load)
+    files[1].write_text(cluster(options.devices, rate))
     files[2].write_text(json.dumps(profile(unit_ns)))
-    return shardlab("run", *files[:2], "-p", files[2], "--strategy", "spill", "--policy", options.policy,
-                    "-o", folder / "out", "--json")
+    run = shardlab("run", *files[:2], "-p", files[2], "--strategy", "spill", "--policy", options.policy,
+                   "-o", folder / "out", "--json")
+    waiting = run["measured_s"] * sum(device["copy_wait"] for device in run["devices"])
+    run["hidden"] = 1 - waiting / (sum(device["promoted_bytes"] for device in run["devices"]) / rate)
+    return run
 
 
 def summarize(unit_ms, runs):
@@ -93,10 +100,11 @@ def summarize(unit_ms, runs):
            "predicted_busy": median(lambda run: busy(run, "predicted")),
            "measured_busy": median(lambda run: busy(run, "measured")),
            "busy_ratio": median(lambda run: busy(run, "measured") / busy(run, "predicted")),
+           "hidden": median(lambda run: run["hidden"]),
            "dispatch_us": median(lambda run: 1e6 * run["dispatch_s"]["loaded"])}
     print(f"| {unit_ms:g} | {row['predicted_s']:.3f} | {row['measured_s']:.3f} | {100 * row['error']:+.2f} "
           f"| {100 * row['worst_error']:+.2f} | {100 * row['predicted_busy']:.1f} | {100 * row['measured_busy']:.1f} "
-          f"| {100 * row['busy_ratio']:.1f} | {row['dispatch_us']:.0f} |", flush=True)
+          f"| {100 * row['busy_ratio']:.1f} | {100 * row['hidden']:.1f} | {row['dispatch_us']:.0f} |", flush=True)
     return row
 
 
@@ -109,14 +117,15 @@ def main():
     parser.add_argument("--units", type=numbers, default=[50, 20, 10, 2], help="lengths in ms (50,20,10,2)")
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=16)
+    parser.add_argument("--load", type=float, default=0.5, help="of links, relative to computing (0.5)")
     parser.add_argument("--policy", default="lrtf")
     parser.add_argument("--seconds", type=float, default=5, help="that a run takes, about (5)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each length (3)")
     parser.add_argument("-o", "--output", default="bench-out/emulated.json")
     options = parser.parse_args()
     print("| unit ms | predicted s | measured s | error % | worst % | predicted busy % | measured busy % | ratio % "
-          "| overhead us |")
-    print("|---|---|---|---|---|---|---|---|---|")
+          "| hidden % | overhead us |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         rows = [summarize(unit, [measure(options, unit, pathlib.Path(folder)) for _ in range(options.repeats)])
                 for unit in options.units]

@@ -97,8 +97,8 @@ CheckpointRule parse_checkpoint_rule(const std::string& text) {
     if (length > 0) return {0, Duration(std::llround(value * length * 1e9))};
     if (value == std::floor(value)) return {static_cast<std::int64_t>(value), {}};
   }
-  throw Error(fmt::format(
-      "must be minibatches (50), a time (30s, 10min, 2h) or never, is \"{}\"", text));
+  throw Error(
+      fmt::format("must be minibatches (50), a time (30s, 10min, 2h) or never, is \"{}\"", text));
 }
 
 void add_checkpoint_option(CLI::App& app, std::string& every, const std::string& usual) {
@@ -178,15 +178,17 @@ void RunFolder::resume(Workload& workload) {
     const std::size_t before = problems.size();
     found_.push_back(CheckpointFile::newest(checkpoints_, j, problems));
     if (problems.size() > before) {
-      problems.back() += found_.back() ? fmt::format("; {} goes on from the one before, minibatch {}",
-                                                     job.name, found_.back()->checkpoint().minibatch)
-                                       : fmt::format("; {} begins anew", job.name);
+      problems.back() += found_.back()
+                             ? fmt::format("; {} goes on from the one before, minibatch {}",
+                                           job.name, found_.back()->checkpoint().minibatch)
+                             : fmt::format("; {} begins anew", job.name);
     }
     if (!found_.back()) continue;
     const Checkpoint& checkpoint = found_.back()->checkpoint();
     const std::string different = difference(found_.back()->identity(), identities_[j]);
     if (!different.empty()) {
-      throw Error(fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
+      throw Error(
+          fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
     }
     if (checkpoint.minibatch > job.minibatches) {
       throw Error(fmt::format("{}: {} is in minibatch {} there, the workload gives it {}",

@@ -13,8 +13,11 @@
 #include "exec/emulated.h"
 #include "fit/fitted_profile.h"
 #include "planning/partition_search.h"
+#include "policies/plan_order.h"
 #include "policies/registry.h"
+#include "sched/limits.h"
 #include "sched/link.h"
+#include "sched/lower.h"
 #include "traces/cluster_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
@@ -128,9 +131,9 @@ Inputs read_inputs(const InputPaths& paths) {
 
 void refuse_early_stops(const Workload& workload, const std::string& path, std::string_view verb) {
   if (!stops_early(workload)) return;
-  throw Error(
-      fmt::format("{}: {} cannot stop jobs early yet, only simulate and sweep can; take {} out",
-                  path, verb, workload.early_stop ? "[early_stop]" : "stop_after"));
+  throw Error(fmt::format(
+      "{}: {} cannot stop jobs early yet, only simulate, sweep and run can; take {} out", path,
+      verb, workload.early_stop ? "[early_stop]" : "stop_after"));
 }
 
 void refuse_other_machine(const Inputs& inputs, const std::string& device,
@@ -242,7 +245,15 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
       throw UsageError(
           "--plan already says strategy, policy, slots, admit, activations, partition and seed");
     }
-    return {PlannedChoice{{}, read_plan(options.plan), {}}};
+    Plan plan = read_plan(options.plan);
+    if (plan.policy == kReplay) {
+      in_context(options.plan, [&] {
+        const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
+        refuse_what_cannot_fit(program, inputs.cluster);
+        refuse_wrong_order(plan, program, inputs.cluster, stops_early(inputs.workload));
+      });
+    }
+    return {PlannedChoice{{}, std::move(plan), {}}};
   }
   PlanChoice choice;
   choice.slots = options.slots.value_or(choice.slots);

@@ -17,6 +17,9 @@ std::string loss_text(const RunProgress& now) {
 
 std::string event_text(const RunProgress& now, const Job& job) {
   const double time = seconds(now.now);
+  if (now.tuned) {
+    return fmt::format("{:9.3f} s  {} {}\n", time, job.name, now.reason);
+  }
   if (!now.reason.empty()) {
     return fmt::format("{:9.3f} s  {} stopped in minibatch {} of {}: {}\n", time, job.name,
                        now.minibatch + 1, job.minibatches, now.reason);
@@ -32,7 +35,8 @@ RunEstimate::RunEstimate(const Prediction& prediction)
       predicted_(seconds(prediction.outcome.makespan)),
       left_(jobs_.size()) {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    left_[j] = static_cast<double>(jobs_[j].minibatches - jobs_[j].done) * seconds(minibatch_time(jobs_[j]));
+    left_[j] = static_cast<double>(jobs_[j].minibatches - jobs_[j].done) *
+               seconds(minibatch_time(jobs_[j]));
     all_ += left_[j];
   }
 }
@@ -91,8 +95,8 @@ void Reporter::print_what_comes() {
   while (true) {
     changed_.wait(lock, [this] { return over_ || !told_.empty() || noticed_ < notices_.size(); });
     const auto news = std::exchange(told_, {});
-    const std::vector<std::string> notices(
-        notices_.begin() + static_cast<std::ptrdiff_t>(noticed_), notices_.end());
+    const std::vector<std::string> notices(notices_.begin() + static_cast<std::ptrdiff_t>(noticed_),
+                                           notices_.end());
     noticed_ = notices_.size();
     if (news.empty() && notices.empty()) return;
     lock.unlock();

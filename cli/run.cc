@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,11 +20,14 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "exec/emulated.h"
+#include "policies/registry.h"
+#include "policies/tuners.h"
 #include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "sim/simulator.h"
 
 namespace shardlab {
 namespace {
@@ -71,6 +75,37 @@ std::string device_here(const DeviceSpec& device) {
   return name == device.kind ? "" : name;
 }
 
+/// The makespan that was predicted for jobs whose losses are those that were measured: nothing
+/// where none was.
+std::optional<Instant> tuned_by_measured(const Inputs& inputs, const Prediction& prediction,
+                                         const Trained& trained) {
+  if (is_emulated(inputs.machine)) return std::nullopt;
+  const auto tuner = make_tuner(inputs.workload, [&](JobId job, std::int64_t minibatches) {
+    return trained.losses.after(job, minibatches);
+  });
+  const auto policy = make_policy(prediction.plan, prediction.program,
+                                  inputs.cluster.devices.size(), Replay::Times::kKept);
+  EstimatedCosts costs(prediction.program);
+  return simulate(prediction.program, inputs.cluster, *policy, costs, nullptr, tuner.get())
+      .makespan;
+}
+
+/// Whom a tuner stops depends on losses that no prediction knows, so the error is not split.
+std::string tuned_text(const Inputs& inputs, const Prediction& prediction, const Trained& trained) {
+  const Timeline& measured = trained.result.timeline;
+  std::string text = fmt::format("\nmeasured {:.3f} s, predicted {:.3f} s with the losses of {}\n",
+                                 seconds(measured.makespan), seconds(prediction.outcome.makespan),
+                                 inputs.workload.early_stop->curves.empty()
+                                     ? "a draw"
+                                     : inputs.workload.early_stop->curves_file);
+  if (const auto again = tuned_by_measured(inputs, prediction, trained)) {
+    text += fmt::format(
+        "with the measured losses the same plan is predicted to take {:.3f} s ({})\n",
+        seconds(*again), format_percent(seconds(measured.makespan) / seconds(*again) - 1));
+  }
+  return text + device_table(measured, metrics(measured));
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -78,6 +113,8 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
   if (measured.interrupted) {
     text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
+  } else if (inputs.workload.early_stop) {
+    text += tuned_text(inputs, prediction, trained);
   } else if (any_minibatch(prediction.program, measured)) {
     text += "\n" +
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
@@ -109,7 +146,11 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["devices"] = devices_json(measured);
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
-  if (trained.complete() && any_minibatch(prediction.program, measured)) {
+  if (inputs.workload.early_stop) {
+    const auto again = tuned_by_measured(inputs, prediction, trained);
+    body["with_measured_losses_s"] = nullptr;
+    if (again) body["with_measured_losses_s"] = seconds(*again);
+  } else if (trained.complete() && any_minibatch(prediction.program, measured)) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
@@ -149,10 +190,10 @@ int run_workload(Options options) {
   if (emulated && options.records) {
     throw UsageError("--records records a GPU; emulated devices have none");
   }
-  refuse_early_stops(inputs.workload, request.paths.workload, "run");
   if (options.resume.empty()) {
     folder.refuse_unfinished();
   } else {
+    refuse_early_stops(inputs.workload, request.paths.workload, "run --resume");
     folder.resume(inputs.workload);
   }
   // The machine's own overhead stands for the profile's, which is of another one.

@@ -15,6 +15,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "policies/replay.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
 #include "traces/chrome_trace.h"
@@ -31,13 +32,32 @@ struct Options {
   std::size_t threads = default_threads();
   std::string timeline, save_plan, trace;
   ResultOption result;
+  bool with_order = false;
   bool json = false;
 
   [[nodiscard]] bool needs_timeline() const { return !timeline.empty() || !trace.empty(); }
 };
 
-void write_files(const Options& options, const Prediction& best) {
-  if (!options.save_plan.empty()) write_plan(options.save_plan, best.plan);
+void refuse_no_timeline(const Prediction& prediction) {
+  if (!prediction.timeline.units.empty()) return;
+  throw Error(
+      fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
+}
+
+/// The plan as it was simulated, without noise, unit by unit.
+Plan with_order(const Inputs& inputs, const Prediction& best) {
+  const Prediction again = predict(inputs, best.plan, true);
+  refuse_no_timeline(again);
+  Plan plan = best.plan;
+  plan.policy = kReplay;
+  plan.order = order_of(again.timeline);
+  return plan;
+}
+
+void write_files(const Inputs& inputs, const Options& options, const Prediction& best) {
+  if (!options.save_plan.empty()) {
+    write_plan(options.save_plan, options.with_order ? with_order(inputs, best) : best.plan);
+  }
   if (!options.timeline.empty()) write_timeline(options.timeline, best.timeline);
   const Timeline* timeline = &best.timeline;
   if (!options.trace.empty()) write_chrome_trace(options.trace, {&timeline, 1});
@@ -81,10 +101,7 @@ void set_timeline(const Inputs& inputs, const Options& options, const NoiseSourc
   } else if (options.needs_timeline() && best.timeline.units.empty()) {
     best = predict(inputs, best.plan, true);
   }
-  if (options.needs_timeline() && best.timeline.units.empty()) {
-    throw Error(
-        fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
-  }
+  if (options.needs_timeline()) refuse_no_timeline(best);
 }
 
 /// What was found, before anything is drawn or written.
@@ -130,7 +147,7 @@ int simulate(Options options) {
   if (recording) options.result.write(options.result.result(*recording, seed, document));
   Prediction& best = made.ranking.predictions[made.replicated.best];
   set_timeline(made.inputs, options, made.noise, best);
-  write_files(options, best);
+  write_files(made.inputs, options, best);
   if (options.json) {
     print_json(document);
     return 0;
@@ -149,7 +166,10 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   add_profile_file(app, options->paths);
   add_plan_options(app, options->plan);
   app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
-  app.add_option("--save-plan", options->save_plan, "write the best plan");
+  auto* save = app.add_option("--save-plan", options->save_plan, "write the best plan");
+  app.add_flag("--with-order", options->with_order,
+               "with it, which unit each device takes when: a plan that is followed exactly")
+      ->needs(save);
   app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
   add_noise_options(app, options->noise);
   app.get_option("--seed")->description("of policies that draw (1), and of --noise");

@@ -12,6 +12,7 @@
 #include "cli/reporter.h"
 #include "exec/emulated.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "profiler/activity_session.h"
 #include "profiler/activity_summary.h"
 #include "report/table.h"
@@ -62,11 +63,7 @@ nlohmann::ordered_json copies_json(const ActivitySummary::Copies& copies) {
 
 }  // namespace
 
-bool Trained::complete() const {
-  const auto& ends = result.timeline.ends;
-  return !result.timeline.interrupted &&
-         std::all_of(ends.begin(), ends.end(), [](const JobEnd& end) { return end.completed; });
-}
+bool Trained::complete() const { return !result.timeline.interrupted && !failed; }
 
 std::optional<double> Trained::drift(const Profile& profile) const {
   const double reference = seconds(profile.provenance.fixed_work);
@@ -77,15 +74,27 @@ std::optional<double> Trained::drift(const Profile& profile) const {
 Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
+  trained.losses = MeasuredLosses(inputs.workload.jobs.size());
   const auto policy = make_policy(prediction.plan, prediction.program,
                                   inputs.cluster.devices.size(), Replay::Times::kIgnored);
   if (engine != nullptr) trained.work_before = engine->fixed_work(inputs.machine);
+  // Emulated jobs have no losses of their own.
+  const auto tuner = engine == nullptr
+                         ? make_tuner(inputs.workload)
+                         : make_tuner(inputs.workload, [&](JobId job, std::int64_t n) {
+                             return trained.losses.after(job, n);
+                           });
   {
     const Interrupt interrupt;
     Reporter reporter(inputs, prediction, how.events);
     Recording recording(how.records);
     RunOptions options;
-    options.progress = [&](const RunProgress& now) { reporter(now); };
+    options.progress = [&](const RunProgress& now) {
+      if (now.loss) trained.losses.add(now.job, now.minibatch, *now.loss);
+      trained.failed = trained.failed || (!now.reason.empty() && !now.tuned);
+      reporter(now);
+    };
+    options.tuner = tuner.get();
     options.stop = &interrupt.stop();
     options.notice = [&](const std::string& text) { reporter.notice(text); };
     if (how.folder != nullptr) {

@@ -9,6 +9,7 @@
 #include "cli/checkpoints.h"
 #include "cli/engine.h"
 #include "cli/prediction.h"
+#include "policies/losses.h"
 #include "profiler/activity.h"
 
 namespace shardlab {
@@ -19,11 +20,13 @@ struct Trained {
   Duration work_before{}, work_after{};  ///< Engine::fixed_work(); 0 of an emulated run.
   std::optional<ActivityLog> records;    ///< Where they were asked for.
   std::vector<std::string> notices;      ///< What went wrong meanwhile; printed already.
+  MeasuredLosses losses;
+  bool failed = false;  ///< Some job failed.
 
   /// How much slower the machine is around the run than while profiling; nothing where the profile
   /// does not tell.
   [[nodiscard]] std::optional<double> drift(const Profile& profile) const;
-  /// No job was stopped, the run not interrupted.
+  /// No job failed, the run was not interrupted.
   [[nodiscard]] bool complete() const;
 };
 

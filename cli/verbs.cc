@@ -25,6 +25,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"profile", "measure what every layer of a workload costs on this machine", declare_profile},
     {"links", "measure copies between host memory and the devices", declare_links},
+    {"import", "make a profile of what others measured: traces, graphs, tables", declare_import},
     {"fit", "estimate costs of batches, widths and devices that were not measured", declare_fit},
     {"simulate", "predict how long plans take, and rank them", declare_simulate},
     {"sweep", "predict over lists of policies, strategies, slots and devices", declare_sweep},

@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 // Each declares a verb's options and its help on `app`. One file per verb.
 Action declare_profile(CLI::App& app);
 Action declare_links(CLI::App& app);
+Action declare_import(CLI::App& app);
 Action declare_fit(CLI::App& app);
 Action declare_simulate(CLI::App& app);
 Action declare_plan(CLI::App& app);
@@ -29,6 +30,7 @@ Action declare_doctor(CLI::App& app);
 // What `validate` can be asked for.
 Action declare_validate_devices(CLI::App& app);
 Action declare_validate_perseus(CLI::App& app);
+Action declare_validate_ranking(CLI::App& app);
 Action declare_validate_vtrain(CLI::App& app);
 
 /// Computes what a verb prints with --json, and writes nothing.

@@ -74,7 +74,8 @@ Work::Pass Emulation::run(const UnitRun& run) {
 
 void Emulation::copy(const Transfer& transfer) {
   const std::size_t device = index(transfer.device);
-  if (cluster_.devices[device].copy_engines > 0) return;
+  const bool by_lane = cluster_.devices[device].copy_engines == 0;
+  if (!by_lane || transfer.direction == Direction::kPeer) return;
   lanes_[device].pass(
       transfer_time(transfer.bytes, transfer.loaded ? program_.copy_loaded : program_.copy_alone));
 }

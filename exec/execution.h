@@ -30,12 +30,15 @@ struct RunProgress {
   std::optional<double> loss = std::nullopt;  ///< Of the last of them, where there is one.
   bool job_ended = false;
   std::string reason;  ///< Of a job that was stopped, in the minibatch after those.
+  bool tuned = false;  ///< It was the tuner that stopped it, after those.
 };
 
 struct RunOptions {
   std::function<void(const RunProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;  ///< Set, for example by Ctrl-C: the run ends cleanly.
   bool keep_weights = false;                ///< Also return all final parameters.
+  /// If given, stops jobs early. A minibatch's `progress` comes before the tuner hears of it.
+  Tuner* tuner = nullptr;
   /// Per job, what it goes on from; null, or none at all: its initial weights. They outlive the
   /// run. Requires Job::done to say the same.
   std::vector<const Checkpoint*> resume;
@@ -74,6 +77,8 @@ class Observer {
   /// A unit has run, or failed for that reason. Called under the scheduler's lock.
   void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
                   Instant now);
+  /// A tuner stopped the job after so many minibatches. Called under the same lock.
+  void stopped(JobId job, std::int64_t minibatches, const std::string& reason, Instant now);
   /// Per complete minibatch. Any thread.
   [[nodiscard]] std::vector<double> losses(JobId job) const;
 

@@ -23,7 +23,7 @@ std::vector<double> Observer::losses(JobId job) const {
 void Observer::operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
                           Instant now) {
   Job& job = jobs_[index(run.job)];
-  RunProgress progress{now, ended_, run.job, job.complete, {}, true, failure};
+  RunProgress progress{now, ended_, run.job, job.complete, {}, true, failure, false};
   if (failure.empty()) {
     count(run, pass);
     if (job.complete == progress.minibatch) return;
@@ -33,6 +33,12 @@ void Observer::operator()(const UnitRun& run, const Work::Pass& pass, const std:
   }
   if (progress.job_ended) progress.jobs_ended = ++ended_;
   if (options_.progress) options_.progress(progress);
+}
+
+void Observer::stopped(JobId job, std::int64_t minibatches, const std::string& reason,
+                       Instant now) {
+  ++ended_;
+  if (options_.progress) options_.progress({now, ended_, job, minibatches, {}, true, reason, true});
 }
 
 /// A minibatch's loss is the mean of its microbatches'.

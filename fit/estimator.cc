@@ -48,7 +48,7 @@ std::optional<double> median_error(const std::vector<HeldOut>& held_out) {
 
 Estimator::Estimator(const std::vector<ModelProfile>& models) {
   for (const ModelProfile& each : models) {
-    if (!each.interval) measured_.push_back(each);
+    if (!each.interval && comparable(each, shape_of(each))) measured_.push_back(each);
   }
   hold_out();
 }

@@ -58,7 +58,11 @@ Shape shape_of(const ModelProfile& measured) {
 }
 
 bool comparable(const ModelProfile& measured, const Shape& shape) {
-  return is_mlp(measured.model) == is_mlp(shape.model) &&
+  const auto imported = [](const ModelSpec& model) {
+    return model.architecture == Architecture::kImported;
+  };
+  if (imported(measured.model) || imported(shape.model)) return false;
+  return missing_costs(measured).empty() && is_mlp(measured.model) == is_mlp(shape.model) &&
          measured.model.precision == shape.model.precision &&
          measured.model.dropout == shape.model.dropout;
 }

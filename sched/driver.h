@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cluster.h"
+#include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
 #include "sched/id_set.h"
@@ -68,7 +69,8 @@ class Driver {
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
-    bool ready = false, reserved = false;
+    Turn turn{};
+    bool ready = false, reserved = false, ahead = false;
     Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
@@ -135,7 +137,7 @@ class Driver {
   [[nodiscard]] bool quiet() const {
     if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
     if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
-    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
     return residency_ && done_.empty() && !residency_->stirred();
   }
   [[gnu::noinline]] void decide();
@@ -215,10 +217,10 @@ class Driver {
   Ledger ledger_;
   std::optional<Residency> residency_;
   const bool looks_ahead_;  ///< See Policy::lookahead().
-  std::vector<Device> devices_;
-  std::vector<Job> jobs_;
+  LargeArray<Device> devices_;
+  LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
-  std::vector<Track> tracks_;
+  LargeArray<Track> tracks_;
   IdSet empty_;           ///< Devices that hold no claim.
   IdSet buffering_;       ///< Devices with a claim and a free slot.
   IdSet touched_;         ///< Devices to look at again in this round.
@@ -230,6 +232,7 @@ class Driver {
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
+  Turn turn_{};
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;

@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -20,7 +21,7 @@ COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
 VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor", "study",
-         "rerun"]
+         "rerun", "import"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -291,7 +292,8 @@ def test_a_study_reports_every_policy_in_every_setting(tmp_path):
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
     lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer" in line]
     assert [line.count("&") for line in lines] == [4, 4]
-    assert f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}" in page
+    origin = f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}"
+    assert origin in " ".join(page.split())
     assert page.count("\n| shared 0.5 | ") == 4
 
 
@@ -825,6 +827,57 @@ def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
     bad("run", *emulated(tmp_path, "--policy", "fifo", "--records"), code=2)
 
 
+def test_ranking_counts_what_it_ran_and_the_naive_model_is_that_of_simpy(tmp_path):
+    document = json.loads(good("validate", "ranking", "--cpu", "0", "--emulated", "2", "--policies", "lrtf,random",
+                               "-o", "out", "--json", cwd=tmp_path))
+    members = {"pairs", "wrong", "regret_median", "regret_worst", "error_median", "error_worst"}
+    assert members <= document.keys() and members == document["naive"].keys()
+    assert document["emulated"]["pairs"] == document["pairs"] and document["workloads"] == 2
+    cases = json.loads((tmp_path / "out/cases.json").read_text())["cases"]
+    assert [len(case["measured_s"]) for case in cases] == [2, 2]
+    simpy = subprocess.run([sys.executable, ROOT / "bench/naive_ranking.py", tmp_path / "out/cases.json"],
+                           capture_output=True, text=True)
+    assert simpy.returncode == 0, simpy.stderr
+    theirs = json.loads(simpy.stdout)
+    assert theirs.pop("largest_difference_from_shardlab") == 0
+    assert theirs == {key: document["naive"][key] for key in theirs}
+
+
+TUNED = """
+[early_stop]
+method = "successive_halving"
+eta = 2
+max = 3
+[[job]]
+name = "job"
+model = "gpt"
+layers = 2
+width = 32
+heads = 2
+context = 16
+batch = 4
+minibatches = 3
+data = "text.txt"
+learning_rate = [1e-4, 1e-3, 1e-2, 1e-1]
+"""
+
+
+@needs_torch
+def test_run_stops_jobs_early_by_their_measured_losses(tiny):
+    (tiny / "tuned.toml").write_text(TUNED)
+    good("profile", "tuned.toml", "cluster.toml", "-o", "tuned.json", "--seconds", "0.1", cwd=tiny)
+    arguments = ["tuned.toml", "cluster.toml", "-p", "tuned.json", "--policy", "lrtf", "-o", "tuned-out"]
+    document = json.loads(good("run", *arguments, "--json", cwd=tiny))
+    assert sorted(job["minibatches"] for job in document["jobs"]) == [1, 1, 2, 3]
+    assert sorted(job["completed"] for job in document["jobs"]) == [False, False, False, True]
+    first = [job["losses"][0] for job in document["jobs"]]
+    stopped = [job["losses"][0] for job in document["jobs"] if job["minibatches"] == 1]
+    assert sorted(stopped) == sorted(first)[2:]
+    assert document["with_measured_losses_s"] > 0 and "comparison" not in document
+    text = good("run", *arguments[:-1], "tuned-again", cwd=tiny)
+    assert "stopped by successive halving at rung 0" in text and "with the measured losses" in text
+
+
 @needs_torch
 def test_doctor_finds_libtorch():
     assert json.loads(good("doctor", "--json"))["libtorch"].count(".") >= 2
@@ -1097,3 +1150,68 @@ def test_validate_names_what_is_wrong(tmp_path):
     assert "ground_truth_single.csv: cannot read" in bad("validate", "vtrain", tmp_path)
     (tmp_path / "x.csv").write_text(VTRAIN_HEADER + "\n8,8,1,1024,16,24,1024,1,2,2,9\n")
     assert "x.csv:2: 8 GPUs, but" in bad("validate", "vtrain", tmp_path / "x.csv")
+
+
+# Profiles from measurements of others
+
+IMPORTS = FIXTURES / "imports"
+HOST = ["--set", "copy=10 us + 12 GB", "--set", "unit_overhead_ns=60 us", "--set", "dispatch_ns=20 us"]
+LAYERS = ["--set", "input_bytes=1 MiB", "--set", "head.step_ns=120 us"]
+
+
+def imported_workload(folder, **job):
+    path = folder / "w.toml"
+    keys = {"name": "a", "model": "imported:layers", "batch": 8, "minibatches": 5} | job
+    path.write_text("[[job]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
+    return path
+
+
+def import_csv(folder, *more):
+    profile = folder / "p.json"
+    text = good("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "-o", profile, *more)
+    return profile, text
+
+
+def test_an_import_says_what_it_lacks_and_simulate_refuses_that_by_name(tmp_path):
+    profile, text = import_csv(tmp_path)
+    assert "not known: step_ns of layer 2 (head), input_bytes\n" in text
+    assert "could not use 3 fields of the column note" in text
+    workload = imported_workload(tmp_path)
+    for verb in ["simulate", "sweep"]:
+        said = bad(verb, workload, IMPORTS.parent / "cluster.toml", "-p", profile)
+        assert "imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; import it again" in said
+    profile, _ = import_csv(tmp_path, *LAYERS)
+    said = bad("simulate", workload, IMPORTS.parent / "cluster.toml", "-p", profile)
+    assert re.search("not known: (copy|unit_overhead_ns|dispatch_ns) of the host", said)
+
+
+def test_an_import_whose_gaps_are_filled_is_simulated_and_not_trained(tmp_path):
+    profile, _ = import_csv(tmp_path, *LAYERS, *HOST)
+    notes = json.loads(profile.read_text())["provenance"]["notes"]
+    assert "imported:layers: step_ns of 1 layers: set by user (head.step_ns=120 us)" in notes
+    cluster = tmp_path / "c.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\nkind = "cuda"\nmemory = "22 GiB"\ncopy_engines = 2\n')
+    plans = json.loads(good("simulate", imported_workload(tmp_path), cluster, "-p", profile, "--json"))["plans"]
+    # Forward, backward and step of each layer, and the input's copy of nothing.
+    assert plans[0]["predicted_s"] > 5 * (20.75 + 41.5 + 1.14) * 1e-3
+    assert "take it out" in bad("simulate", imported_workload(tmp_path, layers=3), cluster, "-p", profile)
+    assert "lora_rank" in bad("simulate", imported_workload(tmp_path, lora_rank=4), cluster, "-p", profile)
+    assert bad("run", imported_workload(tmp_path), cluster, "-p", profile, "-o", tmp_path / "run")
+
+
+def test_import_json_lists_what_was_not_used(tmp_path):
+    made = json.loads(good("import", "kineto", IMPORTS / "kineto-fractions.json", "--batch", 8, "-o", tmp_path / "p.json",
+                           "--json"))
+    assert made["format"] == "shardlab-import"
+    assert made["not_known_of_host"] == ["unit_overhead_ns", "dispatch_ns"]
+    model = made["models"][0]
+    assert (model["model"], model["layers"], model["device"]) == ("imported:kineto-fractions", 2, "Example GPU 24 GB")
+    assert {"count": 2, "what": "copies of pageable memory", "why": "a latency and a rate take copies of two sizes"} in model["unused"]
+
+
+def test_import_refuses_what_it_cannot_read(tmp_path):
+    assert "no Chrome trace" in bad("import", "kineto", IMPORTS / "layers.csv", "--batch", 8, "-o", tmp_path / "p.json")
+    assert "give it with --batch" in bad("import", "csv", IMPORTS / "layers.csv", code=2)
+    assert "is no field of a profile" in bad("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--set", "*.size=1", code=2)
+    assert "FORMAT" in bad("import", "chrome", IMPORTS / "layers.csv", code=2)
+    assert not (tmp_path / "p.json").exists()

@@ -6,7 +6,8 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  { policies, sim } ◀ planning ◀ cli;  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ { fit ◀ validate · study } ◀ cli. The command uses them all.
+# { models, traces } ◀ profiler ◀ imports ◀ cli;  models ◀ exec;  { report, traces } ◀ { fit ◀ validate · study } ◀ cli.
+# The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
@@ -17,11 +18,12 @@ LEFT_OF = {
     "models": {"core"},
     "exec": {"sched", "models"},
     "profiler": {"models", "traces"},
+    "imports": {"models", "profiler"},
     "report": {"policies", "sim", "exec"},
     "fit": {"report", "traces"},
     "validate": {"fit"},
     "study": {"report", "traces"},
-    "cli": {"profiler", "validate", "planning", "study"},
+    "cli": {"profiler", "imports", "validate", "planning", "study"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder

@@ -21,21 +21,29 @@ void add_what_is_not_usual(const Job& job, toml::table& table) {
   if (job.stop_after > 0) table.insert("stop_after", job.stop_after);
 }
 
+void add_model(const ModelSpec& model, toml::table& table) {
+  if (model.architecture == Architecture::kImported) {
+    table.insert("model", describe(model));
+    return;
+  }
+  table.insert("model", to_string(model.architecture));
+  table.insert("layers", model.layers);
+  table.insert("width", model.width);
+  table.insert("heads", model.heads);
+  table.insert("context", model.context);
+  table.insert("dropout", model.dropout);
+  table.insert("precision", to_string(model.precision));
+}
+
 toml::table job_table(const Job& job) {
   toml::table table{{"name", job.name},
-                    {"model", to_string(job.model.architecture)},
-                    {"layers", job.model.layers},
-                    {"width", job.model.width},
-                    {"heads", job.model.heads},
-                    {"context", job.model.context},
-                    {"dropout", job.model.dropout},
-                    {"precision", to_string(job.model.precision)},
                     {"batch", job.batch},
                     {"optimizer", to_string(job.optimizer.kind)},
                     {"learning_rate", job.optimizer.learning_rate},
                     {"momentum", job.optimizer.momentum},
                     {"weight_decay", job.optimizer.weight_decay},
                     {"minibatches", job.minibatches}};
+  add_model(job.model, table);
   add_what_is_not_usual(job, table);
   return table;
 }
