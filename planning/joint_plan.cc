@@ -112,6 +112,7 @@ class Search {
 
   JointPlan finished() {
     JointPlan made;
+    made.evaluations = evaluator_.evaluations();
     made.predicted = Duration::max();
     const auto consider = [&](const Plan& plan, std::vector<JobOption> chosen) {
       const auto whole = evaluator_.whole_makespan(plan);
@@ -137,7 +138,6 @@ class Search {
       }
       consider(plan_of(best_assignment_), std::move(chosen));
     }
-    made.evaluations = evaluator_.evaluations();
     made.ended_early = ended_early_;
     return made;
   }
