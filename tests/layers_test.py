@@ -5,7 +5,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  { policies, sim } ◀ planning ◀ cli;  core ◀ { traces · models };
+# core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  { policies, sim } ◀ planning ◀ cli;  core ◀ { traces ·
+# models };
 # { models, traces } ◀ profiler ◀ imports ◀ cli;  models ◀ exec;  { report, traces } ◀ { fit ◀ validate · study } ◀ cli.
 # The command uses them all.
 LEFT_OF = {

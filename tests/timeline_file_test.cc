@@ -85,8 +85,7 @@ TEST(TimelineFile, PutsEachColumnInItsPlace) {
 
 TEST(TimelineFile, FindsColumnsByName) {
   const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0]";
-  std::string other =
-      replaced(text(), "\"kept\"]", "\"kept\", \"colour\"]");
+  std::string other = replaced(text(), "\"kept\"]", "\"kept\", \"colour\"]");
   other = replaced(other, row, row.substr(0, row.size() - 1) + ",\"red\"]");
   const std::string second =
       "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0]";
