@@ -38,12 +38,12 @@ struct Options {
 
 /// The sum of a time over the layers, in milliseconds, or "-" where one is not known.
 std::string time_cell(const ModelProfile& model, const TimeField& field) {
-  Duration sum{};
+  double sum = 0;
   for (const LayerCost& layer : model.layers) {
     if (layer.missing.has(field.field)) return "-";
-    sum += (layer.alone.*(field.time)).median;
+    sum += seconds((layer.alone.*(field.time)).median);
   }
-  return fmt::format("{:.3f}", seconds(sum) * 1e3);
+  return fmt::format("{:.3f}", sum * 1e3);
 }
 
 std::string parameters_cell(const ModelProfile& model) {

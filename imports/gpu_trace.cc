@@ -18,7 +18,7 @@ using Why = FoundPlace::Why;
 
 struct Lost {
   std::int64_t count = 0;
-  Duration time{};
+  double seconds = 0;
 };
 
 void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
@@ -30,7 +30,7 @@ void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
   for (const auto& [why, what] : lost) {
     to.unused.push_back(
         {what.count, "kernels and copies on the device",
-         fmt::format("{}; they took {:.3f} ms", kReasons.at(why), seconds(what.time) * 1e3)});
+         fmt::format("{}; they took {:.3f} ms", kReasons.at(why), what.seconds * 1e3)});
   }
 }
 
@@ -49,7 +49,7 @@ PlaceSums add_up(const std::vector<TracedWork>& works, const std::vector<FoundPl
     if (found[w].why != Why::kPlaced) {
       Lost& here = lost[found[w].why];
       ++here.count;
-      here.time += Duration{works[w].end_ns - works[w].start_ns};
+      here.seconds += seconds(Duration{works[w].end_ns - works[w].start_ns});
       place = {};  // It still comes between others.
     }
     sums.add(works[w], place);

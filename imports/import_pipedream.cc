@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "imports/importers.h"
 #include "traces/atomic_file.h"
+#include "traces/json_object.h"
 #include "traces/pipedream_file.h"
 
 namespace shardlab {
@@ -18,7 +19,7 @@ Bytes crossing(const Nodes& nodes, std::size_t i) {
   for (std::size_t j = 0; j <= i; ++j) {
     if (nodes[j].input()) continue;
     const bool taken = std::ranges::any_of(nodes[j].readers, [&](std::size_t r) { return r > i; });
-    if (taken) bytes += nodes[j].activation;
+    if (taken) bytes = std::min(bytes + nodes[j].activation, kMostInFile);  // Refused when used.
   }
   return bytes;
 }
@@ -45,18 +46,18 @@ LayerCost layer_cost(const Nodes& nodes, std::size_t i) {
 void take_inputs(const Nodes& nodes, Imported& to) {
   Bytes bytes = 0;
   std::int64_t count = 0;
-  Duration loading{};
+  double loading = 0;
   for (const PipedreamNode& node : nodes) {
     if (!node.input()) continue;
     ++count;
-    bytes += node.activation;
-    loading += node.forward;
+    bytes = std::min(bytes + node.activation, kMostInFile);
+    loading += seconds(node.forward);
   }
   if (bytes > 0) to.model.input = bytes;
   if (count == 0) return;
-  to.unused.push_back({count, "input nodes' times",
-                       fmt::format("{:.3f} ms are of reading data, which is not simulated",
-                                   seconds(loading) * 1e3)});
+  to.unused.push_back(
+      {count, "input nodes' times",
+       fmt::format("{:.3f} ms are of reading data, which is not simulated", loading * 1e3)});
 }
 
 }  // namespace

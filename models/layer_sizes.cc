@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/error.h"
 #include "models/layer_parameters.h"
 #include "models/validate.h"
 
@@ -57,6 +58,16 @@ class Sizes {
   Bytes boundary_, rows_, dropout_;
 };
 
+/// In floating point; more than any layer has.
+void refuse_overflow(const ModelSpec& spec, int batch) {
+  const double w = spec.width, rows = double{1} * batch * spec.context;
+  const double floats = (16 + kByteWidth * double{1} * spec.context) * w * w + 32 * rows * w +
+                        rows * (spec.heads + 4 * kVocabulary + kByteWidth);
+  if (floats < 0x1p56) return;
+  throw Error(
+      fmt::format("{}, batch {}: a layer would take more than 2^58 bytes", describe(spec), batch));
+}
+
 LayerCost layer(std::string name, const std::vector<ParameterSpec>& parameters,
                 OptimizerKind optimizer) {
   LayerCost result;
@@ -70,6 +81,7 @@ LayerCost layer(std::string name, const std::vector<ParameterSpec>& parameters,
 
 std::vector<LayerCost> layer_sizes(const ModelSpec& spec, int batch, OptimizerKind optimizer) {
   validate(spec);
+  refuse_overflow(spec, batch);
   const Sizes sizes(spec, batch);
   std::vector<LayerCost> layers;
   sizes.embedding(spec, batch,

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstring>
-#include <optional>
 #include <simdjson.h>
 #include <utility>
 
@@ -13,19 +11,13 @@
 
 #include "core/error.h"
 #include "traces/json_events.h"
+#include "traces/kineto_number.h"
 
 namespace shardlab {
 namespace {
 
 namespace od = simdjson::ondemand;
 static_assert(JsonEvents::kPadding >= simdjson::SIMDJSON_PADDING);
-
-constexpr std::int64_t kMostMicroseconds = std::int64_t{1} << 52;  // So that nothing overflows.
-
-/// Thrown within an event: it cannot be used.
-struct Unusable {
-  const char* why;
-};
 
 /// What an event's category says. Old traces write Kernel, new ones kernel.
 struct Category {
@@ -54,7 +46,7 @@ constexpr std::array<Category, 19> kCategories{{{"fwdbwd", KinetoKind::kLink},
 
 template <typename Result>
 auto value_of(Result result) {
-  if (result.error() != simdjson::SUCCESS) throw Unusable{"they are no valid JSON"};
+  if (result.error() != simdjson::SUCCESS) throw UnusableEvent{"they are no valid JSON"};
   return std::move(result).value_unsafe();
 }
 
@@ -69,44 +61,6 @@ std::string_view token(od::value& value) {
     text = text.substr(1, text.size() - 2);
   }
   return text;
-}
-
-std::int64_t integer(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem == std::errc::result_out_of_range) {
-    throw Unusable{"a number of theirs is beyond 64 bits"};
-  }
-  if (problem != std::errc{} || end == text.data()) throw Unusable{"an id of theirs is no integer"};
-  return value;
-}
-
-/// Microseconds as "12", "12.345" or "1.2e3", exact to the nanosecond.
-std::int64_t nanoseconds(std::string_view text) {
-  constexpr const char* kTooLarge = "a time of theirs is beyond 64 bits";
-  std::int64_t whole = 0;
-  const char* const last = text.data() + text.size();
-  auto [end, problem] = std::from_chars(text.data(), last, whole);
-  if (problem == std::errc::result_out_of_range) throw Unusable{kTooLarge};
-  if (problem != std::errc{}) throw Unusable{"a time of theirs is no number"};
-  if (end != last && *end != '.') {
-    double value = 0;
-    const auto scanned = std::from_chars(text.data(), last, value);
-    if (scanned.ec != std::errc{} || scanned.ptr != last) {
-      throw Unusable{"a time of theirs is no number"};
-    }
-    if (std::abs(value) > static_cast<double>(kMostMicroseconds)) throw Unusable{kTooLarge};
-    return std::llround(value * 1e3);
-  }
-  if (whole > kMostMicroseconds || whole < -kMostMicroseconds) throw Unusable{kTooLarge};
-  std::int64_t result = whole * 1000;
-  if (end == last) return result;
-  std::int64_t place = text.front() == '-' ? -100 : 100;
-  for (++end; end != last && place != 0; ++end, place /= 10) {
-    if (*end < '0' || *end > '9') throw Unusable{"a time of theirs is no number"};
-    result += place * (*end - '0');
-  }
-  return result;
 }
 
 std::uint64_t hash(std::string_view text) {  // FNV-1a.
@@ -130,7 +84,7 @@ class EventParser {
     ++facts_.events;
     try {
       return read(text) ? &event_ : nullptr;
-    } catch (const Unusable& unusable) {
+    } catch (const UnusableEvent& unusable) {
       ++facts_.unusable[unusable.why];
     }
     return nullptr;
@@ -157,7 +111,7 @@ class EventParser {
 
   od::document document(std::string_view text) {
     auto result = parser_.iterate(text.data(), text.size(), text.size() + JsonEvents::kPadding);
-    if (result.error() == simdjson::UTF8_ERROR) throw Unusable{"their text is not UTF-8"};
+    if (result.error() == simdjson::UTF8_ERROR) throw UnusableEvent{"their text is not UTF-8"};
     return value_of(std::move(result));
   }
 
@@ -175,10 +129,10 @@ class EventParser {
       const std::uint64_t one = hash(token(value));
       event_.thread += key.raw()[0] == 'p' ? one * 31 : one;
     } else if (is(key, "ts")) {
-      event_.start_ns = nanoseconds(token(value));
+      event_.start_ns = kineto_nanoseconds(token(value));
       timed_ = true;
     } else if (is(key, "dur")) {
-      duration_ = nanoseconds(token(value));
+      duration_ = kineto_nanoseconds(token(value));
     } else if (is(key, "id")) {
       if (category_.empty() || event_.kind == KinetoKind::kLink) take_id(token(value));
     } else if (is(key, "args")) {
@@ -203,15 +157,46 @@ class EventParser {
     if (!category_.empty() && event_.kind == KinetoKind::kOther) return;
     if (event_.kind == KinetoKind::kAnnotation || event_.kind == KinetoKind::kModule) return;
     od::object object = value_of(value.get_object());
+    int wanted = wanted_arguments();
     for (auto each : object) {
       od::field field = value_of(std::move(each));
-      const od::raw_json_string key = field.key();
-      if (is(key, "correlation")) event_.correlation = integer(token(field.value()));
-      if (is(key, "bytes") || is(key, "Bytes")) event_.bytes = integer(token(field.value()));
-      if (is(key, "device")) event_.device = integer(token(field.value()));
-      if (is(key, "Sequence number")) event_.sequence = integer(token(field.value()));
-      if (is(key, "Fwd thread id")) event_.backward = integer(token(field.value())) != 0;
+      if (take_argument(field.key(), field.value()) && --wanted == 0) break;
     }
+  }
+
+  /// Of this kind of event: what follows the last of them is passed over. Not known yet: all.
+  [[nodiscard]] int wanted_arguments() const {
+    switch (event_.kind) {
+      case KinetoKind::kLaunch:
+        return 1;  // correlation
+      case KinetoKind::kKernel:
+      case KinetoKind::kSet:
+      case KinetoKind::kOperator:
+        return 2;  // correlation and device; numbers of autograd and of the forward's thread
+      case KinetoKind::kCopy:
+        return 3;
+      default:
+        return INT32_MAX;
+    }
+  }
+
+  /// True where it is one of those.
+  bool take_argument(const od::raw_json_string& key, od::value value) {
+    if (is(key, "correlation")) {
+      event_.correlation = kineto_integer(token(value));
+    } else if (is(key, "bytes") || is(key, "Bytes")) {
+      event_.bytes = kineto_integer(token(value));
+      return event_.kind == KinetoKind::kCopy;  // Sets have it too.
+    } else if (is(key, "device")) {
+      event_.device = kineto_integer(token(value));
+    } else if (is(key, "Sequence number")) {
+      event_.sequence = kineto_integer(token(value));
+    } else if (is(key, "Fwd thread id")) {
+      event_.backward = kineto_integer(token(value)) != 0;
+    } else {
+      return false;
+    }
+    return true;
   }
 
   bool finish() {
@@ -220,9 +205,10 @@ class EventParser {
       count_other(category_.empty() ? "without a category" : category_);
       return false;
     }
-    if (!timed_ || duration_ == KinetoEvent::kNone) throw Unusable{"they have no ts or no dur"};
-    if (duration_ < 0 || duration_ > kMostMicroseconds * 1000) {
-      throw Unusable{"their duration is negative"};
+    if (!timed_ || duration_ == KinetoEvent::kNone)
+      throw UnusableEvent{"they have no ts or no dur"};
+    if (duration_ < 0 || duration_ > kMostKinetoTime) {
+      throw UnusableEvent{"their duration is negative"};
     }
     event_.end_ns = event_.start_ns + duration_;
     return true;
@@ -231,7 +217,7 @@ class EventParser {
   /// Arrows come in two events without a duration: s for start, f for finish.
   bool finish_link() {
     if (!timed_ || event_.sequence == KinetoEvent::kNone || (phase_ != 's' && phase_ != 'f')) {
-      throw Unusable{"they are no whole arrows"};
+      throw UnusableEvent{"they are no whole arrows"};
     }
     event_.backward = phase_ == 'f';
     event_.end_ns = event_.start_ns;
