@@ -15,6 +15,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "policies/registry.h"
 #include "policies/replay.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
@@ -190,8 +191,10 @@ Computation recompute_simulate(CLI::App& app) {
 Action declare_simulate(CLI::App& app) {
   const auto options = declare_options(app);
   app.footer(
+      "Policies:\n" + policies_text() +
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
-      "plans.\nWith --noise the best plan is the one with the smallest mean makespan, and "
+      "plans;\nthose of the policies marked - are not among them.\nWith --noise the best plan is "
+      "the one with the smallest mean makespan, and "
       "what is drawn and written\nis its first replication.\nExamples:\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --save-plan best.json\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --strategy spill --policy "

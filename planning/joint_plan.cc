@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kFirstPlans = 16;
 constexpr std::int64_t kNodes = 200'000;
-constexpr int kStale = 2000;    // Moves to plans that were tried before, one after the other.
+constexpr int kStale = 2000;   // Moves to plans that were tried before, one after the other.
 constexpr int kPatience = 60;  // Moves without a better plan, after which two jobs change at once.
 
 /// Jobs of one kind have the same options.
