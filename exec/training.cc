@@ -23,15 +23,6 @@ struct Minibatch {
   at::Tensor tokens, targets;
 };
 
-Parts parts_of(const JobProgram& program) {
-  Parts parts;
-  for (const Item& item : program.items) {
-    parts.microbatches = std::max(parts.microbatches, item.microbatch + 1);
-    parts.replicas = std::max(parts.replicas, item.replica + 1);
-  }
-  return parts;
-}
-
 namespace {
 
 constexpr std::int64_t kReducedAtOnce =
@@ -87,9 +78,8 @@ Training::Training(const Workload& workload, const Cluster& cluster, const Progr
     in_context(job.name, [&] {
       auto& text = texts[job.data];
       if (!text) text = std::make_shared<const TextData>(TextData::load(job.data));
-      jobs_.push_back(
-          std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text, copier,
-                                      resume.empty() ? nullptr : resume.at(j)));
+      jobs_.push_back(std::make_unique<JobMemory>(job, program.jobs[j], first_layers.at(j), text,
+                                                  copier, resume.empty() ? nullptr : resume.at(j)));
     });
   }
 }
@@ -113,6 +103,8 @@ Work::Pass Training::run(const UnitRun& run) {
   const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
   DeviceMemory& memory = *devices_[index(run.device)];
   const AccountScope scope(memory.meter.account());
+  // Those of the minibatch before, whose place the next claim kept.
+  for (const ItemIndex i : unit.creates) memory.items[index(run.job)][i].reset();
   Pass pass;
   try {
     switch (unit.kind) {

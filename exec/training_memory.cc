@@ -1,11 +1,11 @@
-#include <ATen/ATen.h>
-
 #include "exec/training_memory.h"
 
 #include <cstring>
 #include <span>
 #include <string>
 #include <utility>
+
+#include <ATen/ATen.h>
 
 #include "core/error.h"
 #include "models/validate.h"
@@ -20,8 +20,10 @@ std::span<float> floats(const at::Tensor& tensor) {
 
 void copy(std::span<const float> from, std::span<float> to) {
   if (from.size() != to.size()) {
-    throw Error("the checkpoint holds " + std::to_string(from.size()) + " floats of a layer, the "
-                "model has " + std::to_string(to.size()));
+    throw Error("the checkpoint holds " + std::to_string(from.size()) +
+                " floats of a layer, the "
+                "model has " +
+                std::to_string(to.size()));
   }
   std::memcpy(to.data(), from.data(), from.size_bytes());
 }

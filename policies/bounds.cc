@@ -9,23 +9,23 @@
 namespace shardlab {
 namespace {
 
-std::array<std::pair<std::string_view, Duration>, 7> named(const Bounds& bounds) {
-  return {{{"work", bounds.work},
-           {"levels", bounds.levels},
-           {"packing", bounds.packing},
-           {"chain", bounds.chain},
-           {"device", bounds.device},
-           {"link", bounds.link},
-           {"traffic", bounds.traffic}}};
-}
-
 /// The first of the greatest.
 std::pair<std::string_view, Duration> best(const Bounds& bounds) {
-  const auto all = named(bounds);
+  const auto all = bounds.all();
   return *std::ranges::max_element(all, {}, &std::pair<std::string_view, Duration>::second);
 }
 
 }  // namespace
+
+std::array<std::pair<std::string_view, Duration>, 7> Bounds::all() const {
+  return {{{"work", work},
+           {"levels", levels},
+           {"packing", packing},
+           {"chain", chain},
+           {"device", device},
+           {"link", link},
+           {"traffic", traffic}}};
+}
 
 Duration Bounds::greatest() const { return best(*this).second; }
 

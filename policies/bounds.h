@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <string_view>
+#include <utility>
 
 #include "core/cluster.h"
 #include "core/time.h"
@@ -20,6 +22,8 @@ struct Bounds {
   Duration link{};    ///< What lasts goes to a device and back once: bytes over the links' rates.
   Duration traffic{};  ///< The same with what must come again because memory cannot keep it.
 
+  /// With their names.
+  [[nodiscard]] std::array<std::pair<std::string_view, Duration>, 7> all() const;
   [[nodiscard]] Duration greatest() const;
   /// Which one that is: "work", "chain"; of equals the first above.
   [[nodiscard]] std::string_view binding() const;

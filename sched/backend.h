@@ -70,8 +70,8 @@ struct Woken {};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
-                           SnapshotTaken>;
+using Event =
+    std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted, SnapshotTaken>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
@@ -85,7 +85,7 @@ class Backend {
   /// Runs on the device's compute lane; ends with UnitDone or UnitFailed.
   virtual void start_unit(const UnitRun& run) = 0;
   /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the
-  /// calls.
+  /// calls. Requires: no other transfer of that id is under way.
   virtual void start_link(const Transfer& transfer) = 0;
   /// Copies an item by the device's compute lane; ends with LaneCopyDone.
   virtual void start_lane_copy(const Transfer& transfer) = 0;

@@ -1,10 +1,10 @@
 #include "sched/driver.h"
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
 #include "core/error.h"
+#include "sched/driver_view.h"
 
 namespace shardlab {
 
@@ -13,11 +13,11 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     : program_(program),
       cluster_(cluster),
       policy_(policy),
+      view_(std::make_unique<DriverView>(*this)),
       backend_(backend),
       timeline_(timeline),
       tuner_(tuner),
       ledger_(program),
-      looks_ahead_(program.slots > 1 && policy.lookahead()),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
       ends_(jobs_.size()),
@@ -25,8 +25,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()),
       touched_(devices_.size()),
-      late_(devices_.size()),
-      policy_awaits_(policy.awaits(Instant::min()) < kNever) {
+      late_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
@@ -44,6 +43,18 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     devices_[d].copies_by_lane = spec.copy_engines == 0;
     devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
+  ask_policy();
+}
+
+/// What it does not change its mind on.
+void Driver::ask_policy() {
+  policy_.begin(*view_);
+  looks_ahead_ = program_.slots > 1 && policy_.lookahead();
+  policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  if (!residency_ || !policy_.evicts()) return;
+  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
+    return policy_.worth(job, item, device);
+  });
 }
 
 void Driver::start() {
@@ -71,98 +82,6 @@ void Driver::advance(std::span<const Event> events) {
 bool Driver::finished() const {
   if (running_units_ > 0 || transfers_in_flight_ > 0) return false;
   return interrupted_ || ended_jobs_ == jobs_.size();
-}
-
-// A unit is done.
-
-/// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
-/// time; in few functions, as the registers do not suffice for one.
-[[gnu::flatten]] void Driver::take_in(const UnitDone& event) {
-  Device& device = devices_[index(event.device)];
-  assert(device.running != kNothing);
-  const Claim& claim = device.claims[device.running];
-  const TrackId track = claim.track;
-  const JobId job = claim.job;
-  const std::uint32_t which = claim.unit;
-  assert(job == event.job);
-  const bool leads = ledger_.leads(track);
-  device.busy += event.to - event.from;
-  device.recompute += event.recompute;
-  ++outcome_.units;
-  if (timeline_ != nullptr) {
-    const Unit& ran = ledger_.current(track);
-    timeline_->units.push_back(
-        {job, which, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
-         claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
-         event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
-  }
-  const Residency::Reservation reservation = claim.reservation;
-  end_claim(event.device);
-  if (residency_) {
-    residency_->commit(reservation);
-    done_.push_back({track, job, which, event.device});
-  }
-  advance(track, job, leads ? &ledger_.current(track) : nullptr);
-}
-
-/// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
-/// tracks wait for it, else null.
-void Driver::advance(TrackId track, JobId id, const Unit* leader) {
-  ledger_.advance(track);
-  tracks_[index(track)].offered = false;
-  Job& job = jobs_[index(id)];
-  if (job.failed) {
-    if (job.running == 0) end_units_of(id);
-    return;
-  }
-  if (ledger_.complete(track)) {
-    if (--job.tracks_left == 0) {
-      reach_goal(id);
-      return;
-    }
-  } else if (ledger_.unblocked(track)) {
-    offer_next(track);
-  }
-  if (leader == nullptr) return;
-  for (const std::uint32_t follower : leader->before) {
-    const TrackId other = ledger_.track_of(id, unit(id, follower));
-    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
-                       ledger_.unit(other) == follower;
-    if (waits && ledger_.unblocked(other)) offer_next(other);
-  }
-}
-
-/// Takes the running claim off its device.
-void Driver::end_claim(DeviceId id) {
-  Device& device = devices_[index(id)];
-  const Claim& claim = device.claims[device.running];
-  --jobs_[index(claim.job)].running;
-  --tracks_[index(claim.track)].claims;
-  if (device.claims.size() == 1) {
-    device.claims.pop_back();
-  } else {
-    device.claims.erase(device.claims.begin() + device.running);
-  }
-  device.running = kNothing;
-  device.lane_busy = false;
-  --running_units_;
-  claim_gone(index(id));
-}
-
-void Driver::offer_next(TrackId track) {
-  Track& state = tracks_[index(track)];
-  state.offered = true;
-  if (state.claims == 0) {
-    offer(ledger_.candidate(track));
-    return;
-  }
-  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.track != track) continue;
-    claim.ready = true;
-    claim.ready_at = now_;
-  }
-  note_late(index(state.last_claim));
-  touch(index(state.last_claim));
 }
 
 // Deciding.
@@ -238,15 +157,15 @@ void Driver::fill(bool buffers) {
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
-      if (!claim_one(d, ahead)) break;
+      if (!claim_one(d, buffers, ahead)) break;
     } while (hungry.contains(d));
   }
 }
 
-bool Driver::claim_one(std::size_t device, bool ahead) {
+bool Driver::claim_one(std::size_t device, bool buffer, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_, turn_});
+  const TrackId track = policy_.pick({device_id(device), now_, turn_, buffer});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -291,8 +210,10 @@ void Driver::settle_done() {
     const Track& track = tracks_[index(done.track)];
     const bool here = track.claims > 0 && track.last_claim == done.device;
     if (jobs_[index(done.job)].state == Job::State::kRunning) {
+      const bool keeps = policy_.keeps(done.job, done.device);
+      if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
       residency_->settle(done.job, done.unit, done.device,
-                         here ? ledger_.unit(done.track) : Residency::kNoUnit);
+                         here ? ledger_.unit(done.track) : Residency::kNoUnit, keeps);
     }
   }
   done_.clear();

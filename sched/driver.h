@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/cluster.h"
+#include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
 #include "sched/id_set.h"
@@ -62,6 +64,8 @@ class Driver {
   [[nodiscard]] std::string stuck() const;
 
  private:
+  friend class DriverView;
+
   struct Claim {
     TrackId track{};
     JobId job{};
@@ -113,6 +117,7 @@ class Driver {
     JobId job{};
     std::uint32_t unit = 0;
     DeviceId device{};
+    std::size_t span = 0;  ///< Place in Timeline::units, if there is one.
   };
 
   // Taking in.
@@ -136,9 +141,10 @@ class Driver {
   [[nodiscard]] bool quiet() const {
     if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
     if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
-    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
     return residency_ && done_.empty() && !residency_->stirred();
   }
+  void ask_policy();
   [[gnu::noinline]] void decide();
   void skip_done_jobs();
   void await_arrivals();
@@ -153,7 +159,7 @@ class Driver {
   [[gnu::noinline]] void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
-  bool claim_one(std::size_t device, bool ahead);
+  bool claim_one(std::size_t device, bool buffer, bool ahead);
   [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
@@ -210,16 +216,17 @@ class Driver {
   const Program& program_;
   const Cluster& cluster_;
   Policy& policy_;
+  std::unique_ptr<StateView> view_;  ///< What the policy looks at.
   Backend& backend_;
   Timeline* timeline_;
   Tuner* tuner_;
   Ledger ledger_;
   std::optional<Residency> residency_;
-  const bool looks_ahead_;  ///< See Policy::lookahead().
-  std::vector<Device> devices_;
-  std::vector<Job> jobs_;
+  bool looks_ahead_ = false;  ///< See Policy::lookahead().
+  LargeArray<Device> devices_;
+  LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
-  std::vector<Track> tracks_;
+  LargeArray<Track> tracks_;
   IdSet empty_;           ///< Devices that hold no claim.
   IdSet buffering_;       ///< Devices with a claim and a free slot.
   IdSet touched_;         ///< Devices to look at again in this round.
@@ -244,7 +251,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
-  const bool policy_awaits_;  ///< See Policy::awaits().
+  bool policy_awaits_ = false;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.

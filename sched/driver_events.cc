@@ -75,6 +75,7 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
+  jobs_[index(job)].failed ? policy_.lost(job) : policy_.completed(job);
   if (tuner_ != nullptr) tuner_->ended(job);
   leave(job);
   end_job_if_flushed(job);
@@ -133,7 +134,8 @@ Outcome Driver::outcome() {
 /// Jobs that a checkpoint holds whole.
 void Driver::skip_done_jobs() {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (program_.jobs[j].done == 0 || program_.jobs[j].done < program_.jobs[j].minibatches) continue;
+    if (program_.jobs[j].done == 0 || program_.jobs[j].done < program_.jobs[j].minibatches)
+      continue;
     jobs_[j].state = Job::State::kEnded;
     ends_[j].completed = true;
     ends_[j].at = now_;
@@ -188,6 +190,7 @@ bool Driver::admit(JobId job) {
   ++running_jobs_;
   running_tracks_ += ledger_.tracks(job);
   if (next_snapshots_ == kNever) arm_snapshots();
+  policy_.arrived(job);
   offer_all(job);
   return true;
 }

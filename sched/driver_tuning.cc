@@ -73,6 +73,7 @@ void Driver::stop(JobId job, std::string reason) {
     return;
   }
   state.state = Job::State::kFlushing;
+  policy_.completed(job);
   tuner_->ended(job);
   end_job_if_flushed(job);
 }

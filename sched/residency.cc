@@ -7,7 +7,8 @@
 /// What a claim does with memory, from its reservation to the write-backs that follow its unit.
 namespace shardlab {
 
-[[gnu::flatten]] Residency::Reservation Residency::reserve(JobId job, std::uint32_t unit, DeviceId device) {
+[[gnu::flatten]] Residency::Reservation Residency::reserve(JobId job, std::uint32_t unit,
+                                                           DeviceId device) {
   const Reservation claim = new_reservation(job, unit, device);
   Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(job, unit);
@@ -138,7 +139,9 @@ void Residency::begin(Reservation claim) {
   unused_claims_.push_back(claim);
 }
 
-[[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next) {
+[[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device,
+                                        std::uint32_t next, bool keeps) {
+  kept_ = kept_ || keeps;
   const auto reads = [&](std::uint32_t other, std::uint32_t place) {
     return std::ranges::any_of(uses_.of(job, other).needed,
                                [&](const ItemUse& use) { return use.reads && use.place == place; });
@@ -152,6 +155,7 @@ void Residency::begin(Reservation claim) {
     // Other tracks wait for what they share.
     const bool shared = program.tracks.size() > 1;
     if (bound || (!shared && next != kNoUnit && reads(next, use.place))) continue;
+    if (keeps && !shared && !awaited(use.place)) continue;
     if (reader != kNoDevice && direct(cluster_, device, reader)) {
       push(copy, reader);
     } else {

@@ -99,7 +99,7 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Queue> queues_;            ///< By link_index().
   std::vector<Passing> passing_;         ///< By TransferId.
-  std::vector<Way> ways_;         ///< By device and direction: promotions of all come first.
+  std::vector<Way> ways_;                ///< By device and direction: promotions of all come first.
   bool contended_ = false;               ///< Either of the next two is there.
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.

@@ -84,11 +84,11 @@ TEST(TimelineFile, PutsEachColumnInItsPlace) {
 }
 
 TEST(TimelineFile, FindsColumnsByName) {
-  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0]";
-  std::string other =
-      replaced(text(), "\"replica\", \"ready_ns\"]", "\"replica\", \"ready_ns\", \"colour\"]");
+  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0]";
+  std::string other = replaced(text(), "\"kept\"]", "\"kept\", \"colour\"]");
   other = replaced(other, row, row.substr(0, row.size() - 1) + ",\"red\"]");
-  const std::string second = "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000]";
+  const std::string second =
+      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0]";
   other = replaced(other, second, second.substr(0, second.size() - 1) + ",\"blue\"]");
   EXPECT_EQ(timeline_json(parse_timeline(other)), text());
   EXPECT_EQ(error(replaced(text(), "\"recompute_ns\"", "\"again_ns\"")),
@@ -96,9 +96,9 @@ TEST(TimelineFile, FindsColumnsByName) {
 }
 
 TEST(TimelineFile, AColumnThatCameLaterMayBeMissing) {
-  std::string old = replaced(text(), ", \"ready_ns\"]", "]");
-  old = replaced(old, "4000,0,0,0,0]", "4000,0,0,0]");
-  old = replaced(old, "1500,0,0,4000]", "1500,0,0]");
+  std::string old = replaced(text(), ", \"ready_ns\", \"kept\"]", "]");
+  old = replaced(old, "4000,0,0,0,0,0]", "4000,0,0,0]");
+  old = replaced(old, "1500,0,0,4000,0]", "1500,0,0]");
   EXPECT_EQ(parse_timeline(old).units.at(1).ready, at(0));
 }
 
@@ -112,13 +112,13 @@ TEST(TimelineFile, NamesTheRowAndColumnThatIsWrong) {
             "units: row 1: to_ns: negative duration: 9001 is before from_ns, which is 9305");
   EXPECT_EQ(with("4000,4100,5300", "6000,4100,5300"),
             "units: row 1: from_ns: negative duration: 5305 is before claimed_ns, which is 6000");
-  EXPECT_EQ(with("1500,0,0,4000]", "1500,0,0,5306]"),
+  EXPECT_EQ(with("1500,0,0,4000,", "1500,0,0,5306,"),
             "units: row 1: from_ns: negative duration: 5305 is before ready_ns, which is 5306");
   EXPECT_EQ(with("9001,1500,", "9001,5000,"),
             "units: row 1: recompute_ns: is longer than the unit");
   EXPECT_EQ(with("\"backward\"", "\"sideways\""), "units: row 1: kind: \"sideways\" is unknown");
   EXPECT_EQ(with("[0,1,0,\"back", "[2,1,0,\"back"), "units: row 1: job: must be at most 1, is 2");
-  EXPECT_EQ(with("[0,1,0,\"back", "[0,1,0,1,\"back"), "units: row 1: must be a list of 17 values");
+  EXPECT_EQ(with("[0,1,0,\"back", "[0,1,0,1,\"back"), "units: row 1: must be a list of 18 values");
   EXPECT_EQ(with("\"demote\",800000", "\"demote\",\"x\""),
             "copies: row 2: bytes: must be an integer, is a string");
   EXPECT_EQ(
