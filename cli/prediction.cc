@@ -28,8 +28,12 @@ Bytes largest(const std::vector<Bytes>& values) {
 }
 
 PlanResult result(const Prediction& prediction) {
-  return {prediction.plan.name, seconds(prediction.outcome.makespan), seconds(prediction.naive),
-          seconds(prediction.lower_bound), largest(prediction.outcome.peak)};
+  return {prediction.plan.name,
+          seconds(prediction.outcome.makespan),
+          seconds(prediction.naive),
+          seconds(prediction.bounds.greatest()),
+          std::string(prediction.bounds.binding()),
+          largest(prediction.outcome.peak)};
 }
 
 /// One line per reason, however many plans have it.
@@ -63,6 +67,7 @@ std::vector<std::string> cells(const RankedResult& ranked, const Prediction& pre
                                fmt::format("{:.3f}", result.naive_s),
                                fmt::format("{:.3f}", result.lower_bound_s),
                                fmt::format("{:.1f}", 100 * result.gap()),
+                               result.bound_by,
                                utilization_text(prediction.outcome),
                                format_mebibytes(prediction.bytes_moved()),
                                format_mebibytes(result.peak)};
@@ -93,6 +98,12 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["predicted_s"] = ranked.result.predicted_s;
   json["naive_s"] = ranked.result.naive_s;
   json["lower_bound_s"] = ranked.result.lower_bound_s;
+  json["bound_by"] = ranked.result.bound_by;
+  json["gap"] = ranked.result.gap();
+  json["bounds"] = ordered_json::object();
+  for (const auto& [name, bound] : prediction.bounds.all()) {
+    json["bounds"][std::string(name) + "_s"] = seconds(bound);
+  }
   json["utilization"] = utilization_json(utilization(prediction.outcome));
   const CompletionTimes completion = completion_times(prediction.outcome.jobs);
   json["completion"] = {
@@ -165,7 +176,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   const Program ran = made.stopped > 0 ? that_ran(made.program, made.outcome) : Program{};
   const Program& counted = made.stopped > 0 ? ran : made.program;
   made.naive = naive_estimate(counted, inputs.cluster);
-  made.lower_bound = bounds(counted, inputs.cluster).greatest();
+  made.bounds = bounds(counted, inputs.cluster, /*may_pause=*/tuner != nullptr);
   made.bill = bill(inputs.cluster, made.outcome.makespan, made.outcome.busy);
   return made;
 }
@@ -229,6 +240,7 @@ std::string ranking_text(const Ranking& ranking) {
                                    "naive s",
                                    "bound s",
                                    "above bound %",
+                                   "bound by",
                                    "occupied/busy/useful %",
                                    "moved MiB",
                                    "peak MiB"};

@@ -9,6 +9,7 @@
 
 #include "cli/inputs.h"
 #include "core/timeline.h"
+#include "policies/bounds.h"
 #include "policies/planner.h"
 #include "report/bill.h"
 #include "report/ranking.h"
@@ -32,7 +33,7 @@ struct Prediction {
   Outcome outcome;
   Timeline timeline;  ///< Empty unless it was asked for and has at most kMostSpans units.
   Duration naive{};   ///< Both of the minibatches that ran: `stopped` jobs count with fewer.
-  Duration lower_bound{};
+  Bounds bounds{};
   std::size_t stopped = 0;         ///< Jobs that a tuner stopped early.
   std::vector<std::string> names;  ///< Of all jobs, where some were.
   Bill bill;

@@ -9,6 +9,7 @@
 #include "cli/noise.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
+#include "cli/program_file.h"
 #include "cli/replication.h"
 #include "cli/result.h"
 #include "cli/terminal.h"
@@ -19,6 +20,7 @@
 #include "policies/replay.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
+#include "sched/lower.h"
 #include "traces/chrome_trace.h"
 #include "traces/plan_file.h"
 #include "traces/timeline_file.h"
@@ -31,7 +33,7 @@ struct Options {
   PlanOptions plan;
   NoiseOptions noise;
   std::size_t threads = default_threads();
-  std::string timeline, save_plan, trace;
+  std::string timeline, save_plan, save_program, trace;
   ResultOption result;
   bool with_order = false;
   bool json = false;
@@ -58,6 +60,10 @@ Plan with_order(const Inputs& inputs, const Prediction& best) {
 void write_files(const Inputs& inputs, const Options& options, const Prediction& best) {
   if (!options.save_plan.empty()) {
     write_plan(options.save_plan, options.with_order ? with_order(inputs, best) : best.plan);
+  }
+  if (!options.save_program.empty()) {
+    const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, best.plan);
+    write_program(options.save_program, program, inputs.cluster, best.plan);
   }
   if (!options.timeline.empty()) write_timeline(options.timeline, best.timeline);
   const Timeline* timeline = &best.timeline;
@@ -171,6 +177,8 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   app.add_flag("--with-order", options->with_order,
                "with it, which unit each device takes when: a plan that is followed exactly")
       ->needs(save);
+  app.add_option("--save-program", options->save_program,
+                 "write the best plan's units, costs and items, for python -m shardlab.exact");
   app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
   add_noise_options(app, options->noise);
   app.get_option("--seed")->description("of policies that draw (1), and of --noise");

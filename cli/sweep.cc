@@ -91,8 +91,8 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
                    {"policy", choice.policy},  {"slots", choice.slots},
                    {"admit", choice.admit},    {"recompute", choice.recompute},
                    {"seed", choice.seed},      {"devices", point.devices}};
-  for (const char* key : {"predicted_s", "naive_s", "lower_bound_s", "occupied", "busy", "useful",
-                          "bytes_moved", "peak_bytes"}) {
+  for (const char* key : {"predicted_s", "naive_s", "lower_bound_s", "bound_by", "gap", "occupied",
+                          "busy", "useful", "bytes_moved", "peak_bytes"}) {
     row[key] = nullptr;
   }
   const ordered_json amounts = bill_json(bill);
@@ -102,7 +102,10 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
     for (const Bytes bytes : made->outcome.peak) peak = std::max(peak, bytes);
     row["predicted_s"] = seconds(made->outcome.makespan);
     row["naive_s"] = seconds(made->naive);
-    row["lower_bound_s"] = seconds(made->lower_bound);
+    const double bound = seconds(made->bounds.greatest());
+    row["lower_bound_s"] = bound;
+    row["bound_by"] = made->bounds.binding();
+    row["gap"] = bound > 0 ? seconds(made->outcome.makespan) / bound - 1 : 0.0;
     row.update(utilization_json(utilization(made->outcome)));
     row["bytes_moved"] = made->bytes_moved();
     row["peak_bytes"] = peak;

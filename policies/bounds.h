@@ -1,28 +1,36 @@
 #pragma once
 
+#include <array>
+#include <string_view>
+#include <utility>
+
 #include "core/cluster.h"
 #include "core/time.h"
 #include "sched/program.h"
 
 namespace shardlab {
 
-/// Times below which no schedule of a lowered plan can come, whatever its policy. A unit counts
-/// with the smallest of its costs on any device; dispatch and waiting count nothing.
+/// Times below which no run of a lowered plan can come, whatever its policy: docs/design.md, Bounds.
+/// A unit counts with the least of its costs, except where work says more. Dispatch and waiting
+/// count nothing.
 struct Bounds {
-  Duration work{};     ///< Σ compute / devices, rounded up.
-  Duration longest{};  ///< The track that computes longest: its units run one after another.
-  Duration bound{};    ///< The device to which most work is bound.
-  Duration in_turn{};  ///< Σ compute where one job is admitted at a time; else 0.
-  /// Parameters and state of all jobs go to a device at least once: their bytes over the sum of all
-  /// links' rates. 0 where a device's link has no rate.
-  Duration link{};
+  Duration work{};     ///< All units over all devices, or as many of them as jobs may run at once.
+  Duration levels{};   ///< The longest few tracks over as many of the fastest devices.
+  Duration packing{};  ///< Jobs that stay on one device: two of the longest P + 1 share one.
+  Duration chain{};   ///< The longest path through one job's units, with its first and last copies.
+  Duration device{};  ///< The device to which most work is bound.
+  Duration link{};    ///< What lasts goes to a device and back once: bytes over the links' rates.
+  Duration traffic{};  ///< The same with what must come again because memory cannot keep it.
 
+  /// With their names.
+  [[nodiscard]] std::array<std::pair<std::string_view, Duration>, 7> all() const;
   [[nodiscard]] Duration greatest() const;
+  /// Which one that is: "work", "chain"; of equals the first above.
+  [[nodiscard]] std::string_view binding() const;
 };
 
-/// For equal devices the bound of Horvath, Lam and Sethi ("A level algorithm for preemptive
-/// scheduling", 1977) is the greater of `work` and `longest`.
-Bounds bounds(const Program& program, const Cluster& cluster);
+/// `may_pause`: jobs may pause, as for a tuner, and others then cost what they cost alone.
+Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause = false);
 
 /// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs
 /// as measured beside others; where jobs run one at a time, Σ compute with costs measured alone.

@@ -21,7 +21,9 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
     if (first == kNoDevice) first = claim.device;
     if (claim.given_back && times == Times::kIgnored) continue;
     note_kept(claim, program);
-    const Unit& unit = program.jobs.at(index(claim.job)).units.at(claim.unit);
+    const JobProgram& job = program.jobs.at(index(claim.job));
+    if (claim.minibatch < job.done) continue;  // Before this run.
+    const Unit& unit = job.units.at(claim.unit);
     devices_.at(index(claim.device)).order.push_back({tracks.track_of(claim.job, unit), claim});
   }
 }

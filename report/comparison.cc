@@ -194,7 +194,9 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
                   result.replayed.makespan - with_each,
                   timeline.makespan - result.replayed.makespan - foreseen_dispatch};
   result.naive = naive_estimate(cut, cluster);
-  result.lower_bound = bounds(cut, cluster).greatest();
+  const Bounds found = bounds(cut, cluster);
+  result.lower_bound = found.greatest();
+  result.bound_by = found.binding();
   result.measured = std::move(timeline);
   result.note = std::move(note);
   return result;

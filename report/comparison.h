@@ -38,6 +38,7 @@ struct Comparison {
   ErrorSplit split;
   Duration naive{};        ///< See naive_estimate().
   Duration lower_bound{};  ///< See Bounds.
+  std::string bound_by;    ///< Which of them.
   std::string note;        ///< What was left out of the comparison, if anything.
 
   /// Measured / predicted − 1.

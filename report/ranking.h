@@ -12,7 +12,8 @@ struct PlanResult {
   std::string name;
   double predicted_s = 0;    ///< Makespan.
   double naive_s = 0;        ///< max(sum of compute / devices, longest job).
-  double lower_bound_s = 0;  ///< No plan is faster; 0: not known.
+  double lower_bound_s = 0;  ///< No run of it is faster; 0: not known.
+  std::string bound_by;      ///< Which of the bounds that is: "work".
   Bytes peak = 0;            ///< Of the device that needs most.
 
   /// How far above the lower bound, as a fraction of it; 0 where that is not known.

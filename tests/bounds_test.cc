@@ -1,11 +1,16 @@
 #include "policies/bounds.h"
 
+#include <cstdint>
+#include <random>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
 #include "tests/instances.h"
+#include "tests/scenario.h"
 
 namespace shardlab {
 namespace {
@@ -14,10 +19,12 @@ TEST(Bounds, WorkIsSharedAndTheLongestJobIsAChain) {
   const Cluster cluster = instances::devices(2);
   const Bounds wide = bounds(instances::chains({{3, 4}, {5}, {1, 2}}), cluster);
   EXPECT_EQ(wide.work, Duration{8});  // 15 / 2, rounded up.
-  EXPECT_EQ(wide.longest, Duration{7});
+  EXPECT_EQ(wide.chain, Duration{7});
+  EXPECT_EQ(wide.binding(), "work");
   EXPECT_EQ(wide.greatest(), Duration{8});
   const Bounds narrow = bounds(instances::chains({{9, 4}, {5}}), cluster);
   EXPECT_EQ(narrow.greatest(), Duration{13});
+  EXPECT_EQ(narrow.binding(), "levels");
 }
 
 TEST(Bounds, OneJobAtATimeTakesTheSum) {
@@ -35,11 +42,112 @@ TEST(Bounds, WorkBoundToOneDeviceIsNotShared) {
 
 TEST(Bounds, ParametersAndStateHaveToCrossTheLinks) {
   Program program = instances::chains({{1}});
+  program.jobs.front().units.front().reads.add(0);
   program.jobs.front().items = {{ItemKind::kParameters, 0, 3000, true, kNoDevice},
                                 {ItemKind::kActivation, 0, 9000, false, kNoDevice}};
   const LinkSpec link{{}, 1e9};  // A byte per nanosecond.
-  EXPECT_EQ(bounds(program, instances::devices(2, kUnlimited, link)).greatest(), Duration{1500});
+  EXPECT_EQ(bounds(program, instances::devices(2, kUnlimited, link)).link, Duration{1500});
   EXPECT_EQ(bounds(program, instances::devices(2)).link, Duration{});
+}
+
+TEST(Bounds, FewTracksCannotUseAllDevices) {
+  // Two classes: the second takes twice as long. 1 + 1/2 nanoseconds of work in one for both tracks.
+  Program program = instances::chains({{9, 9}, {9}, {1}});
+  program.class_of = {0, 1, 1, 1};
+  auto& slower = program.times.emplace_back();
+  for (const JobProgram& job : program.jobs) {
+    auto& units = slower.emplace_back();
+    for (const Unit& unit : job.units) {
+      units.push_back({{2 * unit.alone.total, {}}, {2 * unit.loaded.total, {}}});
+    }
+  }
+  const Bounds found = bounds(program, instances::devices(4));
+  EXPECT_EQ(found.work, Duration{12});    // 28 / 2.5, rounded up.
+  EXPECT_EQ(found.levels, Duration{18});  // 18 / 1, 27 / 1.5, 28 / 2.
+  EXPECT_EQ(found.binding(), "levels");
+}
+
+TEST(Bounds, AfterAnArrivalComesAllThatArrivesThen) {
+  Program program = instances::chains({{2}, {6}, {6}, {6}, {6}});
+  for (std::size_t j = 1; j < program.jobs.size(); ++j)
+    program.jobs[j].arrival = Instant{Duration{100}};
+  EXPECT_EQ(bounds(program, instances::devices(2)).work, Duration{112});
+}
+
+TEST(Bounds, JobsThatStayOnADeviceCannotBeSpread) {
+  Program program = instances::chains({{6}, {6}, {6}});
+  EXPECT_EQ(bounds(program, instances::devices(2)).packing, Duration{});
+  for (JobProgram& job : program.jobs) job.resident = true;
+  EXPECT_EQ(bounds(program, instances::devices(2)).packing, Duration{12});
+}
+
+// Loaded units of two jobs; the last of them may run alone, twice as fast, on one device of two.
+TEST(Bounds, WorkIsLoadedWhereNothingPauses) {
+  Program program = instances::chains({{10, 10}, {10, 10}});
+  for (JobProgram& job : program.jobs) {
+    for (Unit& unit : job.units) unit.alone.total = Duration{5};
+  }
+  EXPECT_EQ(bounds(program, instances::devices(2)).work, Duration{20});
+  EXPECT_EQ(bounds(program, instances::devices(2), /*may_pause=*/true).work, Duration{10});
+}
+
+TEST(Bounds, AChainGoesThroughTracksAndMinibatches) {
+  // Two stages of one microbatch, F and B of 3 ns each: down and up again before the next minibatch.
+  Program program = instances::chains({{3, 3, 3, 3}});
+  JobProgram& job = program.jobs.front();
+  job.tracks = {{0, 2}, {2, 2}};  // F0 B0, F1 B1.
+  job.units[2].after = {{0, 0}};  // F1 after F0.
+  job.units[1].after = {{3, 0}};  // B0 after B1.
+  connect(job);
+  for (const std::int64_t minibatches : {1, 2, 3, 17, 100'000}) {
+    job.minibatches = minibatches;
+    EXPECT_EQ(bounds(program, instances::devices(2)).chain, minibatches * Duration{12});
+  }
+}
+
+TEST(Bounds, AChainBeginsAndEndsWithCopies) {
+  Program program = instances::chains({{5}});
+  JobProgram& job = program.jobs.front();
+  job.items = {{ItemKind::kParameters, 0, 100, true, kNoDevice}};
+  job.units.front().reads.add(0);
+  const LinkSpec link{Duration{7}, 1e9};
+  EXPECT_EQ(bounds(program, instances::devices(2, kUnlimited, link)).chain, Duration{112});
+  job.units.front().writes.add(0);
+  EXPECT_EQ(bounds(program, instances::devices(2, kUnlimited, link)).chain, Duration{219});
+}
+
+TEST(Bounds, WhatMemoryCannotKeepComesAgain) {
+  // Two shards of 100 bytes, up and down; three minibatches.
+  Program program = instances::chains({{1, 1, 1}});
+  JobProgram& job = program.jobs.front();
+  job.minibatches = 3;
+  job.items = {{ItemKind::kParameters, 0, 100, true, kNoDevice},
+               {ItemKind::kParameters, 1, 100, true, kNoDevice}};
+  constexpr ItemIndex kShard[] = {0, 1, 0};
+  constexpr UnitKind kKind[] = {UnitKind::kForward, UnitKind::kFused, UnitKind::kBackward};
+  for (std::size_t u = 0; u < 3; ++u) {
+    job.units[u].kind = kKind[u];
+    job.units[u].reads.add(kShard[u]);
+    if (u > 0) job.units[u].writes.add(kShard[u]);
+  }
+  const LinkSpec link{{}, 1e9};
+  const Bounds roomy = bounds(program, instances::devices(1, 200, link));
+  EXPECT_EQ(roomy.link, Duration{400});  // In and back once, by one engine in turn.
+  EXPECT_EQ(roomy.traffic, Duration{400});
+  // One shard fits: down, the other comes again, and one of two is written back each time.
+  const Bounds tight = bounds(program, instances::devices(1, 100, link));
+  EXPECT_EQ(tight.link, Duration{400});
+  EXPECT_EQ(tight.traffic, Duration{800});
+}
+
+TEST(Bounds, ASwitchLimitsWhatPassesIt) {
+  Program program = instances::chains({{1}});
+  program.jobs.front().items = {{ItemKind::kParameters, 0, 3000, true, kNoDevice}};
+  program.jobs.front().units.front().reads.add(0);
+  Cluster cluster = instances::devices(2, kUnlimited, {{}, 1e9});
+  cluster.switches.push_back({"pcie", 1e9});
+  for (DeviceSpec& device : cluster.devices) device.parent = 0;
+  EXPECT_EQ(bounds(program, cluster).link, Duration{3000});
 }
 
 TEST(NaiveEstimate, IsTheGreaterOfSharedWorkAndLongestJob) {
@@ -71,6 +179,55 @@ TEST(Bounds, NoSimulationIsFaster) {
     }
   }
 }
+
+/// Devices of two classes, a switch above them, units slowed by copies: nothing that makes a run
+/// shorter than it was.
+void complicate(scenarios::Lowered& drawn, std::uint64_t seed) {
+  std::mt19937_64 draws(seed);
+  const auto below = [&](std::uint64_t most) { return static_cast<int>(draws() % most); };
+  Program& program = drawn.program;
+  if (below(2) == 0) {
+    auto& times = program.times.emplace_back();
+    for (const JobProgram& job : program.jobs) {
+      auto& units = times.emplace_back();
+      for (const Unit& unit : job.units) {
+        const int percent = 30 + below(200);
+        units.push_back(
+            {{unit.alone.total * percent / 100, {}}, {unit.loaded.total * percent / 100, {}}});
+      }
+    }
+    for (std::size_t d = 0; d < drawn.cluster.devices.size(); ++d) {
+      program.class_of.push_back(static_cast<std::uint16_t>(below(2)));
+    }
+  }
+  const bool paced = drawn.cluster.devices.front().paced();
+  if (paced && below(3) == 0) {
+    drawn.cluster.switches.push_back({"switch", 1e9 / (1 + below(3)), 0, below(2) * 1e9});
+    for (DeviceSpec& device : drawn.cluster.devices)
+      device.parent = below(4) - 1 < 0 ? kNoSwitch : 0;
+  }
+  for (DeviceSpec& device : drawn.cluster.devices) {
+    if (device.copy_engines > 0 && below(3) == 0) device.slow_down_promote = 1 + 0.1 * below(9);
+  }
+}
+
+class RandomScenarios : public testing::TestWithParam<const char*> {};
+
+TEST_P(RandomScenarios, NeverEndBeforeABound) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(800); ++seed) {
+    scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
+    complicate(drawn, seed);
+    EstimatedCosts costs(drawn.program);
+    const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+    const Outcome outcome = simulate(drawn.program, drawn.cluster, *policy, costs, nullptr);
+    const Duration took = outcome.makespan.time_since_epoch();
+    const Bounds found = bounds(drawn.program, drawn.cluster);
+    ASSERT_GE(took, found.greatest()) << found.binding() << ", seed " << seed;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RandomScenarios, testing::ValuesIn(instances::kListPolicies),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace shardlab

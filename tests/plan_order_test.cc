@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -122,8 +124,133 @@ TEST_P(SavedOrder, OfAHesitantPolicyReplaysToTheSameNanosecond) {
   EXPECT_GT(completed, 100);
 }
 
+TEST_P(SavedOrder, IsFollowedWithoutItsTimesToo) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(200); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
+    const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+    const Plan plan = plan_of(order_of(run(drawn.program, drawn.cluster, *policy)));
+    const Timeline again = follow(plan, drawn.program, drawn.cluster, Replay::Times::kIgnored);
+    const auto units = [](const std::vector<OrderedUnit>& order) {
+      std::vector<std::tuple<DeviceId, JobId, std::int64_t, std::uint32_t>> all;
+      for (const OrderedUnit& each : order) {
+        if (!each.given_back) all.emplace_back(each.device, each.job, each.minibatch, each.unit);
+      }
+      std::ranges::stable_sort(all, {}, [](const auto& unit) { return std::get<0>(unit); });
+      return all;
+    };
+    ASSERT_EQ(units(order_of(again)).size(), units(plan.order).size());
+    ASSERT_TRUE(units(order_of(again)) == units(plan.order));
+  }
+}
+
+TEST_P(SavedOrder, ComesBackFromAFile) {
+  const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(11, GetParam()));
+  const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+  Plan plan = plan_of(order_of(run(drawn.program, drawn.cluster, *policy)));
+  plan.jobs.push_back({Strategy::kSpill, {0}, {}, true});
+  EXPECT_EQ(difference(parse_plan(plan_json(plan)).order, plan.order), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SavedOrder, testing::ValuesIn(instances::kListPolicies),
                          [](const auto& info) { return std::string(info.param); });
+
+// Orders by hand: two jobs of two units, A and B, on two devices.
+
+Program two_jobs() { return instances::chains({{3, 3}, {4, 4}}); }
+
+OrderedUnit claim(std::uint32_t device, std::uint32_t job, std::uint32_t unit,
+                  std::int64_t at = 0) {
+  return {DeviceId{device}, JobId{job}, 0, unit, Instant{Duration{at}}};
+}
+
+std::string refused(const std::vector<OrderedUnit>& order, const Program& program = two_jobs()) {
+  const Cluster cluster = instances::devices(2, 1000);
+  return error_of([&] { refuse_wrong_order(plan_of(order), program, cluster, false); });
+}
+
+TEST(PlanOrder, IsKeptToTheInstantsItNames) {
+  const Program program = two_jobs();
+  const Plan plan =
+      plan_of({claim(0, 0, 0, 5), claim(0, 1, 1, 20), claim(1, 1, 0), claim(1, 0, 1, 8)});
+  const Cluster cluster = instances::devices(2);
+  EXPECT_EQ(refused(plan.order), "no error");
+  EXPECT_EQ(follow(plan, program, cluster).makespan, Instant{Duration{24}});
+  EXPECT_EQ(follow(plan, program, cluster, Replay::Times::kIgnored).makespan, Instant{Duration{8}});
+}
+
+TEST(PlanOrder, NamesWhatIsThere) {
+  EXPECT_EQ(refused({claim(2, 0, 0)}),
+            "order: row 0: there is no device 2; the cluster has 2, counted from 0");
+  EXPECT_EQ(refused({claim(0, 2, 0)}),
+            "order: row 0: there is no job 2; the workload has 2, counted from 0");
+  EXPECT_EQ(refused({claim(0, 0, 2)}),
+            "order: row 0: there is no unit 2; a minibatch of A has 2, counted from 0");
+}
+
+TEST(PlanOrder, HasEveryUnitOnce) {
+  EXPECT_EQ(refused({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 1)}),
+            "order: job B, minibatch 0, unit 0 (forward of shard 0) is missing; add a row for it");
+  EXPECT_EQ(refused({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0)}),
+            "order: job B, minibatch 0, unit 1 (forward of shard 0) is missing; add a row for it");
+  EXPECT_EQ(refused({claim(0, 0, 0), claim(1, 0, 0)}),
+            "order: row 1, place 0 of d1: job A, minibatch 0, unit 0 (forward of shard 0): is in "
+            "row 0 already; take one out");
+}
+
+TEST(PlanOrder, PutsNoUnitBeforeWhatItWaitsFor) {
+  EXPECT_EQ(
+      refused({claim(0, 0, 1), claim(0, 0, 0), claim(1, 1, 0), claim(1, 1, 1)}),
+      "order: row 0, place 0 of d0: job A, minibatch 0, unit 1 (forward of shard 0): it waits "
+      "for job A, minibatch 0, unit 0 (forward of shard 0), which the order puts behind it, "
+      "here or by way of another device; move this row back");
+  // Each waits for the other.
+  EXPECT_NE(refused({claim(0, 0, 1), claim(0, 1, 0), claim(1, 1, 1), claim(1, 0, 0)}), "no error");
+}
+
+TEST(PlanOrder, KeepsWhatIsBoundWhereItIs) {
+  Program program = two_jobs();
+  program.jobs[0].units[1].bound = DeviceId{1};
+  EXPECT_EQ(
+      refused({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0), claim(1, 1, 1)}, program),
+      "order: row 1, place 1 of d0: job A, minibatch 0, unit 1 (forward of shard 0): the plan "
+      "keeps its shard on d1; move the row there");
+  program = two_jobs();
+  program.jobs[1].resident = program.jobs[1].held = true;
+  program.jobs[1].peak = {600};
+  const std::vector<OrderedUnit> apart{claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0),
+                                       claim(0, 1, 1)};
+  EXPECT_EQ(
+      refused(apart, program),
+      "order: row 3, place 2 of d0: job B, minibatch 0, unit 1 (forward of shard 0): the plan "
+      "keeps the whole job on d1; move the row there");
+  program.jobs[1].peak = {1600};
+  EXPECT_EQ(
+      refused(apart, program),
+      "order: row 2, place 0 of d1: job B, minibatch 0, unit 0 (forward of shard 0): the whole "
+      "model needs 1.6 KiB there, and there is room for 1000 B; move the job to a device "
+      "with more memory");
+}
+
+TEST(PlanOrder, AdmitsJobsAsThePlanDoes) {
+  Program program = two_jobs();
+  program.admit = 1;
+  EXPECT_EQ(refused({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0), claim(1, 1, 1)}, program),
+            "no error");
+  EXPECT_EQ(refused({claim(0, 0, 0), claim(0, 1, 0), claim(0, 0, 1), claim(0, 1, 1)}, program),
+            "order: row 1, place 1 of d0: job B, minibatch 0, unit 0 (forward of shard 0): the job "
+            "is never admitted, as the plan admits 1 at once and those before it wait behind this "
+            "row; move the row back or raise admit");
+}
+
+TEST(PlanOrder, OfJobsThatStopMayEndEarlyButBetweenMinibatches) {
+  Program program = two_jobs();
+  program.jobs[1].minibatches = 5;
+  const Plan plan = plan_of({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0), claim(1, 1, 1)});
+  const Cluster cluster = instances::devices(2);
+  refuse_wrong_order(plan, program, cluster, /*may_stop=*/true);
+  EXPECT_THROW(refuse_wrong_order(plan, program, cluster, /*may_stop=*/false), Error);
+}
 
 }  // namespace
 }  // namespace shardlab

@@ -23,7 +23,7 @@ constexpr int kVersion = 1;
 constexpr std::array<std::string_view, 10> kOrderColumns{
     "device", "job",  "minibatch", "unit",       "claim_ns",
     "round",  "pass", "ahead",     "given_back", "kept"};
-constexpr std::size_t kLateOrderColumns = 5;
+constexpr std::size_t kLateOrderColumns = 6;
 
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();

@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "policies/bound_parts.h"
+
+/// What has to move. What lasts begins and ends in host memory. A minibatch of a chain reads the
+/// parameters on its way up and all that lasts on its way down; of either, memory can hold no more
+/// than its size when that begins, so the rest comes again. What is changed on the way down is
+/// written back, but for what memory can hold until it is changed again.
+namespace shardlab {
+namespace {
+
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+
+double or_unbounded(double rate) { return rate > 0 ? rate : kUnbounded; }
+
+/// Bytes per second: to the devices, back, and both together.
+struct Rates {
+  double in = 0, back = 0, together = 0;
+
+  void add(const Rates& other) {
+    in += other.in;
+    back += other.back;
+    together += other.together;
+  }
+  void limit(const SwitchSpec& by) {
+    in = std::min(in, or_unbounded(by.bytes_per_second));
+    back = std::min(back, or_unbounded(by.back_bytes_per_second));
+    together = std::min({together, or_unbounded(by.together_bytes_per_second), in + back});
+  }
+};
+
+Rates rates_of(const DeviceSpec& device) {
+  Rates rates{or_unbounded(device.link.bytes_per_second),
+              or_unbounded(device.link_back().bytes_per_second), 0};
+  // One engine serves one direction at a time.
+  rates.together =
+      device.copy_engines == 1 ? std::max(rates.in, rates.back) : rates.in + rates.back;
+  return rates;
+}
+
+Rates below_switch(const Cluster& cluster, int parent) {
+  Rates sum;
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.parent == parent) sum.add(rates_of(device));
+  }
+  for (std::size_t s = 0; s < cluster.switches.size(); ++s) {
+    if (cluster.switches[s].parent == parent) sum.add(below_switch(cluster, static_cast<int>(s)));
+  }
+  if (parent != kNoSwitch) sum.limit(cluster.switches[static_cast<std::size_t>(parent)]);
+  return sum;
+}
+
+struct Amount {
+  double in = 0, back = 0;  ///< Bytes.
+
+  void add(const Amount& other) {
+    in += other.in;
+    back += other.back;
+  }
+};
+
+Duration time_of(const Amount& amount, const Rates& rates) {
+  const double longest = std::max(
+      {amount.in / rates.in, amount.back / rates.back, (amount.in + amount.back) / rates.together});
+  return at_least(longest * 1e9);
+}
+
+class Moves {
+ public:
+  /// With memory for all, or as it is.
+  Moves(const Program& program, const Cluster& cluster, bool all_fits)
+      : program_(program), cluster_(cluster), on_(cluster.devices.size()), first_(program) {
+    for (const DeviceSpec& device : cluster.devices) {
+      const bool limited = !all_fits && device.memory < kUnlimited;
+      memory_.push_back(limited ? static_cast<double>(device.memory) : kUnbounded);
+      all_memory_ += memory_.back();
+    }
+    for (const JobProgram& job : program.jobs) {
+      if (minibatches_left(job) > 0) add(job);
+    }
+  }
+
+  [[nodiscard]] Duration time() const {
+    Duration longest = time_of(all_, below_switch(cluster_, kNoSwitch));
+    for (std::size_t d = 0; d < on_.size(); ++d) {
+      longest = std::max(longest, time_of(on_[d], rates_of(cluster_.devices[d])));
+    }
+    return longest;
+  }
+
+ private:
+  void add(const JobProgram& job) {
+    std::set<DeviceId> places;
+    for (const Unit& unit : job.units) places.insert(unit.bound);
+    for (const DeviceId place : places) {
+      const bool chain = tracks_of(job).size() == 1;
+      const bool anywhere = place == kNoDevice;
+      const double memory = !chain ? kUnbounded : anywhere ? all_memory_ : memory_[index(place)];
+      const Amount amount = amount_of(job, place, memory);
+      all_.add(amount);
+      if (!anywhere) on_[index(place)].add(amount);
+    }
+    add_shared(job);
+  }
+
+  /// Of what units bound there read and change, on a job's own.
+  [[nodiscard]] static Amount amount_of(const JobProgram& job, DeviceId place, double memory) {
+    std::vector<bool> up(job.items.size()), down(job.items.size()), changed(job.items.size());
+    bool turned = false;
+    for (const Unit& unit : job.units) {
+      turned = turned || unit.kind != UnitKind::kForward;
+      if (unit.bound != place) continue;
+      for (const ItemIndex i : unit.reads) (turned ? down : up)[i] = true;
+      for (const ItemIndex i : unit.writes) changed[i] = true;
+    }
+    double once = 0, upwards = 0, downwards = 0, dirty = 0;
+    for (std::size_t i = 0; i < job.items.size(); ++i) {
+      const Item& item = job.items[i];
+      if (!item.lasting || item.shared != Item::kNotShared) continue;
+      const auto bytes = static_cast<double>(item.bytes);
+      once += up[i] || down[i] ? bytes : 0;
+      upwards += up[i] ? bytes : 0;
+      downwards += down[i] ? bytes : 0;
+      dirty += changed[i] ? bytes : 0;
+    }
+    const auto beyond = [&](double bytes) { return std::max(0.0, bytes - memory); };
+    const auto again = static_cast<double>(minibatches_left(job) - 1);
+    return {
+        std::max(once, upwards + beyond(downwards)) + again * (beyond(upwards) + beyond(downwards)),
+        dirty + again * beyond(dirty)};
+  }
+
+  /// What jobs share comes once for all of them.
+  void add_shared(const JobProgram& job) {
+    std::vector<bool> read(job.items.size());
+    for (const Unit& unit : job.units) {
+      for (const ItemIndex i : unit.reads) read[i] = true;
+    }
+    for (std::size_t i = 0; i < job.items.size(); ++i) {
+      const Item& item = job.items[i];
+      const bool shared = item.lasting && item.shared != Item::kNotShared;
+      if (shared && read[i] && first_(item)) all_.in += static_cast<double>(item.bytes);
+    }
+  }
+
+  const Program& program_;
+  const Cluster& cluster_;
+  std::vector<double> memory_;
+  double all_memory_ = 0;
+  Amount all_;
+  std::vector<Amount> on_;  ///< Of what is bound to a device.
+  FirstSight first_;
+};
+
+}  // namespace
+
+MoveBounds move_bounds(const Program& program, const Cluster& cluster) {
+  if (cluster.devices.empty()) return {};
+  return {Moves(program, cluster, true).time(), Moves(program, cluster, false).time()};
+}
+
+}  // namespace shardlab

@@ -1,0 +1,1 @@
+"""What Shardlab does in Python: exact plans of small instances (shardlab.exact)."""

@@ -1,0 +1,313 @@
+"""The shortest schedule of a lowered plan, or how far the best that was found is from what is possible.
+
+    shardlab simulate work.toml cluster.toml -p profile.json --strategy spill --save-program program.json
+    python -m shardlab.exact program.json --save-plan best.json
+    shardlab simulate work.toml cluster.toml -p profile.json --plan best.json
+
+A constraint model for OR-Tools CP-SAT. Equal devices are one cumulative constraint: units have a start, and no variable says
+on which of them they run; that is swept out afterwards. Devices of several kinds, shards that are bound, and copies that take
+time make units optional intervals, one per kind or per device. Ctrl-C stops the search and keeps the best schedule so far.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+
+from ortools.sat.python import cp_model
+
+from shardlab.program import Problem, read_program
+from shardlab.schedule import Schedule, assigned, greedy, plan
+from shardlab.transfers import add_transfers, write_back
+
+MOST_TASKS = 20_000
+
+
+class Model:
+    """Starts, ends and, where devices differ, who runs where."""
+
+    def __init__(self, program, first):
+        """`first`: a schedule, whose makespan no better one exceeds."""
+        self.program = program
+        self.transfers = program.copies_take_time
+        self.cp = cp_model.CpModel()
+        self.groups = self._groups()
+        self.horizon = self._horizon(first)
+        self.true = self.cp.new_constant(1)
+        self.start = {}
+        self.end = {}
+        self.present = {}  # Per task: literals by group, or by the group's only device.
+        self.over = []  # Per job: when its last unit is done.
+        self._add_tasks()
+        self._add_order()
+        if self._alone_matters():
+            self._add_alone()
+        if self.transfers:
+            add_transfers(self)
+        self.makespan = self.cp.new_int_var(0, self.horizon, "makespan")
+        self._add_makespan()
+        self._hint(first)
+        self.cp.minimize(self.makespan)
+
+    def _groups(self):
+        """Devices that stand for each other."""
+        program = self.program
+        apart = self.transfers or any(
+            job["resident"] or any(unit["device"] is not None for unit in job["units"]) for job in program.jobs
+        )
+        groups = {}
+        for d, device in enumerate(program.devices):
+            groups.setdefault(d if apart else device["class"], []).append(d)
+        return list(groups.values())
+
+    def _horizon(self, first):
+        """What copies take in the first schedule is not known: at most all of them one after the other."""
+        if not self.transfers:
+            return first.makespan
+        program = self.program
+        copies = 0
+        for task in program.tasks:
+            items = program.jobs[task.job]["items"]
+            unit = program.unit(task)
+            for size in (items[item]["bytes"] for item in unit["reads"] + unit["writes"]):
+                copies += max(program.link(d, way).time(size) for d in range(len(program.devices)) for way in ("link", "back"))
+        return first.makespan + copies
+
+    def _alone_matters(self):
+        """A unit's time depends on what else runs."""
+        return len(self.program.jobs) > 1 and any(
+            self.program.time(task, d, True) != self.program.time(task, d, False)
+            for task in self.program.tasks
+            for d in self.program.where(task)
+            if self.program.may_be_alone(task)
+        )
+
+    def _add_tasks(self):
+        """The time of a task is a variable where it depends on the device or on what else runs."""
+        self.alone = {}
+        machines = [[] for _ in self.groups]
+        varies = self._alone_matters()
+        for task in self.program.tasks:
+            where = [g for g, group in enumerate(self.groups) if group[0] in self.program.where(task)]
+            if varies and self.program.may_be_alone(task):
+                self.alone[task] = self.cp.new_bool_var("")
+            times = {g: self._times(task, self.groups[g][0]) for g in where}
+            all_times = sorted({each for pair in times.values() for each in pair})
+            self.start[task] = self.cp.new_int_var(self.program.arrival(task), self.horizon, "")
+            self.end[task] = self.cp.new_int_var(0, self.horizon, "")
+            size = self.cp.new_int_var_from_domain(cp_model.Domain.from_values(all_times), "")
+            literals = [self.true] if len(where) == 1 else [self.cp.new_bool_var("") for _ in where]
+            self.cp.add_exactly_one(literals)
+            self.present[task] = dict(zip(where, literals))
+            for g, literal in self.present[task].items():
+                self._set_time(task, size, times[g], literal)
+                whole = all_times[0] if len(all_times) == 1 else size
+                interval = (self.start[task], whole, self.end[task])
+                machines[g].append(
+                    self.cp.new_interval_var(*interval, "") if literal is self.true
+                    else self.cp.new_optional_interval_var(*interval, literal, "")
+                )
+        for group, intervals in zip(self.groups, machines):
+            if len(group) == 1:
+                self.cp.add_no_overlap(intervals)
+            else:
+                self.cp.add_cumulative(intervals, [1] * len(intervals), len(group))
+
+    def _times(self, task, device):
+        """Alone or not. A job that is the only one is alone from its beginning to its end."""
+        alone = self.program.time(task, device, True)
+        if len(self.program.jobs) == 1 and self.program.may_be_alone(task):
+            return (alone, alone)
+        return (alone if task in self.alone else self.program.time(task, device, False), self.program.time(task, device, False))
+
+    def _set_time(self, task, size, times, literal):
+        alone, loaded = times
+        if alone == loaded:
+            self.cp.add(size == alone).only_enforce_if(literal)
+            return
+        self.cp.add(size == alone).only_enforce_if([literal, self.alone[task]])
+        self.cp.add(size == loaded).only_enforce_if([literal, self.alone[task].negated()])
+
+    def _add_order(self):
+        for task in self.program.tasks:
+            for each in self.program.before(task):
+                self.cp.add(self.start[task] >= self.end[each])
+        for j, job in enumerate(self.program.jobs):
+            ends = [self.end[chain[-1]] for chain in self.program.chains() if chain and chain[0].job == j]
+            over = self.cp.new_int_var(job["arrival_ns"], self.horizon, "")
+            self.cp.add_max_equality(over, ends or [job["arrival_ns"]])
+            self.over.append(over)
+        for j, job in enumerate(self.program.jobs):
+            if not job["resident"]:
+                continue
+            mine = [task for task in self.program.tasks if task.job == j]
+            for task, following in zip(mine, mine[1:]):
+                for g, literal in self.present[task].items():
+                    self.cp.add(literal == self.present[following][g])
+
+    def _add_alone(self):
+        """A unit costs what it costs alone exactly if each other job has ended, or not arrived, when it starts."""
+        for task, alone in self.alone.items():
+            start = self.start[task]
+            away = []
+            for j, job in enumerate(self.program.jobs):
+                if j == task.job:
+                    continue
+                ended = self.cp.new_bool_var("")
+                self.cp.add(start >= self.over[j]).only_enforce_if(ended)
+                self.cp.add(start < self.over[j]).only_enforce_if(ended.negated())
+                if job["arrival_ns"] == 0:
+                    away.append(ended)
+                    continue
+                before = self.cp.new_bool_var("")
+                self.cp.add(start < job["arrival_ns"]).only_enforce_if(before)
+                self.cp.add(start >= job["arrival_ns"]).only_enforce_if(before.negated())
+                either = self.cp.new_bool_var("")
+                self.cp.add_max_equality(either, [ended, before])
+                away.append(either)
+            self.cp.add_min_equality(alone, away)
+
+    def _add_makespan(self):
+        """Also that no group of devices computes for longer, which the solver would have to find out."""
+        for g, group in enumerate(self.groups):
+            times = [min(self._times(task, group[0])) * literals[g] for task, literals in self.present.items() if g in literals]
+            self.cp.add(sum(times) <= len(group) * self.makespan)
+        for chain in self.program.chains():
+            if chain:
+                home = write_back(self.program, chain[-1]) if self.transfers else 0
+                self.cp.add(self.makespan >= self.end[chain[-1]] + home)
+
+    def _hint(self, first):
+        """Where copies take time, its starts are none of the model's."""
+        if self.transfers:
+            return
+        self.cp.add_hint(self.makespan, first.makespan)
+        of = {d: g for g, group in enumerate(self.groups) for d in group}
+        for device, order in enumerate(first.orders):
+            for task in order:
+                self.cp.add_hint(self.start[task], first.start[task])
+                self.cp.add_hint(self.end[task], first.end[task])
+                for g, literal in self.present[task].items():
+                    if literal is not self.true:
+                        self.cp.add_hint(literal, g == of[device])
+
+
+class Result:
+    """What is known of the shortest schedule."""
+
+    def __init__(self, status, schedule, makespan, bound, seconds, relaxed):
+        self.status = status
+        self.schedule = schedule
+        self.makespan = makespan  # In ns; where `relaxed`, what only a run of the plan says is not in it.
+        self.bound = bound  # In ns: no schedule is shorter.
+        self.seconds = seconds
+        self.relaxed = relaxed
+
+    @property
+    def gap(self):
+        return (self.makespan - self.bound) / self.bound if self.bound else 0.0
+
+
+class _Progress(cp_model.CpSolverSolutionCallback):
+    def __init__(self, say):
+        super().__init__()
+        self._say = say
+
+    def on_solution_callback(self):
+        self._say(self.wall_time, self.objective_value, self.best_objective_bound)
+
+
+def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
+    """The best schedule that is found in that time, or the first within that fraction of the bound.
+
+    `say(seconds, makespan, bound)` hears of each better one.
+    """
+    if len(program.tasks) > MOST_TASKS:
+        raise Problem(f"{len(program.tasks)} units are too many for an exact search, at most {MOST_TASKS} are not; "
+                      "simulate fewer minibatches, or cut the models into fewer shards")
+    began = time.monotonic()
+    small, unit = program.divided()
+    first = Schedule(small, greedy(small))
+    model = Model(small, first)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = seconds
+    solver.parameters.num_workers = threads or max(8, os.cpu_count() or 1)
+    solver.parameters.random_seed = seed
+    solver.parameters.relative_gap_limit = gap
+    status = solver.solve(model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
+    if status == cp_model.MODEL_INVALID:
+        raise RuntimeError(model.cp.validate())
+    schedule = Schedule(program, first.orders)
+    makespan = schedule.makespan
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        start = {task: solver.value(each) for task, each in model.start.items()}
+        end = {task: solver.value(each) for task, each in model.end.items()}
+        chosen = {
+            task: next(g for g, literal in groups.items() if solver.boolean_value(literal))
+            for task, groups in model.present.items()
+        }
+        found = Schedule(program, assigned(program, model.groups, chosen, start, end))
+        if model.transfers or found.makespan <= makespan:
+            schedule, makespan = found, found.makespan
+        if model.transfers:
+            makespan = solver.value(model.makespan)
+    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6)) * unit
+    relaxed = model.transfers or program.tight
+    name = "optimal" if makespan <= bound else "feasible"
+    return Result(name, schedule, makespan, min(bound, makespan), time.monotonic() - began, relaxed)
+
+
+def _report(program, result):
+    lines = [
+        f"units      {len(program.tasks)} of {len(program.jobs)} jobs on {len(program.devices)} devices",
+        f"status     {result.status}",
+        f"makespan   {result.makespan * 1e-9:.9f} s",
+        f"bound      {result.bound * 1e-9:.9f} s: no schedule is shorter",
+        f"gap        {100 * result.gap:.2f} %",
+        f"took       {result.seconds:.1f} s",
+    ]
+    if result.relaxed:
+        lines.append("Memory has room for everything here, and copies come as early as they could: the bound holds,\n"
+                     "the plan may take longer. shardlab simulate --plan says how long.")
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m shardlab.exact", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", help="what shardlab simulate --save-program wrote")
+    parser.add_argument("--save-plan", metavar="FILE", help="write the schedule as a plan, for simulate and run --plan")
+    parser.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="stop after so long (60)")
+    parser.add_argument("--gap", type=float, default=0.0, metavar="FRACTION",
+                        help="stop when no schedule can be shorter by more than this part of it (0)")
+    parser.add_argument("--threads", type=int, help="searches side by side (8, or as many as there are cores)")
+    parser.add_argument("--seed", type=int, default=1, help="of the search (1)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+
+    def say(seconds, makespan, bound):
+        print(f"{seconds:8.1f} s: makespan {makespan * 1e-9:.6f} s, bound {bound * 1e-9:.6f} s", file=sys.stderr, flush=True)
+
+    try:
+        program = read_program(options.program)
+        result = solve(program, seconds=options.time_limit, gap=options.gap, threads=options.threads,
+                       seed=options.seed, say=say)
+        if options.save_plan:
+            with open(options.save_plan, "w", encoding="utf-8") as file:
+                file.write(plan(program, result.schedule, timed=not result.relaxed))
+    except (Problem, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"format": "shardlab-exact", "version": 1, "status": result.status, "units": len(program.tasks),
+                          "makespan_ns": result.makespan, "bound_ns": result.bound, "gap": result.gap,
+                          "relaxed": result.relaxed, "took_s": result.seconds}))
+    else:
+        print(_report(program, result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

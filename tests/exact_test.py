@@ -1,0 +1,167 @@
+"""Exact plans: against brute force, against what the command makes of them, and a proof of a size that matters."""
+
+import itertools
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
+COMMAND = BUILD / "cli/shardlab"
+FIXTURES = ROOT / "tests/fixtures"
+sys.path.insert(0, str(ROOT / "python"))
+
+from shardlab import exact  # noqa: E402
+from shardlab.program import Problem, Program, Task, read_program  # noqa: E402
+from shardlab.schedule import Schedule, greedy  # noqa: E402
+
+FREE = {"latency_ns": 0, "bytes_per_second": 0}
+
+
+def instance(chains, classes=(0, 0), minibatches=1, arrivals=None, alone=None):
+    """Jobs that only compute: chains[j][u] are the times of a unit by class, or one for all; `alone` takes that less."""
+    def unit(times):
+        loaded = list(times) if isinstance(times, (list, tuple)) else [times] * (max(classes) + 1)
+        return {"kind": "forward", "shard": 0, "device": None, "loaded_ns": loaded,
+                "alone_ns": [time - (alone or 0) for time in loaded], "after": [], "workspace_bytes": 0, "reads": [],
+                "writes": [], "creates": [], "consumes": []}
+    jobs = [{"name": f"job{j}", "arrival_ns": arrivals[j] if arrivals else 0, "minibatches": minibatches, "resident": False,
+             "held": False, "tracks": [[0, len(chain)]], "units": [unit(each) for each in chain], "items": []}
+            for j, chain in enumerate(chains)]
+    devices = [{"name": f"d{d}", "class": kind, "memory_bytes": None, "copy_engines": 1, "link": FREE, "back": FREE,
+                "peer": None} for d, kind in enumerate(classes)]
+    return {"format": "shardlab-program", "version": 1, "dispatch_alone_ns": 0, "dispatch_loaded_ns": 0, "copy_alone": FREE,
+            "copy_loaded": FREE, "devices": devices, "jobs": jobs, "plan": {"name": "by hand", "jobs": []}}
+
+
+def shortest(program):
+    """By trying every order in which tasks may begin, on every device: each as soon as it can."""
+    best = [float("inf")]
+
+    def go_on(orders, heads):
+        if all(head == len(chain) for head, chain in zip(heads, program.chains())):
+            best[0] = min(best[0], Schedule(program, orders).makespan)
+            return
+        for c, chain in enumerate(program.chains()):
+            if heads[c] == len(chain):
+                continue
+            for device in program.where(chain[heads[c]]):
+                orders[device].append(chain[heads[c]])
+                go_on(orders, heads[:c] + (heads[c] + 1,) + heads[c + 1:])
+                orders[device].pop()
+
+    go_on([[] for _ in program.devices], tuple(0 for _ in program.chains()))
+    return best[0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_small_instances_are_solved_as_brute_force_solves_them(seed):
+    draw = random.Random(seed)
+    classes = [(0, 0), (0, 1), (0, 0, 1)][seed % 3]
+    chains = [[[draw.randint(1, 9) for _ in range(max(classes) + 1)] for _ in range(draw.randint(1, 2))] for _ in range(3)]
+    alone = 0 if seed % 2 else draw.randint(0, 1)
+    chains = [[[time + 1 for time in times] for times in chain] for chain in chains]
+    arrivals = [draw.randint(0, 6) * (seed % 4 == 3) for _ in chains]
+    program = Program(instance(chains, classes, arrivals=arrivals, alone=alone))
+    result = exact.solve(program, seconds=60, threads=2)
+    assert result.status == "optimal"
+    assert result.makespan == result.bound == result.schedule.makespan == shortest(program)
+
+
+def test_192_units_of_12_models_on_8_devices_are_proven():
+    draw = random.Random(1)
+    chains = [[draw.randint(1_000_000, 20_000_000) for _ in range(16)] for _ in range(12)]
+    program = Program(instance(chains, [0] * 8))
+    result = exact.solve(program, seconds=300)
+    assert len(program.tasks) == 192
+    assert result.status == "optimal"
+    assert result.makespan == result.bound
+    work = sum(sum(chain) for chain in chains)
+    assert result.makespan >= max(-(-work // 8), max(map(sum, chains)))
+
+
+def test_a_bound_that_is_proven_with_copies_holds_for_the_simulation(tmp_path):
+    program = tmp_path / "program.json"
+    inputs = [FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json"]
+    simulate(*inputs, "--strategy", "spill", "--save-program", program)
+    result = exact.solve(read_program(program), seconds=20)
+    assert result.relaxed
+    plan = tmp_path / "plan.json"
+    assert exact.main([str(program), "--time-limit", "20", "--save-plan", str(plan)]) == 0
+    for policy in ("lrtf", "fifo", "random"):
+        predicted = simulate(*inputs, "--strategy", "spill", "--policy", policy)["plans"][0]["predicted_s"]
+        assert round(predicted * 1e9) >= result.bound
+    assert round(simulate(*inputs, "--plan", plan)["plans"][0]["predicted_s"] * 1e9) >= result.bound
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_without_copies_is_simulated_to_the_same_nanosecond(tmp_path, seed):
+    inputs = drawn_inputs(tmp_path, random.Random(seed))
+    program, plan = tmp_path / "program.json", tmp_path / "plan.json"
+    simulate(*inputs, "--strategy", "spill", "--policy", "lrtf", "--save-program", program)
+    result = exact.solve(read_program(program), seconds=20)
+    assert not result.relaxed
+    assert exact.main([str(program), "--time-limit", "20", "--save-plan", str(plan)]) == 0
+    saved = read_program(program)
+    written = json.loads(plan.read_text())["order"]
+    assert len(written["rows"]) == len(saved.tasks)
+    simulated = simulate(*inputs, "--plan", plan)["plans"][0]
+    orders = [[] for _ in saved.devices]
+    for device, job, minibatch, unit, _ in written["rows"]:
+        orders[device].append(Task(job, minibatch, unit))
+    assert round(simulated["predicted_s"] * 1e9) == Schedule(saved, orders).makespan
+    assert Schedule(saved, orders).makespan >= result.bound
+
+
+def simulate(*arguments):
+    run = subprocess.run([COMMAND, "simulate", *map(str, arguments), "--json"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def drawn_inputs(folder, draw):
+    """Copies and memory are free here; units cost less alone, and one device may be slower."""
+    profile = json.loads((FIXTURES / "profile.json").read_text())
+    for state in ("alone", "loaded"):
+        profile[state]["copy_bytes_per_second"] = 0
+        profile[state]["copy_latency_ns"] = 0
+    work = (FIXTURES / "workload.toml").read_text()
+    speeds = [1, draw.choice([1, 0.5])]
+    cluster = "".join(f'[[device]]\nname = "d{d}"\nmemory = "1 TiB"\nspeed = {speed}\n' for d, speed in enumerate(speeds))
+    for name, text in (("work.toml", work), ("cluster.toml", cluster), ("profile.json", json.dumps(profile))):
+        (folder / name).write_text(text)
+    return [folder / "work.toml", folder / "cluster.toml", "-p", folder / "profile.json"]
+
+
+def test_ctrl_c_stops_the_search_and_keeps_the_best_schedule(tmp_path):
+    draw = random.Random(3)
+    chains = [[draw.randint(1_000_000, 20_000_000) for _ in range(30)] for _ in range(12)]
+    file, plan = tmp_path / "program.json", tmp_path / "plan.json"
+    file.write_text(json.dumps(instance(chains, [0] * 8)))
+    run = subprocess.Popen([sys.executable, "-m", "shardlab.exact", file, "--time-limit", "500", "--save-plan", plan],
+                           env={**os.environ, "PYTHONPATH": str(ROOT / "python")}, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
+    assert "makespan" in run.stderr.readline()  # It has found something.
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=120)
+    assert run.returncode == 0
+    assert "status     feasible" in out
+    assert len(json.loads(plan.read_text())["order"]["rows"]) == 360
+
+
+def test_what_is_wrong_with_a_file_is_said(tmp_path):
+    file = tmp_path / "program.json"
+    for text, said in (("{", "Expecting"), ("{}", "is no shardlab-program"), ('{"format":"shardlab-program"}', "version None"),
+                       ('{"format":"shardlab-program","version":1}', "'jobs'")):
+        file.write_text(text)
+        with pytest.raises(Problem, match=said):
+            read_program(file)
+    file.write_text(json.dumps(instance([[1] * 100] * 300)))
+    assert exact.main([str(file)]) == 1
