@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <benchmark/benchmark.h>
 
 #include "exec/emulated.h"
@@ -8,9 +10,20 @@
 namespace shardlab {
 namespace {
 
+/// Of the whole process.
+double processor_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto of = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return of(used.ru_utime) + of(used.ru_stime);
+}
+
 /// What the runtime takes per unit: devices whose units and copies take a few nanoseconds, with
 /// budgets that make them copy, and as many copy engines as the second argument says. Counters:
-/// microseconds of wall-clock time per unit and lane, copies per unit.
+/// microseconds of wall-clock time per unit and lane, which others on the machine lengthen, and of
+/// all threads' processor time per unit, which they do not; copies per unit.
 void overhead_per_unit(benchmark::State& state) {
   const auto devices = static_cast<std::size_t>(state.range(0));
   const instances::Case drawn = instances::draw(
@@ -20,6 +33,7 @@ void overhead_per_unit(benchmark::State& state) {
   const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
   for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
   double lane_seconds = 0, units = 0, copies = 0;
+  const double before = processor_seconds();
   for (auto _ : state) {
     const auto policy = make_policy("lrtf", track_count(program), 1);
     const RunResult result = emulate(program, cluster, *policy, {});
@@ -28,6 +42,7 @@ void overhead_per_unit(benchmark::State& state) {
     copies += static_cast<double>(result.timeline.copies.size());
   }
   state.counters["us_per_unit"] = 1e6 * lane_seconds / units;
+  state.counters["cpu_us_per_unit"] = 1e6 * (processor_seconds() - before) / units;
   state.counters["copies_per_unit"] = copies / units;
 }
 BENCHMARK(overhead_per_unit)

@@ -1,7 +1,13 @@
 #include "cli/result.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
+
+#include "core/error.h"
+#include "policies/external.h"
+#include "traces/atomic_file.h"
 
 namespace shardlab {
 
@@ -36,6 +42,17 @@ Result ResultOption::result(const InputRecording& inputs, std::uint64_t seed,
 
 void ResultOption::write(const Result& result) const {
   if (wanted()) write_result(path_, result);
+}
+
+void keep_shared_objects(const std::vector<std::string>& policies) {
+  for (const std::string& name : policies) {
+    const std::string path = external_path(name);
+    std::error_code ignored;
+    if (!is_external(name) || !std::filesystem::is_regular_file(path, ignored)) continue;
+    const std::string is = "shared object, XXH3 " + xxh3(read_from_disk(path));
+    const std::string was = input(path, [&] { return is; });
+    if (was != is) throw Error(path + ": is another file than in the result: " + was + " then");
+  }
 }
 
 }  // namespace shardlab

@@ -34,4 +34,9 @@ class ResultOption {
   std::string path_;
 };
 
+/// For results of policies that are shared objects: a recording keeps their hash in place of their
+/// text. Throws Error naming the one that is not what it was when the recording was made. Names of
+/// other policies pass, and what only the system's loader finds.
+void keep_shared_objects(const std::vector<std::string>& policies);
+
 }  // namespace shardlab

@@ -125,7 +125,11 @@ struct Simulation {
 Simulation simulate_plans(Options& options) {
   Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}};
   made.warnings = profile_warnings(made.inputs, "");
-  made.ranking = rank_plans(made.inputs, planned(made.inputs, options.plan), made.noisy());
+  const std::vector<PlannedChoice> plans = planned(made.inputs, options.plan);
+  for (const PlannedChoice& each : plans) {
+    if (each.plan) keep_shared_objects({each.plan->policy});
+  }
+  made.ranking = rank_plans(made.inputs, plans, made.noisy());
   if (made.noisy()) {
     made.replicated = replicate(made.inputs, made.ranking, made.noise, options.threads);
   }

@@ -72,6 +72,7 @@ std::vector<StudyGrid> read_grids(const Options& options) {
                     [&](const StudyGrid& other) { return other.name == grid.name; })) {
       throw Error(fmt::format("{}: two grids are called {}; names must differ", name, grid.name));
     }
+    keep_shared_objects(policies_of(grid));
     grids.push_back(std::move(grid));
   }
   return grids;

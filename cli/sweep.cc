@@ -212,6 +212,7 @@ std::optional<double> widest(const std::vector<Swept>& results) {
 }
 
 ordered_json sweep_json(Options options) {
+  keep_shared_objects(options.policies);
   const NoiseSource noise(options.noise, options.noise_seed);
   const Inputs inputs = read_inputs(options.paths);
   if (options.devices.empty()) {

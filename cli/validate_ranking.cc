@@ -75,6 +75,9 @@ class RankingStudy {
       : options_(options), start_(std::chrono::steady_clock::now()) {}
 
   int run() {
+    for (const std::string& policy : options_.policies) {
+      (void)make_policy(policy, 1, options_.seed);  // Known, before anything runs.
+    }
     refuse_unwritable(options_.folder);
     if (options_.cpu > 0) engine_ = load_engine();
     make_folder(options_.folder);

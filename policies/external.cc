@@ -20,9 +20,13 @@ bool is_external(const std::string& name) {
   return name.starts_with(kPrefix) || name.ends_with(".so") || name.find('/') != std::string::npos;
 }
 
+std::string external_path(const std::string& name) {
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+}
+
 std::unique_ptr<Policy> load_policy(const std::string& name, std::size_t tracks,
                                     std::uint64_t seed) {
-  const std::array paths = {name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name};
+  const std::array paths = {external_path(name)};
   const std::string& path = paths.front();
   const SharedLibrary library(paths, SharedLibrary::Stay::kForGood);
   if (!library.open()) {

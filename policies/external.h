@@ -13,6 +13,9 @@ namespace shardlab {
 /// the ending ".so".
 bool is_external(const std::string& name);
 
+/// The path in such a name.
+std::string external_path(const std::string& name);
+
 /// A policy from a shared object that exports a PolicyFactory (sched/policy_factory.h). It stays
 /// loaded. Throws Error that names the file and says what is missing, or for which version of the
 /// interface it was built.

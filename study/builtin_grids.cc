@@ -4,27 +4,27 @@ namespace shardlab {
 namespace {
 
 constexpr std::string_view kPolicies = R"toml(name = "policies"
-about = "12 jobs on 8 devices: where policies differ"
+about = "16 jobs on 8 devices: where policies differ"
 instances = 20
 slots = [1, 2, 8]      # Units claimed at once per device.
 memory = [2, 8]        # It has room for so many of the largest unit.
 
 [[jobs]]
 name = "homogeneous"
-count = 12
+count = 16
 equal = true
-shards = 8
-minibatches = 6
+shards = 4
+minibatches = 40
 time = "10 min"
-spread = 0.5
+spread = 0.3
 
 [[jobs]]
 name = "heterogeneous"
-count = 12
-shards = [4, 12]
-minibatches = [3, 9]
-time = ["4 min", "16 min"]
-spread = 0.5
+count = 16
+shards = [2, 6]
+minibatches = [8, 80]
+time = ["2 min", "18 min"]
+spread = 0.3
 
 [[devices]]
 name = "identical"
@@ -33,7 +33,7 @@ count = 8
 [[devices]]
 name = "mixed"
 count = 8
-speeds = [1, 0.5]
+speeds = [2, 1, 1, 0.5]
 
 [[transfer]]
 link = "none"

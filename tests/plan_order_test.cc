@@ -77,6 +77,14 @@ class Hesitant final : public Policy {
     passed_ += passes ? 1 : 0;
     return passes ? kNoTrack : policy_->pick(device);
   }
+  void begin(const StateView& view) override { policy_->begin(view); }
+  void arrived(JobId job) override { policy_->arrived(job); }
+  void completed(JobId job) override { policy_->completed(job); }
+  DeviceId place(JobId job) override { return policy_->place(job); }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
+    return policy_->keeps(job, device);
+  }
+  [[nodiscard]] bool patient(TrackId track) const override { return policy_->patient(track); }
   [[nodiscard]] bool lookahead() const override { return policy_->lookahead(); }
 
  private:
@@ -85,10 +93,16 @@ class Hesitant final : public Policy {
   int passed_ = 0;
 };
 
-class SavedOrder : public testing::TestWithParam<const char*> {};
+std::vector<std::string> policies() {
+  std::vector<std::string> names;
+  for (const PolicyInfo& policy : known_policies()) names.emplace_back(policy.name);
+  return names;
+}
+
+class SavedOrder : public testing::TestWithParam<std::string> {};
 
 TEST_P(SavedOrder, ReplaysToTheSameNanosecond) {
-  for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
     const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
@@ -106,7 +120,7 @@ TEST_P(SavedOrder, ReplaysToTheSameNanosecond) {
 // there too.
 TEST_P(SavedOrder, OfAHesitantPolicyReplaysToTheSameNanosecond) {
   int completed = 0;
-  for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(200); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
     Hesitant policy(make_policy(GetParam(), track_count(drawn.program), 1), seed);
@@ -121,11 +135,11 @@ TEST_P(SavedOrder, OfAHesitantPolicyReplaysToTheSameNanosecond) {
     const Timeline again = follow(plan, drawn.program, drawn.cluster);
     ASSERT_EQ(again.makespan, once.makespan);
   }
-  EXPECT_GT(completed, 100);
+  EXPECT_GT(completed, 20);
 }
 
 TEST_P(SavedOrder, IsFollowedWithoutItsTimesToo) {
-  for (std::uint64_t seed = 0; seed < instances::seeds(200); ++seed) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(100); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
     const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
@@ -152,8 +166,8 @@ TEST_P(SavedOrder, ComesBackFromAFile) {
   EXPECT_EQ(difference(parse_plan(plan_json(plan)).order, plan.order), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SavedOrder, testing::ValuesIn(instances::kListPolicies),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, SavedOrder, testing::ValuesIn(policies()),
+                         [](const auto& info) { return info.param; });
 
 // Orders by hand: two jobs of two units, A and B, on two devices.
 

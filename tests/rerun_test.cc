@@ -1,4 +1,6 @@
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -60,6 +62,32 @@ TEST(Rerun, FindsAnotherOutputOfOtherInputs) {
   });
   EXPECT_EQ(code, 1);
   EXPECT_NE(text.find("bound_ns/0: was 6000000000, is 8000000000"), std::string::npos);
+}
+
+TEST(Rerun, RefusesASharedObjectThatIsAnother) {
+  namespace fs = std::filesystem;
+  const char* example = std::getenv("SHARDLAB_EXAMPLE_POLICY");
+  if (example == nullptr) GTEST_SKIP() << "no SHARDLAB_EXAMPLE_POLICY";
+  const fs::path folder = testing::TempDir();
+  const std::string object = (folder / "rerun_policy.so").string();
+  const std::string path = (folder / "rerun_policy.json").string();
+  fs::copy_file(example, object, fs::copy_options::overwrite_existing);
+  const std::string policies = "lrtf,so:" + object;
+  const char* study[] = {"shardlab",       "study",    "fig6",      "--policies",
+                         policies.c_str(), "--result", path.c_str()};
+  const char* again[] = {"shardlab", "rerun", path.c_str()};
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_command(7, study), 0);
+  EXPECT_EQ(read_result(path).inputs.back().path, object);
+  EXPECT_EQ(run_command(3, again), 0);
+  testing::internal::GetCapturedStdout();
+  std::ofstream(object, std::ios::app | std::ios::binary) << '\0';
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run_command(3, again), 1);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("is another file than in the result"),
+            std::string::npos);
+  fs::remove(object);
+  fs::remove(path);
 }
 
 }  // namespace

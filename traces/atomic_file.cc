@@ -118,21 +118,6 @@ void write_and_rename(const std::string& target, std::span<const std::string_vie
   sync_folder(target);
 }
 
-std::string read_from_disk(const std::string& path) {
-  const OpenFile file(path, O_RDONLY | O_CLOEXEC);
-  if (!file.is_open()) fail(path, "cannot read");
-  std::array<char, 65536> buffer{};
-  std::string text;
-  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) {
-    text += part;
-    if (text.size() > kLargestFile) {
-      throw Error(fmt::format("{}: cannot read: is larger than {}", path,
-                              format_bytes(static_cast<Bytes>(kLargestFile))));
-    }
-  }
-  return text;
-}
-
 }  // namespace
 
 void write_file_atomically(const std::string& path, std::string_view content) {
@@ -146,6 +131,21 @@ void write_file_atomically(const std::string& path, std::span<const std::string_
   if (fs::exists(status) && !fs::is_regular_file(status)) return write_directly(path, parts);
   // A link stays a link: what it points to is replaced.
   write_and_rename(fs::exists(status) ? fs::canonical(path).string() : path, parts);
+}
+
+std::string read_from_disk(const std::string& path) {
+  const OpenFile file(path, O_RDONLY | O_CLOEXEC);
+  if (!file.is_open()) fail(path, "cannot read");
+  std::array<char, 65536> buffer{};
+  std::string text;
+  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) {
+    text += part;
+    if (text.size() > kLargestFile) {
+      throw Error(fmt::format("{}: cannot read: is larger than {}", path,
+                              format_bytes(static_cast<Bytes>(kLargestFile))));
+    }
+  }
+  return text;
 }
 
 std::string read_whole_file(const std::string& path) {

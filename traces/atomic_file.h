@@ -18,4 +18,7 @@ void write_file_atomically(const std::string& path, std::span<const std::string_
 /// reason`.
 std::string read_whole_file(const std::string& path);
 
+/// The same, but always of the file.
+std::string read_from_disk(const std::string& path);
+
 }  // namespace shardlab

@@ -15,7 +15,7 @@ namespace shardlab {
 namespace {
 
 enum class Platform : std::uint8_t { kCpu, kEmulated };
-constexpr double kCpuSeconds = 2, kEmulatedSeconds = 1.5;  ///< Of computing per device.
+constexpr double kCpuSeconds = 1.6, kEmulatedSeconds = 1.2;  ///< Of computing per device.
 
 /// Numbers one after another, of one case.
 class Draws {
@@ -187,7 +187,7 @@ RankingCase draw_emulated_case(std::uint64_t seed, int number) {
     speed += device.speed;
     made.cluster.devices.push_back(std::move(device));
   }
-  const int jobs = draws.whole(10, 16);
+  const int jobs = draws.whole(16, 28);
   double work = 0;
   std::vector<double> lengths;
   for (int j = 0; j < jobs; ++j) {
