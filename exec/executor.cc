@@ -1,6 +1,7 @@
 #include "exec/executor.h"
 
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "exec/parts.h"
 #include "exec/runtime.h"
 #include "exec/training.h"
 #include "sched/limits.h"
@@ -26,6 +28,15 @@ class Observer {
       if (program.jobs[j].done == program.jobs[j].minibatches) ++ended_;
       if (program.jobs[j].done > 0) jobs_[j].losses = options.resume[j]->losses;
     }
+  }
+
+  /// The job runs again from there.
+  void went_back(JobId job, std::int64_t minibatches) {
+    const std::lock_guard lock(mutex_);
+    State& state = state_[index(job)];
+    state.complete = minibatches;
+    state.under_way.clear();
+    jobs_[index(job)].losses.resize(static_cast<std::size_t>(minibatches));
   }
 
   /// Of minibatches that are complete. Any thread.
@@ -106,6 +117,60 @@ void save(const RunOptions& options, const std::string& name, Observer& observer
   }
 }
 
+Training::Save saver(const RunOptions& options, const Program& program, Observer& observer) {
+  if (!options.save) return {};
+  return [&](JobId job, Checkpoint state) {
+    save(options, program.jobs[index(job)].name, observer, job, std::move(state));
+  };
+}
+
+/// What the threads of a run use. One of a lost device may never end; then all of this stays.
+struct Machinery {
+  Workload workload;
+  Cluster cluster;
+  Program program;
+  std::unique_ptr<Training> training;
+  std::unique_ptr<Runtime> runtime;
+};
+
+/// Ends the threads of a run, however it ended.
+class Ending {
+ public:
+  explicit Ending(std::unique_ptr<Machinery>& parts) : parts_(parts) {}
+  ~Ending() {
+    constexpr Duration kGrace = std::chrono::seconds(1);
+    if (!parts_->runtime->close(kGrace)) (void)parts_.release();
+  }
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+
+ private:
+  std::unique_ptr<Machinery>& parts_;
+};
+
+Runtime::Observer runtime_observer(const Machinery& parts, const RunOptions& options,
+                                   Observer& observer) {
+  Runtime::Observer all;
+  all.unit = [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
+    observer(run, pass, failure, parts.runtime->now());
+  };
+  all.went_back = [&](JobId job, std::int64_t minibatches) {
+    observer.went_back(job, minibatches);
+  };
+  all.lost = [&](DeviceId device, const std::string& reason) {
+    if (!options.notice) return;
+    options.notice(parts.cluster.devices[index(device)].name +
+                   " is taken out of the run: " + reason);
+  };
+  return all;
+}
+
+Watch watch_of(const Machinery& parts, const RunOptions& options) {
+  return {options.watch, options.watch_times, [&program = parts.program](const UnitRun& run) {
+            return expected_on(program, run.job, run.unit, run.device);
+          }};
+}
+
 }  // namespace
 
 RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
@@ -134,24 +199,22 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
     timeline.budget.push_back(device.memory);
   }
   Observer observer(program, options, result.jobs);
-  Training::Save saver;
-  if (options.save) {
-    saver = [&](JobId job, Checkpoint state) {
-      save(options, program.jobs[index(job)].name, observer, job, std::move(state));
-    };
-  }
-  Training training(workload, cluster, program, first_layers, options.resume, saver);
+  auto parts = std::make_unique<Machinery>(Machinery{workload, cluster, program, {}, {}});
+  parts->training =
+      std::make_unique<Training>(parts->workload, parts->cluster, parts->program, first_layers,
+                                 options.resume, saver(options, program, observer));
+  const Training& training = *parts->training;
   if (options.begun) options.begun();
+  Program driven = program;  // In which the Driver binds anew when a device is lost.
+  parts->runtime = std::make_unique<Runtime>(parts->cluster, *parts->training,
+                                             runtime_observer(*parts, options, observer),
+                                             watch_of(*parts, options));
   {
-    Runtime* clock = nullptr;
-    Runtime runtime(cluster, training,
-                    [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
-                      observer(run, pass, failure, clock->now());
-                    });
-    clock = &runtime;
-    Driver driver(program, cluster, policy, runtime, &timeline, /*tracks_memory=*/true);
-    result.outcome = runtime.run(driver, options.stop);
-  }  // All lanes have ended.
+    const Ending ending(parts);
+    Driver driver(driven, cluster, policy, *parts->runtime, &timeline, /*tracks_memory=*/true);
+    driver.may_lose_devices(driven);
+    result.outcome = parts->runtime->run(driver, options.stop);
+  }
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     timeline.peak[d] = training.peak(device_id(d));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -39,6 +40,10 @@ struct RunOptions {
   std::function<void(JobId, const Checkpoint&)> save;
   std::function<void()> begun;  ///< Called when nothing was refused and before anything runs.
   std::function<void(const std::string&)> notice;  ///< What went wrong. On any thread.
+  /// A unit or copy that takes longer than this, and so many times its estimate, has its device
+  /// taken out of the run; 0: never.
+  Duration watch = std::chrono::seconds(30);
+  double watch_times = 20;
 };
 
 struct TrainedJob {

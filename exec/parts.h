@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "sched/program.h"
 
 namespace shardlab {
@@ -14,6 +16,14 @@ struct Parts {
     return unit.replica * microbatches + unit.microbatch;
   }
 };
-Parts parts_of(const JobProgram& program);
+
+inline Parts parts_of(const JobProgram& program) {
+  Parts parts;
+  for (const Item& item : program.items) {
+    parts.microbatches = std::max(parts.microbatches, item.microbatch + 1);
+    parts.replicas = std::max(parts.replicas, item.replica + 1);
+  }
+  return parts;
+}
 
 }  // namespace shardlab

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "sched/limits.h"
 
 namespace shardlab {
@@ -27,6 +28,12 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
   contended_ = fair_links_ || !paces_.empty();
   for (const DeviceSpec& device : devices) links_.push_back(device.link);
   for (const DeviceSpec& device : devices) links_.push_back(device.link_back());
+  for (std::size_t d = 0; d < devices.size(); ++d) {
+    for (const Instant at : devices[d].leaves) changes_.push_back({at, device_id(d), true});
+    for (const Instant at : devices[d].returns) changes_.push_back({at, device_id(d), false});
+  }
+  std::ranges::stable_sort(changes_, {}, &Change::at);
+  set_alarm();
 }
 
 void Simulator::start_unit(const UnitRun& run) {
@@ -118,7 +125,7 @@ bool Simulator::begin_contended(std::size_t link) {
 
 inline WinnerTree::Key Simulator::next_instant() {
   const WinnerTree::Key instant =
-      std::min({lane_ends_.top(), link_ends_.top(), wake_.time_since_epoch().count()});
+      std::min({lane_ends_.top(), link_ends_.top(), alarm_.time_since_epoch().count()});
   if (!fair_links_) return instant;
   return std::min(instant,
                   fair_links_->next(Instant{Duration{instant}}).time_since_epoch().count());
@@ -136,10 +143,7 @@ std::span<const Event> Simulator::wait() {
   if (lane_ends_.top() == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
-  if (wake_ == now_) {
-    wake_ = kNever;
-    events_.emplace_back(Woken{});
-  }
+  if (alarm_ == now_) ring();
   return events_;
 }
 
@@ -224,13 +228,27 @@ Duration Simulator::slowed(std::size_t device, Duration part) {
                static_cast<double>(pace.work.count()));
 }
 
-Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
+bool may_lose_devices(const Cluster& cluster) {
+  return std::ranges::any_of(cluster.devices,
+                             [](const DeviceSpec& device) { return !device.leaves.empty(); });
+}
+
+Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, Costs& costs,
                  Timeline* timeline, Tuner* tuner) {
-  refuse_what_cannot_fit(program, cluster);
+  refuse_what_cannot_fit(given, cluster);
+  const bool loses = may_lose_devices(cluster);
+  if (loses && tuner != nullptr) {
+    throw Error(
+        "jobs that stop early on devices that leave cannot be simulated yet; take leaves "
+        "out of the cluster, or stop_after and [early_stop] out of the workload");
+  }
+  Program own;  // In which the Driver binds anew.
+  if (loses) own = given;
+  const Program& program = loses ? own : given;
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
-      std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+      loses || std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
         return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
@@ -244,6 +262,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
   }
   Simulator simulator(program, cluster, costs);
   Driver driver(program, cluster, policy, simulator, timeline, tracks, tuner);
+  if (loses) driver.may_lose_devices(own);
   return drive(driver, simulator);
 }
 

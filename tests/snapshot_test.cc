@@ -48,15 +48,15 @@ class Watched final : public Backend {
   Backend& backend_;
 };
 
-struct Run {
+struct Ran {
   Timeline timeline;
   Outcome outcome;
   std::vector<Watched::Kept> kept;
   std::vector<JobId> done;
 };
 
-Run run(const Program& program, const Cluster& cluster, const std::string& policy_name) {
-  Run made;
+Ran run(const Program& program, const Cluster& cluster, const std::string& policy_name) {
+  Ran made;
   made.timeline.devices.resize(cluster.devices.size());
   EstimatedCosts costs(program);
   Simulator simulator(program, cluster, costs);
@@ -70,7 +70,7 @@ Run run(const Program& program, const Cluster& cluster, const std::string& polic
 }
 
 /// Nothing of a later minibatch had begun when a job was kept, and all of the earlier was done.
-void expect_borders(const Run& ran, const Program& program) {
+void expect_borders(const Ran& ran, const Program& program) {
   for (const Watched::Kept& kept : ran.kept) {
     std::int64_t before = 0;
     for (const UnitSpan& span : ran.timeline.units) {
@@ -91,7 +91,7 @@ TEST(Snapshots, AreTakenAtEveryBorderUnderAllStrategiesAndPolicies) {
     const std::string policy(policies[seed % policies.size()].name);
     auto [program, cluster] = scenarios::lower(scenarios::draw(seed, policy));
     program.checkpoints.minibatches = 1;
-    const Run ran = run(program, cluster, policy);
+    const Ran ran = run(program, cluster, policy);
     expect_valid(ran.timeline, program);
     expect_borders(ran, program);
     kept += ran.kept.size();
@@ -115,7 +115,7 @@ TEST(Snapshots, ByTimeAreTakenAtTheNextBorder) {
     const std::string policy(policies[seed % policies.size()].name);
     auto [program, cluster] = scenarios::lower(scenarios::draw(seed, policy));
     program.checkpoints.every = Duration{1 + static_cast<int>(seed % 50)};
-    const Run ran = run(program, cluster, policy);
+    const Ran ran = run(program, cluster, policy);
     expect_valid(ran.timeline, program);
     expect_borders(ran, program);
     kept += ran.kept.size();
