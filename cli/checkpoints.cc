@@ -44,9 +44,11 @@ ordered_json request_json(const RunRequest& request) {
                     {"workload", absolute(request.paths.workload)},
                     {"cluster", absolute(request.paths.cluster)},
                     {"profiles", std::move(profiles)},
+                    {"accept_profile", request.paths.accept},
                     {"strategy", plan.strategy},
                     {"policy", plan.policy},
                     {"plan", absolute(plan.plan)},
+                    {"partition", plan.partition},
                     {"keep_activations", plan.keep},
                     {"checkpoint_every", request.checkpoint_every}};
   if (plan.slots) root["slots"] = *plan.slots;
@@ -60,13 +62,18 @@ RunRequest parse_request(const json& file) {
   RunRequest request;
   request.paths.workload = root.text("workload");
   request.paths.cluster = root.text("cluster");
-  for (const json& profile : root.array("profiles")) {
-    if (!profile.is_string()) throw Error("profiles: must be texts");
-    request.paths.profiles.push_back(profile.get<std::string>());
-  }
+  const auto texts = [&](const char* key, std::vector<std::string>& into) {
+    for (const json& each : root.array(key)) {
+      if (!each.is_string()) throw Error(std::string(key) + ": must be texts");
+      into.push_back(each.get<std::string>());
+    }
+  };
+  texts("profiles", request.paths.profiles);
+  texts("accept_profile", request.paths.accept);
   request.plan.strategy = root.text("strategy");
   request.plan.policy = root.text("policy");
   request.plan.plan = root.text("plan");
+  request.plan.partition = root.text("partition");
   request.plan.keep = root.flag("keep_activations");
   request.checkpoint_every = root.text("checkpoint_every");
   if (root.has("slots")) request.plan.slots = static_cast<int>(root.integer("slots", 1, 16));
@@ -90,8 +97,8 @@ CheckpointRule parse_checkpoint_rule(const std::string& text) {
     if (length > 0) return {0, Duration(std::llround(value * length * 1e9))};
     if (value == std::floor(value)) return {static_cast<std::int64_t>(value), {}};
   }
-  throw Error(fmt::format(
-      "must be minibatches (50), a time (30s, 10min, 2h) or never, is \"{}\"", text));
+  throw Error(
+      fmt::format("must be minibatches (50), a time (30s, 10min, 2h) or never, is \"{}\"", text));
 }
 
 void add_checkpoint_option(CLI::App& app, std::string& every, const std::string& usual) {
@@ -114,6 +121,7 @@ void RunRequest::fill_in(const RunRequest& from) {
   if (paths.workload.empty()) paths.workload = from.paths.workload;
   if (paths.cluster.empty()) paths.cluster = from.paths.cluster;
   if (paths.profiles.empty()) paths.profiles = from.paths.profiles;
+  if (paths.accept.empty()) paths.accept = from.paths.accept;
   if (!plan.one()) plan = from.plan;
   if (checkpoint_every.empty()) checkpoint_every = from.checkpoint_every;
 }
@@ -170,15 +178,17 @@ void RunFolder::resume(Workload& workload) {
     const std::size_t before = problems.size();
     found_.push_back(CheckpointFile::newest(checkpoints_, j, problems));
     if (problems.size() > before) {
-      problems.back() += found_.back() ? fmt::format("; {} goes on from the one before, minibatch {}",
-                                                     job.name, found_.back()->checkpoint().minibatch)
-                                       : fmt::format("; {} begins anew", job.name);
+      problems.back() += found_.back()
+                             ? fmt::format("; {} goes on from the one before, minibatch {}",
+                                           job.name, found_.back()->checkpoint().minibatch)
+                             : fmt::format("; {} begins anew", job.name);
     }
     if (!found_.back()) continue;
     const Checkpoint& checkpoint = found_.back()->checkpoint();
     const std::string different = difference(found_.back()->identity(), identities_[j]);
     if (!different.empty()) {
-      throw Error(fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
+      throw Error(
+          fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
     }
     if (checkpoint.minibatch > job.minibatches) {
       throw Error(fmt::format("{}: {} is in minibatch {} there, the workload gives it {}",

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
@@ -40,6 +41,9 @@ int compare_run(const Options& options) {
   const Plan plan = read_plan(path);
   const Program program = in_context(
       path, [&] { return lower(inputs.workload, inputs.cluster, inputs.profile, plan); });
+  if (const auto interval = estimated_interval(inputs, plan)) {
+    print_warnings({estimate_text(inputs, *interval)});
+  }
   const Comparison found = in_context(
       options.timeline, [&] { return compare(program, inputs.cluster, plan, measured); });
   if (options.json) {

@@ -21,6 +21,12 @@ std::filesystem::path command_folder() {
   return command.parent_path();
 }
 
+std::string data_sheets() {
+  const auto path = (command_folder() / "../../profiles/devices.toml").lexically_normal();
+  if (std::filesystem::exists(path)) return path.string();
+  throw Error(path.string() + " is not there; name the file with --data-sheets");
+}
+
 std::unique_ptr<Engine> load_engine() {
   const auto path = command_folder() / kModule;
   if (!std::filesystem::exists(path)) {

@@ -41,12 +41,16 @@ class Engine {
 
 /// Raised whenever anything that crosses the border changes: the command refuses another build's
 /// module.
-constexpr int kEngineVersion = 4;
+constexpr int kEngineVersion = 5;
 /// The module exports this: `Engine* shardlab_engine(int version)`, null for another version.
 constexpr const char* kEngineFactory = "shardlab_engine";
 
 /// Where the command itself lies. Throws Error where /proc does not say.
 std::filesystem::path command_folder();
+
+/// profiles/devices.toml of the repository that the command was built in. Throws Error where it is
+/// not there.
+std::string data_sheets();
 
 /// Loads the module that lies beside the command. Throws Error that says what is missing and what
 /// to do.

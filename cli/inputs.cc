@@ -1,15 +1,23 @@
 #include "cli/inputs.h"
 
+#include <algorithm>
+#include <cctype>
 #include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "cli/terminal.h"
 #include "core/error.h"
+#include "exec/emulated.h"
+#include "fit/fitted_profile.h"
+#include "planning/partition_search.h"
+#include "policies/plan_order.h"
 #include "policies/registry.h"
+#include "sched/limits.h"
 #include "sched/link.h"
+#include "sched/lower.h"
 #include "traces/cluster_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
@@ -25,44 +33,95 @@ void add_workload_and_cluster(CLI::App& app, InputPaths& paths) {
 
 void add_profile_file(CLI::App& app, InputPaths& paths) {
   app.add_option("-p,--profile", paths.profiles,
-                 "costs, as written by shardlab profile; NAME=FILE for devices with that name of "
-                 "costs")
+                 "costs, as written by shardlab profile or fit; again for more batches; NAME=FILE "
+                 "for devices with that name of costs")
       ->required()
       ->allow_extra_args(false);
+  add_accept_option(app, paths.accept);
+}
+
+void add_accept_option(CLI::App& app, std::vector<std::string>& accept) {
+  app.add_option("--accept-profile", accept,
+                 "use a profile although it is of another batch, device, precision or library: "
+                 "list")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"batch", "device", "precision", "library"}));
+}
+
+Accepted accepted(const std::vector<std::string>& accept) {
+  const auto has = [&](const char* what) {
+    return std::ranges::find(accept, what) != accept.end();
+  };
+  return {has("batch"), has("device"), has("precision"), has("library")};
 }
 
 namespace {
 
-/// The one without a name, and with it those that have one.
-Profile read_profiles(const std::vector<std::string>& given) {
-  std::optional<Profile> profile;
-  std::map<std::string, std::shared_ptr<const Profile>> others;
+/// Those without a name, and with them those that have one.
+Profile read_profiles(const std::vector<std::string>& given, const Workload& workload,
+                      const Accepted& accepted) {
+  std::map<std::string, std::vector<Profile>> by_name;
   for (const std::string& each : given) {
     const std::size_t equals = each.find('=');
     const bool named = equals != std::string::npos && each.find('/') > equals;
     if (named) {
-      const std::string name = each.substr(0, equals);
-      others[name] = std::make_shared<const Profile>(read_profile(each.substr(equals + 1)));
-    } else if (profile) {
-      throw UsageError("two profiles without a name; give the others as NAME=FILE");
+      by_name[each.substr(0, equals)].push_back(read_profile(each.substr(equals + 1)));
     } else {
-      profile = read_profile(each);
+      by_name[""].push_back(read_profile(each));
     }
   }
-  if (!profile) throw UsageError("no profile without a name; give one with -p FILE");
-  profile->others = std::move(others);
-  return std::move(*profile);
+  if (!by_name.contains("")) throw UsageError("no profile without a name; give one with -p FILE");
+  std::map<std::string, std::shared_ptr<const Profile>> all;
+  for (auto& [name, profiles] : by_name) {
+    Profile whole = merged(std::move(profiles), accepted);
+    complete(whole, workload, accepted);
+    all[name] = std::make_shared<const Profile>(std::move(whole));
+  }
+  Profile profile = *all.at("");
+  all.erase("");
+  profile.others = std::move(all);
+  return profile;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  const auto same = [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  };
+  return std::ranges::search(text, part, same).begin() != text.end();
+}
+
+/// What the first device is that its profile is not of; empty: all are as the cluster says.
+std::string other_device(const Inputs& inputs) {
+  for (const DeviceSpec& device : inputs.cluster.devices) {
+    const auto other = inputs.profile.others.find(device.costs);
+    const Profile& costs = other == inputs.profile.others.end() ? inputs.profile : *other->second;
+    const std::string& measured = costs.provenance.device;
+    if (device.model.empty() || contains(measured, device.model)) continue;
+    return fmt::format("{}: is of \"{}\", but {} of the cluster is a \"{}\"", costs.path, measured,
+                       device.name, device.model);
+  }
+  return "";
+}
+
+void refuse_other_devices(const Inputs& inputs) {
+  const std::string other = other_device(inputs);
+  if (other.empty() || inputs.accepted.device) return;
+  throw Error(
+      other +
+      "; profile there, estimate it with shardlab fit --device, or --accept-profile device");
 }
 
 }  // namespace
 
 Inputs read_inputs(const InputPaths& paths) {
-  Inputs inputs{read_workload(paths.workload),
-                read_cluster(paths.cluster),
-                read_profiles(paths.profiles),
-                {}};
+  Inputs inputs{read_workload(paths.workload), read_cluster(paths.cluster), {}, {}};
+  inputs.accepted = accepted(paths.accept);
+  inputs.profile = read_profiles(paths.profiles, inputs.workload, inputs.accepted);
+  refuse_other_devices(inputs);
   inputs.machine = inputs.cluster;
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
+  // Copies of emulated devices take nothing by themselves, so all their links are paced.
+  if (is_emulated(inputs.machine)) inputs.machine = inputs.cluster;
   for (const Job& job : inputs.workload.jobs) {
     in_context(job.name,
                [&] { refuse_unknown(inputs.profile, job.model, job.batch, job.optimizer.kind); });
@@ -72,9 +131,24 @@ Inputs read_inputs(const InputPaths& paths) {
 
 void refuse_early_stops(const Workload& workload, const std::string& path, std::string_view verb) {
   if (!stops_early(workload)) return;
-  throw Error(
-      fmt::format("{}: {} cannot stop jobs early yet, only simulate and sweep can; take {} out",
-                  path, verb, workload.early_stop ? "[early_stop]" : "stop_after"));
+  throw Error(fmt::format(
+      "{}: {} cannot stop jobs early yet, only simulate, sweep and run can; take {} out", path,
+      verb, workload.early_stop ? "[early_stop]" : "stop_after"));
+}
+
+void refuse_other_machine(const Inputs& inputs, const std::string& device,
+                          const std::string& libtorch) {
+  const Provenance& from = inputs.profile.provenance;
+  if (!device.empty() && from.device != device && !inputs.accepted.device) {
+    throw Error(
+        fmt::format("{}: is of \"{}\", this is \"{}\"; profile here, or --accept-profile device",
+                    inputs.profile.path, from.device, device));
+  }
+  if (from.libtorch != libtorch && !inputs.accepted.library) {
+    throw Error(fmt::format(
+        "{}: was taken with LibTorch {}, this is {}; profile again, or --accept-profile library",
+        inputs.profile.path, from.libtorch, libtorch));
+  }
 }
 
 std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor) {
@@ -83,6 +157,13 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
   if (!processor.empty() && from.device != processor) {
     warnings.push_back(
         fmt::format("the profile was measured on \"{}\", this is \"{}\"", from.device, processor));
+  }
+  if (const std::string other = other_device(inputs); !other.empty()) {
+    warnings.push_back("the profile " + other);
+  }
+  if (inputs.accepted.precision) {
+    warnings.emplace_back(
+        "the profile may lack a precision: costs of another are then taken as they are");
   }
   const auto devices = static_cast<int>(inputs.cluster.devices.size());
   if (devices > 1 && from.lanes != devices) {
@@ -116,6 +197,10 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--keep-activations", options.keep,
                "keep activations instead of recomputing them (model_parallel)");
+  app.add_option("--partition", options.partition,
+                 "how jobs that spill are cut: greedy (as few shards as fit), balanced (as many, "
+                 "the longest as short as can be), search (by simulated makespan) (greedy)")
+      ->check(CLI::IsMember({"greedy", "balanced", "search"}));
   app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
 }
@@ -132,13 +217,43 @@ CLI::Validator strategies() {
   return {check, "", "strategies"};
 }
 
+namespace {
+
+/// Enough to try some numbers of shards and to move cuts; seconds for usual workloads.
+constexpr std::int64_t kCutsTried = 200;
+
+void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
+  Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
+  ProgressLine line;
+  choice.plan = search_partition(evaluator, *choice.plan, kCutsTried, choice.choice.seed,
+                                 [&](std::int64_t evaluations, Duration best) {
+                                   line.update(
+                                       fmt::format("{} of {} partitions simulated, best "
+                                                   "{:.3f} s",
+                                                   evaluations, kCutsTried, seconds(best)));
+                                   return true;
+                                 });
+  choice.plan->name += "/searched";
+}
+
+}  // namespace
+
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
   if (!options.plan.empty()) {
     if (!options.strategy.empty() || !options.policy.empty() || options.slots || options.admit ||
-        options.keep || options.seed) {
-      throw UsageError("--plan already says strategy, policy, slots, admit, activations and seed");
+        options.keep || options.seed || !options.partition.empty()) {
+      throw UsageError(
+          "--plan already says strategy, policy, slots, admit, activations, partition and seed");
     }
-    return {PlannedChoice{{}, read_plan(options.plan), {}}};
+    Plan plan = read_plan(options.plan);
+    if (plan.policy == kReplay) {
+      in_context(options.plan, [&] {
+        const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
+        refuse_what_cannot_fit(program, inputs.cluster);
+        refuse_wrong_order(plan, program, inputs.cluster, stops_early(inputs.workload));
+      });
+    }
+    return {PlannedChoice{{}, std::move(plan), {}}};
   }
   PlanChoice choice;
   choice.slots = options.slots.value_or(choice.slots);
@@ -151,7 +266,13 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
   if (!options.policy.empty()) choice.policy = options.policy;
   choice.admit = options.admit.value_or(0);
   choice.recompute = !options.keep;
-  return make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
+  if (!options.partition.empty() && choice.strategy.strategy != Strategy::kSpill) {
+    throw UsageError("--partition is of spill; shards of all other strategies are balanced");
+  }
+  if (options.partition == "balanced") choice.partitioner = Partitioner::kBalanced;
+  auto made = make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
+  if (options.partition == "search") search_cuts(inputs, made.front());
+  return made;
 }
 
 }  // namespace shardlab

@@ -17,9 +17,17 @@ void add_json_flag(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "print one JSON object for scripts (docs/formats.md)");
 }
 
-void print_json(std::string_view verb, const nlohmann::ordered_json& body) {
+nlohmann::ordered_json json_document(std::string_view verb, const nlohmann::ordered_json& body) {
   nlohmann::ordered_json document{{"format", fmt::format("shardlab-{}", verb)}, {"version", 1}};
   document.update(body);
+  return document;
+}
+
+void print_json(std::string_view verb, const nlohmann::ordered_json& body) {
+  print_json(json_document(verb, body));
+}
+
+void print_json(const nlohmann::ordered_json& document) {
   using Handler = nlohmann::ordered_json::error_handler_t;
   print_text(document.dump(1, ' ', false, Handler::replace) + "\n");
 }

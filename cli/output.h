@@ -13,7 +13,9 @@ void add_json_flag(CLI::App& app, bool& json);
 
 /// What --json prints: `{"format": "shardlab-<verb>", "version": 1, ...}` and the members of
 /// `body`.
+nlohmann::ordered_json json_document(std::string_view verb, const nlohmann::ordered_json& body);
 void print_json(std::string_view verb, const nlohmann::ordered_json& body);
+void print_json(const nlohmann::ordered_json& document);
 
 /// On stdout, without waiting in a buffer where that is a pipe.
 void print_text(std::string_view text);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/estimates.h"
 #include "core/error.h"
 #include "policies/bounds.h"
 #include "policies/registry.h"
@@ -86,6 +87,7 @@ ordered_json jobs_json(const Prediction& prediction) {
 
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
+  json["estimated"] = prediction.interval.has_value();
   json["rank"] = ranked.rank;
   json["tied"] = ranked.tied;
   json["predicted_s"] = ranked.result.predicted_s;
@@ -147,6 +149,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
   refuse_hours(made.program, 1);
+  made.interval = estimated_interval(inputs, plan);
   EstimatedCosts costs(made.program);
   const auto policy =
       make_policy(plan, made.program, inputs.cluster.devices.size(), Replay::Times::kKept);
@@ -180,10 +183,12 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
     made.note = planned.note;
     if (!keep_programs) made.program = {};
+    ranking.stated_error = std::max(ranking.stated_error, made.interval.value_or(0));
+    if (made.interval) ranking.estimates = estimate_text(inputs, ranking.stated_error) + "\n";
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }
-  ranking.ranked = rank(std::move(results), kStatedError);
+  ranking.ranked = rank(std::move(results), ranking.stated_error);
   for (const RankedResult& each : ranking.ranked) {
     ranking.predictions.push_back(std::move(by_name.at(each.result.name)));
   }
@@ -220,7 +225,7 @@ std::string stops_text(const Prediction& prediction) {
 std::string ranking_text(const Ranking& ranking) {
   std::vector<std::string> columns{"rank",
                                    "plan",
-                                   "predicted s",
+                                   ranking.estimates.empty() ? "predicted s" : "estimated s",
                                    "naive s",
                                    "bound s",
                                    "above bound %",
@@ -245,16 +250,17 @@ std::string ranking_text(const Ranking& ranking) {
   notes += refused_text(ranking.refused);
   if (ties) {
     notes += fmt::format("= tie: within {} of the first of that rank, the stated error\n",
-                         format_percent(kStatedError));
+                         format_percent(ranking.stated_error));
   }
   if (stops)
     notes += "naive and bound: of the minibatches that ran before jobs were stopped early\n";
-  return table.text() + notes;
+  return table.text() + ranking.estimates + notes;
 }
 
 ordered_json ranking_json(const Ranking& ranking) {
   ordered_json json;
-  json["stated_error"] = kStatedError;
+  json["stated_error"] = ranking.stated_error;
+  json["estimated"] = !ranking.estimates.empty();
   json["plans"] = ordered_json::array();
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
     json["plans"].push_back(plan_json(ranking.ranked[i], ranking.predictions[i]));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@
 
 namespace shardlab {
 
-/// Plans whose predicted makespans differ by less are shown as ties: a prediction is within this of
-/// the median of measured runs (docs/measured.md).
+/// Plans whose predicted makespans differ by less are shown as ties: a prediction from measured
+/// costs is within this of the median of measured runs (docs/measured.md).
 constexpr double kStatedError = 0.10;
 
 /// A timeline takes about 100 bytes a unit; plans of more units are predicted without one.
@@ -35,6 +36,7 @@ struct Prediction {
   std::size_t stopped = 0;         ///< Jobs that a tuner stopped early.
   std::vector<std::string> names;  ///< Of all jobs, where some were.
   Bill bill;
+  std::optional<double> interval;  ///< Of costs that were estimated; see estimated_interval().
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };
@@ -56,6 +58,8 @@ struct Ranking {
   std::vector<RankedResult> ranked;
   std::vector<Prediction> predictions;  ///< In the order of `ranked`; their programs if kept.
   std::vector<Refused> refused;
+  double stated_error = kStatedError;  ///< Not smaller than the widest interval of an estimate.
+  std::string estimates;               ///< What was estimated, in words; empty: nothing.
 };
 
 /// `keep_programs`: for replications; they are the largest part of a prediction.

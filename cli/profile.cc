@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/plan.h"
+#include "exec/emulated.h"
 #include "sched/partitioned.h"
 #include "traces/cluster_file.h"
 #include "traces/profile_file.h"
@@ -44,6 +45,11 @@ Workload with_parts(Workload workload, const std::vector<int>& parts) {
 int profile_workload(const Options& options) {
   const Workload workload = with_parts(read_workload(options.paths.workload), options.parts);
   const Cluster cluster = read_cluster(options.paths.cluster);
+  if (is_emulated(cluster)) {
+    throw Error(options.paths.cluster +
+                ": kind: emulated devices compute nothing that could be measured; profile the "
+                "devices that they stand for");
+  }
   const auto engine = load_engine();
   const Profile found = profile_with_progress(*engine, workload, cluster, options.profile);
   write_profile(options.output, found);

@@ -10,14 +10,22 @@
 namespace shardlab {
 namespace {
 
+/// Nothing where nothing was computed.
+std::string loss_text(const RunProgress& now) {
+  return now.loss ? fmt::format(" loss {:.4f}", *now.loss) : "";
+}
+
 std::string event_text(const RunProgress& now, const Job& job) {
   const double time = seconds(now.now);
+  if (now.tuned) {
+    return fmt::format("{:9.3f} s  {} {}\n", time, job.name, now.reason);
+  }
   if (!now.reason.empty()) {
     return fmt::format("{:9.3f} s  {} stopped in minibatch {} of {}: {}\n", time, job.name,
                        now.minibatch + 1, job.minibatches, now.reason);
   }
-  return fmt::format("{:9.3f} s  {} minibatch {}/{} loss {:.4f}{}\n", time, job.name, now.minibatch,
-                     job.minibatches, now.loss, now.job_ended ? "; done" : "");
+  return fmt::format("{:9.3f} s  {} minibatch {}/{}{}{}\n", time, job.name, now.minibatch,
+                     job.minibatches, loss_text(now), now.job_ended ? "; done" : "");
 }
 
 }  // namespace
@@ -27,7 +35,8 @@ RunEstimate::RunEstimate(const Prediction& prediction)
       predicted_(seconds(prediction.outcome.makespan)),
       left_(jobs_.size()) {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    left_[j] = static_cast<double>(jobs_[j].minibatches - jobs_[j].done) * seconds(minibatch_time(jobs_[j]));
+    left_[j] = static_cast<double>(jobs_[j].minibatches - jobs_[j].done) *
+               seconds(minibatch_time(jobs_[j]));
     all_ += left_[j];
   }
 }
@@ -86,8 +95,8 @@ void Reporter::print_what_comes() {
   while (true) {
     changed_.wait(lock, [this] { return over_ || !told_.empty() || noticed_ < notices_.size(); });
     const auto news = std::exchange(told_, {});
-    const std::vector<std::string> notices(
-        notices_.begin() + static_cast<std::ptrdiff_t>(noticed_), notices_.end());
+    const std::vector<std::string> notices(notices_.begin() + static_cast<std::ptrdiff_t>(noticed_),
+                                           notices_.end());
     noticed_ = notices_.size();
     if (news.empty() && notices.empty()) return;
     lock.unlock();
@@ -102,8 +111,8 @@ void Reporter::print(const RunProgress& now) {
   const Job& job = inputs_.workload.jobs[index(now.job)];
   estimate_.take(now);
   if (line_.shown()) {
-    const std::string last = now.reason.empty() ? fmt::format("loss {:.4f}", now.loss) : "stopped";
-    line_.update(fmt::format("{:6.1f} s of about {:.1f} s   {} of {} jobs ended   {} {}/{}  {}",
+    const std::string last = now.reason.empty() ? loss_text(now) : " stopped";
+    line_.update(fmt::format("{:6.1f} s of about {:.1f} s   {} of {} jobs ended   {} {}/{} {}",
                              seconds(now.now), estimate_.end(seconds(now.now)), now.jobs_ended,
                              inputs_.workload.jobs.size(), job.name, now.minibatch, job.minibatches,
                              last));

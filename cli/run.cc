@@ -1,12 +1,17 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/checkpoints.h"
+#include "cli/emulation.h"
 #include "cli/engine.h"
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
@@ -14,11 +19,15 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "exec/emulated.h"
+#include "policies/registry.h"
+#include "policies/tuners.h"
 #include "profiler/provenance.h"
 #include "report/comparison.h"
 #include "report/device_table.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "sim/simulator.h"
 
 namespace shardlab {
 namespace {
@@ -40,6 +49,63 @@ bool any_minibatch(const Program& program, const Timeline& measured) {
   return false;
 }
 
+/// What is said of the machine that ran it.
+std::string machine_text(const Inputs& inputs, const Trained& trained) {
+  if (is_emulated(inputs.machine)) {
+    return fmt::format(
+        "\nemulated: no job has losses or weights. A unit took {} beyond its time here while all "
+        "devices worked, {} alone; the prediction holds that\n",
+        format_duration(inputs.profile.loaded.dispatch),
+        format_duration(inputs.profile.alone.dispatch));
+  }
+  const auto drift = trained.drift(inputs.profile);
+  const std::string against =
+      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
+                          format_duration(inputs.profile.provenance.fixed_work),
+                          format_percent(*drift))
+            : "";
+  return fmt::format("\nfixed work took {} before and {} after the run{}\n",
+                     format_duration(trained.work_before), format_duration(trained.work_after),
+                     against);
+}
+
+/// Empty for an accelerator that is not there: it has no name but its kind, and the engine says so.
+std::string device_here(const DeviceSpec& device) {
+  const std::string name = describe_device(device);
+  return name == device.kind ? "" : name;
+}
+
+/// The makespan that was predicted for jobs whose losses are those that were measured: nothing
+/// where none was.
+std::optional<Instant> tuned_by_measured(const Inputs& inputs, const Prediction& prediction,
+                                         const Trained& trained) {
+  if (is_emulated(inputs.machine)) return std::nullopt;
+  const auto tuner = make_tuner(inputs.workload, [&](JobId job, std::int64_t minibatches) {
+    return trained.losses.after(job, minibatches);
+  });
+  const auto policy = make_policy(prediction.plan, prediction.program,
+                                  inputs.cluster.devices.size(), Replay::Times::kKept);
+  EstimatedCosts costs(prediction.program);
+  return simulate(prediction.program, inputs.cluster, *policy, costs, nullptr, tuner.get())
+      .makespan;
+}
+
+/// Whom a tuner stops depends on losses that no prediction knows, so the error is not split.
+std::string tuned_text(const Inputs& inputs, const Prediction& prediction, const Trained& trained) {
+  const Timeline& measured = trained.result.timeline;
+  std::string text = fmt::format("\nmeasured {:.3f} s, predicted {:.3f} s with the losses of {}\n",
+                                 seconds(measured.makespan), seconds(prediction.outcome.makespan),
+                                 inputs.workload.early_stop->curves.empty()
+                                     ? "a draw"
+                                     : inputs.workload.early_stop->curves_file);
+  if (const auto again = tuned_by_measured(inputs, prediction, trained)) {
+    text += fmt::format(
+        "with the measured losses the same plan is predicted to take {:.3f} s ({})\n",
+        seconds(*again), format_percent(seconds(measured.makespan) / seconds(*again) - 1));
+  }
+  return text + device_table(measured, metrics(measured));
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -47,23 +113,17 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
   if (measured.interrupted) {
     text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
+  } else if (inputs.workload.early_stop) {
+    text += tuned_text(inputs, prediction, trained);
   } else if (any_minibatch(prediction.program, measured)) {
     text += "\n" +
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
                             drawing_options(stdout));
   }
   if (trained.records) text += "\n" + records_text(trained);
-  const auto drift = trained.drift(inputs.profile);
-  const std::string against =
-      drift ? fmt::format("; {} while profiling: the machine drifted by {}",
-                          format_duration(inputs.profile.provenance.fixed_work),
-                          format_percent(*drift))
-            : "";
-  return text +
+  return text + machine_text(inputs, trained) +
          fmt::format(
-             "\nfixed work took {} before and {} after the run{}\n"
              "written: {}/plan.json, predicted.json, timeline.json, trace.json, losses.json\n",
-             format_duration(trained.work_before), format_duration(trained.work_after), against,
              options.folder);
 }
 
@@ -74,16 +134,23 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["interrupted"] = measured.interrupted;
   body["predicted_s"] = seconds(prediction.outcome.makespan);
   body["measured_s"] = seconds(measured.makespan);
+  body["emulated"] = is_emulated(inputs.machine);
   body["fixed_work_before_s"] = seconds(trained.work_before);
   body["fixed_work_after_s"] = seconds(trained.work_after);
   body["drift"] = nullptr;
   if (const auto drift = trained.drift(inputs.profile)) body["drift"] = *drift;
+  body["dispatch_s"] = {{"alone", seconds(inputs.profile.alone.dispatch)},
+                        {"loaded", seconds(inputs.profile.loaded.dispatch)}};
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
-  if (trained.complete() && any_minibatch(prediction.program, measured)) {
+  if (inputs.workload.early_stop) {
+    const auto again = tuned_by_measured(inputs, prediction, trained);
+    body["with_measured_losses_s"] = nullptr;
+    if (again) body["with_measured_losses_s"] = seconds(*again);
+  } else if (trained.complete() && any_minibatch(prediction.program, measured)) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
@@ -119,30 +186,43 @@ int run_workload(Options options) {
   RunFolder folder(options.folder);
   const RunRequest request = complete(options, folder);
   Inputs inputs = read_inputs(request.paths);
-  refuse_early_stops(inputs.workload, request.paths.workload, "run");
+  const bool emulated = is_emulated(inputs.machine);
+  if (emulated && options.records) {
+    throw UsageError("--records records a GPU; emulated devices have none");
+  }
   if (options.resume.empty()) {
     folder.refuse_unfinished();
   } else {
+    refuse_early_stops(inputs.workload, request.paths.workload, "run --resume");
     folder.resume(inputs.workload);
+  }
+  // The machine's own overhead stands for the profile's, which is of another one.
+  if (emulated) {
+    in_context(request.paths.cluster, [&] { refuse_what_cannot_be_emulated(inputs.machine); });
+    inputs.profile = with_dispatch(std::move(inputs.profile), measure_emulation(inputs.machine));
   }
   PlannedChoice chosen = planned(inputs, request.plan).front();
   const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
   refuse_unwritable(options.folder);
-  const auto engine = load_engine();
-  auto warnings = profile_warnings(inputs, describe_device(inputs.machine.devices.front()));
+  const auto engine = emulated ? nullptr : load_engine();
+  std::vector<std::string> warnings;
+  if (!emulated) {
+    const std::string here = device_here(inputs.machine.devices.front());
+    refuse_other_machine(inputs, here, engine->libtorch());
+    warnings = profile_warnings(inputs, here);
+  }
+  if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {
     print_text(folder.resumed_text(inputs.workload));
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}",
-                           prediction.plan.name, inputs.workload.jobs.size(), inputs.cluster.devices.size(),
-                           seconds(prediction.outcome.makespan),
+                           prediction.plan.name, inputs.workload.jobs.size(),
+                           inputs.cluster.devices.size(), seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained = train(*engine, inputs, prediction,
-                                {.events = !options.json,
-                                 .records = options.records,
-                                 .folder = &folder,
-                                 .request = request});
+  const Trained trained = train(
+      engine.get(), inputs, prediction,
+      {.events = !options.json, .records = options.records, .folder = &folder, .request = request});
   write_run(options.folder, prediction, trained);
   if (!trained.result.timeline.interrupted) folder.end(request);
   if (options.json) {

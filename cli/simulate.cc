@@ -1,5 +1,6 @@
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -9,10 +10,12 @@
 #include "cli/output.h"
 #include "cli/prediction.h"
 #include "cli/replication.h"
+#include "cli/result.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "policies/replay.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
 #include "traces/chrome_trace.h"
@@ -28,13 +31,33 @@ struct Options {
   NoiseOptions noise;
   std::size_t threads = default_threads();
   std::string timeline, save_plan, trace;
+  ResultOption result;
+  bool with_order = false;
   bool json = false;
 
   [[nodiscard]] bool needs_timeline() const { return !timeline.empty() || !trace.empty(); }
 };
 
-void write_files(const Options& options, const Prediction& best) {
-  if (!options.save_plan.empty()) write_plan(options.save_plan, best.plan);
+void refuse_no_timeline(const Prediction& prediction) {
+  if (!prediction.timeline.units.empty()) return;
+  throw Error(
+      fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
+}
+
+/// The plan as it was simulated, without noise, unit by unit.
+Plan with_order(const Inputs& inputs, const Prediction& best) {
+  const Prediction again = predict(inputs, best.plan, true);
+  refuse_no_timeline(again);
+  Plan plan = best.plan;
+  plan.policy = kReplay;
+  plan.order = order_of(again.timeline);
+  return plan;
+}
+
+void write_files(const Inputs& inputs, const Options& options, const Prediction& best) {
+  if (!options.save_plan.empty()) {
+    write_plan(options.save_plan, options.with_order ? with_order(inputs, best) : best.plan);
+  }
   if (!options.timeline.empty()) write_timeline(options.timeline, best.timeline);
   const Timeline* timeline = &best.timeline;
   if (!options.trace.empty()) write_chrome_trace(options.trace, {&timeline, 1});
@@ -78,64 +101,94 @@ void set_timeline(const Inputs& inputs, const Options& options, const NoiseSourc
   } else if (options.needs_timeline() && best.timeline.units.empty()) {
     best = predict(inputs, best.plan, true);
   }
-  if (options.needs_timeline() && best.timeline.units.empty()) {
-    throw Error(
-        fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
-  }
+  if (options.needs_timeline()) refuse_no_timeline(best);
 }
 
-nlohmann::ordered_json simulation_json(const Ranking& ranking, const ReplicatedRanking& replicated,
-                                       const NoiseSource& noise) {
-  nlohmann::ordered_json body = ranking_json(ranking);
+/// What was found, before anything is drawn or written.
+struct Simulation {
+  NoiseSource noise;
+  Inputs inputs;
+  std::vector<std::string> warnings;
+  Ranking ranking;
+  ReplicatedRanking replicated;
+
+  [[nodiscard]] bool noisy() const { return noise.replications > 0; }
+};
+
+Simulation simulate_plans(Options& options) {
+  Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}};
+  made.warnings = profile_warnings(made.inputs, "");
+  made.ranking = rank_plans(made.inputs, planned(made.inputs, options.plan), made.noisy());
+  if (made.noisy()) {
+    made.replicated = replicate(made.inputs, made.ranking, made.noise, options.threads);
+  }
+  return made;
+}
+
+nlohmann::ordered_json simulation_json(const Simulation& made) {
+  nlohmann::ordered_json body = ranking_json(made.ranking);
+  const ReplicatedRanking& replicated = made.replicated;
   for (std::size_t i = 0; i < replicated.plans.size(); ++i) {
     body["plans"][i]["replicated"] = replications_json(replicated.plans[i], replicated.against[i]);
   }
-  if (noise.replications > 0) body["noise"] = noise_json(noise);
-  return body;
+  if (made.noisy()) body["noise"] = noise_json(made.noise);
+  body["warnings"] = made.warnings;
+  return json_document("simulate", body);
 }
 
-int simulate_plans(Options options) {
-  const NoiseSource noise = noise_source(options);
-  const Inputs inputs = read_inputs(options.paths);
-  const auto warnings = profile_warnings(inputs, "");
-  print_warnings(warnings);
-  const bool noisy = noise.replications > 0;
-  Ranking ranking = rank_plans(inputs, planned(inputs, options.plan), noisy);
-  const ReplicatedRanking replicated =
-      noisy ? replicate(inputs, ranking, noise, options.threads) : ReplicatedRanking{};
-  nlohmann::ordered_json body;
-  if (options.json) body = simulation_json(ranking, replicated, noise);
-  Prediction& best = ranking.predictions[replicated.best];
-  set_timeline(inputs, options, noise, best);
-  write_files(options, best);
+int simulate(Options options) {
+  std::optional<InputRecording> recording;
+  if (options.result.wanted()) recording.emplace();
+  const std::uint64_t seed = options.plan.seed.value_or(1);
+  Simulation made = simulate_plans(options);
+  print_warnings(made.warnings);
+  nlohmann::ordered_json document;
+  if (options.json || recording) document = simulation_json(made);
+  if (recording) options.result.write(options.result.result(*recording, seed, document));
+  Prediction& best = made.ranking.predictions[made.replicated.best];
+  set_timeline(made.inputs, options, made.noise, best);
+  write_files(made.inputs, options, best);
   if (options.json) {
-    body["warnings"] = warnings;
-    print_json("simulate", body);
+    print_json(document);
     return 0;
   }
-  print_text(ranking_text(ranking));
+  print_text(ranking_text(made.ranking));
   if (options.plan.one()) print_text(completion_text(best) + host_text(best));
   if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
-  if (noisy) print_text(replications_text(ranking, replicated, noise));
+  if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
   if (options.plan.one()) print_text(drawing_text(best.timeline));
   return 0;
 }
 
-}  // namespace
-
-Action declare_simulate(CLI::App& app) {
+std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
   add_plan_options(app, options->plan);
   app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
-  app.add_option("--save-plan", options->save_plan, "write the best plan");
+  auto* save = app.add_option("--save-plan", options->save_plan, "write the best plan");
+  app.add_flag("--with-order", options->with_order,
+               "with it, which unit each device takes when: a plan that is followed exactly")
+      ->needs(save);
   app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
   add_noise_options(app, options->noise);
   app.get_option("--seed")->description("of policies that draw (1), and of --noise");
   app.add_option("--threads", options->threads, "replications simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
+  options->result.declare(app, {"--timeline", "--save-plan", "--trace"});
   add_json_flag(app, options->json);
+  return options;
+}
+
+}  // namespace
+
+Computation recompute_simulate(CLI::App& app) {
+  const auto options = declare_options(app);
+  return [options] { return simulation_json(simulate_plans(*options)); };
+}
+
+Action declare_simulate(CLI::App& app) {
+  const auto options = declare_options(app);
   app.footer(
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
       "plans.\nWith --noise the best plan is the one with the smallest mean makespan, and "
@@ -145,7 +198,7 @@ Action declare_simulate(CLI::App& app) {
       "lrtf\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --noise lognormal:0.1 "
       "--replications 100 --seed 7");
-  return [options] { return simulate_plans(*options); };
+  return [options] { return simulate(*options); };
 }
 
 }  // namespace shardlab

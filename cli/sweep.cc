@@ -9,11 +9,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
 #include "cli/replication.h"
+#include "cli/result.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -23,6 +25,7 @@
 #include "report/metrics.h"
 #include "report/summary.h"
 #include "traces/atomic_file.h"
+#include "traces/csv_rows.h"
 
 namespace shardlab {
 namespace {
@@ -40,6 +43,7 @@ struct Options {
   bool keep = false;
   std::size_t threads = default_threads();
   std::string output;
+  ResultOption result;
   bool json = false;
 };
 
@@ -108,13 +112,14 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
 }
 
 /// A row, and the makespans of its replications where there is noise and it can run.
-struct Result {
+struct Swept {
   ordered_json row;
   std::vector<double> makespans;
+  std::optional<double> interval = std::nullopt;  ///< See Prediction.
 };
 
-Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
-                      std::size_t threads) {
+Swept simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
+                     std::size_t threads) {
   // All rows have the same columns: those of the whole cluster.
   Bill shown = bill(inputs.cluster, {}, std::vector<Duration>(inputs.cluster.devices.size()));
   const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile, {}};
@@ -123,14 +128,14 @@ Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSourc
     const Prediction made = predict(sized, plan, false);
     if (shown.joules) shown.joules = made.bill.joules.value_or(0);
     if (shown.cost) shown.cost = made.bill.cost.value_or(0);
-    Result result{row(point, made, shown, ""), {}};
+    Swept result{row(point, made, shown, ""), {}, made.interval};
     if (stops_early(sized.workload)) result.row["stopped"] = made.stopped;
     if (noise.replications > 0) {
       result.makespans = replicate(sized, made, noise, threads).makespan_s;
     }
     return result;
   } catch (const Error& error) {
-    Result refused{row(point, {}, shown, error.what()), {}};
+    Swept refused{row(point, {}, shown, error.what()), {}};
     if (stops_early(sized.workload)) refused.row["stopped"] = nullptr;
     return refused;
   }
@@ -138,9 +143,9 @@ Result simulate_point(const Inputs& inputs, const Point& point, const NoiseSourc
 
 /// Points are independent of each other; their rows stand in order, whichever ends first. Threads
 /// that are left over share the replications.
-std::vector<Result> simulate_points(const Inputs& inputs, const std::vector<Point>& points,
-                                    const NoiseSource& noise, std::size_t threads) {
-  std::vector<Result> results(points.size());
+std::vector<Swept> simulate_points(const Inputs& inputs, const std::vector<Point>& points,
+                                   const NoiseSource& noise, std::size_t threads) {
+  std::vector<Swept> results(points.size());
   ProgressLine line;
   std::mutex mutex;
   std::size_t done = 0;
@@ -154,9 +159,9 @@ std::vector<Result> simulate_points(const Inputs& inputs, const std::vector<Poin
 }
 
 /// Mean makespan and, among those with as many devices, how far above the best.
-void add_noise_columns(std::vector<Result>& results) {
-  std::map<int, std::vector<Result*>> by_devices;
-  for (Result& result : results) {
+void add_noise_columns(std::vector<Swept>& results) {
+  std::map<int, std::vector<Swept*>> by_devices;
+  for (Swept& result : results) {
     for (const char* key : {"mean_s", "half_width_s", "above_best_s", "above_best_low_s",
                             "above_best_high_s", "verdict"}) {
       result.row[key] = nullptr;
@@ -165,7 +170,7 @@ void add_noise_columns(std::vector<Result>& results) {
   }
   for (const auto& [devices, group] : by_devices) {
     std::vector<std::vector<double>> makespans;
-    for (const Result* each : group) makespans.push_back(each->makespans);
+    for (const Swept* each : group) makespans.push_back(each->makespans);
     const std::vector<AgainstBest> against = against_best(makespans);
     for (std::size_t i = 0; i < group.size(); ++i) {
       ordered_json& row = group[i]->row;
@@ -180,26 +185,6 @@ void add_noise_columns(std::vector<Result>& results) {
       row["verdict"] = verdict;
     }
   }
-}
-
-std::string csv_cell(const ordered_json& value) {
-  if (value.is_null()) return "";
-  if (!value.is_string()) return value.dump();
-  std::string quoted = "\"";
-  for (const char c : value.get<std::string>()) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
-std::string csv(const ordered_json& rows) {
-  std::string text;
-  for (const auto& [key, value] : rows.front().items()) text += (text.empty() ? "" : ",") + key;
-  for (const auto& each : rows) {
-    std::string line;
-    for (const auto& [key, value] : each.items())
-      line += (line.empty() ? "" : ",") + csv_cell(value);
-    text += "\n" + line;
-  }
-  return text + "\n";
 }
 
 /// Of all numbers of devices, each once.
@@ -217,7 +202,13 @@ std::vector<std::string> warnings_of(const Inputs& inputs, const std::vector<int
   return warnings;
 }
 
-int sweep(Options options) {
+std::optional<double> widest(const std::vector<Swept>& results) {
+  std::optional<double> most;
+  for (const Swept& each : results) most = std::max(most, each.interval);
+  return most;
+}
+
+ordered_json sweep_json(Options options) {
   const NoiseSource noise(options.noise, options.noise_seed);
   const Inputs inputs = read_inputs(options.paths);
   if (options.devices.empty()) {
@@ -226,16 +217,27 @@ int sweep(Options options) {
   if (options.policies.empty()) {
     for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
   }
-  const auto warnings = warnings_of(inputs, options.devices);
-  print_warnings(warnings);
+  auto warnings = warnings_of(inputs, options.devices);
   auto results = simulate_points(inputs, points(options), noise, options.threads);
+  if (const auto interval = widest(results)) {
+    warnings.push_back(estimate_text(inputs, *interval));
+  }
   if (noise.replications > 0) add_noise_columns(results);
-  ordered_json rows = ordered_json::array();
-  for (Result& result : results) rows.push_back(std::move(result.row));
-  ordered_json document{
-      {"format", "shardlab-sweep"}, {"version", 1}, {"rows", rows}, {"warnings", warnings}};
-  if (noise.replications > 0) document["noise"] = noise_json(noise);
-  const std::string text = options.json ? document.dump(1) + "\n" : csv(rows);
+  ordered_json body{{"rows", ordered_json::array()}, {"warnings", warnings}};
+  for (Swept& result : results) body["rows"].push_back(std::move(result.row));
+  if (noise.replications > 0) body["noise"] = noise_json(noise);
+  return json_document("sweep", body);
+}
+
+int sweep(const Options& options) {
+  std::optional<InputRecording> recording;
+  if (options.result.wanted()) recording.emplace();
+  const ordered_json document = sweep_json(options);
+  print_warnings(document["warnings"].get<std::vector<std::string>>());
+  if (recording) {
+    options.result.write(options.result.result(*recording, options.noise_seed, document));
+  }
+  const std::string text = options.json ? document.dump(1) + "\n" : csv_text(document["rows"]);
   if (options.output.empty()) {
     print_text(text);
   } else {
@@ -244,9 +246,7 @@ int sweep(Options options) {
   return 0;
 }
 
-}  // namespace
-
-Action declare_sweep(CLI::App& app) {
+std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
@@ -272,7 +272,20 @@ Action declare_sweep(CLI::App& app) {
   app.add_option("--threads", options->threads, "settings simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("-o,--output", options->output, "file instead of stdout");
+  options->result.declare(app, {"--output"});
   app.add_flag("--json", options->json, "JSON instead of CSV (docs/formats.md)");
+  return options;
+}
+
+}  // namespace
+
+Computation recompute_sweep(CLI::App& app) {
+  const auto options = declare_options(app);
+  return [options] { return sweep_json(*options); };
+}
+
+Action declare_sweep(CLI::App& app) {
+  const auto options = declare_options(app);
   app.footer(
       "With --noise, settings with as many devices are compared by the same draws: how far each is "
       "above the one\nwith the smallest mean makespan, the 95 % interval of that, and a tie where "

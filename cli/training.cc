@@ -10,7 +10,9 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/reporter.h"
+#include "exec/emulated.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "profiler/activity_session.h"
 #include "profiler/activity_summary.h"
 #include "report/table.h"
@@ -61,30 +63,38 @@ nlohmann::ordered_json copies_json(const ActivitySummary::Copies& copies) {
 
 }  // namespace
 
-bool Trained::complete() const {
-  const auto& ends = result.timeline.ends;
-  return !result.timeline.interrupted &&
-         std::all_of(ends.begin(), ends.end(), [](const JobEnd& end) { return end.completed; });
-}
+bool Trained::complete() const { return !result.timeline.interrupted && !failed; }
 
 std::optional<double> Trained::drift(const Profile& profile) const {
   const double reference = seconds(profile.provenance.fixed_work);
-  if (reference == 0) return std::nullopt;
+  if (reference == 0 || work_before == Duration{}) return std::nullopt;
   return (seconds(work_before) + seconds(work_after)) / (2 * reference) - 1;
 }
 
-Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
+Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
+  trained.losses = MeasuredLosses(inputs.workload.jobs.size());
   const auto policy = make_policy(prediction.plan, prediction.program,
                                   inputs.cluster.devices.size(), Replay::Times::kIgnored);
-  trained.work_before = engine.fixed_work(inputs.machine);
+  if (engine != nullptr) trained.work_before = engine->fixed_work(inputs.machine);
+  // Emulated jobs have no losses of their own.
+  const auto tuner = engine == nullptr
+                         ? make_tuner(inputs.workload)
+                         : make_tuner(inputs.workload, [&](JobId job, std::int64_t n) {
+                             return trained.losses.after(job, n);
+                           });
   {
     const Interrupt interrupt;
     Reporter reporter(inputs, prediction, how.events);
     Recording recording(how.records);
     RunOptions options;
-    options.progress = [&](const RunProgress& now) { reporter(now); };
+    options.progress = [&](const RunProgress& now) {
+      if (now.loss) trained.losses.add(now.job, now.minibatch, *now.loss);
+      trained.failed = trained.failed || (!now.reason.empty() && !now.tuned);
+      reporter(now);
+    };
+    options.tuner = tuner.get();
     options.stop = &interrupt.stop();
     options.notice = [&](const std::string& text) { reporter.notice(text); };
     if (how.folder != nullptr) {
@@ -92,13 +102,15 @@ Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction
       options.begun = [&] { how.folder->begin(how.request, inputs.workload); };
       options.save = [&](JobId job, const Checkpoint& state) { how.folder->save(job, state); };
     }
-    trained.result = engine.run(inputs.workload, inputs.machine, prediction.program,
-                                first_layers(prediction.plan), *policy, options);
+    trained.result = engine == nullptr
+                         ? emulate(prediction.program, inputs.machine, *policy, options)
+                         : engine->run(inputs.workload, inputs.machine, prediction.program,
+                                       first_layers(prediction.plan), *policy, options);
     trained.records = recording.stop();
     trained.notices = reporter.notices();
   }
   trained.result.timeline.plan = prediction.plan.name;
-  trained.work_after = engine.fixed_work(inputs.machine);
+  if (engine != nullptr) trained.work_after = engine->fixed_work(inputs.machine);
   return trained;
 }
 
@@ -172,14 +184,15 @@ nlohmann::ordered_json losses_json(const Trained& trained) {
   for (std::size_t j = 0; j < timeline.jobs.size(); ++j) {
     const TrainedJob& job = trained.result.jobs[j];
     const JobEnd& end = timeline.ends[j];
-    jobs.push_back({{"name", timeline.jobs[j]},
-                    {"completed", end.completed},
-                    {"reason", end.reason},
-                    {"minibatches", end.minibatches},
-                    {"weights_hash", end.completed ? nlohmann::ordered_json(
-                                                         fmt::format("{:016x}", job.weights_hash))
-                                                   : nlohmann::ordered_json(nullptr)},
-                    {"losses", job.losses}});
+    jobs.push_back(
+        {{"name", timeline.jobs[j]},
+         {"completed", end.completed},
+         {"reason", end.reason},
+         {"minibatches", end.minibatches},
+         {"weights_hash", end.completed && !job.losses.empty()
+                              ? nlohmann::ordered_json(fmt::format("{:016x}", job.weights_hash))
+                              : nlohmann::ordered_json(nullptr)},
+         {"losses", job.losses}});
   }
   return {{"format", "shardlab-losses"}, {"version", 1}, {"jobs", jobs}};
 }

@@ -9,6 +9,7 @@
 #include "cli/checkpoints.h"
 #include "cli/engine.h"
 #include "cli/prediction.h"
+#include "policies/losses.h"
 #include "profiler/activity.h"
 
 namespace shardlab {
@@ -16,14 +17,16 @@ namespace shardlab {
 /// A run and the machine's state around it.
 struct Trained {
   RunResult result;
-  Duration work_before{}, work_after{};  ///< Engine::fixed_work().
+  Duration work_before{}, work_after{};  ///< Engine::fixed_work(); 0 of an emulated run.
   std::optional<ActivityLog> records;    ///< Where they were asked for.
   std::vector<std::string> notices;      ///< What went wrong meanwhile; printed already.
+  MeasuredLosses losses;
+  bool failed = false;  ///< Some job failed.
 
   /// How much slower the machine is around the run than while profiling; nothing where the profile
   /// does not tell.
   [[nodiscard]] std::optional<double> drift(const Profile& profile) const;
-  /// No job was stopped, the run not interrupted.
+  /// No job failed, the run was not interrupted.
   [[nodiscard]] bool complete() const;
 };
 
@@ -34,8 +37,9 @@ struct TrainOptions {
   RunRequest request = {};      ///< For that folder.
 };
 
-/// Trains by the prediction's plan. Live progress on a terminal. Ctrl-C stops it cleanly.
-Trained train(Engine& engine, const Inputs& inputs, const Prediction& prediction,
+/// Trains by the prediction's plan; without an engine the devices are emulated. Live progress on a
+/// terminal. Ctrl-C stops it cleanly.
+Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& options);
 
 /// Makes the folder and writes plan.json, timeline.json, trace.json (predicted and measured) and

@@ -16,6 +16,10 @@ struct DataSet {
 constexpr DataSet kDataSets[] = {
     {"perseus", "iteration times of pipelines, replayed from their profiles",
      declare_validate_perseus},
+    {"devices", "passes of models on one GPU, from another and both data sheets",
+     declare_validate_devices},
+    {"ranking", "runs of workloads under several policies: is the order the predicted one?",
+     declare_validate_ranking},
     {"vtrain", "minibatch times of GPTs by data and pipeline parallelism", declare_validate_vtrain},
 };
 

@@ -25,8 +25,13 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"profile", "measure what every layer of a workload costs on this machine", declare_profile},
     {"links", "measure copies between host memory and the devices", declare_links},
+    {"import", "make a profile of what others measured: traces, graphs, tables", declare_import},
+    {"fit", "estimate costs of batches, widths and devices that were not measured", declare_fit},
     {"simulate", "predict how long plans take, and rank them", declare_simulate},
     {"sweep", "predict over lists of policies, strategies, slots and devices", declare_sweep},
+    {"plan", "choose strategy, degree and devices of every job together", declare_plan},
+    {"study", "compare policies over settings that are drawn from a seed", declare_study},
+    {"rerun", "compute a result again and compare it to the byte", declare_rerun},
     {"run", "train the workload by a plan, for real", declare_run},
     {"compare", "lay a run over its prediction and attribute the error", declare_compare},
     {"demo", "all of that on several language models and two small devices", declare_demo},

@@ -28,6 +28,9 @@ struct Upkeep {
 
 constexpr int kNoSwitch = -1;
 
+/// Kind of devices whose lanes take the estimated time of what they run instead of computing.
+constexpr const char* kEmulated = "emulated";
+
 /// A bandwidth that the links below it share: a PCIe switch, a root complex, host memory, a network
 /// card. Divided max-min fairly among the copies in flight. 0: not limited.
 struct SwitchSpec {
@@ -40,7 +43,7 @@ struct SwitchSpec {
 
 struct DeviceSpec {
   std::string name;
-  std::string kind = "cpu";  ///< Or an accelerator as LibTorch names it: "cuda".
+  std::string kind = "cpu";  ///< Or an accelerator as LibTorch names it: "cuda"; or kEmulated.
   Bytes memory =
       kUnlimited;   ///< Budget for parameters, gradients, state, activations and workspace.
   int threads = 1;  ///< CPU threads that compute on it.
@@ -57,6 +60,7 @@ struct DeviceSpec {
   int parent = kNoSwitch;  ///< Index into Cluster::switches: what its links pass through.
   double speed = 1;        ///< Of computing, relative to the device of its costs.
   std::string costs{};     ///< Key of Profile::others; empty: the profile itself.
+  std::string model{};     ///< What it is, as Provenance::device says it; empty: not given.
   /// By how much longer a unit takes while a copy passes the device's link in that direction; from
   /// 1. Both at once: their product. Only simulated.
   double slow_down_promote = 1, slow_down_demote = 1;

@@ -14,6 +14,8 @@ std::string to_string(Architecture architecture) {
       return "gpt";
     case Architecture::kBert:
       return "bert";
+    case Architecture::kImported:
+      return "imported";
   }
   return "?";
 }
@@ -46,6 +48,9 @@ Precision parse_precision(const std::string& name) {
 }
 
 std::string describe(const ModelSpec& model) {
+  if (model.architecture == Architecture::kImported) {
+    return std::string(kImportedPrefix) + model.imported;
+  }
   return fmt::format("{} {}x{}, {} heads, context {}{}", to_string(model.architecture),
                      model.layers, model.width, model.heads, model.context,
                      model.precision == Precision::kFp32 ? "" : ", " + to_string(model.precision));

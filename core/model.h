@@ -3,10 +3,16 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace shardlab {
 
-enum class Architecture : std::uint8_t { kMlp, kGpt, kBert };
+enum class Architecture : std::uint8_t {
+  kMlp,
+  kGpt,
+  kBert,
+  kImported,  ///< Known by its costs alone: it can be simulated, not trained.
+};
 
 /// What matrix products are computed in; parameters, state and what crosses a boundary are fp32.
 enum class Precision : std::uint8_t {
@@ -23,6 +29,7 @@ struct ModelSpec {
   int context = 0;     ///< Tokens (bytes of text) per sequence.
   double dropout = 0;  ///< Probability, in [0, 1).
   Precision precision = Precision::kFp32;
+  std::string imported = {};  ///< Name of an imported model, which has nothing of the above.
 
   auto operator<=>(const ModelSpec&) const = default;
 };
@@ -42,10 +49,12 @@ struct OptimizerSpec {
 /// Bytes of optimizer state per byte of parameters: SGD keeps a momentum, AdamW two moments.
 constexpr int state_factor(OptimizerKind kind) { return kind == OptimizerKind::kAdamW ? 2 : 1; }
 
-std::string to_string(Architecture architecture);  ///< "mlp", "gpt", "bert"
-std::string to_string(OptimizerKind kind);         ///< "sgd", "adamw"
-std::string to_string(Precision precision);        ///< "fp32", "bf16"
-Architecture parse_architecture(const std::string& name);
+std::string to_string(Architecture architecture);          ///< "mlp", "gpt", "bert", "imported"
+std::string to_string(OptimizerKind kind);                 ///< "sgd", "adamw"
+std::string to_string(Precision precision);                ///< "fp32", "bf16"
+Architecture parse_architecture(const std::string& name);  ///< Of those that can be trained.
+/// "imported:resnet" and the like: how workloads and profiles name a model that is imported.
+inline constexpr std::string_view kImportedPrefix = "imported:";
 OptimizerKind parse_optimizer(const std::string& name);
 Precision parse_precision(const std::string& name);
 

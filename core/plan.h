@@ -73,6 +73,7 @@ struct OrderedUnit {
   std::int64_t minibatch = 0;
   std::uint32_t unit = 0;   ///< Index into the units of one minibatch.
   Instant claim{};          ///< It is not claimed before.
+  Turn turn{};              ///< Nor before it at that instant.
   bool ahead = true;        ///< It may be claimed while its predecessor runs.
   bool given_back = false;  ///< Only its data came; another claim runs it.
   bool operator==(const OrderedUnit&) const = default;

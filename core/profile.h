@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "core/cost_field.h"
 #include "core/model.h"
 #include "core/time.h"
 
@@ -46,6 +47,7 @@ struct LayerCost {
   Bytes backward_workspace =
       0;             ///< Peak of a backward beyond all of the above, gradients and both boundaries.
   Bytes frozen = 0;  ///< Parameters that a job does not train, beyond `parameters`; in no file.
+  MissingCosts missing = {};  ///< Alike in `alone` and `loaded`.
 };
 
 /// Costs of one model at one batch size with one optimizer.
@@ -56,7 +58,11 @@ struct ModelProfile {
   std::vector<LayerCost> layers;
   /// One minibatch alone, timed as a whole: what the times of its layers should add up to.
   std::optional<Measured> whole = std::nullopt;
+  /// Of an imported model: a minibatch's inputs, and the most that its targets take. None: missing.
+  std::optional<Bytes> input = std::nullopt;
   int first_trained = 0;  ///< Layers below it only run forward (see job_profile()); in no file.
+  /// Estimated, not measured: nine of ten true times lie within a factor of 1 + this, either way.
+  std::optional<double> interval = std::nullopt;
 };
 
 /// Least-squares line through copy times: latency + bytes / rate.
@@ -72,6 +78,7 @@ struct HostCosts {
                              ///< the host is ahead of an accelerator that was idle.
   Duration dispatch{};       ///< Between two units of a lane: decision and hand-over.
   CopyCost copy_back{};      ///< As `copy`, device to host.
+  MissingCosts missing = {};
 };
 
 /// What the activity records of an accelerator say of the measurement itself.
@@ -81,6 +88,16 @@ struct ActivityFacts {
   double by_launch = 0;      ///< Share attributed only by the time of the launch.
   double slow_down = 0;      ///< Of a minibatch while records are taken, relative.
   std::int64_t dropped = 0;  ///< Records lost or unusable.
+};
+
+/// How the entries of a profile that nobody measured came about; fit/ makes them.
+struct Estimate {
+  std::string method;
+  std::vector<std::string> inputs;  ///< Profiles and data sheets.
+  double interval = 0;              ///< The widest ModelProfile::interval.
+  /// Median relative error of measured minibatches, each estimated from the others. None: there
+  /// were no others.
+  std::optional<double> held_out = std::nullopt;
 };
 
 /// Where the numbers come from. A profile of another machine, batch or library is refused or
@@ -98,6 +115,9 @@ struct Provenance {
   double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
   Duration fixed_work{};  ///< Its median time; a run compares its own. 0: not known.
   std::optional<ActivityFacts> activity = std::nullopt;
+  /// Of imported costs, in words: what was derived or left unused, set by the user or filled.
+  std::vector<std::string> notes = {};
+  std::optional<Estimate> estimated = std::nullopt;  ///< Where some entry was not measured.
 };
 
 struct Profile {
@@ -110,13 +130,21 @@ struct Profile {
   std::string path = {};  ///< Where it was read, for messages; else empty.
 };
 
-/// The entry for this model, batch and optimizer. Throws Error naming what is missing and what the
-/// profile has. Dropout's probability is part of the model: its masks cost time.
+/// The entry for this model, batch and optimizer. Throws Error naming what is missing, a cost of a
+/// layer too, and what the profile has. Dropout's probability is part of the model: its masks cost
+/// time.
 const ModelProfile& find(const Profile& profile, const ModelSpec& model, int batch,
                          OptimizerKind optimizer);
 
-/// Throws the same where no batch of the model is known.
+/// Throws the same where no batch of the model is known, or costs of this one are missing.
 void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,
                     OptimizerKind optimizer);
+
+/// What is missing of a model's layers, "saved_bytes of layer 3 (conv2) and 4 more",
+/// "step_ns of every layer", or nothing.
+std::vector<std::string> missing_costs(const ModelProfile& model);
+
+/// Throws Error where a cost of the host is missing.
+void refuse_missing(const Profile& profile, CostField of_host);
 
 }  // namespace shardlab

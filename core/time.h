@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 
 namespace shardlab {
@@ -21,6 +22,14 @@ using Instant = RunClock::time_point;
 
 /// The end of time: what is awaited for then does not come.
 constexpr Instant kNever = Instant::max();
+
+/// Which choice of an instant. What takes no time ends in another `round` of the same instant; in
+/// each of them devices that hold nothing choose in pass 0, those that fill a buffer in pass 1, and
+/// again in further passes as units start.
+struct Turn {
+  std::int32_t round = 0, pass = 0;
+  auto operator<=>(const Turn&) const = default;
+};
 
 /// For report/ and messages only.
 constexpr double seconds(Duration d) { return static_cast<double>(d.count()) * 1e-9; }

@@ -50,7 +50,9 @@ struct UnitSpan {
   Instant claimed{}, reserved{}, arrived{}, from{}, to{};
   Duration recompute{};  ///< Part of it that repeated a forward.
   std::int32_t microbatch = 0, replica = 0;
-  Instant ready{};  ///< All units before it were done; later than `claimed` if claimed ahead.
+  bool ahead = false;  ///< It was claimed while its predecessor ran; not in a file.
+  Turn turn{};         ///< At `claimed`; not in a file.
+  Instant ready{};     ///< All units before it were done; later than `claimed` if claimed ahead.
 };
 
 /// A unit that a device claimed ahead and gave back before it ran; what came for it may stay.
@@ -61,6 +63,7 @@ struct GivenBack {
   DeviceId device{};
   std::int64_t claim = 0;  ///< See UnitSpan.
   Instant claimed{};
+  Turn turn{};
 };
 
 /// One item that moved between host and device: its wait for and time on the link, then (or before,

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-
 #include "sched/program.h"
 
 namespace shardlab {
@@ -16,14 +14,6 @@ struct Parts {
     return unit.replica * microbatches + unit.microbatch;
   }
 };
-
-inline Parts parts_of(const JobProgram& program) {
-  Parts parts;
-  for (const Item& item : program.items) {
-    parts.microbatches = std::max(parts.microbatches, item.microbatch + 1);
-    parts.replicas = std::max(parts.replicas, item.replica + 1);
-  }
-  return parts;
-}
+Parts parts_of(const JobProgram& program);
 
 }  // namespace shardlab

@@ -103,6 +103,8 @@ Work::Pass Training::run(const UnitRun& run) {
   const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
   DeviceMemory& memory = *devices_[index(run.device)];
   const AccountScope scope(memory.meter.account());
+  // Those of the minibatch before, whose place the next claim kept.
+  for (const ItemIndex i : unit.creates) memory.items[index(run.job)][i].reset();
   Pass pass;
   try {
     pass = compute(run, unit);

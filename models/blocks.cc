@@ -1,6 +1,5 @@
 #include "models/blocks.h"
 
-#include <cmath>
 #include <string>
 
 #include <ATen/Parallel.h>
@@ -11,22 +10,15 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 
+#include "models/layer_parameters.h"
 #include "models/validate.h"
 
 namespace shardlab {
 namespace {
 
-constexpr int kByteWidth = 16;  // Of a byte's embedding in an mlp.
-
 class MlpEmbedding : public Layer {
  public:
-  explicit MlpEmbedding(const ModelSpec& spec)
-      : Layer("embedding", {{"byte", {kVocabulary + 1, kByteWidth}, Initial::kNormal, 1.0},
-                            {"weight",
-                             {spec.width, spec.context * kByteWidth},
-                             Initial::kNormal,
-                             std::sqrt(1.0 / (spec.context * kByteWidth))},
-                            {"bias", {spec.width}}}) {}
+  explicit MlpEmbedding(const ModelSpec& spec) : Layer("embedding", embedding_parameters(spec)) {}
 
   at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
                      const PassKey&) const override {
@@ -37,9 +29,7 @@ class MlpEmbedding : public Layer {
 class MlpBlock : public Layer {
  public:
   MlpBlock(const ModelSpec& spec, int index)
-      : Layer("block " + std::to_string(index),
-              {{"weight", {spec.width, spec.width}, Initial::kNormal, std::sqrt(2.0 / spec.width)},
-               {"bias", {spec.width}}}),
+      : Layer("block " + std::to_string(index), block_parameters(spec)),
         dropout_(spec.dropout),
         index_(index) {}
 
@@ -55,12 +45,7 @@ class MlpBlock : public Layer {
 
 class Head : public Layer {
  public:
-  explicit Head(const ModelSpec& spec)
-      : Layer("head", {{"norm_weight", {spec.width}, Initial::kOne},
-                       {"norm_bias", {spec.width}},
-                       {"weight", {kVocabulary, spec.width}, Initial::kNormal, 0.02},
-                       {"bias", {kVocabulary}}}),
-        width_(spec.width) {}
+  explicit Head(const ModelSpec& spec) : Layer("head", head_parameters(spec)), width_(spec.width) {}
 
   at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
                      const PassKey&) const override {

@@ -1,4 +1,3 @@
-#include <cmath>
 #include <string>
 
 #include <ATen/core/Tensor.h>
@@ -9,20 +8,15 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include "models/blocks.h"
-#include "models/validate.h"
+#include "models/layer_parameters.h"
 
 namespace shardlab {
 namespace {
 
-constexpr double kDeviation = 0.02;  // GPT-2 (Radford et al. 2019) and BERT (Devlin et al. 2019).
-
 class TokenEmbedding : public Layer {
  public:
   explicit TokenEmbedding(const ModelSpec& spec)
-      : Layer("embedding",
-              {{"token", {kVocabulary + 1, spec.width}, Initial::kNormal, kDeviation},
-               {"position", {spec.context, spec.width}, Initial::kNormal, kDeviation}}),
-        dropout_(spec.dropout) {}
+      : Layer("embedding", embedding_parameters(spec)), dropout_(spec.dropout) {}
 
   at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
                      const PassKey& key) const override {
@@ -32,29 +26,6 @@ class TokenEmbedding : public Layer {
  private:
   double dropout_;
 };
-
-ParameterSpec weight(std::string name, std::int64_t out, std::int64_t in,
-                     double deviation = kDeviation) {
-  return {std::move(name), {out, in}, Initial::kNormal, deviation};
-}
-
-std::vector<ParameterSpec> block_parameters(const ModelSpec& spec) {
-  const std::int64_t w = spec.width;
-  // GPT-2 scales what is added to the residual by 1 / sqrt(number of additions).
-  const double residual = kDeviation / std::sqrt(2.0 * spec.layers);
-  return {{"norm1_weight", {w}, Initial::kOne},
-          {"norm1_bias", {w}},
-          weight("qkv_weight", 3 * w, w),
-          {"qkv_bias", {3 * w}},
-          weight("join_weight", w, w, residual),
-          {"join_bias", {w}},
-          {"norm2_weight", {w}, Initial::kOne},
-          {"norm2_bias", {w}},
-          weight("up_weight", 4 * w, w),
-          {"up_bias", {4 * w}},
-          weight("down_weight", w, 4 * w, residual),
-          {"down_bias", {w}}};
-}
 
 class TransformerBlock : public Layer {
  public:

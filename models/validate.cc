@@ -14,6 +14,9 @@ void at_least_one(const char* field, int value) {
 }  // namespace
 
 void validate(const ModelSpec& spec) {
+  if (spec.architecture == Architecture::kImported) {
+    throw Error(describe(spec) + " has costs, but nothing to train; simulate and sweep take it");
+  }
   at_least_one("layers", spec.layers);
   at_least_one("width", spec.width);
   at_least_one("heads", spec.heads);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "core/counter_hash.h"
 
@@ -34,6 +36,21 @@ LossOf losses(const EarlyStop& from) {
     return [seed = from.seed](JobId job, std::int64_t n) { return drawn_loss(seed, job, n); };
   }
   return [&from](JobId job, std::int64_t n) { return loss_at(from.curves.at(index(job)), n); };
+}
+
+void MeasuredLosses::add(JobId job, std::int64_t minibatches, double loss) {
+  auto& known = losses_.at(index(job));
+  known.resize(static_cast<std::size_t>(minibatches) - 1);
+  known.push_back(loss);
+}
+
+double MeasuredLosses::after(JobId job, std::int64_t minibatches) const {
+  const auto& known = losses_.at(index(job));
+  const auto count = std::min(static_cast<std::size_t>(minibatches), known.size());
+  if (count == 0) return std::numeric_limits<double>::infinity();
+  const auto end = known.begin() + static_cast<std::ptrdiff_t>(count);
+  const auto half = static_cast<std::ptrdiff_t>((count + 1) / 2);
+  return std::accumulate(end - half, end, 0.0) / static_cast<double>(half);
 }
 
 }  // namespace shardlab

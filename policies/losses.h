@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "core/early_stop.h"
 #include "core/ids.h"
@@ -21,5 +23,21 @@ double drawn_loss(std::uint64_t seed, JobId job, std::int64_t minibatches);
 
 /// From the curves, where there are any, else drawn. Requires: `from` outlives the result.
 LossOf losses(const EarlyStop& from);
+
+/// Losses as a run measures them. That of one minibatch depends much on its data: so a job's loss
+/// after n minibatches is the mean over the latter half of them, the middle one included.
+class MeasuredLosses {
+ public:
+  explicit MeasuredLosses(std::size_t jobs = 0) : losses_(jobs) {}
+
+  /// Of the last of so many minibatches. What was known of it and those after it is forgotten.
+  /// Requires those before it.
+  void add(JobId job, std::int64_t minibatches, double loss);
+  /// Of fewer, where not so many are known; infinite where none is.
+  [[nodiscard]] double after(JobId job, std::int64_t minibatches) const;
+
+ private:
+  std::vector<std::vector<double>> losses_;
+};
 
 }  // namespace shardlab

@@ -26,10 +26,18 @@ void refuse_layer(const ModelProfile& model, int layer, Bytes limit) {
 /// Best partitions of the first layers into ever more shards.
 class Balance {
  public:
-  explicit Balance(const ModelProfile& model) : ends_(model.layers.size() + 1) {
+  Balance(const ModelProfile& model, Bytes limit)
+      : model_(model), limit_(limit), ends_(model.layers.size() + 1) {
     const int layers = static_cast<int>(model.layers.size());
     for (int i = 0; i < layers; ++i) at(ends_, i + 1) = at(ends_, i) + shard_time(model, i, i + 1);
     longest_ = ends_;  // One shard: its time.
+    if (limit_ == kUnlimited) return;
+    for (int first = 0; first < layers; ++first) {
+      for (int end = first + 1; end <= layers; ++end) fits_.push_back(measured_fits(first, end));
+    }
+    for (int end = 1; end <= layers; ++end) {
+      if (!fits(0, end)) at(longest_, end) = kEndless;
+    }
   }
 
   /// One shard more: the last begins at the layer that makes the longest shortest.
@@ -40,7 +48,7 @@ class Balance {
       for (int first = 1; first < end; ++first) {
         const Duration last = at(ends_, end) - at(ends_, first);
         const Duration worst = std::max(at(longest_, first), last);
-        if (worst >= at(longest, end)) continue;
+        if (worst >= at(longest, end) || !fits(first, end)) continue;
         at(longest, end) = worst;
         at(cut, end) = first;
       }
@@ -48,6 +56,9 @@ class Balance {
     longest_ = std::move(longest);
     cuts_.push_back(std::move(cut));
   }
+
+  /// Some partition into as many shards fits.
+  [[nodiscard]] bool possible() const { return longest_.back() < kEndless; }
 
   [[nodiscard]] std::vector<int> first_layers() const {
     std::vector<int> firsts;
@@ -67,6 +78,20 @@ class Balance {
     return values[static_cast<std::size_t>(i)];
   }
 
+  [[nodiscard]] bool measured_fits(int first, int end) const {
+    return shard_cost(model_, first, end).peak() <= limit_;
+  }
+  /// Layers [first, end), by the table that lists all ends of the first layer, then of the second.
+  [[nodiscard]] bool fits(int first, int end) const {
+    if (limit_ == kUnlimited) return true;
+    const int layers = static_cast<int>(model_.layers.size());
+    const int before = first * layers - first * (first - 1) / 2;
+    return fits_[static_cast<std::size_t>(before + end - first - 1)];
+  }
+
+  const ModelProfile& model_;
+  Bytes limit_;
+  std::vector<bool> fits_;              ///< Empty where nothing is limited.
   std::vector<Duration> ends_;          ///< Time of the layers below.
   std::vector<Duration> longest_;       ///< Of the best partition of the layers below.
   std::vector<std::vector<int>> cuts_;  ///< Per shard after the first: where it begins.
@@ -100,13 +125,17 @@ std::vector<int> greedy(const ModelProfile& model, Bytes limit) {
   return firsts;
 }
 
-std::vector<int> balanced(const ModelProfile& model, int shards) {
+std::vector<int> balanced(const ModelProfile& model, int shards, Bytes limit) {
   const int layers = static_cast<int>(model.layers.size());
   if (shards < 1 || shards > layers) {
     throw Error(fmt::format("a model of {} layers cannot be cut into {} shards", layers, shards));
   }
-  Balance balance(model);
+  Balance balance(model, limit);
   for (int s = 1; s < shards; ++s) balance.add_shard();
+  if (!balance.possible()) {
+    throw Error(fmt::format("{} shards do not fit {} each, however they are cut; take more of them",
+                            shards, format_bytes(limit)));
+  }
   return balance.first_layers();
 }
 

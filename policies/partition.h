@@ -14,10 +14,10 @@ namespace shardlab {
 /// Throws Error naming layer, bytes needed and available when one layer alone does not fit.
 std::vector<int> greedy(const ModelProfile& model, Bytes limit);
 
-/// First layers of `shards` shards whose longest takes the least time, by dynamic programming. Of
-/// equally good partitions the one whose last cuts come first.
-/// Throws Error when the model has fewer layers, or `shards` is below 1.
-std::vector<int> balanced(const ModelProfile& model, int shards);
+/// First layers of `shards` shards that each fit `limit` and whose longest takes the least time, by
+/// dynamic programming. Of equally good partitions the one whose last cuts come first.
+/// Throws Error when the model has fewer layers, `shards` is below 1, or so many do not fit.
+std::vector<int> balanced(const ModelProfile& model, int shards, Bytes limit = kUnlimited);
 
 /// What layers [first, last) take for one minibatch when no other device computes: forward,
 /// recompute, backward and step.

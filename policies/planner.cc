@@ -26,7 +26,12 @@ JobPlan spill(const ModelProfile& model, const Cluster& cluster, const PlanChoic
   JobPlan plan{Strategy::kSpill, {}, {}, true};
   plan.first_layer = in_context(
       fmt::format("spill with {} slot{} per device", choice.slots, choice.slots == 1 ? "" : "s"),
-      [&] { return greedy(model, smallest_budget(cluster) / choice.slots); });
+      [&] {
+        const Bytes limit = smallest_budget(cluster) / choice.slots;
+        std::vector<int> firsts = greedy(model, limit);
+        if (choice.partitioner == Partitioner::kGreedy) return firsts;
+        return balanced(model, static_cast<int>(firsts.size()), limit);
+      });
   return plan;
 }
 
@@ -104,6 +109,7 @@ std::string spilling_note(const Workload& workload, const Cluster& cluster, cons
 std::string describe(const PlanChoice& choice) {
   if (!choice.name.empty()) return choice.name;
   std::string name = to_string(choice.strategy) + "/" + choice.policy;
+  if (choice.partitioner == Partitioner::kBalanced) name += "/balanced";
   if (choice.admit > 0) name += fmt::format("/admit={}", choice.admit);
   if (!choice.recompute) name += "/keep";
   if (choice.slots != PlanChoice{}.slots) name += fmt::format("/slots={}", choice.slots);

@@ -13,6 +13,12 @@
 
 namespace shardlab {
 
+/// How a job that spills is cut; all others are balanced.
+enum class Partitioner : std::uint8_t {
+  kGreedy,    ///< As Hydra does: shards as large as they fit.
+  kBalanced,  ///< As many, the longest as short as it can be.
+};
+
 /// What one may ask for; the partition follows from profile and cluster.
 struct PlanChoice {
   StrategyChoice strategy{};
@@ -21,7 +27,8 @@ struct PlanChoice {
   int admit = 0;
   bool recompute = true;
   std::uint64_t seed = 1;
-  std::string name{};  ///< Empty: see describe().
+  std::string name{};                              ///< Empty: see describe().
+  Partitioner partitioner = Partitioner::kGreedy;  ///< Of spill.
 };
 
 /// "spill/lrtf", "model_parallel/lrtf/admit=1/keep": what differs from the usual is named.
@@ -34,8 +41,8 @@ struct PlannedChoice {
 };
 
 /// The plan of one choice for all jobs.
-///   spill           greedy by the smallest budget / slots, as every claimed unit reserves all its
-///                   memory
+///   spill           by its partitioner, for the smallest budget / slots, as every claimed unit
+///                   reserves all its memory
 ///   resident        one shard
 ///   model_parallel  as many balanced shards as devices, shard s bound to device s. Where a shard
 ///                   does not fit its device, 2, 3, ... shards per device, neighbours on one

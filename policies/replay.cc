@@ -36,7 +36,8 @@ TrackId Replay::pick(const DeviceView& device) {
   Device& mine = devices_.at(index(device.id));
   if (mine.next == mine.order.size()) return kNoTrack;
   const auto& [track, claim] = mine.order[mine.next];
-  if (times_ == Times::kKept && device.now < claim.claim) return kNoTrack;
+  const bool soon = device.now == claim.claim && device.turn < claim.turn;
+  if (times_ == Times::kKept && (soon || device.now < claim.claim)) return kNoTrack;
   const Candidate& unit = ready_[index(track)];
   const bool there = present_[index(track)] && unit.minibatch == claim.minibatch &&
                      unit.unit == claim.unit && (claim.ahead || !unit.ahead);
@@ -58,21 +59,16 @@ Instant Replay::awaits(Instant now) const {
   return soonest;
 }
 
-std::vector<OrderedUnit> order_of(const Timeline& timeline, const Program& program) {
+std::vector<OrderedUnit> order_of(const Timeline& timeline) {
   std::vector<std::pair<std::int64_t, OrderedUnit>> numbered;
-  const Ledger tracks(program);
-  std::vector<Instant> previous_end(tracks.tracks());
-  for (const UnitSpan& span : timeline.units) {  // In order of their end, so of their track.
-    const Unit& unit = program.jobs.at(index(span.job)).units.at(span.unit);
-    Instant& previous = previous_end.at(index(tracks.track_of(span.job, unit)));
-    const bool ahead = span.claimed < previous;
+  for (const UnitSpan& span : timeline.units) {
     numbered.push_back(
-        {span.claim, {span.device, span.job, span.minibatch, span.unit, span.claimed, ahead}});
-    previous = span.to;
+        {span.claim,
+         {span.device, span.job, span.minibatch, span.unit, span.claimed, span.turn, span.ahead}});
   }
   for (const GivenBack& each : timeline.given_back) {
     numbered.push_back({each.claim,
-                        {each.device, each.job, each.minibatch, each.unit, each.claimed,
+                        {each.device, each.job, each.minibatch, each.unit, each.claimed, each.turn,
                          /*ahead=*/true, /*given_back=*/true}});
   }
   // Not by start: a device may start what it claimed later, while earlier claims wait for copies.

@@ -49,6 +49,6 @@ class Replay final : public Policy {
 };
 
 /// What the devices claimed, in the order of claims; those that were given back with the rest.
-std::vector<OrderedUnit> order_of(const Timeline& timeline, const Program& program);
+std::vector<OrderedUnit> order_of(const Timeline& timeline);
 
 }  // namespace shardlab

@@ -12,6 +12,10 @@
 namespace shardlab {
 
 std::unique_ptr<Tuner> make_tuner(const Workload& workload) {
+  return make_tuner(workload, workload.early_stop ? losses(*workload.early_stop) : LossOf{});
+}
+
+std::unique_ptr<Tuner> make_tuner(const Workload& workload, const LossOf& loss) {
   if (!stops_early(workload)) return nullptr;
   if (!workload.early_stop) return std::make_unique<StopAfter>(workload);
   const EarlyStop& how = *workload.early_stop;
@@ -21,14 +25,13 @@ std::unique_ptr<Tuner> make_tuner(const Workload& workload) {
       std::vector<JobId> all;
       for (std::size_t j = 0; j < jobs; ++j) all.push_back(job_id(j));
       return std::make_unique<SuccessiveHalving>(
-          all, geometric_rungs("successive halving", how.eta, how.least, how.most), how.eta,
-          losses(how));
+          all, geometric_rungs("successive halving", how.eta, how.least, how.most), how.eta, loss);
     }
     case StopMethod::kAsha:
       return std::make_unique<Asha>(jobs, geometric_rungs("ASHA", how.eta, how.least, how.most),
-                                    how.eta, losses(how));
+                                    how.eta, loss);
     case StopMethod::kHyperband:
-      return std::make_unique<Hyperband>(jobs, how.eta, how.most, losses(how));
+      return std::make_unique<Hyperband>(jobs, how.eta, how.most, loss);
   }
   return nullptr;
 }

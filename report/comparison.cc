@@ -180,7 +180,7 @@ Comparison compare(const Program& program, const Cluster& cluster, const Plan& p
   MeasuredCosts median(timeline, cut, MeasuredCosts::Detail::kMedian);
   MeasuredCosts each(timeline, cut, MeasuredCosts::Detail::kEach);
   MeasuredCosts each_again(timeline, cut, MeasuredCosts::Detail::kEach);
-  Replay decisions(order_of(timeline, cut), cut, cluster.devices.size(), Replay::Times::kIgnored);
+  Replay decisions(order_of(timeline), cut, cluster.devices.size(), Replay::Times::kIgnored);
 
   Comparison result;
   result.predicted = decided_freely(cut, cluster, profile);

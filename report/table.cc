@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,6 +26,46 @@ bool looks_like_number(const std::string& cell) {
   return unit == " %" || unit == "%" || unit == "x" || unit == "×";
 }
 
+struct Escape {
+  std::string_view plain, written;
+};
+
+constexpr Escape kMarkdown[] = {{"|", "\\|"}, {"*", "\\*"}, {"_", "\\_"}, {"<", "&lt;"}};
+
+constexpr Escape kLatex[] = {{"\\", "\\textbackslash{}"},
+                             {"&", "\\&"},
+                             {"%", "\\%"},
+                             {"$", "\\$"},
+                             {"#", "\\#"},
+                             {"_", "\\_"},
+                             {"{", "\\{"},
+                             {"}", "\\}"},
+                             {"~", "\\textasciitilde{}"},
+                             {"^", "\\textasciicircum{}"},
+                             {"<", "$<$"},
+                             {">", "$>$"},
+                             {"±", "$\\pm$"},
+                             {"×", "$\\times$"},
+                             {"µ", "$\\mu$"},
+                             {"−", "$-$"},
+                             {"≤", "$\\le$"},
+                             {"≥", "$\\ge$"}};
+
+template <std::size_t N>
+std::string escaped(std::string_view text, const Escape (&escapes)[N]) {
+  std::string all;
+  while (!text.empty()) {
+    const auto* found = std::find_if(std::begin(escapes), std::end(escapes), [&](const auto& each) {
+      return text.starts_with(each.plain);
+    });
+    const bool special = found != std::end(escapes);
+    const std::string_view taken = special ? found->plain : text.substr(0, 1);
+    all += special ? found->written : taken;
+    text.remove_prefix(taken.size());
+  }
+  return all;
+}
+
 /// Three digits of a value below 1000.
 std::string three_digits(double value, const char* unit) {
   return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, unit);
@@ -39,20 +80,28 @@ void TextTable::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
+std::vector<bool> TextTable::right_aligned() const {
+  std::vector<bool> right(rows_.front().size(), rows_.size() > 1);
+  for (std::size_t r = 1; r < rows_.size(); ++r) {
+    for (std::size_t c = 0; c < right.size(); ++c) {
+      if (!looks_like_number(rows_[r][c])) right[c] = false;
+    }
+  }
+  return right;
+}
+
 std::string TextTable::text() const {
-  const std::size_t columns = rows_.front().size();
-  std::vector<std::size_t> widths(columns, 0);
-  std::vector<bool> right(columns, rows_.size() > 1);
-  for (std::size_t r = 0; r < rows_.size(); ++r) {
-    for (std::size_t c = 0; c < columns; ++c) {
-      widths[c] = std::max(widths[c], display_width(rows_[r][c]));
-      if (r > 0 && !looks_like_number(rows_[r][c])) right[c] = false;
+  const std::vector<bool> right = right_aligned();
+  std::vector<std::size_t> widths(right.size(), 0);
+  for (const auto& cells : rows_) {
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      widths[c] = std::max(widths[c], display_width(cells[c]));
     }
   }
   std::string all;
   for (const auto& cells : rows_) {
     std::string line;
-    for (std::size_t c = 0; c < columns; ++c) {
+    for (std::size_t c = 0; c < cells.size(); ++c) {
       const std::string pad(widths[c] - display_width(cells[c]), ' ');
       line += (c == 0 ? "" : "  ") + (right[c] ? pad + cells[c] : cells[c] + pad);
     }
@@ -60,6 +109,34 @@ std::string TextTable::text() const {
   }
   return all;
 }
+
+std::string TextTable::markdown() const {
+  std::string all;
+  for (const auto& cells : rows_) {
+    for (const std::string& cell : cells) all += "| " + escaped(cell, kMarkdown) + ' ';
+    all += "|\n";
+    if (&cells != &rows_.front()) continue;
+    for (const bool right : right_aligned()) all += right ? "|---:" : "|---";
+    all += "|\n";
+  }
+  return all;
+}
+
+std::string TextTable::latex() const {
+  std::string all = "\\begin{tabular}{";
+  for (const bool right : right_aligned()) all += right ? 'r' : 'l';
+  all += "}\n\\hline\n";
+  for (const auto& cells : rows_) {
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      all += (c == 0 ? "" : " & ") + latex_text(cells[c]);
+    }
+    all += " \\\\\n";
+    if (&cells == &rows_.front()) all += "\\hline\n";
+  }
+  return all + "\\hline\n\\end{tabular}\n";
+}
+
+std::string latex_text(std::string_view plain) { return escaped(plain, kLatex); }
 
 std::size_t display_width(std::string_view text) {
   // Bytes 10xxxxxx continue a character of UTF-8.

@@ -22,9 +22,20 @@ class TextTable {
   /// Lines with an end of line each, two spaces between columns, no space at the end of a line.
   [[nodiscard]] std::string text() const;
 
+  /// The same as a table of Markdown, and as a `tabular` of LaTeX, whose special characters are
+  /// escaped in either.
+  [[nodiscard]] std::string markdown() const;
+  [[nodiscard]] std::string latex() const;
+
  private:
+  [[nodiscard]] std::vector<bool> right_aligned() const;
+
   std::vector<std::vector<std::string>> rows_;  // The headers are the first.
 };
+
+/// With the characters escaped that mean something in LaTeX, also those beyond ASCII that tables of
+/// ours have. Requires: T1 or an engine that reads UTF-8 for all others.
+std::string latex_text(std::string_view plain);
 
 /// Columns that a terminal needs: characters, not bytes. Wide (East Asian) characters count as one.
 std::size_t display_width(std::string_view text);

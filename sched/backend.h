@@ -103,7 +103,7 @@ class Backend {
   /// Runs on the device's compute lane; ends with UnitDone or UnitFailed.
   virtual void start_unit(const UnitRun& run) = 0;
   /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the
-  /// calls.
+  /// calls. Requires: no other transfer of that id is under way.
   virtual void start_link(const Transfer& transfer) = 0;
   /// Copies an item by the device's compute lane; ends with LaneCopyDone.
   virtual void start_lane_copy(const Transfer& transfer) = 0;

@@ -18,7 +18,7 @@ class CandidateIndex {
       : any_(tracks), where_(tracks, kNoDevice), tracks_(tracks) {}
 
   void set(const Candidate& unit, Key key) {
-    where_[index(unit.track)] = unit.bound;
+    if (unit.bound != kNoDevice || !bound_.empty()) where_[index(unit.track)] = unit.bound;
     tree(unit.bound).insert(unit.track, key);
   }
   void clear(TrackId track) { tree(where_[index(track)]).erase(track); }

@@ -28,7 +28,8 @@ class CandidateTree {
     hole_ = kNone;
     if (slot == kNone) slot = free_slot();
     slot_[index(track)] = slot;
-    tree_.set(slot, ~key, static_cast<std::uint32_t>(track));  // Of least keys first.
+    // Least keys come first there; who owns one says too where it is.
+    tree_.set(slot, ~key, static_cast<std::uint64_t>(track) << 32 | slot);
   }
 
   /// Requires: the track is in it.
@@ -48,11 +49,11 @@ class CandidateTree {
       vacate(hole_);
       hole_ = kNone;
     }
-    return {~tree_.top(), TrackId{tree_.winner()}};
+    return {~tree_.top(), TrackId{static_cast<std::uint32_t>(tree_.winner() >> 32)}};
   }
   void take_top() {
     --size_;
-    hole_ = slot_[tree_.winner()];
+    hole_ = static_cast<std::uint32_t>(tree_.winner());
   }
 
  private:

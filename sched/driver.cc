@@ -1,7 +1,6 @@
 #include "sched/driver.h"
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
 #include "core/error.h"
@@ -40,7 +39,10 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   });
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
+    const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].copies_by_lane = spec.copy_engines == 0;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
 }
 
@@ -51,9 +53,9 @@ void Driver::start() {
   decide();
 }
 
-/// Flattened: the loop body of every simulation, whose calls would cost a third of its time.
-[[gnu::flatten]] void Driver::advance(std::span<const Event> events) {
-  now_ = backend_.now();
+void Driver::advance(std::span<const Event> events) {
+  const Instant before = std::exchange(now_, backend_.now());
+  turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -63,7 +65,7 @@ void Driver::start() {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
   }
-  decide();
+  if (!quiet()) decide();
 }
 
 bool Driver::finished() const {
@@ -71,99 +73,9 @@ bool Driver::finished() const {
   return interrupted_ || ended_jobs_ == jobs_.size();
 }
 
-// A unit is done.
-
-void Driver::take_in(const UnitDone& event) {
-  Device& device = devices_[index(event.device)];
-  assert(device.running != kNothing);
-  const Claim& claim = device.claims[device.running];
-  const TrackId track = claim.track;
-  const JobId job = claim.job;
-  const std::uint32_t which = claim.unit;
-  assert(job == event.job);
-  const bool leads = ledger_.leads(track);
-  device.busy += event.to - event.from;
-  device.recompute += event.recompute;
-  ++outcome_.units;
-  if (timeline_ != nullptr) {
-    const Unit& ran = ledger_.current(track);
-    timeline_->units.push_back({job, which, claim.minibatch, ran.kind, ran.shard, event.device,
-                                event.attempt, claim.number, claim.claimed_at, claim.reserved_at,
-                                claim.started_at, event.from, event.to, event.recompute,
-                                ran.microbatch, ran.replica, claim.ready_at});
-  }
-  const Residency::Reservation reservation = claim.reservation;
-  end_claim(event.device);
-  if (residency_) {
-    residency_->commit(reservation);
-    done_.push_back({track, job, which, event.device});
-  }
-  advance(track, job, leads ? &ledger_.current(track) : nullptr);
-}
-
-/// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
-/// tracks wait for it, else null.
-void Driver::advance(TrackId track, JobId id, const Unit* leader) {
-  ledger_.advance(track);
-  tracks_[index(track)].offered = false;
-  Job& job = jobs_[index(id)];
-  if (job.failed) {
-    if (job.running == 0) end_halt(id);
-    return;
-  }
-  if (ledger_.complete(track)) {
-    if (--job.tracks_left == 0) {
-      reach_goal(id);
-      return;
-    }
-  } else if (ledger_.unblocked(track)) {
-    offer_next(track);
-  }
-  if (leader == nullptr) return;
-  for (const std::uint32_t follower : leader->before) {
-    const TrackId other = ledger_.track_of(id, unit(id, follower));
-    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
-                       ledger_.unit(other) == follower;
-    if (waits && ledger_.unblocked(other)) offer_next(other);
-  }
-}
-
-/// Takes the running claim off its device.
-void Driver::end_claim(DeviceId id) {
-  Device& device = devices_[index(id)];
-  const Claim& claim = device.claims[device.running];
-  --jobs_[index(claim.job)].running;
-  --tracks_[index(claim.track)].claims;
-  if (device.claims.size() == 1) {
-    device.claims.pop_back();
-  } else {
-    device.claims.erase(device.claims.begin() + device.running);
-  }
-  device.running = kNothing;
-  device.lane_busy = false;
-  --running_units_;
-  claim_gone(index(id));
-}
-
-void Driver::offer_next(TrackId track) {
-  Track& state = tracks_[index(track)];
-  state.offered = true;
-  if (state.claims == 0) {
-    offer(ledger_.candidate(track));
-    return;
-  }
-  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
-    if (claim.track != track) continue;
-    claim.ready = true;
-    claim.ready_at = now_;
-  }
-  note_late(index(state.last_claim));
-  touch(index(state.last_claim));
-}
-
 // Deciding.
 
-void Driver::decide() {
+[[gnu::flatten]] void Driver::decide() {
   if (tuner_ != nullptr) consult();
   if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
@@ -172,7 +84,7 @@ void Driver::decide() {
     if (program_.slots > 1) fill(true);
   }
   if (residency_) {
-    settle_done();
+    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }
@@ -227,6 +139,7 @@ void Driver::claim_gone(std::size_t id) {
 }
 
 void Driver::fill(bool buffers) {
+  if (buffers) ++turn_.pass;
   const IdSet& hungry = buffers ? buffering_ : empty_;
   const bool ahead = buffers && looks_ahead_;
   if (hungry.empty()) return;
@@ -241,7 +154,7 @@ void Driver::fill(bool buffers) {
 bool Driver::claim_one(std::size_t device, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_});
+  const TrackId track = policy_.pick({device_id(device), now_, turn_});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -256,6 +169,8 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   claim.track = track;
   claim.job = ledger_.job(track);
   claim.ready = ready;
+  claim.ahead = !ready;
+  claim.turn = turn_;
   claim.number = claims_made_++;
   claim.claimed_at = now_;
   claim.ready_at = now_;

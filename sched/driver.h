@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/cluster.h"
+#include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
 #include "sched/id_set.h"
@@ -54,7 +55,7 @@ class Driver {
          Timeline* timeline, bool tracks_memory, Tuner* tuner = nullptr);
 
   /// Devices may be lost: what is bound to one is bound to another in `program`, which must be the
-  /// constructor's. Without that it waits for the device to come back. Not with a tuner.
+  /// constructor's. Without that it waits for the device to come back.
   void may_lose_devices(Program& program) { changeable_ = &program; }
 
   /// Admits the first jobs and fills all slots.
@@ -75,7 +76,8 @@ class Driver {
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t number = 0;  ///< See UnitSpan::claim.
-    bool ready = false, reserved = false;
+    Turn turn{};
+    bool ready = false, reserved = false, ahead = false;
     Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
     Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
   };
@@ -83,12 +85,13 @@ class Driver {
   struct Device {
     std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
-    std::deque<TransferId> lane_copies;
     bool lane_busy = false;
     bool lost = false;
+    bool copies_by_lane = false, copies_by_link = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
+    std::deque<TransferId> lane_copies;
   };
   struct Job {
     enum class State : std::uint8_t {
@@ -107,12 +110,15 @@ class Driver {
     } state = State::kWaiting;
     bool failed = false;            ///< It ends, or goes back, when nothing of it runs any more.
     bool goes_back = false;         ///< To its last snapshot.
+    bool asked = false;             ///< Its tuner, at `told` minibatches, and has no verdict yet.
+    bool over = false;              ///< Its tuner knows that it has ended.
     bool released = false;          ///< While kPausing.
     DeviceId bound = kNoDevice;     ///< Of a resident job.
     std::uint32_t tracks_left = 0;  ///< Not at their goal.
     std::uint32_t running = 0;      ///< Units.
     std::int32_t attempt = 1;       ///< See UnitRun.
     std::int64_t kept = 0;          ///< Minibatches of its last snapshot.
+    std::int64_t told = 0;
   };
   struct Track {
     std::uint8_t claims = 0;
@@ -127,7 +133,7 @@ class Driver {
   };
 
   // Taking in.
-  void take_in(const UnitDone& event);
+  [[gnu::noinline]] void take_in(const UnitDone& event);
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
@@ -147,7 +153,14 @@ class Driver {
   void end_job_if_flushed(JobId job);
 
   // Deciding.
-  void decide();
+  /// There is nothing to decide: most copies end while the devices that wait for them compute.
+  [[nodiscard]] bool quiet() const {
+    if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
+    if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
+    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
+    return residency_ && done_.empty() && !residency_->stirred();
+  }
+  [[gnu::noinline]] void decide();
   void skip_done_jobs();
   void await_arrivals();
   void await_next();
@@ -175,6 +188,13 @@ class Driver {
   [[gnu::noinline]] void reach_goal(JobId job);
   void set_goal(JobId job);
   [[gnu::noinline]] void consult();
+  [[nodiscard]] std::int64_t tuner_goal(JobId job) const;
+  static bool on_its_way(Job::State state) {
+    return state == Job::State::kRunning || state == Job::State::kReleased ||
+           (state >= Job::State::kKeeping && state <= Job::State::kRestored);
+  }
+  void tell_ended(JobId job);
+  void offer_what_waited(JobId job);
   void go_on(JobId job);
   void stop(JobId job, std::string reason);
   void pause(JobId job);
@@ -198,6 +218,8 @@ class Driver {
   [[nodiscard]] bool held_on(JobId job, DeviceId device) const;
   [[nodiscard]] bool fits(JobId job) const;
   void stop_what_cannot_fit();
+  void stop_for_want_of_room(JobId job);
+  void halt(JobId job);
   void go_back(JobId job);
   [[gnu::noinline]] void end_halt(JobId job);
   [[gnu::noinline]] void settle_state(JobId job);
@@ -206,7 +228,10 @@ class Driver {
   [[gnu::noinline]] void retry_units();
 
   // Transfers.
-  [[gnu::noinline]] void start_requested();
+  void start_requested() {
+    if (residency_->stirred()) take_requests();
+  }
+  [[gnu::noinline]] void take_requests();
   void start(Transfer& transfer);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
@@ -222,12 +247,11 @@ class Driver {
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
-  [[nodiscard]] bool copies_take_lane(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines == 0;
+  [[nodiscard]] bool copies_take_lane(DeviceId id) const {
+    return devices_[index(id)].copies_by_lane;
   }
-  [[nodiscard]] bool copies_take_link(DeviceId device) const {
-    return cluster_.devices[index(device)].copy_engines > 0 ||
-           cluster_.devices[index(device)].paced();
+  [[nodiscard]] bool copies_take_link(DeviceId id) const {
+    return devices_[index(id)].copies_by_link;
   }
 
   const Program& program_;
@@ -241,10 +265,10 @@ class Driver {
   Ledger ledger_;
   std::optional<Residency> residency_;
   const bool looks_ahead_;  ///< See Policy::lookahead().
-  std::vector<Device> devices_;
-  std::vector<Job> jobs_;
+  LargeArray<Device> devices_;
+  LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
-  std::vector<Track> tracks_;
+  LargeArray<Track> tracks_;
   IdSet empty_;           ///< Devices that hold no claim.
   IdSet buffering_;       ///< Devices with a claim and a free slot.
   IdSet touched_;         ///< Devices to look at again in this round.
@@ -256,6 +280,7 @@ class Driver {
   std::size_t transfers_in_flight_ = 0;
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
+  Turn turn_{};
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;

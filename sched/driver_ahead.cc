@@ -30,8 +30,8 @@ void Driver::give_back(Device& device, std::size_t slot) {
   const auto d = static_cast<std::size_t>(&device - devices_.data());
   if (residency_ && claim.reserved) residency_->release(claim.reservation);
   if (timeline_ != nullptr) {
-    timeline_->given_back.push_back(
-        {claim.job, claim.unit, claim.minibatch, device_id(d), claim.number, claim.claimed_at});
+    timeline_->given_back.push_back({claim.job, claim.unit, claim.minibatch, device_id(d),
+                                     claim.number, claim.claimed_at, claim.turn});
   }
   device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
   if (device.running != kNothing && slot < device.running) --device.running;
@@ -42,7 +42,7 @@ void Driver::give_back(Device& device, std::size_t slot) {
 bool Driver::claim_ahead(std::size_t device) {
   offered_ahead_.clear();
   offer_ahead(device);
-  const TrackId track = candidates_ > 0 ? policy_.pick({device_id(device), now_}) : kNoTrack;
+  const TrackId track = candidates_ > 0 ? policy_.pick({device_id(device), now_, turn_}) : kNoTrack;
   bool was_ahead = false;
   for (const TrackId other : offered_ahead_) {
     if (other == track) was_ahead = true;

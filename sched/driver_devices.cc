@@ -191,18 +191,38 @@ void Driver::stop_what_cannot_fit() {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     const JobId id = job_id(j);
     Job& job = jobs_[j];
-    const bool over = job.state == Job::State::kEnded || job.state == Job::State::kFlushing;
+    const bool over = job.state == Job::State::kEnded || job.state == Job::State::kFlushing ||
+                      job.state == Job::State::kPausing;
     if (over || (job.failed && !job.goes_back) || fits(id)) continue;
-    ends_[j].reason = "the devices that are left have no room for it";
-    const bool admitted = job.state == Job::State::kRunning || job.state == Job::State::kKeeping;
-    if (admitted && !job.failed) fail(id);
-    job.failed = true;
-    job.goes_back = false;
-    if (admitted && job.running == 0) end_halt(id);
-    if (job.state != Job::State::kWaiting && job.state != Job::State::kReleased) continue;
-    std::erase(released_, id);
-    job.state = Job::State::kFlushing;  // Nothing of it is on a device.
+    stop_for_want_of_room(id);
   }
+}
+
+void Driver::stop_for_want_of_room(JobId id) {
+  ends_[index(id)].reason = "the devices that are left have no room for it";
+  if (jobs_[index(id)].state == Job::State::kAsking) {
+    end_units_of(id);
+  } else {
+    halt(id);
+  }
+}
+
+/// A job that has not ended, and is neither written back nor asking, ends wherever it stands.
+void Driver::halt(JobId id) {
+  Job& job = jobs_[index(id)];
+  const bool admitted = job.state == Job::State::kRunning || job.state == Job::State::kKeeping;
+  if ((admitted || job.state == Job::State::kKept) && !job.failed) fail(id);
+  job.failed = true;
+  job.goes_back = false;
+  if (admitted && job.running == 0) end_halt(id);
+  if (job.state != Job::State::kWaiting && job.state != Job::State::kReleased &&
+      job.state != Job::State::kPaused) {
+    return;
+  }
+  std::erase(released_, id);
+  job.state = Job::State::kFlushing;  // Nothing of it is on a device.
+  tell_ended(id);
+  end_job_if_flushed(id);
 }
 
 /// To its last snapshot, once nothing of it runs any more.
@@ -210,6 +230,7 @@ void Driver::go_back(JobId id) {
   Job& job = jobs_[index(id)];
   switch (job.state) {
     case Job::State::kRunning:
+    case Job::State::kAsking:
     case Job::State::kKeeping:
       if (job.failed) return;
       fail(id);
@@ -224,6 +245,10 @@ void Driver::go_back(JobId id) {
     case Job::State::kFlushing:
       if (!ends_[index(id)].completed) return;
       ends_[index(id)].completed = false;
+      job.state = Job::State::kRestoring;
+      return;
+    case Job::State::kPausing:
+      job.released = false;
       job.state = Job::State::kRestoring;
       return;
     default:
@@ -250,7 +275,7 @@ void Driver::settle_state(JobId id) {
   if (job.state == Job::State::kRunning) {
     if (job.failed && job.running == 0) end_halt(id);
   } else if (job.state == Job::State::kFlushing) {
-    if (residency_ && job.failed) residency_->give_up(id);
+    if (residency_ && !ends_[index(id)].completed) residency_->give_up(id);
     end_job_if_flushed(id);
   } else if (job.state == Job::State::kPausing) {
     end_pausing_if_flushed(id);
@@ -282,6 +307,7 @@ void Driver::release_restored(JobId id) {
   Job& job = jobs_[index(id)];
   if (job.failed && !job.goes_back) {  // It was stopped meanwhile.
     job.state = Job::State::kFlushing;
+    tell_ended(id);
     end_job_if_flushed(id);
     return;
   }

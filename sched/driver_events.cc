@@ -37,7 +37,7 @@ void Driver::fail(JobId job) {
   }
 }
 
-void Driver::take_in(const LinkDone& event) {
+[[gnu::flatten]] void Driver::take_in(const LinkDone& event) {
   const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
     transfers_[event.transfer].link_from = event.from;
@@ -75,7 +75,7 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
-  if (tuner_ != nullptr) tuner_->ended(job);
+  tell_ended(job);
   leave(job);
   if (residency_ && jobs_[index(job)].failed) residency_->give_up(job);
   end_job_if_flushed(job);

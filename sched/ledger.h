@@ -6,6 +6,7 @@
 #include <ranges>
 #include <vector>
 
+#include "core/large_array.h"
 #include "sched/policy.h"
 #include "sched/program.h"
 
@@ -164,8 +165,8 @@ class Ledger {
   }
   [[nodiscard]] const Progress& at(TrackId track) const { return progress_[index(track)]; }
 
-  std::vector<Step> steps_;  ///< Of all units of all jobs.
-  std::vector<Progress> progress_;
+  LargeArray<Step> steps_;  ///< Of all units of all jobs.
+  LargeArray<Progress> progress_;
   std::vector<std::uint32_t> first_;  ///< Per job, and one past the last: its first track.
 };
 

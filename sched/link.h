@@ -102,8 +102,14 @@ inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
     if (device.copy_engines == 0) continue;
     const HostCosts& host = device.kind != "cpu" && shared(device) ? profile.loaded : profile.alone;
     const bool there = !device.link.paced(), back = !device.link_back().paced();
-    if (there) device.link = link(host.copy);
-    if (back) device.back = link(host.copy_back);
+    if (there) {
+      refuse_missing(profile, CostField::kCopy);
+      device.link = link(host.copy);
+    }
+    if (back) {
+      refuse_missing(profile, CostField::kCopyBack);
+      device.back = link(host.copy_back);
+    }
   }
   return cluster;
 }

@@ -25,6 +25,7 @@ struct Candidate {
 struct DeviceView {
   DeviceId id{};
   Instant now{};
+  Turn turn{};
 };
 
 /// Which ready unit a free device takes next. At most one unit of a track is a candidate at a time.

@@ -101,8 +101,8 @@ struct JobProgram {
   std::vector<Item> items;
   std::int64_t minibatches = 0;
   std::int64_t done = 0;  ///< Of them, before this run.
-  Instant arrival{};  ///< It is not admitted before.
-  int priority = 0;   ///< Its units go before all units of a lower one.
+  Instant arrival{};      ///< It is not admitted before.
+  int priority = 0;       ///< Its units go before all units of a lower one.
   /// Held from admission to the end (`resident`, or activations kept): nothing of it is ever
   /// evicted.
   bool held = false;

@@ -7,7 +7,8 @@
 /// What a claim does with memory, from its reservation to the write-backs that follow its unit.
 namespace shardlab {
 
-Residency::Reservation Residency::reserve(JobId job, std::uint32_t unit, DeviceId device) {
+[[gnu::flatten]] Residency::Reservation Residency::reserve(JobId job, std::uint32_t unit,
+                                                           DeviceId device) {
   const Reservation claim = new_reservation(job, unit, device);
   Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(job, unit);
@@ -108,7 +109,7 @@ void Residency::begin(Reservation claim) {
   }
 }
 
-void Residency::commit(Reservation claim) {
+[[gnu::flatten]] void Residency::commit(Reservation claim) {
   const Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(claimed.job, claimed.unit);
   if (!held(claimed.job)) charge(claimed.device, -uses.workspace);
@@ -138,7 +139,8 @@ void Residency::commit(Reservation claim) {
   unused_claims_.push_back(claim);
 }
 
-void Residency::settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next) {
+[[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device,
+                                        std::uint32_t next) {
   const auto reads = [&](std::uint32_t other, std::uint32_t place) {
     return std::ranges::any_of(uses_.of(job, other).needed,
                                [&](const ItemUse& use) { return use.reads && use.place == place; });

@@ -99,7 +99,7 @@ class Residency {
   /// fill in. Valid until the next call.
   Transfer& transfer(TransferId id) { return copies_[id].transfer; }
   /// A transfer that was asked for is done.
-  [[gnu::noinline]] void finished(TransferId id);
+  void finished(TransferId id);
 
   /// Copies dropped since they were last cleared.
   struct Drop {
@@ -108,6 +108,10 @@ class Residency {
     DeviceId device{};  ///< kNoDevice: host memory.
   };
   std::vector<Drop>& drops() { return drops_; }
+  /// There are requests, drops, or devices with more room.
+  [[nodiscard]] bool stirred() const {
+    return !requests_.empty() || !drops_.empty() || !roomier_.empty();
+  }
   /// Devices where room may have appeared since the last call.
   [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
   template <typename Visit>

@@ -16,7 +16,8 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, DeviceId device) {
   const CopyIndex which = unused_;
   Copy& copy = copies_[which];
   unused_ = copy.sibling;
-  copy = {};
+  static const Copy kNew;
+  copy = kNew;  // Not {}, which is made in parts and read as a whole: that stalls the core.
   copy.place = places_.of(job, i);
   ItemState& here = items_[copy.place];
   copy.transfer.id = which;

@@ -12,7 +12,7 @@ struct ShardCost {
   Bytes state = 0;
   Bytes input = 0;   ///< Boundary activation below; 0 for the first shard.
   Bytes output = 0;  ///< Boundary activation above; 0 for the last shard.
-  Bytes tokens = 0;  ///< Input and target ids, where the shard reads the data.
+  Bytes tokens = 0;  ///< Inputs and targets, where the shard reads the data.
   Bytes forward_workspace = 0;
   /// Gradients of the parameters, the graph of the shard and temporaries: beyond parameters, state,
   /// input and the gradients at both boundaries.

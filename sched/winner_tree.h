@@ -5,7 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <vector>
+
+#include "core/large_array.h"
 
 namespace shardlab {
 
@@ -21,9 +22,9 @@ class WinnerTree {
   explicit WinnerTree(std::size_t size)
       : leaves_(std::bit_ceil(std::max<std::size_t>(size, 2))), nodes_(2 * leaves_, kNobody) {}
 
-  void set(std::size_t leaf, Key key) { set(leaf, key, static_cast<std::uint32_t>(leaf)); }
+  void set(std::size_t leaf, Key key) { set(leaf, key, leaf); }
   /// Its key belongs to `owner`.
-  void set(std::size_t leaf, Key key, std::uint32_t owner) {
+  void set(std::size_t leaf, Key key, std::uint64_t owner) {
     put(leaf, (static_cast<Node>(key) << 64) | owner);
   }
   void clear(std::size_t leaf) { put(leaf, kNobody); }
@@ -31,7 +32,7 @@ class WinnerTree {
   [[nodiscard]] bool empty() const { return nodes_[1] == kNobody; }
   [[nodiscard]] Key top() const { return key_of(nodes_[1]); }
   /// Whose key it is. Requires: not empty.
-  [[nodiscard]] std::uint32_t winner() const { return static_cast<std::uint32_t>(nodes_[1]); }
+  [[nodiscard]] std::uint64_t winner() const { return static_cast<std::uint64_t>(nodes_[1]); }
 
   /// The least key but for the winner's. Requires: each leaf owns its key.
   [[nodiscard]] Key second() const {
@@ -45,7 +46,7 @@ class WinnerTree {
  private:
   /// Key above owner: one comparison decides ties too, and compilers make no branch of it.
   __extension__ using Node = __int128;
-  static constexpr Node kNobody = (static_cast<Node>(kAbsent) << 64) | UINT32_MAX;
+  static constexpr Node kNobody = (static_cast<Node>(kAbsent) << 64) | UINT64_MAX;
   static Key key_of(Node node) { return static_cast<Key>(node >> 64); }
 
   void put(std::size_t leaf, Node winner) {
@@ -60,7 +61,7 @@ class WinnerTree {
   }
 
   std::size_t leaves_;
-  std::vector<Node> nodes_;  ///< Root at 1, children of i at 2i and 2i+1.
+  LargeArray<Node> nodes_;  ///< Root at 1, children of i at 2i and 2i+1.
 };
 
 }  // namespace shardlab

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
 
@@ -39,7 +40,7 @@ class EstimatedCosts final : public Costs {
 
   const Program& program_;
   /// Of all units, class by class: closer together than in the program.
-  std::vector<UnitTimes> times_;
+  LargeArray<UnitTimes> times_;
   std::vector<std::size_t> class_begin_;  ///< Per device; empty: all are of class 0.
   std::vector<std::size_t> first_;        ///< Per job, within its class.
 };

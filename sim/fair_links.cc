@@ -29,7 +29,7 @@ void push(std::vector<T>& heap, const T& item, Later later) {
 
 }  // namespace
 
-bool FairLinks::begin(const Copy& copy, Instant now) {
+[[gnu::flatten]] bool FairLinks::begin(const Copy& copy, Instant now) {
   assert(now >= now_);
   now_ = now;
   const Place place = places_[directed(index(copy.device), copy.direction)];
@@ -72,7 +72,7 @@ void FairLinks::cancel(std::uint32_t link, DeviceId device, Direction direction,
   std::ranges::make_heap(copies, Later{});
 }
 
-Instant FairLinks::next(Instant limit) {
+[[gnu::flatten]] Instant FairLinks::next(Instant limit) {
   settle();
   while (true) {
     const Instant join = first(joins_), end = first(ends_);
@@ -83,7 +83,7 @@ Instant FairLinks::next(Instant limit) {
   }
 }
 
-std::span<const std::uint32_t> FairLinks::advance(Instant now) {
+[[gnu::flatten]] std::span<const std::uint32_t> FairLinks::advance(Instant now) {
   now_ = now;
   passed_.clear();
   while (first(ends_) == now) end_due(ends_.winner());

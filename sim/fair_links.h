@@ -126,7 +126,7 @@ class FairLinks {
   void schedule_join(std::size_t which);
   void settle();
   static void fill_alone(Kind& kind);
-  static void fill(Group& group);
+  [[gnu::noinline]] static void fill(Group& group);
   static Level tightest_limit(const Group& group);
   static void give(Group& group, Kind& kind, double bytes_per_second);
   static void set_slowness(Kind& kind, double slowness);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/error.h"
 #include "sched/limits.h"
 
 namespace shardlab {
@@ -26,8 +25,15 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
     paces_.resize(devices.size());
   }
   contended_ = fair_links_ || !paces_.empty();
-  for (const DeviceSpec& device : devices) links_.push_back(device.link);
-  for (const DeviceSpec& device : devices) links_.push_back(device.link_back());
+  for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
+    for (std::size_t d = 0; d < devices.size(); ++d) {
+      Transfer transfer;
+      transfer.device = device_id(d);
+      transfer.direction = direction;
+      ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
+                       link_index(cluster, transfer), devices[d].copy_engines > 0});
+    }
+  }
   for (std::size_t d = 0; d < devices.size(); ++d) {
     for (const Instant at : devices[d].leaves) changes_.push_back({at, device_id(d), true});
     for (const Instant at : devices[d].returns) changes_.push_back({at, device_id(d), false});
@@ -79,23 +85,17 @@ inline void Simulator::end_of_link(std::size_t link) {
   if (!more || !begin_passage(link)) link_ends_.clear(link);
 }
 
-/// Alone on its link.
-inline Duration Simulator::time_of(const Transfer& transfer) {
-  const DeviceSpec& device = cluster_.devices[index(transfer.device)];
-  const std::size_t way = index(transfer.device) +
-                          (transfer.direction == Direction::kDemote ? cluster_.devices.size() : 0);
-  const Duration time = transfer.direction == Direction::kPeer
-                            ? link_time(cluster_, transfer)
-                            : transfer_time(transfer.bytes, links_[way]);
-  return device.copy_engines > 0 ? costs_.engine_copy(transfer, time) : time;
-}
-
-void Simulator::start_link(const Transfer& transfer) {
-  const std::size_t link = link_index(cluster_, transfer);
+[[gnu::flatten]] void Simulator::start_link(const Transfer& transfer) {
+  const std::size_t device = index(transfer.device);
+  const bool peer = transfer.direction == Direction::kPeer;
+  const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
+  const std::size_t link = peer ? link_index(cluster_, transfer) : way.queue;
+  Duration time = peer ? link_time(cluster_, transfer) : transfer_time(transfer.bytes, way.link);
+  if (way.by_engine) time = costs_.engine_copy(transfer, time);
   Queue& queue = queues_[link];
   if (transfer.id >= passing_.size()) passing_.resize(transfer.id + 1);
   Passing& passing = passing_[transfer.id];
-  passing.passage = queue.link.pass(now_, time_of(transfer));
+  passing.passage = queue.link.pass(now_, time);
   passing.bytes = transfer.bytes;
   passing.next = kNoTransfer;
   passing.direction = transfer.direction;
@@ -123,28 +123,29 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
-inline WinnerTree::Key Simulator::next_instant() {
-  const WinnerTree::Key instant =
-      std::min({lane_ends_.top(), link_ends_.top(), alarm_.time_since_epoch().count()});
-  if (!fair_links_) return instant;
-  return std::min(instant,
-                  fair_links_->next(Instant{Duration{instant}}).time_since_epoch().count());
-}
-
-std::span<const Event> Simulator::wait() {
-  for (const std::size_t device : repaced_) set_pace(device);
-  repaced_.clear();
-  events_.clear();
+[[gnu::flatten]] std::span<const Event> Simulator::wait() {
+  if (!repaced_.empty()) set_paces();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
-  const WinnerTree::Key instant = next_instant();
-  if (instant == WinnerTree::kAbsent) return events_;
+  events_.clear();
+  const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
+  WinnerTree::Key instant = std::min({lanes, link_ends_.top(), alarm});
+  if (fair_links_) {
+    const Instant copy = fair_links_->next(Instant{Duration{instant}});
+    instant = std::min(instant, copy.time_since_epoch().count());
+  }
+  if (instant == WinnerTree::kAbsent) return {};
   now_ = Instant{Duration{instant}};
-  if (lane_ends_.top() == instant) end_lanes(instant);
+  if (lanes == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
-  if (alarm_ == now_) ring();
+  if (alarm == instant) ring();
   return events_;
+}
+
+void Simulator::set_paces() {
+  for (const std::size_t device : repaced_) set_pace(device);
+  repaced_.clear();
 }
 
 /// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
@@ -237,11 +238,6 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
                  Timeline* timeline, Tuner* tuner) {
   refuse_what_cannot_fit(given, cluster);
   const bool loses = may_lose_devices(cluster);
-  if (loses && tuner != nullptr) {
-    throw Error(
-        "jobs that stop early on devices that leave cannot be simulated yet; take leaves "
-        "out of the cluster, or stop_after and [early_stop] out of the workload");
-  }
   Program own;  // In which the Driver binds anew.
   if (loses) own = given;
   const Program& program = loses ? own : given;

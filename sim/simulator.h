@@ -70,6 +70,12 @@ class Simulator final : public Backend {
     DeviceId device{};
     bool leaves = false;
   };
+  /// What a copy between host and device takes.
+  struct Way {
+    LinkSpec link;
+    std::size_t queue = 0;
+    bool by_engine = false;
+  };
   struct Queue {
     Link link;
     TransferId first = kNoTransfer, last = kNoTransfer;
@@ -84,21 +90,20 @@ class Simulator final : public Backend {
   void set_alarm() {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
   }
-  void ring();
+  [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
-  WinnerTree::Key next_instant();
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  [[nodiscard]] Duration time_of(const Transfer& transfer);
   bool begin_passage(std::size_t link);
-  bool begin_contended(std::size_t link);
+  [[gnu::noinline]] bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
-  void advance_fair_links();
-  void pass(std::size_t device, Direction direction, int change);
+  [[gnu::noinline]] void advance_fair_links();
+  [[gnu::noinline]] void pass(std::size_t device, Direction direction, int change);
   [[nodiscard]] double slowness(std::size_t device) const;
   void start_pace(std::size_t device, Duration work);
+  [[gnu::noinline]] void set_paces();
   void set_pace(std::size_t device);
   [[nodiscard]] Duration slowed(std::size_t device, Duration part);
 
@@ -113,7 +118,7 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Queue> queues_;            ///< By link_index().
   std::vector<Passing> passing_;         ///< By TransferId.
-  std::vector<LinkSpec> links_;          ///< By device and direction: promotions of all come first.
+  std::vector<Way> ways_;                ///< By device and direction: promotions of all come first.
   bool contended_ = false;               ///< Either of the next two is there.
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.

@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -19,7 +20,8 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
-VERBS = ["profile", "simulate", "sweep", "run", "compare", "demo", "links", "validate", "doctor"]
+VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor", "study",
+         "rerun"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -260,6 +262,108 @@ def test_compare_wants_the_plan_of_the_run(tmp_path):
     assert error.startswith("shardlab: timeline.json: units: row 1: is no unit of this plan; give")
 
 
+# study, rerun
+
+GRID = str(ROOT / "examples/study/grid.toml")
+
+
+def study(folder, *arguments):
+    """CSV rows, LaTeX, page and result of a small study."""
+    files = [folder / name for name in ("s.csv", "s.tex", "s.md", "s.json")]
+    good("study", GRID, "--instances", "2", "--csv", files[0], "--latex", files[1], "--markdown", files[2],
+         "--result", files[3], *arguments)
+    return [file.read_text() for file in files]
+
+
+def test_a_study_writes_the_same_bytes_on_any_threads(tmp_path):
+    one = study(tmp_path, "--threads", "1")
+    assert one == study(tmp_path, "--threads", "2")
+    assert one != study(tmp_path, "--seed", "2")
+
+
+def test_a_study_reports_every_policy_in_every_setting(tmp_path):
+    table, latex, page, result = study(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["link"], row["slots"], row["policy"]) for row in rows] == [
+        (link, slots, policy) for link in ("none", "shared") for slots in "12" for policy in ("lrtf", "fifo", "srtf")]
+    assert all(float(row["worst_gap"]) >= float(row["mean_gap"]) >= 0 for row in rows)
+    output = json.loads(result)["output"]
+    assert [row["mean_gap"] for row in output["rows"]] == [float(row["mean_gap"]) for row in rows]
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
+    lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer" in line]
+    assert [line.count("&") for line in lines] == [4, 4]
+    origin = f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}"
+    assert origin in " ".join(page.split())
+    assert page.count("\n| shared 0.5 | ") == 4
+
+
+def output_version():
+    return good("--version").split()[1]
+
+
+def test_a_study_refuses_an_unknown_key(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(pathlib.Path(GRID).read_text().replace("instances", "instance"))
+    assert 'instance: unknown key; did you mean "instances"?' in bad("study", grid)
+    assert "best: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
+    assert "does not come along; there are policies, fig6, fig7" in bad("study", "--show-grid", "fig8", code=2)
+
+
+def test_a_grid_that_comes_along_can_be_printed_and_given_back(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(good("study", "--show-grid", "fig6"))
+    assert good("study", grid) == good("study", "fig6")
+
+
+def test_a_saved_instance_is_simulated_as_in_the_study(tmp_path):
+    output = json.loads(good("study", GRID, "--json"))
+    setting = next(each for each in output["grids"][0]["settings"] if each["setting"] == "drawn/mixed/shared 0.5/2")
+    good("study", GRID, "--save-instance", "small/drawn/mixed/shared 0.5/2,3", tmp_path)
+    for policy, makespans in setting["makespan_ns"].items():
+        simulated = json.loads(good("simulate", tmp_path / "workload.toml", tmp_path / "cluster.toml", "-p",
+                                    tmp_path / "profile.json", "--plan", tmp_path / f"plan-{policy}.json", "--json"))
+        assert round(simulated["plans"][0]["predicted_s"] * 1e9) == makespans[2]
+        assert round(simulated["plans"][0]["lower_bound_s"] * 1e9) == setting["bound_ns"][2]
+    assert "no setting of the grid; there are" in bad("study", GRID, "--save-instance", "small/drawn/none/2,3", tmp_path)
+    assert "give GRID/SETTING,NUMBER" in bad("study", GRID, "--save-instance", "small", tmp_path, code=2)
+
+
+@pytest.mark.parametrize("arguments", [["simulate", *INPUTS], ["simulate", *INPUTS, "--strategy", "spill", "--seed", "3"],
+                                       ["simulate", *INPUTS, "--noise", "lognormal:0.1", "--replications", "3"],
+                                       ["sweep", *INPUTS, "--policies", "lrtf,random", "--devices", "1,2", "--seeds", "1,2"],
+                                       ["study", GRID, "--instances", "2", "--policies", "lrtf,random"], ["study", "fig6"]])
+def test_a_result_is_the_same_when_run_again(tmp_path, arguments):
+    was, again = tmp_path / "was.json", tmp_path / "is.json"
+    good(*arguments, "--result", was, "--threads", "2")
+    assert "the same output to the byte" in good("rerun", was, "-o", again, cwd=tmp_path)
+    assert was.read_bytes() == again.read_bytes()
+    result = json.loads(was.read_text())
+    assert result["output"] == json.loads(good(*arguments, "--json"))
+    assert [each["path"] for each in result["inputs"]] == [each for each in arguments if each in (*INPUTS, GRID, "fig6")
+                                                           and each != "-p"]
+
+
+def test_a_result_holds_its_inputs(tmp_path):
+    for name, source in (("w.toml", INPUTS[0]), ("c.toml", INPUTS[1]), ("p.json", INPUTS[3])):
+        (tmp_path / name).write_bytes(pathlib.Path(source).read_bytes())
+    good("simulate", "w.toml", "c.toml", "-p", "p.json", "--result", "r.json", cwd=tmp_path)
+    for name in ("w.toml", "c.toml", "p.json"):
+        (tmp_path / name).unlink()
+    assert json.loads(good("rerun", "r.json", "--json", cwd=tmp_path))["same"]
+
+
+def test_rerun_says_what_differs(tmp_path):
+    was = tmp_path / "was.json"
+    good("study", "fig6", "--policies", "lrtf,fifo", "--result", was)
+    changed = was.read_text().replace('"shardlab": "', '"shardlab": "0.0.')
+    (tmp_path / "old.json").write_text(changed)
+    text = good("rerun", tmp_path / "old.json")
+    assert f"run again by another version, shardlab {output_version()}" in text
+    (tmp_path / "bad.json").write_text(was.read_text().replace("6000000000", "6000000001"))
+    assert "output_xxh3: " in bad("rerun", tmp_path / "bad.json")
+    assert "the file was changed" in bad("rerun", tmp_path / "bad.json")
+
+
 # sweep
 
 def test_sweep_has_a_line_per_combination():
@@ -402,6 +506,157 @@ def test_many_jobs_from_a_csv_file_take_a_bounded_memory(tmp_path):
 
 # doctor
 
+# fit, and which profile is refused
+
+def fitted(tmp_path, *arguments):
+    path = tmp_path / "fitted.json"
+    text = good("fit", FIXTURES / "profile.json", *arguments, "-o", path)
+    return path, text
+
+
+def test_fit_estimates_batches_and_simulate_says_so(tmp_path):
+    path, text = fitted(tmp_path, "--batch", "4,2")
+    assert "held-out error: median " in text and text.count("estimated, within a factor of ") == 3
+    assert text.count("  measured\n") == 3, "what was measured stays so"
+    profile = json.loads(path.read_text())
+    estimate = profile["provenance"]["estimated"]
+    assert estimate["interval"] == max(model.get("estimated_interval", 0) for model in profile["models"]) > 0
+    assert estimate["inputs"] == [f"{FIXTURES / 'profile.json'}: made up for tests (2025-01-31T12:00:00Z)"]
+    small = tmp_path / "small.toml"
+    small.write_text((FIXTURES / "workload.toml").read_text().replace("batch = 4", "batch = 2"))
+    inputs = [small, FIXTURES / "cluster.toml", "-p", path]
+    text = good("simulate", *inputs)
+    assert "  estimated s  " in text and "\nestimated: not all costs were measured (non-negative least squares" in text
+    document = json.loads(good("simulate", *inputs, "--json"))
+    assert document["estimated"] and document["plans"][0]["estimated"]
+    assert document["stated_error"] >= estimate["interval"]
+    assert not json.loads(good("simulate", *INPUTS, "--json"))["estimated"]
+
+
+def test_fit_to_another_device_estimates_everything(tmp_path):
+    sheets = tmp_path / "sheets.toml"
+    sheets.write_text("".join(f'[[device]]\nname = "{name}"\nfp32_tflops = {rate}\nmemory_gb_per_s = 100\n'
+                              'host_gb_per_s = 16\nsource = "made up"\n' for name, rate in [("slow", 1), ("fast", 4)]))
+    device = ["--device", "fast", "--data-sheets", sheets]
+    assert "no data sheet of \"made up for tests\"" in bad("fit", FIXTURES / "profile.json", *device, "-o", tmp_path / "x")
+    path, text = fitted(tmp_path, *device, "--from", "slow")
+    assert "measured\n" not in text and f"written: {path}, estimated for fast\n" in text
+    document = json.loads(good("fit", FIXTURES / "profile.json", *device, "--from", "slow", "-o", path, "--json"))
+    assert document["device"] == "fast" and all(model["interval"] > 0.118 for model in document["models"])
+
+
+def test_fit_wants_something_to_estimate(tmp_path):
+    assert "give --batch, --workload or --device" in bad("fit", FIXTURES / "profile.json", "-o", tmp_path / "x", code=2)
+
+
+def of_batch(tmp_path, name, batch, **provenance):
+    """The fixture's profile, as if taken at another batch."""
+    profile = json.loads((FIXTURES / "profile.json").read_text())
+    profile["provenance"].update(provenance)
+    for model in profile["models"]:
+        model["batch"] = batch
+    (tmp_path / name).write_text(json.dumps(profile))
+    return tmp_path / name
+
+
+def test_microbatches_come_from_two_batches_and_never_from_one(tmp_path):
+    pipeline = ["--strategy", "gpipe(2,2)"]
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text((FIXTURES / "cluster.toml").read_text().replace("14 MiB", "140 MiB"))
+    inputs = [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json"]
+    error = bad("simulate", *inputs, *pipeline)
+    assert "no costs for gpt 4x128" in error and "batch 2" in error and "shardlab fit" in error
+    other = of_batch(tmp_path, "one.json", 1)
+    text = good("simulate", *inputs, "-p", other, *pipeline)
+    assert "estimated s" in text
+    assert "predicted s" in good("simulate", *inputs, "-p", other, "--strategy", "spill"), "measured costs alone"
+    assert "estimated s" in good("simulate", *inputs, "--accept-profile", "batch", *pipeline)
+
+
+def test_profile_of_another_precision_is_refused(tmp_path):
+    half = tmp_path / "half.toml"
+    half.write_text((FIXTURES / "workload.toml").read_text().replace("batch = 4", 'batch = 4\nprecision = "bf16"'))
+    inputs = [half, *INPUTS[1:]]
+    error = bad("simulate", *inputs)
+    assert "batch 4, adamw, bf16; profile this workload again, or take another precision's" in error
+    run = shardlab("simulate", *inputs, "--accept-profile", "precision")
+    assert run.returncode == 0 and "estimated s" in run.stdout and "warning: the profile may lack a precision" in run.stderr
+
+
+def test_profiles_of_two_devices_or_libraries_are_refused(tmp_path):
+    for key, value, what in [("device", "another", "device"), ("libtorch", "1.0", "library")]:
+        other = of_batch(tmp_path, "other.json", 1, **{key: value})
+        error = bad("simulate", *INPUTS, "-p", other)
+        assert value in error and f"--accept-profile {what}" in error
+        good("simulate", *INPUTS, "-p", other, "--accept-profile", what)
+
+
+def test_cluster_may_say_which_device_it_means(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text((FIXTURES / "cluster.toml").read_text() + 'model = "NVIDIA H100"\n')
+    inputs = [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json"]
+    error = bad("simulate", *inputs)
+    assert 'is of "made up for tests", but cpu-0 of the cluster is a "NVIDIA H100"' in error
+    assert "--accept-profile device" in error
+    run = shardlab("simulate", *inputs, "--accept-profile", "device")
+    assert run.returncode == 0 and 'warning: the profile ' in run.stderr and "NVIDIA H100" in run.stderr
+    h100 = tmp_path / "h100.json"
+    h100.write_text((FIXTURES / "profile.json").read_text().replace("made up for tests", "nvidia h100 80GB HBM3"))
+    good("simulate", *inputs[:3], h100)
+
+
+def test_partition_may_be_searched_for(tmp_path):
+    times = {}
+    for partition in ["greedy", "balanced", "search"]:
+        document = json.loads(good("simulate", *INPUTS, "--strategy", "spill", "--partition", partition, "--json"))
+        times[partition] = document["plans"][0]["predicted_s"]
+    assert times["search"] <= times["greedy"] and len(set(times.values())) > 1
+    assert "--partition is of spill" in bad("simulate", *INPUTS, "--strategy", "resident", "--partition", "search", code=2)
+
+
+# plan
+
+def plannable(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\ncount = 4\nmemory = "1 GiB"\ncopy_engines = 2\n'
+                       'link = { rate = "4 GB" }\npeer = { rate = "4 GB" }\n')
+    return [FIXTURES / "workload.toml", cluster, "-p", FIXTURES / "profile.json", "-p", of_batch(tmp_path, "one.json", 1)]
+
+
+def test_plan_chooses_per_job_and_simulate_agrees(tmp_path):
+    inputs = plannable(tmp_path)
+    plan = tmp_path / "plan.json"
+    arguments = ["--evaluations", 40, "--budget", "1h"]
+    text = good("plan", *inputs, *arguments, "-o", plan)
+    assert "the best usual plan on one device: " in text and " times as fast\n" in text
+    document = json.loads(good("plan", *inputs, *arguments, "--json"))
+    assert [job["name"] for job in document["jobs"]] == ["decoder", "encoder", "wide"]
+    assert document["predicted_s"] <= min(document["policy_alone_s"], document["one_device_s"])
+    simulated = json.loads(good("simulate", *inputs, "--plan", plan, "--json"))
+    assert simulated["plans"][0]["predicted_s"] == document["predicted_s"]
+    assert json.loads(good("plan", *inputs, *arguments, "--json")) == document, "the same again"
+
+
+def test_plan_ends_with_its_budget(tmp_path):
+    document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 1000000, "--budget", "0.2s", "--json"))
+    assert document["ended_early"] and document["evaluations"] < 1000000
+
+
+def test_plan_anew_when_jobs_stop(tmp_path):
+    inputs = plannable(tmp_path)
+    assert "no job of the workload stops early" in bad("plan", *inputs, "--replan", code=2)
+    stops = tmp_path / "stops.toml"
+    stops.write_text((FIXTURES / "workload.toml").read_text().replace("minibatches = 6", "minibatches = 60\nstop_after = 6")
+                     .replace("minibatches = 5", "minibatches = 60").replace("minibatches = 4", "minibatches = 60\nstop_after = 9"))
+    arguments = [stops, *inputs[1:], "--replan", "--evaluations", 40, "--budget", "1h"]
+    text = good("plan", *arguments, "-o", tmp_path / "plan.json")
+    assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
+    document = json.loads(good("plan", *arguments, "--json"))
+    assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
+    rest = [tmp_path / "plan-2.toml", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
+    assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
+
+
 def test_doctor_says_what_it_found():
     document = json.loads(good("doctor", "--no-torch", "--json"))
     assert document["cores"] >= 1 and document["memory_bytes"] > 0
@@ -528,6 +783,101 @@ def tiny(tmp_path_factory):
 PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
 
 
+EMULATED = """
+[[device]]
+name = "fast"
+count = 2
+kind = "emulated"
+speed = 4
+memory = "14 MiB"
+copy_engines = 2
+[[device]]
+name = "slow"
+count = 2
+kind = "emulated"
+memory = "14 MiB"
+"""
+
+
+def emulated(tmp_path, *arguments, cluster=EMULATED):
+    (tmp_path / "emulated.toml").write_text(cluster)
+    return [INPUTS[0], tmp_path / "emulated.toml", *INPUTS[2:], "-o", tmp_path / "out", *arguments]
+
+
+@pytest.mark.parametrize("strategy", ["spill", "model_parallel", "resident"])
+def test_run_on_emulated_devices_takes_time_and_trains_nothing(tmp_path, strategy):
+    cluster = EMULATED.replace("14", "64")
+    document = json.loads(good("run", *emulated(tmp_path, "--strategy", strategy, "--json", cluster=cluster)))
+    assert document["emulated"] and document["drift"] is None and document["dispatch_s"]["loaded"] > 0
+    assert all(job["completed"] and job["losses"] == [] and job["weights_hash"] is None for job in document["jobs"])
+    assert document["comparison"]["measured"]["makespan_s"] == document["measured_s"]
+    assert json.loads((tmp_path / "out/timeline.json").read_text())["devices"] == ["fast-0", "fast-1", "slow-0", "slow-1"]
+
+
+def test_run_on_emulated_devices_says_what_it_is(tmp_path):
+    text = good("run", *emulated(tmp_path, "--policy", "fifo"))
+    assert "emulated: no job has losses or weights" in text and "loss 0" not in text and "fixed work" not in text
+
+
+def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
+    mixed = EMULATED + '[[device]]\nname = "real"\n'
+    assert "emulated.toml: device real: kind: is \"cpu\" where other devices are emulated" in bad(
+        "run", *emulated(tmp_path, "--policy", "fifo", cluster=mixed))
+    assert "emulated devices compute nothing" in bad("profile", INPUTS[0], tmp_path / "emulated.toml")
+    bad("run", *emulated(tmp_path, "--policy", "fifo", "--records"), code=2)
+
+
+def test_ranking_counts_what_it_ran_and_the_naive_model_is_that_of_simpy(tmp_path):
+    document = json.loads(good("validate", "ranking", "--cpu", "0", "--emulated", "2", "--policies", "lrtf,random",
+                               "-o", "out", "--json", cwd=tmp_path))
+    members = {"pairs", "wrong", "regret_median", "regret_worst", "error_median", "error_worst"}
+    assert members <= document.keys() and members == document["naive"].keys()
+    assert document["emulated"]["pairs"] == document["pairs"] and document["workloads"] == 2
+    cases = json.loads((tmp_path / "out/cases.json").read_text())["cases"]
+    assert [len(case["measured_s"]) for case in cases] == [2, 2]
+    simpy = subprocess.run([sys.executable, ROOT / "bench/naive_ranking.py", tmp_path / "out/cases.json"],
+                           capture_output=True, text=True)
+    assert simpy.returncode == 0, simpy.stderr
+    theirs = json.loads(simpy.stdout)
+    assert theirs.pop("largest_difference_from_shardlab") == 0
+    assert theirs == {key: document["naive"][key] for key in theirs}
+
+
+TUNED = """
+[early_stop]
+method = "successive_halving"
+eta = 2
+max = 3
+[[job]]
+name = "job"
+model = "gpt"
+layers = 2
+width = 32
+heads = 2
+context = 16
+batch = 4
+minibatches = 3
+data = "text.txt"
+learning_rate = [1e-4, 1e-3, 1e-2, 1e-1]
+"""
+
+
+@needs_torch
+def test_run_stops_jobs_early_by_their_measured_losses(tiny):
+    (tiny / "tuned.toml").write_text(TUNED)
+    good("profile", "tuned.toml", "cluster.toml", "-o", "tuned.json", "--seconds", "0.1", cwd=tiny)
+    arguments = ["tuned.toml", "cluster.toml", "-p", "tuned.json", "--policy", "lrtf", "-o", "tuned-out"]
+    document = json.loads(good("run", *arguments, "--json", cwd=tiny))
+    assert sorted(job["minibatches"] for job in document["jobs"]) == [1, 1, 2, 3]
+    assert sorted(job["completed"] for job in document["jobs"]) == [False, False, False, True]
+    first = [job["losses"][0] for job in document["jobs"]]
+    stopped = [job["losses"][0] for job in document["jobs"] if job["minibatches"] == 1]
+    assert sorted(stopped) == sorted(first)[2:]
+    assert document["with_measured_losses_s"] > 0 and "comparison" not in document
+    text = good("run", *arguments[:-1], "tuned-again", cwd=tiny)
+    assert "stopped by successive halving at rung 0" in text and "with the measured losses" in text
+
+
 @needs_torch
 def test_doctor_finds_libtorch():
     assert json.loads(good("doctor", "--json"))["libtorch"].count(".") >= 2
@@ -562,6 +912,20 @@ def test_accelerator_that_is_not_there_is_refused_with_advice(tiny):
     run = shardlab("run", "workload.toml", "gpu.toml", "-p", "profile.json", "--strategy", "spill", "-o", "gpu", cwd=tiny)
     assert run.returncode == 1 and run.stderr.endswith(advice)
     assert not (tiny / "gpu").exists(), "a refused run leaves no folder"
+
+
+@needs_torch
+@pytest.mark.parametrize("key, what", [("device", "device"), ("libtorch", "library")])
+def test_run_refuses_a_profile_of_another_machine(tiny, key, what):
+    profile = json.loads((tiny / "profile.json").read_text())
+    here = profile["provenance"][key]
+    profile["provenance"][key] = "elsewhere"
+    (tiny / "elsewhere.json").write_text(json.dumps(profile))
+    arguments = ["run", *PATHS[:2], "-p", "elsewhere.json", "--strategy", "spill", "-o", "elsewhere"]
+    error = bad(*arguments, cwd=tiny)
+    assert "elsewhere" in error and here in error and f"--accept-profile {what}" in error
+    assert not (tiny / "elsewhere").exists(), "a refused run leaves no folder"
+    good(*arguments, "--accept-profile", what, cwd=tiny)
 
 
 @needs_torch
@@ -758,6 +1122,23 @@ def test_validate_vtrain_predicts_what_it_did_not_see(tmp_path):
     assert json.loads(good("validate", "vtrain", tmp_path, "--seed", "3", "--json")) == found
     text = good("validate", "vtrain", tmp_path)
     assert text.startswith("72 rows; 1 passed over") and "\nheld out: 65 runs: median error 0." in text
+
+
+def test_validate_devices_predicts_by_data_sheets_alone(tmp_path):
+    for device, microbatch, pace in [("a100", 8, 1), ("A40", 4, 1.2)]:
+        (tmp_path / device).mkdir()
+        for point, slower in [(0, 1), (9, 3)]:
+            name = f"m.custom_dp1_pp2_tp1_mbs{microbatch}_nmb3.{point}.prof.json"
+            (tmp_path / device / name).write_text(json.dumps(perseus_profile(2, pace * slower)))
+    found = json.loads(good("validate", "devices", tmp_path, "--json"))
+    assert found["format"] == "shardlab-validate-devices" and found["coverage"] == 1
+    assert [run["name"] for run in found["runs"]] == [
+        "m backward, A40 to a100", "m backward, a100 to A40", "m forward, A40 to a100", "m forward, a100 to A40"]
+    forward = found["runs"][3]
+    assert forward["measured_s"] == pytest.approx(2 * 1.2 / 4) and forward["low_s"] < forward["predicted_s"] < forward["high_s"]
+    assert forward["predicted_s"] == pytest.approx(2 / 8 * (312 / 149.7 * 1935 / 696) ** 0.5)
+    assert "90 % intervals cover 100 %" in good("validate", "devices", tmp_path)
+    assert "toaster" in bad("validate", "devices", (tmp_path / "A40").rename(tmp_path / "toaster").parent)
 
 
 def test_validate_names_what_is_wrong(tmp_path):

@@ -267,5 +267,43 @@ TEST(ClusterFile, SaysThatAFileCannotBeRead) {
             "no/such.toml: cannot read: No such file or directory");
 }
 
+TEST(ClusterFile, WritesWhatReadsBack) {
+  const Cluster cluster = parse(
+      "host_memory = \"16 GiB\"\nhost_watts = 200\nnetwork = { latency_us = 5, rate = 12 }\n"
+      "[[switch]]\nname = \"pcie\"\nrate = 25\nparent = \"root\"\n"
+      "[[switch]]\nname = \"root\"\nrate = 7\nrate_back = 8\nrate_together = 9\n"
+      "[[device]]\nname = \"gpu\"\ncount = 2\nkind = \"cuda\"\nordinal = 3\nmemory = 4096\n"
+      "threads = 2\ncopy_engines = 2\nlink = { latency_us = 12.5, rate = 400 }\nlink_back = { rate "
+      "= 300 }\npeer = { rate = 900 }\nnode = \"n\"\nparent = \"pcie\"\nspeed = 0.5\ncosts = "
+      "\"other\"\nwatts_busy = 700\nwatts_idle = 90.5\nprice_per_hour = 2.5\nslow_down_promote = "
+      "1.5\nslow_down_demote = 2\n[[device]]\nname = \"cpu\"\n");
+  const std::string text = cluster_toml(cluster);
+  const Cluster back = parse(text);
+  EXPECT_EQ(cluster_toml(back), text);
+  EXPECT_EQ(back.host_memory, cluster.host_memory);
+  EXPECT_EQ(back.host_watts, 200);
+  EXPECT_EQ(back.network.value().bytes_per_second, 12);
+  EXPECT_EQ(back.switches.at(0).parent, 1);
+  EXPECT_EQ(back.switches.at(1).back_bytes_per_second, 8);
+  EXPECT_EQ(back.switches.at(1).together_bytes_per_second, 9);
+  ASSERT_EQ(back.devices.size(), 3u);
+  const DeviceSpec& gpu = back.devices[1];
+  EXPECT_EQ(gpu.name, "gpu-1");
+  EXPECT_EQ(gpu.ordinal, 4);
+  EXPECT_EQ(gpu.memory, 4096);
+  EXPECT_EQ(gpu.link.latency, Duration{12'500});
+  EXPECT_EQ(gpu.link_back().bytes_per_second, 300);
+  EXPECT_EQ(gpu.peer.value().bytes_per_second, 900);
+  EXPECT_EQ(gpu.node, "n");
+  EXPECT_EQ(gpu.parent, 0);
+  EXPECT_EQ(gpu.speed, 0.5);
+  EXPECT_EQ(gpu.costs, "other");
+  EXPECT_EQ(gpu.upkeep.watts_idle, 90.5);
+  EXPECT_EQ(gpu.upkeep.price_per_hour, 2.5);
+  EXPECT_EQ(gpu.slow_down_demote, 2);
+  EXPECT_EQ(back.devices[2].memory, kUnlimited);
+  EXPECT_FALSE(back.devices[2].back.has_value());
+}
+
 }  // namespace
 }  // namespace shardlab

@@ -115,8 +115,7 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
     for (DeviceSpec& device : cluster.devices) {
       if (device.copy_engines > 0) device.link = {Duration{1000}, 1e6};
     }
-    Replay replay(order_of(timeline, program), program, cluster.devices.size(),
-                  Replay::Times::kIgnored);
+    Replay replay(order_of(timeline), program, cluster.devices.size(), Replay::Times::kIgnored);
     MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
     Timeline again;
     simulate(program, cluster, replay, measured, &again);

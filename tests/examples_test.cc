@@ -43,9 +43,10 @@ TEST(Examples, TheSwitchesShareHostMemory) {
 
 TEST(Examples, StandInTheDocumentOfFormatsWordForWord) {
   const std::string document = read_whole_file(source_file("docs/formats.md"));
-  for (const std::string& name : std::vector<std::string>{
-           "workload.toml", "cluster.toml", "formats/switches.toml", "over-time/jobs.csv",
-           "formats/profile.json", "formats/plan.json", "formats/timeline.json"}) {
+  for (const std::string& name :
+       std::vector<std::string>{"workload.toml", "cluster.toml", "formats/switches.toml",
+                                "study/grid.toml", "over-time/jobs.csv", "formats/profile.json",
+                                "formats/plan.json", "formats/timeline.json"}) {
     const std::string type = name.substr(name.find('.') + 1);
     const std::string example =
         "```" + type + "\n" + read_whole_file(source_file("examples/" + name)) + "```\n";

@@ -1,13 +1,17 @@
 #include "exec/executor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <span>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "policies/losses.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "sched/lower.h"
 #include "sched/shard_cost.h"
 #include "tests/error_of.h"
@@ -164,6 +168,60 @@ TEST(Executor, ADivergingJobStopsAloneAndSaysWhy) {
   for (const std::size_t other : {0u, 2u, 3u}) {
     EXPECT_TRUE(result.outcome.jobs[other].completed);
     EXPECT_EQ(result.jobs[other].losses, reference()[other].losses);
+  }
+}
+
+/// Eight jobs that differ in their learning rate, of which successive halving keeps a half after 1,
+/// 2 and 4 minibatches.
+Workload search() {
+  Workload work;
+  for (int j = 0; j < 8; ++j) {
+    Job job = small_jobs().jobs.front();
+    job.name = "lr-" + std::to_string(j);
+    job.minibatches = 6;
+    job.optimizer.learning_rate = 1e-5 * std::pow(3.0, j);
+    work.jobs.push_back(job);
+  }
+  work.early_stop = EarlyStop{StopMethod::kSuccessiveHalving, 2, 1, 6, "", {}, 1};
+  return work;
+}
+
+TEST(Executor, ATunerJudgesByMeasuredLossesAndPausedJobsLoseNothing) {
+  const Workload work = search();
+  const TextData text = TextData::load(text_file());
+  std::vector<PlainResult> plain;
+  for (const Job& job : work.jobs) plain.push_back(PlainTraining(job, text).run());
+  for (const int slots : {1, 2}) {
+    MeasuredLosses losses(work.jobs.size());
+    const auto tuner = make_tuner(
+        work, [&](JobId job, std::int64_t minibatches) { return losses.after(job, minibatches); });
+    RunOptions options;
+    std::size_t told = 0;
+    options.tuner = tuner.get();
+    options.progress = [&](const RunProgress& now) {
+      if (now.loss) losses.add(now.job, now.minibatch, *now.loss);
+      if (now.tuned) told += now.jobs_ended;
+    };
+    const RunResult result = train(work, {.slots = slots}, options);
+    std::vector<std::size_t> left{0, 1, 2, 3, 4, 5, 6, 7};
+    for (const std::int64_t rung : {1, 2, 4}) {
+      std::ranges::stable_sort(left, {},
+                               [&](std::size_t j) { return losses.after(job_id(j), rung); });
+      for (std::size_t i = left.size() / 2; i < left.size(); ++i) {
+        EXPECT_EQ(result.outcome.jobs[left[i]].minibatches, rung) << "job " << left[i];
+        EXPECT_FALSE(result.outcome.jobs[left[i]].completed);
+      }
+      left.resize(left.size() / 2);
+    }
+    EXPECT_TRUE(result.outcome.jobs[left.front()].completed);
+    EXPECT_EQ(result.jobs[left.front()].parameters, plain[left.front()].weights);
+    EXPECT_EQ(told, 1U + 2 + 3 + 4 + 5 + 6 + 7);
+    for (std::size_t j = 0; j < plain.size(); ++j) {
+      plain[j].losses.resize(6);
+      const auto& measured = result.jobs[j].losses;
+      EXPECT_EQ(static_cast<std::int64_t>(measured.size()), result.outcome.jobs[j].minibatches);
+      EXPECT_TRUE(std::ranges::equal(measured, std::span(plain[j].losses).first(measured.size())));
+    }
   }
 }
 

@@ -402,9 +402,10 @@ TEST(FairLinks, ACopyThatSharesNothingStillWaitsForOneThatDoes) {
   EstimatedCosts costs(program);
   Simulator simulator(program, cluster, costs);
   std::vector<std::int64_t> times;
+  TransferId id = 0;
   for (const Direction direction : {Direction::kPromote, Direction::kDemote, Direction::kPromote}) {
     Transfer transfer;
-    transfer.id = static_cast<TransferId>(times.size());
+    transfer.id = id++;
     transfer.direction = direction;
     transfer.bytes = 10;
     simulator.start_link(transfer);

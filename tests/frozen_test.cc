@@ -473,7 +473,7 @@ TEST_P(EveryPolicy, RunsFrozenAndSharedJobsWithinTheBudget) {
     EXPECT_GE(run.outcome.makespan.time_since_epoch(), bounds(program, random.cluster).greatest());
     EXPECT_GE(run.outcome.host_peak, lasting(program));
 
-    Replay replay(order_of(run.timeline, program), program, random.cluster.devices.size(),
+    Replay replay(order_of(run.timeline), program, random.cluster.devices.size(),
                   Replay::Times::kKept);
     MeasuredCosts measured(run.timeline, program, MeasuredCosts::Detail::kEach);
     Timeline again;

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
-FOLDERS = ["core", "sched", "policies", "sim", "traces", "models", "exec", "profiler", "report", "validate", "cli"]
+FOLDERS = ["core", "sched", "policies", "sim", "traces", "models", "exec", "profiler", "imports", "report", "validate", "cli"]
 PACKAGES = ["fmt", "CLI11", "tomlplusplus", "nlohmann_json", "eigen3", "libxxhash", "gtest"]
 HEADERS = sorted(str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).glob("**/*.h"))
 

@@ -5,20 +5,25 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  core ◀ { traces · models };
-# { models, traces } ◀ profiler;  models ◀ exec;  { report, traces } ◀ validate ◀ cli. The command uses them all.
+# core ◀ sched ◀ { policies · sim · exec } ◀ report ◀ { cli · python };  { policies, sim } ◀ planning ◀ cli;  core ◀ { traces · models };
+# { models, traces } ◀ profiler ◀ imports ◀ cli;  models ◀ exec;  { report, traces } ◀ { fit ◀ validate · study } ◀ cli.
+# The command uses them all.
 LEFT_OF = {
     "core": set(),
     "sched": {"core"},
     "policies": {"sched"},
     "sim": {"sched"},
+    "planning": {"policies", "sim"},
     "traces": {"core"},
     "models": {"core"},
     "exec": {"sched", "models"},
     "profiler": {"models", "traces"},
+    "imports": {"models", "profiler"},
     "report": {"policies", "sim", "exec"},
-    "validate": {"report", "traces"},
-    "cli": {"report", "traces", "profiler", "validate"},
+    "fit": {"report", "traces"},
+    "validate": {"fit"},
+    "study": {"report", "traces"},
+    "cli": {"profiler", "imports", "validate", "planning", "study"},
     "python": {"report", "traces", "profiler"},
 }
 FREE = {"tests", "bench"}  # may use every folder

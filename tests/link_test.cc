@@ -69,6 +69,10 @@ TEST(Link, BackTakesWhatLinkBackSaysAlsoWithOneEngine) {
               device == 0 ? Duration{110} : Duration{220});
   }
   EXPECT_EQ(make_links(cluster).size(), 9u);  // To the devices, back, and between them.
+  EXPECT_EQ(link_count(cluster), 6u);         // None between them is used.
+  cluster.devices[1].peer = LinkSpec{};
+  EXPECT_EQ(link_count(cluster), 9u);
+  cluster.devices[1].peer.reset();
   const std::vector<std::int64_t> expected = {110, 110, 110, 110, 220, 220};
   for (std::size_t l = 0; l < expected.size(); ++l) {
     const Direction direction = l < 3 ? Direction::kPromote : Direction::kDemote;

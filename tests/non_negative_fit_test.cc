@@ -1,4 +1,4 @@
-#include "validate/non_negative_fit.h"
+#include "fit/non_negative_fit.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "validate/non_negative.h"
+#include "fit/non_negative.h"
 
 #include <algorithm>
 #include <limits>

@@ -64,6 +64,34 @@ TEST(Balanced, LongestShardIsAsShortAsAnyPartitionHasIt) {
   }
 }
 
+TEST(Balanced, UnderMemoryItIsTheBestOfThosePartitionsThatFit) {
+  constexpr int kLayers = 8;
+  int refused = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    const ModelProfile model = drawn_model(kLayers, seed);
+    const Bytes limit = shard_cost(model, 0, kLayers).peak() / 2;
+    std::vector<Duration> best(kLayers + 1, Duration::max());
+    for (unsigned cuts = 0; cuts < 1u << (kLayers - 1); ++cuts) {
+      const auto firsts = partition_of(cuts, kLayers);
+      if (!fits(model, firsts, limit)) continue;
+      best[firsts.size()] = std::min(best[firsts.size()], longest_shard(model, firsts));
+    }
+    for (int shards = 1; shards <= kLayers; ++shards) {
+      const Duration least = best[static_cast<std::size_t>(shards)];
+      if (least == Duration::max()) {
+        EXPECT_NE(error_of([&] { balanced(model, shards, limit); }).find("shards do not fit"),
+                  std::string::npos);
+        ++refused;
+        continue;
+      }
+      const auto firsts = balanced(model, shards, limit);
+      ASSERT_TRUE(fits(model, firsts, limit)) << seed << ", " << shards;
+      ASSERT_EQ(longest_shard(model, firsts), least) << seed << ", " << shards;
+    }
+  }
+  EXPECT_GE(refused, 40) << "one shard never fits";
+}
+
 TEST(Balanced, MoreShardsThanLayersAreRefused) {
   const ModelProfile model = drawn_model(3, 1);
   EXPECT_EQ(error_of([&] { balanced(model, 4); }),

@@ -3,6 +3,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -130,6 +131,53 @@ TEST(ProfileFile, NamesWhereAValueOfAnAcceleratorIsWrong) {
             "loaded: copy_back_bytes_per_second: missing");
 }
 
+TEST(ProfileFile, ANullIsUnknownAndStaysSo) {
+  const std::string lacking =
+      replaced(replaced(text(), "\"parameter_bytes\": 199936", "\"parameter_bytes\": null"),
+               "\"dispatch_ns\": 5000", "\"dispatch_ns\": null");
+  const Profile read = parse_profile(lacking);
+  const LayerCost& layer = read.models.at(0).layers.at(1);
+  EXPECT_TRUE(layer.missing.has(CostField::kParameters));
+  EXPECT_FALSE(layer.missing.has(CostField::kState));
+  EXPECT_TRUE(read.alone.missing.has(CostField::kDispatch));
+  EXPECT_FALSE(read.loaded.missing.any());
+  EXPECT_EQ(profile_json(read), lacking);
+}
+
+TEST(ProfileFile, WhatIsUnknownIsRefusedByLayerAndField) {
+  Profile profile = sample_profile();
+  ModelProfile& entry = profile.models.at(0);
+  entry.layers.at(0).missing.set(CostField::kStep);
+  entry.layers.at(1).missing.set(CostField::kStep);
+  entry.layers.at(1).missing.set(CostField::kSaved);
+  EXPECT_EQ(missing_costs(entry), (std::vector<std::string>{"saved_bytes of layer 1 (block 0)",
+                                                            "step_ns of every layer"}));
+  const std::string refused =
+      error_of([&] { find(profile, entry.model, entry.batch, entry.optimizer); });
+  EXPECT_TRUE(
+      refused.starts_with("gpt 1x64, 2 heads, context 32, batch 8: not known: saved_bytes "
+                          "of layer 1 (block 0), step_ns of every layer; import it again"))
+      << refused;
+  EXPECT_EQ(error_of([&] { refuse_unknown(profile, entry.model, entry.batch, entry.optimizer); }),
+            refused);
+}
+
+TEST(ProfileFile, AnImportedModelReadsBack) {
+  Profile profile = sample_profile();
+  ModelProfile& entry = profile.models.at(0);
+  entry.model = {Architecture::kImported};
+  entry.model.imported = "resnet \"50\"";
+  EXPECT_EQ(missing_costs(entry), std::vector<std::string>{"input_bytes"});
+  EXPECT_EQ(missing_costs(parse_profile(profile_json(profile)).models.at(0)),
+            std::vector<std::string>{"input_bytes"});
+  entry.input = 4096;
+  profile.provenance.notes = {"step_ns of 2 layers: set by user"};
+  const Profile read = parse_profile(profile_json(profile));
+  EXPECT_EQ(read.models.at(0).model, entry.model);
+  EXPECT_EQ(read.models.at(0).input, 4096);
+  EXPECT_EQ(read.provenance.notes, profile.provenance.notes);
+}
+
 TEST(ProfileFile, NamesWhereAValueIsWrong) {
   const std::string where = "model 0: gpt 1x64, 2 heads, context 32, batch 8: layer 1: ";
   EXPECT_EQ(error(replaced(text(), "\"forward_ns\": 900000", "\"forward_ns\": -3")),
@@ -142,8 +190,9 @@ TEST(ProfileFile, NamesWhereAValueIsWrong) {
             where + "alone: step_ns: must be an integer, is a number with a fraction");
   EXPECT_EQ(error(replaced(text(), "\"step_ns\": 450000", "\"step_ns\": 18000000000000000000")),
             where + "alone: step_ns: must be at most 1152921504606846976, is 18000000000000000000");
-  EXPECT_EQ(error(replaced(text(), "\"parameter_bytes\": 199936", "\"parameter_bytes\": null")),
-            where + "parameter_bytes: must be an integer, is null");
+  EXPECT_EQ(error(replaced(text(), "\"state_bytes\": 49152,", "\"state_bytes\": [],")),
+            "model 0: gpt 1x64, 2 heads, context 32, batch 8: layer 0: "
+            "state_bytes: must be an integer, is a list");
   EXPECT_EQ(error(replaced(text(), "\"model\": \"gpt\"", "\"model\": \"rnn\"")),
             "model 0: model: \"rnn\" is no model; there are mlp, gpt and bert");
   EXPECT_EQ(error(replaced(text(), "\"drift\": 0.0125", "\"drift\": -1")),

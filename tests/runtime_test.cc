@@ -1,8 +1,10 @@
 #include "exec/runtime.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
@@ -12,7 +14,9 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "exec/execution.h"
 #include "policies/registry.h"
+#include "policies/tuners.h"
 #include "sched/lower.h"
 #include "tests/error_of.h"
 #include "tests/mixing_work.h"
@@ -139,6 +143,41 @@ TEST(Runtime, AFailedUnitStopsItsJobAloneAtAMinibatchBorder) {
     EXPECT_EQ(work.result(0), alone(short_program, 0));
     for (std::size_t j = 1; j < jobs; ++j)
       ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+  }
+}
+
+/// Jobs with drawn losses.
+Workload searched(std::size_t jobs, StopMethod method) {
+  Workload workload;
+  workload.jobs.resize(jobs);
+  workload.early_stop = EarlyStop{method, 2, 1, 4, "", {}, 1};
+  return workload;
+}
+
+TEST(Runtime, JobsThatATunerPausesAndStopsLoseNothing) {
+  const auto policies = known_policies();
+  for (std::uint64_t seed = 0; seed < instances::seeds(60); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Drawn drawn = draw(seed);
+    const std::size_t jobs = drawn.program.jobs.size();
+    const auto policy = make_policy(std::string(policies[seed % policies.size()].name), jobs, seed);
+    const Workload workload =
+        searched(jobs, std::array{StopMethod::kSuccessiveHalving, StopMethod::kAsha,
+                                  StopMethod::kHyperband}[seed / 3 % 3]);
+    const auto tuner = make_tuner(workload);
+    MixingWork work(drawn.program, drawn.cluster.devices.size());
+    RunOptions options;
+    options.tuner = tuner.get();
+    Observer observer(drawn.program, options);
+    const RunResult result = execute(drawn.program, drawn.cluster, *policy,
+                                     {std::shared_ptr<void>(), &work}, observer, options);
+    expect_valid(result.timeline, drawn.program);
+    for (std::size_t j = 0; j < jobs; ++j) {
+      Program shorter = drawn.program;
+      shorter.jobs[j].minibatches = result.outcome.jobs[j].minibatches;
+      EXPECT_GT(shorter.jobs[j].minibatches, 0);
+      ASSERT_EQ(work.result(j), alone(shorter, j)) << "job " << j;
+    }
   }
 }
 

@@ -68,5 +68,19 @@ TEST(FormatPercent, HasOneDecimal) {
   EXPECT_EQ(format_percent(-0.00001), "0.0 %");
 }
 
+TEST(Table, AsMarkdownAndLatexNumbersStandToTheRightToo) {
+  TextTable table({"round_robin %", "n"});
+  table.row({"1 ± 2 *", "12.5"});
+  table.row({"a|b & c", "-"});
+  EXPECT_EQ(table.markdown(),
+            "| round\\_robin % | n |\n|---|---:|\n| 1 ± 2 \\* | 12.5 |\n| a\\|b & c | - |\n");
+  EXPECT_EQ(table.latex(),
+            "\\begin{tabular}{lr}\n\\hline\nround\\_robin \\% & n \\\\\n\\hline\n"
+            "1 $\\pm$ 2 * & 12.5 \\\\\na|b \\& c & - \\\\\n\\hline\n\\end{tabular}\n");
+  EXPECT_EQ(latex_text("a_{b}^2 ~ $1 \\ <#>"),
+            "a\\_\\{b\\}\\textasciicircum{}2 \\textasciitilde{} \\$1 \\textbackslash{} "
+            "$<$\\#$>$");
+}
+
 }  // namespace
 }  // namespace shardlab

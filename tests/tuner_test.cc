@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -7,6 +9,7 @@
 #include "core/error.h"
 #include "policies/asha.h"
 #include "policies/hyperband.h"
+#include "policies/losses.h"
 #include "policies/planner.h"
 #include "policies/registry.h"
 #include "policies/stop_after.h"
@@ -226,6 +229,22 @@ TEST(Losses, AreDrawnByPlace) {
 }
 
 // What is paused leaves its device: both jobs must come to the rung, and there is room for one.
+TEST(Losses, MeasuredOnesAreTheMeanOverTheLatterHalf) {
+  MeasuredLosses losses(2);
+  const JobId job{1};
+  EXPECT_TRUE(std::isinf(losses.after(job, 1)));
+  std::int64_t minibatch = 0;
+  for (const double loss : {8, 6, 4, 3, 1}) losses.add(job, ++minibatch, loss);
+  EXPECT_EQ(losses.after(job, 1), 8);
+  EXPECT_EQ(losses.after(job, 2), 6);
+  EXPECT_EQ(losses.after(job, 3), 5);
+  EXPECT_EQ(losses.after(job, 5), (4.0 + 3 + 1) / 3);
+  EXPECT_EQ(losses.after(job, 9), (4.0 + 3 + 1) / 3);  // All that is known.
+  losses.add(job, 3, 2);                               // It ran again.
+  EXPECT_EQ(losses.after(job, 5), 4);
+  EXPECT_EQ(losses.after(JobId{0}, 1), std::numeric_limits<double>::infinity());
+}
+
 TEST(Tuner, PausedJobsGiveTheirMemoryToOthers) {
   instances::Case drawn =
       instances::draw({.jobs = 4, .shards = 1, .minibatches = 8, .slots = 2}, 3);

@@ -1,6 +1,7 @@
 #include "traces/workload_file.h"
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -368,6 +369,32 @@ TEST(WorkloadFile, PrioritiesAreIntegers) {
             "w.toml:2: priority: must be an integer, is a number with a fraction");
   EXPECT_EQ(error_with("priority = 1000001"),
             "w.toml:2: priority: must be at most 1000000, is 1000001");
+}
+
+TEST(WorkloadFile, WritesWhatReadsBack) {
+  Workload workload = parse(
+      "[[job]]\nmodel = \"gpt\"\nlayers = 2\nwidth = 8\nheads = 2\ncontext = 4\nbatch = [1, 2]\n"
+      "minibatches = 9\noptimizer = \"sgd\"\nlearning_rate = 0.1\nmomentum = 0.3\nweight_decay = "
+      "1e-5\ndropout = 0.2\nprecision = \"bf16\"\nseed = 4\narrival_s = 1.25\npriority = "
+      "-2\nlora_rank = 3\nbase = \"b\"\nstop_after = 5\n"
+      "[[job]]\nname = \"a \\\"b\\\"\"\nmodel = \"mlp\"\nlayers = 1\nwidth = 1\ncontext = 1\n"
+      "batch = 1\nminibatches = 1\nfrozen_layers = 1\n");
+  workload.jobs[2].data = "/texts";
+  const std::string text = workload_toml(workload);
+  const Workload back = parse(text);
+  EXPECT_EQ(workload_toml(back), text);
+  ASSERT_EQ(back.jobs.size(), 3u);
+  for (std::size_t j = 0; j < 3; ++j) {
+    const Job& was = workload.jobs[j];
+    const Job& is = back.jobs[j];
+    EXPECT_EQ(is.name, was.name);
+    EXPECT_EQ(is.model, was.model);
+    EXPECT_EQ(is.optimizer, was.optimizer);
+    EXPECT_EQ(std::tie(is.batch, is.minibatches, is.seed, is.data, is.arrival, is.priority),
+              std::tie(was.batch, was.minibatches, was.seed, was.data, was.arrival, was.priority));
+    EXPECT_EQ(std::tie(is.frozen_layers, is.lora_rank, is.base, is.stop_after),
+              std::tie(was.frozen_layers, was.lora_rank, was.base, was.stop_after));
+  }
 }
 
 }  // namespace

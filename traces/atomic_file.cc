@@ -11,6 +11,7 @@
 
 #include "core/bytes.h"
 #include "core/error.h"
+#include "traces/input_files.h"
 
 namespace shardlab {
 namespace {
@@ -117,6 +118,21 @@ void write_and_rename(const std::string& target, std::span<const std::string_vie
   sync_folder(target);
 }
 
+std::string read_from_disk(const std::string& path) {
+  const OpenFile file(path, O_RDONLY | O_CLOEXEC);
+  if (!file.is_open()) fail(path, "cannot read");
+  std::array<char, 65536> buffer{};
+  std::string text;
+  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) {
+    text += part;
+    if (text.size() > kLargestFile) {
+      throw Error(fmt::format("{}: cannot read: is larger than {}", path,
+                              format_bytes(static_cast<Bytes>(kLargestFile))));
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 void write_file_atomically(const std::string& path, std::string_view content) {
@@ -133,18 +149,7 @@ void write_file_atomically(const std::string& path, std::span<const std::string_
 }
 
 std::string read_whole_file(const std::string& path) {
-  const OpenFile file(path, O_RDONLY | O_CLOEXEC);
-  if (!file.is_open()) fail(path, "cannot read");
-  std::array<char, 65536> buffer{};
-  std::string text;
-  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) {
-    text += part;
-    if (text.size() > kLargestFile) {
-      throw Error(fmt::format("{}: cannot read: is larger than {}", path,
-                              format_bytes(static_cast<Bytes>(kLargestFile))));
-    }
-  }
-  return text;
+  return input(path, [&] { return read_from_disk(path); });
 }
 
 }  // namespace shardlab

@@ -14,7 +14,8 @@ void write_file_atomically(const std::string& path, std::string_view content);
 /// The same of parts, one after another.
 void write_file_atomically(const std::string& path, std::span<const std::string_view> parts);
 
-/// All bytes of a file. Throws Error `path: cannot read: reason`.
+/// All bytes of a file, or what an InputRecording serves for it. Throws Error `path: cannot read:
+/// reason`.
 std::string read_whole_file(const std::string& path);
 
 }  // namespace shardlab

@@ -128,7 +128,8 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 21> kKeys{"name",
+    constexpr std::array<std::string_view, 22> kKeys{"name",
+                                                     "model",
                                                      "peer",
                                                      "node",
                                                      "speed",
@@ -168,6 +169,7 @@ class ClusterReader {
     with(table, "speed",
          [&](const toml::node& node) { device.speed = number_up_to(node, 1000, 0.001); });
     with(table, "costs", [&](const toml::node& node) { device.costs = text(node); });
+    with(table, "model", [&](const toml::node& node) { device.model = text(node); });
     with(table, "slow_down_promote",
          [&](const toml::node& node) { device.slow_down_promote = number_up_to(node, 1000, 1); });
     with(table, "slow_down_demote",

@@ -18,4 +18,7 @@ Cluster read_cluster(const std::string& path);
 /// The same from a text; `origin` names it in errors.
 Cluster parse_cluster(std::string_view text, const std::string& origin);
 
+/// TOML that reads back as an equal Cluster, but that rates are whole bytes per second.
+std::string cluster_toml(const Cluster& cluster);
+
 }  // namespace shardlab

@@ -31,7 +31,12 @@ double positive(double value) {
   return value;
 }
 
-void set_model(JobDraft& d, std::string v) { d.job.model.architecture = parse_architecture(v); }
+void set_model(JobDraft& d, std::string v) {
+  ModelSpec& model = d.job.model;
+  const bool imported = v.starts_with(kImportedPrefix);
+  model.architecture = imported ? Architecture::kImported : parse_architecture(v);
+  model.imported = imported ? plain_text(v.substr(kImportedPrefix.size())) : "";
+}
 void set_layers(JobDraft& d, std::int64_t v) { d.job.model.layers = count(v); }
 void set_width(JobDraft& d, std::int64_t v) { d.job.model.width = count(v); }
 void set_heads(JobDraft& d, std::int64_t v) { d.job.model.heads = count(v); }
@@ -97,9 +102,26 @@ constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"base", set_base},
 }};
 
+bool is_imported(const JobDraft& draft) {
+  return draft.job.model.architecture == Architecture::kImported;
+}
+
+/// What a model is made of.
+bool is_shape(std::string_view key) {
+  constexpr std::array<std::string_view, 6> kShape{"layers",  "width",   "heads",
+                                                   "context", "dropout", "precision"};
+  return std::find(kShape.begin(), kShape.end(), key) != kShape.end();
+}
+
 std::optional<JobFault> missing_or_twice(const JobDraft& draft) {
   for (std::size_t k = 0; k < kJobKeys; ++k) {
     const JobKey& key = kKeys[k];
+    if (is_imported(draft)) {
+      if (draft.given[k] && is_shape(key.name)) {
+        return JobFault{key.name, "the profile says that of an imported model; take it out"};
+      }
+      if (is_shape(key.name)) continue;
+    }
     if (key.required && !draft.given[k]) return JobFault{key.name, "missing in this job"};
     if (draft.given[k] && !key.instead.empty() && given(draft, key.instead)) {
       return JobFault{key.name, fmt::format("says the same as {}; take one out", key.instead)};
@@ -131,6 +153,7 @@ std::optional<JobFault> set_length(JobDraft& draft) {
 
 std::optional<JobFault> check_heads(const JobDraft& draft) {
   const ModelSpec& model = draft.job.model;
+  if (is_imported(draft)) return {};
   if (model.architecture == Architecture::kMlp) {
     if (model.heads == 1) return {};
     return JobFault{"heads", "an mlp has no attention; set heads = 1 or leave it out"};
@@ -151,8 +174,12 @@ std::optional<JobFault> check_stop(const Job& job) {
 }
 
 std::optional<JobFault> check_frozen(const Job& job) {
+  const bool imported = job.model.architecture == Architecture::kImported;
+  if (imported && job.lora_rank > 0) {
+    return JobFault{"lora_rank", "what an imported model's adapters would take is not known"};
+  }
   const std::int64_t most = std::int64_t{job.model.layers} + 1;  // Embedding and blocks.
-  if (job.frozen_layers > most) {
+  if (job.frozen_layers > most && !imported) {
     return JobFault{
         "frozen_layers",
         fmt::format("must be at most {}, is {}: leave the head to train", most, job.frozen_layers)};

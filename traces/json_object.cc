@@ -82,6 +82,8 @@ std::int64_t JsonObject::integer(const std::string& key, std::int64_t least,
 
 bool JsonObject::has(const std::string& key) const { return value_->contains(key); }
 
+bool JsonObject::is_null(const std::string& key) const { return has(key) && at(key).is_null(); }
+
 Duration JsonObject::duration(const std::string& key) const {
   return Duration(integer(key, 0, kMostInFile));
 }

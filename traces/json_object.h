@@ -35,6 +35,8 @@ class JsonObject {
   explicit JsonObject(const nlohmann::json& value);
 
   [[nodiscard]] bool has(const std::string& key) const;
+  /// It is there, and null.
+  [[nodiscard]] bool is_null(const std::string& key) const;
   [[nodiscard]] Duration duration(const std::string& key) const;  ///< Nanoseconds, not negative.
   [[nodiscard]] Instant instant(const std::string& key) const;    ///< Nanoseconds, not negative.
   [[nodiscard]] Bytes bytes(const std::string& key) const;  ///< Not negative; null is kUnlimited.

@@ -140,8 +140,8 @@ PerseusIteration iteration(const PerseusRun& run, const Stages& stages, std::siz
 }
 
 /// Nothing where the name does not say.
-void hold_against_name(const PerseusRun& run, const std::string& name) {
-  static const std::regex layout("_dp([0-9]+)_pp([0-9]+)_tp([0-9]+)_mbs[0-9]+_nmb([0-9]+)");
+void hold_against_name(PerseusRun& run, const std::string& name) {
+  static const std::regex layout("_dp([0-9]+)_pp([0-9]+)_tp([0-9]+)_mbs([0-9]+)_nmb([0-9]+)");
   std::smatch said;
   if (!std::regex_search(name, said, layout)) return;
   if (said[1] != "1" || said[3] != "1") {
@@ -155,7 +155,8 @@ void hold_against_name(const PerseusRun& run, const std::string& name) {
     }
   };
   same(said[2], run.stages, "stages (pp)");
-  same(said[4], run.microbatches, "microbatches (nmb)");
+  same(said[5], run.microbatches, "microbatches (nmb)");
+  run.microbatch_size = said[4].length() > 6 ? 0 : std::stoi(said[4]);
 }
 
 }  // namespace
@@ -171,7 +172,7 @@ PerseusRun parse_perseus(std::string_view text) {
     }
     return size;
   });
-  PerseusRun run{static_cast<int>(stages.size()), static_cast<int>(microbatches), {}};
+  PerseusRun run{static_cast<int>(stages.size()), static_cast<int>(microbatches), {}, 0};
   for (std::size_t i = 1; i < iterations; ++i) {
     run.iterations.push_back(iteration(run, stages, i));
   }

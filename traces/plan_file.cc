@@ -20,9 +20,9 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-plan";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 7> kOrderColumns{"device",   "job",   "minibatch", "unit",
-                                                        "claim_ns", "ahead", "given_back"};
-constexpr std::size_t kLateOrderColumns = 3;
+constexpr std::array<std::string_view, 9> kOrderColumns{
+    "device", "job", "minibatch", "unit", "claim_ns", "round", "pass", "ahead", "given_back"};
+constexpr std::size_t kLateOrderColumns = 5;
 
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();
@@ -80,9 +80,9 @@ JobPlan job_plan(const JsonObject& from) {
 }
 
 std::string order_row(const OrderedUnit& each) {
-  return fmt::format("[{},{},{},{},{},{},{}]", index(each.device), index(each.job), each.minibatch,
-                     each.unit, each.claim.time_since_epoch().count(), int{each.ahead},
-                     int{each.given_back});
+  return fmt::format("[{},{},{},{},{},{},{},{},{}]", index(each.device), index(each.job),
+                     each.minibatch, each.unit, each.claim.time_since_epoch().count(),
+                     each.turn.round, each.turn.pass, int{each.ahead}, int{each.given_back});
 }
 
 OrderedUnit ordered_unit(const RowTable::Row& row) {
@@ -92,8 +92,10 @@ OrderedUnit ordered_unit(const RowTable::Row& row) {
   read.minibatch = row.integer(2);
   read.unit = static_cast<std::uint32_t>(row.integer(3, UINT32_MAX));
   read.claim = row.instant(4);
-  if (row.has(5)) read.ahead = row.integer(5, 1) == 1;
-  read.given_back = row.integer(6, 1) == 1;
+  read.turn = {static_cast<std::int32_t>(row.integer(5, INT32_MAX)),
+               static_cast<std::int32_t>(row.integer(6, INT32_MAX))};
+  if (row.has(7)) read.ahead = row.integer(7, 1) == 1;
+  read.given_back = row.integer(8, 1) == 1;
   return read;
 }
 

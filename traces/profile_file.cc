@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
+#include "traces/layer_costs.h"
 
 namespace shardlab {
 namespace {
@@ -16,95 +17,63 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-profile";
 constexpr int kVersion = 1;
 
-void put(ordered_json& to, const std::string& name, const Measured& measured) {
-  to[name + "_ns"] = measured.median.count();
-  to[name + "_spread_ns"] = measured.spread.count();
-  to[name + "_samples"] = measured.samples;
-  if (measured.busy) to[name + "_busy_ns"] = measured.busy->count();
-}
-
-Measured measured(const JsonObject& from, const std::string& name) {
-  Measured result{from.duration(name + "_ns"), from.duration(name + "_spread_ns"),
-                  from.integer(name + "_samples", 0, kMostInFile), std::nullopt};
-  if (from.has(name + "_busy_ns")) result.busy = from.duration(name + "_busy_ns");
-  return result;
-}
-
-ordered_json times_json(const LayerTimes& times) {
-  ordered_json result;
-  put(result, "forward", times.forward);
-  put(result, "recompute", times.recompute);
-  put(result, "backward", times.backward);
-  put(result, "step", times.step);
-  return result;
-}
-
-LayerTimes times(const JsonObject& from) {
-  return {measured(from, "forward"), measured(from, "recompute"), measured(from, "backward"),
-          measured(from, "step")};
-}
-
-ordered_json layer_json(const LayerCost& layer) {
-  return {{"name", layer.name},
-          {"parameter_bytes", layer.parameters},
-          {"state_bytes", layer.state},
-          {"output_bytes", layer.output},
-          {"forward_workspace_bytes", layer.forward_workspace},
-          {"saved_bytes", layer.saved},
-          {"backward_workspace_bytes", layer.backward_workspace},
-          {"alone", times_json(layer.alone)},
-          {"loaded", times_json(layer.loaded)}};
-}
-
-LayerCost layer(const JsonObject& from) {
-  LayerCost result;
-  result.name = from.text("name");
-  const auto bytes = [&](const char* key) { return from.integer(key, 0, kMostInFile); };
-  result.parameters = bytes("parameter_bytes");
-  result.state = bytes("state_bytes");
-  result.output = bytes("output_bytes");
-  result.forward_workspace = bytes("forward_workspace_bytes");
-  result.saved = bytes("saved_bytes");
-  result.backward_workspace = bytes("backward_workspace_bytes");
-  result.alone = in_context("alone", [&] { return times(from.object("alone")); });
-  result.loaded = in_context("loaded", [&] { return times(from.object("loaded")); });
-  return result;
+ordered_json shape_json(const ModelProfile& entry) {
+  const ModelSpec& model = entry.model;
+  if (model.architecture == Architecture::kImported) {
+    return {{"model", describe(model)},
+            {"input_bytes", entry.input ? ordered_json(*entry.input) : ordered_json()}};
+  }
+  return {{"model", to_string(model.architecture)},
+          {"layers", model.layers},
+          {"width", model.width},
+          {"heads", model.heads},
+          {"context", model.context},
+          {"dropout", json_number(model.dropout)},
+          {"precision", to_string(model.precision)}};
 }
 
 ordered_json model_json(const ModelProfile& model) {
   ordered_json layers = ordered_json::array();
   for (const LayerCost& cost : model.layers) layers.push_back(layer_json(cost));
-  ordered_json result{{"model", to_string(model.model.architecture)},
-                      {"layers", model.model.layers},
-                      {"width", model.model.width},
-                      {"heads", model.model.heads},
-                      {"context", model.model.context},
-                      {"dropout", json_number(model.model.dropout)},
-                      {"precision", to_string(model.model.precision)},
-                      {"batch", model.batch},
-                      {"optimizer", to_string(model.optimizer)}};
+  ordered_json result = shape_json(model);
+  result["batch"] = model.batch;
+  result["optimizer"] = to_string(model.optimizer);
+  if (model.interval) result["estimated_interval"] = json_number(*model.interval);
   if (model.whole) put(result, "whole", *model.whole);
   result["costs"] = std::move(layers);
   return result;
 }
 
-ModelProfile header(const JsonObject& from) {
-  ModelProfile result;
-  const auto count = [&](const char* key) {
-    return static_cast<int>(from.integer(key, 1, INT32_MAX));
-  };
-  result.model.architecture =
-      in_context("model", [&] { return parse_architecture(from.text("model")); });
-  result.model.layers = count("layers");
-  result.model.width = count("width");
-  result.model.heads = count("heads");
-  result.model.context = count("context");
-  result.model.dropout = from.number("dropout");
+int count(const JsonObject& from, const char* key) {
+  return static_cast<int>(from.integer(key, 1, INT32_MAX));
+}
+
+/// The model, and where it is imported its input.
+void read_shape(const JsonObject& from, ModelProfile& to) {
+  ModelSpec& model = to.model;
+  const std::string named = from.text("model");
+  if (named.starts_with(kImportedPrefix)) {
+    model.architecture = Architecture::kImported;
+    model.imported = named.substr(kImportedPrefix.size());
+    if (!from.is_null("input_bytes")) to.input = from.integer("input_bytes", 0, kMostInFile);
+    return;
+  }
+  model.architecture = in_context("model", [&] { return parse_architecture(named); });
+  model.layers = count(from, "layers");
+  model.width = count(from, "width");
+  model.heads = count(from, "heads");
+  model.context = count(from, "context");
+  model.dropout = from.number("dropout");
   if (from.has("precision")) {
-    result.model.precision =
+    model.precision =
         in_context("precision", [&] { return parse_precision(from.text("precision")); });
   }
-  result.batch = count("batch");
+}
+
+ModelProfile header(const JsonObject& from) {
+  ModelProfile result;
+  read_shape(from, result);
+  result.batch = count(from, "batch");
   result.optimizer =
       in_context("optimizer", [&] { return parse_optimizer(from.text("optimizer")); });
   return result;
@@ -115,30 +84,50 @@ ModelProfile model(const JsonObject& from) {
   in_context(fmt::format("{}, batch {}", describe(result.model), result.batch), [&] {
     for (const json& cost : from.array("costs")) {
       in_context(fmt::format("layer {}", result.layers.size()),
-                 [&] { result.layers.push_back(layer(JsonObject(cost))); });
+                 [&] { result.layers.push_back(read_layer(JsonObject(cost))); });
     }
     if (result.layers.empty()) throw Error("costs: is empty");
-    if (from.has("whole_ns")) result.whole = measured(from, "whole");
+    if (from.has("whole_ns")) result.whole = read_measured(from, "whole");
+    if (from.has("estimated_interval")) result.interval = from.number("estimated_interval");
   });
   return result;
 }
 
 ordered_json host_json(const HostCosts& host) {
-  return {{"copy_latency_ns", host.copy.latency.count()},
-          {"copy_bytes_per_second", json_number(host.copy.bytes_per_second)},
-          {"copy_back_latency_ns", host.copy_back.latency.count()},
-          {"copy_back_bytes_per_second", json_number(host.copy_back.bytes_per_second)},
-          {"unit_overhead_ns", host.unit_overhead.count()},
-          {"dispatch_ns", host.dispatch.count()}};
+  const auto known = [&](CostField field, ordered_json value) {
+    return known_json(host.missing, field, std::move(value));
+  };
+  const auto rate = [](const CopyCost& copy) { return json_number(copy.bytes_per_second); };
+  const auto latency = [](const CopyCost& copy) { return copy.latency.count(); };
+  return {{"copy_latency_ns", known(CostField::kCopy, latency(host.copy))},
+          {"copy_bytes_per_second", known(CostField::kCopy, rate(host.copy))},
+          {"copy_back_latency_ns", known(CostField::kCopyBack, latency(host.copy_back))},
+          {"copy_back_bytes_per_second", known(CostField::kCopyBack, rate(host.copy_back))},
+          {"unit_overhead_ns", known(CostField::kUnitOverhead, host.unit_overhead.count())},
+          {"dispatch_ns", known(CostField::kDispatch, host.dispatch.count())}};
 }
 
 HostCosts host(const JsonObject& from) {
-  const auto copy = [&](const std::string& name) -> CopyCost {
+  HostCosts result;
+  const auto copy = [&](const std::string& name, CostField field) -> CopyCost {
+    result.missing.set(field, from.is_null(name + "_bytes_per_second"));
+    if (result.missing.has(field)) return {};
     return {from.duration(name + "_latency_ns"), from.number(name + "_bytes_per_second")};
   };
-  HostCosts result{
-      copy("copy"), from.duration("unit_overhead_ns"), from.duration("dispatch_ns"), {}};
-  result.copy_back = from.has("copy_back_latency_ns") ? copy("copy_back") : result.copy;
+  const auto time = [&](CostField field) {
+    const std::string key(name(field));
+    result.missing.set(field, from.is_null(key));
+    return result.missing.has(field) ? Duration{} : from.duration(key);
+  };
+  result.copy = copy("copy", CostField::kCopy);
+  result.unit_overhead = time(CostField::kUnitOverhead);
+  result.dispatch = time(CostField::kDispatch);
+  if (from.has("copy_back_latency_ns")) {
+    result.copy_back = copy("copy_back", CostField::kCopyBack);
+  } else {
+    result.copy_back = result.copy;
+    result.missing.set(CostField::kCopyBack, result.missing.has(CostField::kCopy));
+  }
   return result;
 }
 
@@ -155,6 +144,23 @@ ActivityFacts activity(const JsonObject& from) {
           from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
 }
 
+ordered_json estimate_json(const Estimate& from) {
+  ordered_json result{
+      {"method", from.method}, {"inputs", from.inputs}, {"interval", json_number(from.interval)}};
+  if (from.held_out) result["held_out_error"] = json_number(*from.held_out);
+  return result;
+}
+
+Estimate estimate(const JsonObject& from) {
+  Estimate result{from.text("method"), {}, from.number("interval"), std::nullopt};
+  for (const json& input : from.array("inputs")) {
+    if (!input.is_string()) throw Error("inputs: must be a list of texts");
+    result.inputs.push_back(input.get<std::string>());
+  }
+  if (from.has("held_out_error")) result.held_out = from.number("held_out_error");
+  return result;
+}
+
 ordered_json provenance_json(const Provenance& from) {
   ordered_json result{{"device", from.device},
                       {"libtorch", from.libtorch},
@@ -168,6 +174,8 @@ ordered_json provenance_json(const Provenance& from) {
                       {"drift", json_number(from.drift)},
                       {"fixed_work_ns", from.fixed_work.count()}};
   if (from.activity) result["activity"] = activity_json(*from.activity);
+  if (!from.notes.empty()) result["notes"] = from.notes;
+  if (from.estimated) result["estimated"] = estimate_json(*from.estimated);
   return result;
 }
 
@@ -189,6 +197,15 @@ Provenance provenance(const JsonObject& from) {
   result.fixed_work = from.duration("fixed_work_ns");
   if (from.has("activity")) {
     result.activity = in_context("activity", [&] { return activity(from.object("activity")); });
+  }
+  if (from.has("notes")) {
+    for (const json& note : from.array("notes")) {
+      if (!note.is_string()) throw Error("notes: must be a list of strings");
+      result.notes.push_back(note.get<std::string>());
+    }
+  }
+  if (from.has("estimated")) {
+    result.estimated = in_context("estimated", [&] { return estimate(from.object("estimated")); });
   }
   return result;
 }

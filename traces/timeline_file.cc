@@ -78,6 +78,7 @@ UnitSpan unit(const RowTable::Row& row, std::int64_t last_job, std::int64_t last
   span.microbatch = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
   span.replica = static_cast<std::int32_t>(row.integer(15, INT32_MAX));
   span.ready = row.instant(16);
+  span.ahead = span.claimed < span.ready;
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
   check_order("ready_ns", span.ready, "from_ns", span.from);
   check_order("from_ns", span.from, "to_ns", span.to);

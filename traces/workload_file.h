@@ -26,4 +26,8 @@ Workload read_workload(const std::string& path);
 /// files it names.
 Workload parse_workload(std::string_view text, const std::string& origin);
 
+/// TOML that reads back as an equal Workload; arrivals beyond 100 days are off by nanoseconds.
+/// Requires: no `early_stop`.
+std::string workload_toml(const Workload& workload);
+
 }  // namespace shardlab

@@ -9,7 +9,7 @@
 #include <Eigen/Core>
 
 #include "core/parallel.h"
-#include "validate/non_negative_fit.h"
+#include "fit/non_negative_fit.h"
 
 namespace shardlab {
 namespace {

@@ -15,7 +15,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
-#include "validate/non_negative_fit.h"
+#include "fit/non_negative_fit.h"
 
 namespace shardlab {
 namespace {
@@ -32,31 +32,6 @@ struct Source {
 
 using Iterations = std::span<const PerseusIteration>;
 
-/// Sorted paths below `folder`.
-std::vector<fs::path> profiles_in(const std::string& folder) {
-  std::error_code failed;
-  const fs::file_status status = fs::status(folder, failed);
-  if (!fs::exists(status)) throw Error(folder + ": there is no such folder");
-  if (!fs::is_directory(status)) throw Error(folder + ": is no folder; give the one that holds it");
-  std::vector<fs::path> found;
-  fs::recursive_directory_iterator each(folder, fs::directory_options::follow_directory_symlink,
-                                        failed);
-  for (; !failed && each != fs::recursive_directory_iterator(); each.increment(failed)) {
-    const fs::path& path = each->path();
-    std::error_code ignored;
-    if (path.filename().string().ends_with(kProfileSuffix) && !each->is_directory(ignored)) {
-      found.push_back(path.lexically_relative(folder));
-    }
-  }
-  if (failed) throw Error(folder + ": cannot read: " + failed.message());
-  if (found.empty()) {
-    throw Error(folder + ": holds no *.prof.json; Perseus's profiles are named like " +
-                "gpt3-xl.custom_dp1_pp4_tp1_mbs8_nmb128.0.prof.json");
-  }
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
 std::string machine_of(const fs::path& folder, const fs::path& path, int stages) {
   const bool below = std::distance(path.begin(), path.end()) > 1;
   fs::path name = below ? *path.begin() : fs::canonical(folder).filename();
@@ -64,7 +39,7 @@ std::string machine_of(const fs::path& folder, const fs::path& path, int stages)
 }
 
 std::vector<Source> read_all(const std::string& folder, std::size_t threads) {
-  const std::vector<fs::path> paths = profiles_in(folder);
+  const std::vector<fs::path> paths = perseus_files(folder);
   std::vector<Source> sources(paths.size());
   parallel_for(paths.size(), threads, [&](std::size_t i) {
     Source& source = sources[i];
@@ -171,6 +146,30 @@ PerseusPrediction predict(const Source& source, const PipelineOverheads& overhea
 }
 
 }  // namespace
+
+std::vector<fs::path> perseus_files(const std::string& folder) {
+  std::error_code failed;
+  const fs::file_status status = fs::status(folder, failed);
+  if (!fs::exists(status)) throw Error(folder + ": there is no such folder");
+  if (!fs::is_directory(status)) throw Error(folder + ": is no folder; give the one that holds it");
+  std::vector<fs::path> found;
+  fs::recursive_directory_iterator each(folder, fs::directory_options::follow_directory_symlink,
+                                        failed);
+  for (; !failed && each != fs::recursive_directory_iterator(); each.increment(failed)) {
+    const fs::path& path = each->path();
+    std::error_code ignored;
+    if (path.filename().string().ends_with(kProfileSuffix) && !each->is_directory(ignored)) {
+      found.push_back(path.lexically_relative(folder));
+    }
+  }
+  if (failed) throw Error(folder + ": cannot read: " + failed.message());
+  if (found.empty()) {
+    throw Error(folder + ": holds no *.prof.json; Perseus's profiles are named like " +
+                "gpt3-xl.custom_dp1_pp4_tp1_mbs8_nmb128.0.prof.json");
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
 
 PerseusValidation validate_perseus(const std::string& folder, std::size_t threads) {
   const std::vector<Source> sources = read_all(folder, threads);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ struct PerseusPrediction {
   std::string machine;
   char half = 'a';
 };
+
+/// Paths of all *.prof.json below `folder`, at any depth, sorted and relative to it. Throws Error
+/// for a folder that is not there or holds none.
+std::vector<std::filesystem::path> perseus_files(const std::string& folder);
 
 struct PerseusValidation {
   std::vector<PerseusPrediction> runs;  ///< By name.

@@ -1,11 +1,11 @@
-#include "validate/non_negative_fit.h"
+#include "fit/non_negative_fit.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/parallel.h"
-#include "validate/non_negative.h"
+#include "fit/non_negative.h"
 
 namespace shardlab {
 namespace {

@@ -1,0 +1,165 @@
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/inputs.h"
+#include "cli/output.h"
+#include "cli/plan_report.h"
+#include "cli/prediction.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+#include "planning/replan.h"
+#include "policies/registry.h"
+#include "traces/atomic_file.h"
+#include "traces/plan_file.h"
+#include "traces/workload_file.h"
+
+namespace shardlab {
+namespace {
+
+struct Options {
+  InputPaths paths;
+  JointSearch search;
+  double budget_s = 10;
+  std::string output;
+  bool replan = false;
+  bool json = false;
+};
+
+std::optional<Duration> best_of(const Inputs& inputs, const Cluster& cluster,
+                                const std::vector<PlanChoice>& choices) {
+  std::optional<Duration> best;
+  Evaluator evaluator(inputs.workload, cluster, inputs.profile);
+  for (const PlanChoice& choice : choices) {
+    try {
+      const Plan plan = make_plan(evaluator.workload(), cluster, inputs.profile, choice);
+      const auto time = evaluator.whole_makespan(plan);
+      if (time && (!best || *time < *best)) best = time;
+    } catch (const Error&) {
+      continue;  // It cannot run there.
+    }
+  }
+  return best;
+}
+
+Yardsticks yardsticks(const Inputs& inputs, const JointSearch& search) {
+  Cluster one = inputs.cluster;
+  one.devices.resize(1);
+  const PlanChoice policy{Strategy::kSpill, search.policy, search.slots, 0, true, search.seed, {}};
+  return {best_of(inputs, one, usual_choices(search.slots, search.seed)),
+          best_of(inputs, inputs.cluster, {policy})};
+}
+
+/// Without --replan one phase, in which nobody stops.
+Replanned searched(const Inputs& inputs, const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(options.budget_s);
+  ProgressLine line;
+  const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
+    line.update(fmt::format("{} of {} plans simulated, best {:.3f} s", evaluations,
+                            options.search.evaluations, seconds(best)));
+    return Clock::now() < end;
+  };
+  if (options.replan) {
+    return plan_with_stops(inputs.workload, inputs.cluster, inputs.profile, options.search,
+                           progress);
+  }
+  Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
+  Replanned made;
+  made.phases.emplace_back().joint = plan_jointly(evaluator, options.search, progress);
+  return made;
+}
+
+/// `plan.json`; of later phases `plan-2.json`, with the jobs that are left in `plan-2.toml`.
+void write_plans(const std::string& path, const Replanned& found) {
+  if (path.empty()) return;
+  write_plan(path, found.phases.front().joint.plan);
+  const std::filesystem::path first = path;
+  for (std::size_t i = 1; i < found.phases.size(); ++i) {
+    const std::string stem =
+        (first.parent_path() / fmt::format("{}-{}", first.stem().string(), i + 1)).string();
+    write_plan(stem + ".json", found.phases[i].joint.plan);
+    Workload rest = found.phases[i].workload;
+    for (Job& job : rest.jobs) {
+      job.stop_after = 0;  // Nobody knows.
+      if (!job.data.empty()) job.data = std::filesystem::absolute(job.data).string();
+    }
+    write_file_atomically(stem + ".toml", workload_toml(rest));
+  }
+}
+
+int plan(const Options& options) {
+  const Inputs inputs = read_inputs(options.paths);
+  if (options.replan && !stops_early(inputs.workload)) {
+    throw UsageError(
+        "--replan: no job of the workload stops early; give stop_after or "
+        "[early_stop]");
+  }
+  const auto warnings = profile_warnings(inputs, "");
+  print_warnings(warnings);
+  const Replanned found = searched(inputs, options);
+  const JointPlan& first = found.phases.front().joint;
+  Inputs to_the_end = inputs;
+  to_the_end.workload = Evaluator(inputs.workload, inputs.cluster, inputs.profile).workload();
+  const Prediction prediction = predict(to_the_end, first.plan, false);
+  const Yardsticks than = yardsticks(inputs, options.search);
+  write_plans(options.output, found);
+  if (options.json) {
+    nlohmann::ordered_json body = joint_plan_json(inputs, first, than, prediction);
+    if (options.replan) body.update(replanned_json(inputs, found));
+    body["warnings"] = warnings;
+    print_json("plan", body);
+  } else {
+    print_text(joint_plan_text(inputs, first, than, prediction));
+    if (options.replan) print_text(replanned_text(inputs, found));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action declare_plan(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  std::vector<std::string> policies;
+  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
+  add_workload_and_cluster(app, options->paths);
+  add_profile_file(app, options->paths);
+  app.add_option("-o,--output", options->output, "write the plan, for simulate --plan");
+  app.add_option("--policy", options->search.policy, "which ready unit a free device takes")
+      ->check(CLI::IsMember(policies))
+      ->capture_default_str();
+  app.add_option("--slots", options->search.slots, "units claimed at once per device")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  app.add_option("--seed", options->search.seed, "of the search and of policies that draw")
+      ->capture_default_str();
+  app.add_option("--evaluations", options->search.evaluations,
+                 "plans to simulate at most: the same number gives the same plan")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  app.add_option("--budget", options->budget_s, "and for how long at most: 10s, 2min, 1h (10s)")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
+                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
+  app.add_flag("--replan", options->replan,
+               "plan anew for those that are left when jobs stop early");
+  add_json_flag(app, options->json);
+  app.footer(
+      "Chooses for every job a strategy and a degree (spill, resident, gpipe, one_f_one_b, "
+      "data_parallel, or data_parallel\naround one_f_one_b) together with the devices that it "
+      "gets, by simulating whole plans. Costs of microbatches come\nfrom the profile at their "
+      "batch: give profiles of several batches, or one of shardlab fit.\n"
+      "Example:\n  shardlab plan workload.toml cluster.toml -p profile.json --budget 10s -o "
+      "plan.json");
+  return [options] { return plan(*options); };
+}
+
+}  // namespace shardlab

@@ -1,0 +1,41 @@
+#include "cli/result.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace shardlab {
+
+void ResultOption::declare(CLI::App& app, std::vector<std::string> left_out) {
+  app.add_option("--result", path_,
+                 "write inputs, version, seed, hashes and what --json prints: shardlab rerun "
+                 "computes it again");
+  app_ = &app;
+  left_out_ = std::move(left_out);
+  for (const char* each : {"--help", "--result", "--json", "--threads"}) left_out_.push_back(each);
+}
+
+std::vector<std::string> ResultOption::arguments() const {
+  std::vector<std::string> all;
+  for (const CLI::Option* option : app_->get_options()) {
+    const std::string name = option->get_name();
+    const bool out = std::any_of(left_out_.begin(), left_out_.end(),
+                                 [&](const std::string& each) { return option->check_name(each); });
+    if (option->count() == 0 || out) continue;
+    const bool flag = option->get_items_expected_max() == 0;
+    for (const std::string& value : option->results()) {
+      all.push_back(option->get_positional() ? value : flag ? name : name + "=" + value);
+    }
+  }
+  return all;
+}
+
+Result ResultOption::result(const InputRecording& inputs, std::uint64_t seed,
+                            const nlohmann::ordered_json& output) const {
+  return {SHARDLAB_VERSION, app_->get_name(), arguments(), seed, inputs.files(), output};
+}
+
+void ResultOption::write(const Result& result) const {
+  if (wanted()) write_result(path_, result);
+}
+
+}  // namespace shardlab

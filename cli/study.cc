@@ -1,0 +1,255 @@
+#include "study/study.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "cli/result.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "study/builtin_grids.h"
+#include "study/instance.h"
+#include "study/report.h"
+#include "traces/atomic_file.h"
+#include "traces/cluster_file.h"
+#include "traces/csv_rows.h"
+#include "traces/input_files.h"
+#include "traces/plan_file.h"
+#include "traces/profile_file.h"
+#include "traces/workload_file.h"
+
+namespace shardlab {
+namespace {
+
+struct Options {
+  std::vector<std::string> grids, policies;
+  std::uint64_t seed = 1;
+  std::optional<std::int64_t> instances;
+  std::size_t threads = default_threads();
+  std::string csv, latex, markdown, shown_grid;
+  std::vector<std::string> saved;  ///< SETTING,INSTANCE and a folder.
+  ResultOption result;
+  bool json = false;
+};
+
+const BuiltinGrid* builtin(const std::string& name) {
+  const auto all = builtin_grids();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+/// The name of one that comes along goes before a file of that name.
+StudyGrid read_grid(const std::string& name) {
+  const BuiltinGrid* known = builtin(name);
+  if (known == nullptr) return read_study_grid(name);
+  const std::string text = input(name, [&] { return std::string(known->toml); });
+  return parse_study_grid(text, name);
+}
+
+std::vector<StudyGrid> read_grids(const Options& options) {
+  std::vector<std::string> names = options.grids;
+  if (names.empty()) {
+    for (const BuiltinGrid& each : builtin_grids()) names.emplace_back(each.name);
+  }
+  std::vector<StudyGrid> grids;
+  for (const std::string& name : names) {
+    StudyGrid grid = read_grid(name);
+    if (options.instances) grid.instances = *options.instances;
+    if (!options.policies.empty()) grid.policies = options.policies;
+    if (std::any_of(grids.begin(), grids.end(),
+                    [&](const StudyGrid& other) { return other.name == grid.name; })) {
+      throw Error(fmt::format("{}: two grids are called {}; names must differ", name, grid.name));
+    }
+    grids.push_back(std::move(grid));
+  }
+  return grids;
+}
+
+std::vector<Study> run_studies(const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<Study> studies;
+  for (const StudyGrid& grid : read_grids(options)) {
+    ProgressLine line;
+    const Clock::time_point begin = Clock::now();
+    const auto progress = [&](std::size_t done, std::size_t of) {
+      if (!line.shown()) return;
+      const auto so_far = std::chrono::duration<double>(Clock::now() - begin).count();
+      const double left = so_far / static_cast<double>(done) * static_cast<double>(of - done);
+      line.update(fmt::format("{}: {} of {} instances simulated, about {:.0f} s left", grid.name,
+                              done, of, left));
+    };
+    studies.push_back(run_study(grid, options.seed, options.threads, progress));
+  }
+  return studies;
+}
+
+/// How a report was made, and how to make it again.
+std::string origin(const Result& result) {
+  std::string command = "shardlab study";
+  for (const std::string& argument : result.arguments) command += " " + argument;
+  return fmt::format(
+      "Made by `{}`: version {}, seed {}, XXH3 of the inputs {}, of the output {}. The same "
+      "command gives the same bytes.",
+      command, result.shardlab, result.seed, inputs_hash(result), output_hash(result));
+}
+
+void write_reports(const Options& options, const std::vector<Study>& studies,
+                   const Result& result) {
+  options.result.write(result);
+  if (!options.csv.empty()) {
+    write_file_atomically(options.csv, csv_text(study_rows(studies)));
+  }
+  if (!options.latex.empty()) {
+    write_file_atomically(options.latex, study_latex(studies, origin(result)));
+  }
+  if (!options.markdown.empty()) {
+    write_file_atomically(options.markdown, study_markdown(studies, origin(result)));
+  }
+}
+
+/// "policies/homogeneous/mixed/none/2,7".
+struct NamedInstance {
+  std::string grid, setting;
+  std::int64_t number = 0;
+};
+
+NamedInstance named_instance(const std::string& text) {
+  const std::size_t slash = text.find('/'), comma = text.rfind(',');
+  NamedInstance named;
+  try {
+    if (slash == std::string::npos || comma == std::string::npos || comma < slash) throw Error("");
+    std::size_t read = 0;
+    named.number = std::stoll(text.substr(comma + 1), &read);
+    if (read != text.size() - comma - 1 || named.number < 1) throw Error("");
+  } catch (const std::exception&) {
+    throw UsageError(text + ": give GRID/SETTING,NUMBER, for example " +
+                     "\"policies/homogeneous/mixed/shared 0.5/2,1\"");
+  }
+  named.grid = text.substr(0, slash);
+  named.setting = text.substr(slash + 1, comma - slash - 1);
+  return named;
+}
+
+void write_instance(StudyInstance instance, const StudyGrid& grid, std::uint64_t seed,
+                    const std::string& folder) {
+  make_folder(folder);
+  const auto file = [&](const std::string& name) {
+    return (std::filesystem::path(folder) / name).string();
+  };
+  write_file_atomically(file("workload.toml"), workload_toml(instance.workload));
+  write_file_atomically(file("cluster.toml"), cluster_toml(instance.cluster));
+  write_profile(file("profile.json"), instance.profile);
+  instance.plan.seed = seed;
+  for (const std::string& policy : policies_of(grid)) {
+    instance.plan.policy = policy;
+    std::string name = policy;
+    std::replace(name.begin(), name.end(), '/', '-');
+    write_plan(file("plan-" + name + ".json"), instance.plan);
+  }
+}
+
+int save_instance(const Options& options) {
+  const NamedInstance named = named_instance(options.saved[0]);
+  for (const StudyGrid& grid : read_grids(options)) {
+    if (grid.name != named.grid) continue;
+    std::string known;
+    for (const StudyCell& cell : cells(grid)) {
+      known += "\n  " + grid.name + "/" + cell.name();
+      if (cell.name() != named.setting) continue;
+      write_instance(draw_instance(cell, options.seed, named.number), grid,
+                     policy_seed(options.seed, named.number), options.saved[1]);
+      print_text(fmt::format(
+          "{0}: workload.toml, cluster.toml, profile.json and a plan per policy; for example\n"
+          "  shardlab simulate {0}/workload.toml {0}/cluster.toml -p {0}/profile.json --plan "
+          "{0}/plan-{1}.json\n",
+          options.saved[1], policies_of(grid).front()));
+      return 0;
+    }
+    throw Error(options.saved[0] + ": no setting of the grid; there are" + known);
+  }
+  throw Error(options.saved[0] + ": no grid is called " + named.grid);
+}
+
+int show_grid(const std::string& name) {
+  if (const BuiltinGrid* known = builtin(name)) {
+    print_text(known->toml);
+    return 0;
+  }
+  std::string names;
+  for (const BuiltinGrid& each : builtin_grids()) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", each.name);
+  }
+  throw UsageError(fmt::format("\"{}\" does not come along; there are {}", name, names));
+}
+
+int study(const Options& options) {
+  if (!options.shown_grid.empty()) return show_grid(options.shown_grid);
+  if (!options.saved.empty()) return save_instance(options);
+  const InputRecording recording;
+  const std::vector<Study> studies = run_studies(options);
+  const nlohmann::ordered_json document = json_document("study", study_json(studies));
+  write_reports(options, studies, options.result.result(recording, options.seed, document));
+  if (options.json) {
+    print_json(document);
+  } else {
+    print_text(study_text(studies));
+  }
+  return 0;
+}
+
+std::shared_ptr<Options> declare_options(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("GRID", options->grids,
+                 "TOML files (docs/formats.md), or names of grids that come along (all of these: "
+                 "policies, fig6, fig7)");
+  app.add_option("--policies", options->policies, "list, instead of those of the grids")
+      ->delimiter(',');
+  app.add_option("--instances", options->instances, "per setting, instead of what the grids say")
+      ->check(CLI::Range(1, 100'000));
+  app.add_option("--seed", options->seed, "of all instances, and of policies that draw (1)");
+  app.add_option("--threads", options->threads, "instances simulated at once (all cores)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--csv", options->csv, "write one row per policy and setting");
+  app.add_option("--latex", options->latex, "write all tables for a paper");
+  app.add_option("--markdown", options->markdown, "write a page with all tables");
+  app.add_option("--show-grid", options->shown_grid, "print a grid that comes along, and stop");
+  app.add_option("--save-instance", options->saved,
+                 "GRID/SETTING,NUMBER FOLDER: write this instance as inputs of simulate, and stop")
+      ->expected(2);
+  options->result.declare(app, {"--csv", "--latex", "--markdown", "--show-grid"});
+  add_json_flag(app, options->json);
+  return options;
+}
+
+}  // namespace
+
+Computation recompute_study(CLI::App& app) {
+  const auto options = declare_options(app);
+  return [options] { return json_document("study", study_json(run_studies(*options))); };
+}
+
+Action declare_study(CLI::App& app) {
+  const auto options = declare_options(app);
+  app.footer(
+      "Draws the same instances for every policy; gaps are over the best lower bound, differences "
+      "by instance, with 95 %\nintervals. Same seed, same bytes, whatever --threads.\nExamples:\n"
+      "  shardlab study --csv study.csv --latex study.tex --result study.json\n"
+      "  shardlab study my-grid.toml --policies lrtf,srtf --seed 7\n"
+      "  shardlab study --save-instance \"policies/heterogeneous/mixed/shared 0.5/2,1\" "
+      "look-at-it/");
+  return [options] { return study(*options); };
+}
+
+}  // namespace shardlab

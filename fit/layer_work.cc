@@ -1,0 +1,108 @@
+#include "fit/layer_work.h"
+
+namespace shardlab {
+namespace {
+
+constexpr double kVocabulary = 256;  // Bytes of text; the embedding has one token more.
+constexpr double kByteWidth = 16;    // Of a byte's embedding in an mlp.
+constexpr double kFloat = 4;         // Bytes of parameters and activations.
+
+double parameters(const ModelSpec& model, LayerKind kind) {
+  const double w = model.width, context = model.context;
+  switch (kind) {
+    case LayerKind::kEmbedding:
+      if (is_mlp(model)) return (kVocabulary + 1) * kByteWidth + w * context * kByteWidth + w;
+      return (kVocabulary + 1 + context) * w;
+    case LayerKind::kBlock:
+      return is_mlp(model) ? w * w + w : 12 * w * w + 13 * w;
+    case LayerKind::kHead:
+      break;
+  }
+  return kVocabulary * w + kVocabulary + 2 * w;
+}
+
+/// Of one forward; `activations` in numbers, without parameters.
+struct ForwardWork {
+  double kernels, flops, activations;
+};
+
+ForwardWork forward_work(const Shape& shape, LayerKind kind) {
+  const double w = shape.model.width, context = shape.model.context, vectors = shape.vectors();
+  switch (kind) {
+    case LayerKind::kEmbedding:
+      if (is_mlp(shape.model)) {
+        const double inner = context * kByteWidth;
+        return {3, 2 * inner * w * vectors, (3 * inner + 2 * w) * vectors};
+      }
+      return {2, 0, 5 * w * vectors};
+    case LayerKind::kBlock: {
+      if (is_mlp(shape.model)) return {3, 2 * w * w * vectors, 5 * w * vectors};
+      const double seen = shape.model.architecture == Architecture::kGpt ? 0.5 : 1;
+      // Norms 4, qkv 4, attention 4, copy 2, join 2, up 5, gelu 8, down 5, additions 6; rounded.
+      return {12, (24 * w * w + 4 * seen * context * w) * vectors, 40 * w * vectors};
+    }
+    case LayerKind::kHead:
+      break;
+  }
+  return {5, 2 * w * kVocabulary * vectors, (3 * w + 4 * kVocabulary) * vectors};
+}
+
+}  // namespace
+
+bool is_mlp(const ModelSpec& model) { return model.architecture == Architecture::kMlp; }
+
+double Shape::vectors() const { return is_mlp(model) ? batch : double{1} * batch * model.context; }
+
+Shape shape_of(const ModelProfile& measured) {
+  return {measured.model, measured.optimizer, measured.batch};
+}
+
+bool comparable(const ModelProfile& measured, const Shape& shape) {
+  const auto imported = [](const ModelSpec& model) {
+    return model.architecture == Architecture::kImported;
+  };
+  if (imported(measured.model) || imported(shape.model)) return false;
+  return missing_costs(measured).empty() && is_mlp(measured.model) == is_mlp(shape.model) &&
+         measured.model.precision == shape.model.precision &&
+         measured.model.dropout == shape.model.dropout;
+}
+
+bool alike(const ModelProfile& measured, const Shape& shape) {
+  return comparable(measured, shape) && measured.model.architecture == shape.model.architecture &&
+         measured.optimizer == shape.optimizer;
+}
+
+bool same_size(const ModelSpec& a, const ModelSpec& b) {
+  return a.width == b.width && a.heads == b.heads && a.context == b.context;
+}
+
+LayerKind kind_of(const ModelSpec& model, int layer) {
+  if (layer == 0) return LayerKind::kEmbedding;
+  return layer <= model.layers ? LayerKind::kBlock : LayerKind::kHead;
+}
+
+LayerWork layer_work(const Shape& shape, LayerKind kind, LayerPhase phase) {
+  const double own = parameters(shape.model, kind);
+  if (phase == LayerPhase::kStep) {
+    return {1, 0, kFloat * own * (3 + 2 * state_factor(shape.optimizer))};
+  }
+  const double number = shape.model.precision == Precision::kBf16 ? 2 : kFloat;
+  const ForwardWork forward = forward_work(shape, kind);
+  const double read = kind == LayerKind::kEmbedding && !is_mlp(shape.model) ? 0 : own;
+  if (phase == LayerPhase::kBackward) {  // Parameters are read and their gradients written.
+    return {2 * forward.kernels, 2 * forward.flops,
+            number * (read + 2 * forward.activations) + kFloat * own};
+  }
+  return {forward.kernels, forward.flops, number * (read + forward.activations)};
+}
+
+Bytes parameter_bytes(const ModelSpec& model, LayerKind kind) {
+  return static_cast<Bytes>(kFloat * parameters(model, kind));
+}
+
+Bytes output_bytes(const Shape& shape, LayerKind kind) {
+  if (kind == LayerKind::kHead) return 0;
+  return static_cast<Bytes>(kFloat * shape.model.width * shape.vectors());
+}
+
+}  // namespace shardlab

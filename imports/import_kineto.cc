@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "imports/gpu_trace.h"
+#include "imports/importers.h"
+#include "traces/kineto_file.h"
+
+namespace shardlab {
+namespace {
+
+/// Old traces have annotations among operators.
+bool made_by_profiler(std::string_view name) {
+  return name.starts_with("ProfilerStep#") || name.starts_with("Optimizer.");
+}
+
+class KinetoImport {
+ public:
+  explicit KinetoImport(const ImportOptions& options) : rules_(options), trace_(rules_) {}
+
+  void take(const KinetoEvent& event) {
+    switch (event.kind) {
+      case KinetoKind::kKernel:
+      case KinetoKind::kSet:
+        work(event);
+        return;
+      case KinetoKind::kCopy:
+        copy(event);
+        return;
+      case KinetoKind::kLaunch:
+        if (event.correlation != KinetoEvent::kNone) {
+          trace_.launch(event.correlation, event.thread, event.start_ns);
+        }
+        return;
+      case KinetoKind::kOperator:
+        if (event.sequence != KinetoEvent::kNone) {
+          trace_.numbered(event.backward, event.sequence, event.thread, event.start_ns,
+                          event.end_ns);
+        }
+        range(event,
+              made_by_profiler(event.name) ? RangeSource::kAnnotation : RangeSource::kOperator);
+        return;
+      case KinetoKind::kAnnotation:
+        range(event, RangeSource::kAnnotation);
+        return;
+      case KinetoKind::kModule:
+        range(event, RangeSource::kModule);
+        return;
+      case KinetoKind::kOther:
+        return;
+    }
+  }
+
+  void finish(const KinetoFacts& facts, Imported& to) {
+    trace_.finish(to);
+    if (unlinked_ > 0) {
+      to.unused.push_back({unlinked_, "kernels", "they have no correlation with a launch"});
+    }
+    for (const auto& [why, count] : facts.unusable) to.unused.push_back({count, "events", why});
+    std::string kinds;
+    std::int64_t others = 0;
+    for (const auto& [category, count] : facts.others) {
+      kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", count, category);
+      others += count;
+    }
+    if (others > 0) {
+      to.unused.push_back(
+          {others, fmt::format("events ({})", kinds), "nothing of a layer's costs is in them"});
+    }
+    if (!facts.cut_off.empty()) {
+      to.unused.push_back({1, "end of the trace", facts.cut_off + "; what came before is used"});
+    }
+    const auto name = facts.devices.find(device_);
+    to.device = name == facts.devices.end() ? "not recorded" : name->second;
+    if (facts.rank >= 0)
+      to.notes.push_back(fmt::format("rank {} of a distributed run", facts.rank));
+  }
+
+ private:
+  void work(const KinetoEvent& event) {
+    device_ = event.device;
+    if (event.correlation == KinetoEvent::kNone) {
+      ++unlinked_;
+      return;
+    }
+    trace_.work({event.correlation, event.start_ns, event.end_ns, event.device});
+  }
+
+  void copy(const KinetoEvent& event) {
+    const KinetoCopy of = kineto_copy(event.name);
+    if (!of.to_device && !of.to_host) return work(event);
+    trace_.copy(
+        {of.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, of.pinned},
+        event.bytes, Duration{event.end_ns - event.start_ns});
+  }
+
+  void range(const KinetoEvent& event, RangeSource source) {
+    if (source == RangeSource::kOperator && !rules_.ruled()) return;  // Most of a trace.
+    trace_.range(event.name, source, event.thread, event.start_ns, event.end_ns);
+  }
+
+  RangeRules rules_;
+  GpuTrace trace_;
+  std::int64_t unlinked_ = 0;
+  std::int64_t device_ = 0;
+};
+
+}  // namespace
+
+Imported import_kineto(const std::string& path, const ImportOptions& options) {
+  Imported result = blank_import(path, options);
+  result.model.batch = batch_of(options, 0);
+  result.method = "Kineto: device time of what each layer launched, median over minibatches";
+  KinetoImport import(options);
+  const auto stream = open_stream(path);
+  in_context(path, [&] {
+    const KinetoFacts facts =
+        read_kineto(*stream, [&](const KinetoEvent& event) { import.take(event); });
+    if (facts.events == 0) {
+      throw Error(facts.cut_off.empty() ? "no event in it; is it a Chrome trace?" : facts.cut_off);
+    }
+    import.finish(facts, result);
+  });
+  return result;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,89 @@
+#include <charconv>
+#include <optional>
+
+#include "core/error.h"
+#include "imports/gpu_trace.h"
+#include "imports/importers.h"
+#include "traces/nsight_file.h"
+
+namespace shardlab {
+namespace {
+
+/// The number behind "seq = ", which torch.autograd.profiler.emit_nvtx puts behind names.
+std::optional<std::int64_t> sequence_in(std::string_view name) {
+  constexpr std::string_view kKey = ", seq = ";
+  const std::size_t at = name.find(kKey);
+  if (at == std::string_view::npos) return {};
+  std::int64_t number = 0;
+  const char* const begin = name.data() + at + kKey.size();
+  const auto [end, problem] = std::from_chars(begin, name.data() + name.size(), number);
+  if (problem != std::errc{} || end == begin) return {};
+  return number;
+}
+
+class NsightImport : public NsightReader {
+ public:
+  explicit NsightImport(const ImportOptions& options) : rules_(options), trace_(rules_) {}
+
+  void work(const Work& work) override {
+    device_ = work.device;
+    trace_.work({work.correlation, work.start_ns, work.end_ns, work.device});
+  }
+
+  void copy(const Copy& copy) override {
+    if (!copy.to_device && !copy.to_host) return work(copy.work);
+    trace_.copy(
+        {copy.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, copy.pinned},
+        copy.bytes, Duration{copy.work.end_ns - copy.work.start_ns});
+  }
+
+  void launch(const Launch& launch) override {
+    trace_.launch(launch.correlation, launch.thread, launch.start_ns);
+  }
+
+  void range(const Range& range) override {
+    const std::string_view name = range.name.substr(0, range.name.find(", seq = "));
+    const bool autograd = name.starts_with("autograd::");
+    const auto sequence = sequence_in(range.name);
+    if (sequence) {
+      const bool backward = autograd || name.find("Backward") != std::string_view::npos;
+      trace_.numbered(backward, *sequence, range.thread, range.start_ns, range.end_ns);
+    }
+    const bool module = name.starts_with("nn.Module: ");
+    const bool operation = sequence || autograd || name.starts_with("aten::");
+    trace_.range(name,
+                 module      ? RangeSource::kModule
+                 : operation ? RangeSource::kOperator
+                             : RangeSource::kAnnotation,
+                 range.thread, range.start_ns, range.end_ns);
+  }
+
+  void finish(const NsightFacts& facts, Imported& to) {
+    trace_.finish(to);
+    for (const auto& [why, count] : facts.unusable) to.unused.push_back({count, "rows", why});
+    const auto name = facts.devices.find(device_);
+    to.device = name == facts.devices.end() ? "not recorded" : name->second;
+  }
+
+ private:
+  RangeRules rules_;
+  GpuTrace trace_;
+  std::int64_t device_ = 0;
+};
+
+}  // namespace
+
+Imported import_nsight(const std::string& path, const ImportOptions& options) {
+  Imported result = blank_import(path, options);
+  result.model.batch = batch_of(options, 0);
+  result.method =
+      "Nsight Systems: device time of what each layer launched, median over minibatches";
+  NsightImport import(options);
+  in_context(path, [&] {
+    const SqliteDatabase database = SqliteDatabase::open(path);
+    import.finish(read_nsight(database, import), result);
+  });
+  return result;
+}
+
+}  // namespace shardlab

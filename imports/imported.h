@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/profile.h"
+
+namespace shardlab {
+
+/// Something of a file that did not become part of the profile.
+struct Unused {
+  std::int64_t count = 0;
+  std::string what;  ///< "kernels"
+  std::string why;   ///< "their launch is not in the trace"
+};
+
+/// One model as a file of others knows it. What the file does not say is missing, never zero.
+struct Imported {
+  ModelProfile model;
+  HostCosts host;  ///< Alone and loaded alike.
+  std::string device;
+  std::string method;  ///< How the numbers were taken from the file.
+  /// Optimizer step of the whole model, where the file does not tell layers apart.
+  std::optional<Measured> whole_step;
+  std::vector<Unused> unused;
+  std::vector<std::string> notes;  ///< See Provenance::notes.
+};
+
+/// What the user says of a file, where the file does not.
+struct ImportOptions {
+  std::string name;  ///< Of the model; empty: after the file.
+  int batch = 0;     ///< 0: as the file says.
+  OptimizerKind optimizer = OptimizerKind::kAdamW;
+  std::string layer_rule;  ///< Regular expression of the ranges that are layers; empty: usual ones.
+  std::string step_rule;   ///< The same of minibatches.
+};
+
+/// A model without layers, and a host of which nothing is known. `path` names it where the options
+/// do not.
+Imported blank_import(const std::string& path, const ImportOptions& options);
+
+/// A layer of which nothing is known.
+LayerCost blank_layer(std::string name);
+
+/// Sets a time alone and loaded, and that it is known.
+void know(LayerCost& layer, CostField field, const Measured& time);
+/// Sets a size, and that it is known.
+void know(LayerCost& layer, CostField field, Bytes bytes);
+
+/// What follows from what is known, with a note each: state from parameters and optimizer,
+/// recomputation from a forward that recorded its graph, a step of the whole model divided by
+/// parameters, copies back from copies.
+void derive(Imported& imported);
+
+/// One profile of all of them. Throws Error when two have one name and batch, or devices differ.
+Profile as_profile(const std::vector<Imported>& all, const std::string& version);
+
+/// The batch that the user gave, else `in_file`; UsageError when neither says.
+int batch_of(const ImportOptions& options, int in_file);
+
+}  // namespace shardlab

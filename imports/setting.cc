@@ -1,0 +1,150 @@
+#include "imports/setting.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fnmatch.h>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "traces/layer_costs.h"
+#include "traces/suggestion.h"
+#include "traces/value.h"
+
+namespace shardlab {
+namespace {
+
+bool is_time(CostField field) { return name(field).ends_with("_ns"); }
+bool is_copy(CostField field) { return field == CostField::kCopy || field == CostField::kCopyBack; }
+bool is_of_layer(CostField field) { return field < CostField::kInput; }
+
+CostField parse_field(std::string_view text) {
+  if (text == "activation_bytes") return CostField::kOutput;
+  const auto found = std::ranges::find(kCostFields, text);
+  if (found == kCostFields.end()) {
+    throw Error(
+        fmt::format("\"{}\" is no field of a profile{}", text, suggestion(text, kCostFields)));
+  }
+  return static_cast<CostField>(found - kCostFields.begin());
+}
+
+/// "1.5 ms", or an integer of nanoseconds.
+std::int64_t parse_time(std::string_view text) {
+  std::int64_t nanoseconds = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), nanoseconds);
+  if (problem == std::errc{} && end == text.data() + text.size()) {
+    return within(nanoseconds, 0, kMostInFile);
+  }
+  return interval(text).count();
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+/// "10 us + 24 GB", or the rate alone.
+CopyCost parse_copy(std::string_view text) {
+  CopyCost copy;
+  const std::size_t plus = text.find('+');
+  if (plus != std::string_view::npos) {
+    copy.latency = Duration{parse_time(trimmed(text.substr(0, plus)))};
+    text.remove_prefix(plus + 1);
+  }
+  text = trimmed(text);
+  if (text.ends_with("/s")) text.remove_suffix(2);
+  copy.bytes_per_second = static_cast<double>(parse_bytes(trimmed(text)));
+  if (copy.bytes_per_second == 0) throw Error("a rate of 0 copies nothing");
+  return copy;
+}
+
+Setting parse(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos) throw Error("write LAYER.FIELD=VALUE or FIELD=VALUE");
+  const std::string_view target = trimmed(std::string_view(text).substr(0, equals));
+  const std::string_view value = trimmed(std::string_view(text).substr(equals + 1));
+  const std::size_t dot = target.rfind('.');
+  const bool of_layers = dot != std::string_view::npos;
+  Setting result{text, {}, parse_field(of_layers ? target.substr(dot + 1) : target), 0, {}};
+  if (of_layers) result.pattern = target.substr(0, dot);
+  if (of_layers != is_of_layer(result.field)) {
+    throw Error(fmt::format("{} is of {}", name(result.field),
+                            of_layers ? "no layer; leave the layer out"
+                                      : "layers; write LAYER." + std::string(name(result.field))));
+  }
+  if (is_copy(result.field)) {
+    result.copy = parse_copy(value);
+  } else {
+    result.value = is_time(result.field) ? parse_time(value) : parse_bytes(value);
+  }
+  return result;
+}
+
+void set_host(const Setting& setting, HostCosts& host) {
+  if (setting.field == CostField::kCopy) host.copy = setting.copy;
+  if (setting.field == CostField::kCopyBack) host.copy_back = setting.copy;
+  if (setting.field == CostField::kUnitOverhead) host.unit_overhead = Duration{setting.value};
+  if (setting.field == CostField::kDispatch) host.dispatch = Duration{setting.value};
+  host.missing.set(setting.field, false);
+}
+
+std::int64_t set_layers(const Setting& setting, std::vector<LayerCost>& layers) {
+  std::int64_t count = 0;
+  for (LayerCost& layer : layers) {
+    if (layer.name != setting.pattern &&
+        fnmatch(setting.pattern.c_str(), layer.name.c_str(), 0) != 0) {
+      continue;
+    }
+    ++count;
+    if (is_time(setting.field)) {
+      know(layer, setting.field, Measured{Duration{setting.value}, {}, 0, std::nullopt});
+    } else {
+      know(layer, setting.field, Bytes{setting.value});
+    }
+  }
+  return count;
+}
+
+[[noreturn]] void refuse_pattern(const Setting& setting, const std::vector<LayerCost>& layers) {
+  std::string names;
+  for (const LayerCost& layer : layers) {
+    names += (names.empty() ? "" : ", ") + layer.name;
+    if (names.size() < 200) continue;
+    names += ", ...";
+    break;
+  }
+  throw UsageError(fmt::format("--set '{}': no layer is called \"{}\"; there are {}", setting.text,
+                               setting.pattern, names));
+}
+
+}  // namespace
+
+Setting parse_setting(const std::string& text) {
+  try {
+    return parse(text);
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--set '{}': {}", text, error.what()));
+  }
+}
+
+void apply(const Setting& setting, Imported& to) {
+  std::string where = "host";
+  if (setting.field == CostField::kInput) {
+    to.model.input = setting.value;
+    where = "model";
+  } else if (setting.pattern.empty()) {
+    set_host(setting, to.host);
+  } else {
+    const std::int64_t count = set_layers(setting, to.model.layers);
+    if (count == 0) refuse_pattern(setting, to.model.layers);
+    where = fmt::format("{} layers", count);
+  }
+  to.notes.push_back(
+      fmt::format("{} of {}: set by user ({})", name(setting.field), where, setting.text));
+}
+
+}  // namespace shardlab

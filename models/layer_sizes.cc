@@ -1,0 +1,84 @@
+#include "models/layer_sizes.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "models/layer_parameters.h"
+#include "models/validate.h"
+
+namespace shardlab {
+namespace {
+
+constexpr Bytes kFloat = 4;
+
+/// Multiples of what lies between two layers, and what is added to them.
+class Sizes {
+ public:
+  Sizes(const ModelSpec& spec, int batch)
+      : boundary_(kFloat * boundary_elements(spec, batch)),
+        rows_(batch * targets_per_sequence(spec)),
+        dropout_(spec.dropout > 0 ? 1 : 0) {}
+
+  void embedding(const ModelSpec& spec, int batch, LayerCost& to) const {
+    const bool mlp = spec.architecture == Architecture::kMlp;
+    const Bytes joined = mlp ? kFloat * batch * spec.context * kByteWidth : 0;
+    to.output = boundary_;
+    to.forward_workspace = (1 + 2 * dropout_) * boundary_ + joined;
+    to.saved = dropout_ * boundary_ + joined;  // The mask.
+    // The gradient of what was embedded lives after those of the parameters are there.
+    to.backward_workspace = std::max<Bytes>((1 + dropout_) * boundary_ + joined - to.parameters, 0);
+  }
+
+  void block(const ModelSpec& spec, LayerCost& to) const {
+    to.output = boundary_;
+    if (spec.architecture == Architecture::kMlp) {
+      to.forward_workspace = (2 + 2 * dropout_) * boundary_;
+      to.saved = (1 + dropout_) * boundary_;
+      to.backward_workspace = 2 * boundary_;
+      return;
+    }
+    // Both norms (2), queries, keys and values (3), attended and joined (2), their sum with the input
+    // (1), before and after GELU (4 each) less the output; mean and deviation of each norm and row,
+    // and a logarithm of each head and row.
+    to.forward_workspace = 9 * boundary_;
+    to.saved = (15 + 2 * dropout_) * boundary_ + kFloat * rows_ * (4 + spec.heads);
+  }
+
+  void head(const ModelSpec& spec, LayerCost& to) const {
+    const Bytes logits = kFloat * rows_ * kVocabulary;
+    to.forward_workspace = boundary_ + logits;
+    to.saved = boundary_ + logits + 2 * kFloat * (rows_ + 1);
+    to.backward_workspace = std::max<Bytes>(2 * logits + 2 * kFloat * (1 - spec.width), 0);
+  }
+
+ private:
+  Bytes boundary_, rows_, dropout_;
+};
+
+LayerCost layer(std::string name, const std::vector<ParameterSpec>& parameters,
+                OptimizerKind optimizer) {
+  LayerCost result;
+  result.name = std::move(name);
+  result.parameters = kFloat * padded_elements(parameters);
+  result.state = state_factor(optimizer) * result.parameters;
+  return result;
+}
+
+}  // namespace
+
+std::vector<LayerCost> layer_sizes(const ModelSpec& spec, int batch, OptimizerKind optimizer) {
+  validate(spec);
+  const Sizes sizes(spec, batch);
+  std::vector<LayerCost> layers;
+  sizes.embedding(spec, batch,
+                  layers.emplace_back(layer("embedding", embedding_parameters(spec), optimizer)));
+  for (int i = 1; i <= spec.layers; ++i) {
+    sizes.block(spec, layers.emplace_back(
+                          layer(fmt::format("block {}", i), block_parameters(spec), optimizer)));
+  }
+  sizes.head(spec, layers.emplace_back(layer("head", head_parameters(spec), optimizer)));
+  return layers;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,98 @@
+#include <cassert>
+
+#include "sched/driver.h"
+
+/// How the Driver takes in that a unit is done, and offers what comes next.
+namespace shardlab {
+
+/// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
+/// time; in few functions, as the registers do not suffice for one.
+[[gnu::flatten]] void Driver::take_in(const UnitDone& event) {
+  Device& device = devices_[index(event.device)];
+  assert(device.running != kNothing);
+  const Claim& claim = device.claims[device.running];
+  const TrackId track = claim.track;
+  const JobId job = claim.job;
+  const std::uint32_t which = claim.unit;
+  assert(job == event.job);
+  const bool leads = ledger_.leads(track);
+  device.busy += event.to - event.from;
+  device.recompute += event.recompute;
+  ++outcome_.units;
+  if (timeline_ != nullptr) {
+    const Unit& ran = ledger_.current(track);
+    timeline_->units.push_back(
+        {job, which, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
+         claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
+         event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
+  }
+  const Residency::Reservation reservation = claim.reservation;
+  end_claim(event.device);
+  if (residency_) {
+    residency_->commit(reservation);
+    done_.push_back({track, job, which, event.device});
+  }
+  advance(track, job, leads ? &ledger_.current(track) : nullptr);
+}
+
+/// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
+/// tracks wait for it, else null.
+void Driver::advance(TrackId track, JobId id, const Unit* leader) {
+  ledger_.advance(track);
+  tracks_[index(track)].offered = false;
+  Job& job = jobs_[index(id)];
+  if (job.failed) {
+    if (job.running == 0) end_halt(id);
+    return;
+  }
+  if (ledger_.complete(track)) {
+    if (--job.tracks_left == 0) {
+      reach_goal(id);
+      return;
+    }
+  } else if (ledger_.unblocked(track)) {
+    offer_next(track);
+  }
+  if (leader == nullptr) return;
+  for (const std::uint32_t follower : leader->before) {
+    const TrackId other = ledger_.track_of(id, unit(id, follower));
+    const bool waits = !tracks_[index(other)].offered && !ledger_.complete(other) &&
+                       ledger_.unit(other) == follower;
+    if (waits && ledger_.unblocked(other)) offer_next(other);
+  }
+}
+
+/// Takes the running claim off its device.
+void Driver::end_claim(DeviceId id) {
+  Device& device = devices_[index(id)];
+  const Claim& claim = device.claims[device.running];
+  --jobs_[index(claim.job)].running;
+  --tracks_[index(claim.track)].claims;
+  if (device.claims.size() == 1) {
+    device.claims.pop_back();
+  } else {
+    device.claims.erase(device.claims.begin() + device.running);
+  }
+  device.running = kNothing;
+  device.lane_busy = false;
+  --running_units_;
+  claim_gone(index(id));
+}
+
+void Driver::offer_next(TrackId track) {
+  Track& state = tracks_[index(track)];
+  state.offered = true;
+  if (state.claims == 0) {
+    offer(ledger_.candidate(track));
+    return;
+  }
+  for (Claim& claim : devices_[index(state.last_claim)].claims) {  // It was claimed ahead.
+    if (claim.track != track) continue;
+    claim.ready = true;
+    claim.ready_at = now_;
+  }
+  note_late(index(state.last_claim));
+  touch(index(state.last_claim));
+}
+
+}  // namespace shardlab

@@ -1,0 +1,160 @@
+#include "study/report.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace shardlab {
+namespace {
+
+std::string percent(double fraction) {
+  const std::string text = fmt::format("{:.1f}", 100 * fraction);
+  return text == "-0.0" ? "0.0" : text;
+}
+
+std::string signed_percent(double fraction) {
+  const std::string text = percent(fraction);
+  return text == "0.0" || text.starts_with('-') ? text : "+" + text;
+}
+
+/// "± 0.4" behind a mean, where there is an interval.
+std::string interval(const MeanInterval& value) {
+  return value.half_width ? " ± " + percent(*value.half_width) : "";
+}
+
+std::string counted(std::size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string instances(const Study& study) {
+  return counted(static_cast<std::size_t>(study.grid.instances), "instance");
+}
+
+std::string names(const Study& study, const CellResult& result) {
+  std::string all;
+  for (std::size_t p = 0; p < result.policies.size(); ++p) {
+    if (!result.policies[p].ties_with_best()) continue;
+    all += (all.empty() ? "" : ", ") + study.grid.policies[p];
+  }
+  return all;
+}
+
+StudySection summary_section(const Study& study) {
+  const std::string& baseline = study.grid.baseline;
+  TextTable table({"policy", "mean gap %", "worst gap %", "best or tie", "over " + baseline + " %",
+                   "most over " + baseline + " %", "in", "most over best %", "in"});
+  const std::vector<PolicySummary> all = summarize(study);
+  for (std::size_t p = 0; p < all.size(); ++p) {
+    const PolicySummary& each = all[p];
+    const bool itself = study.grid.policies[p] == baseline;
+    table.row({study.grid.policies[p], percent(each.mean_gap), percent(each.worst_gap),
+               fmt::format("{} of {}", each.best, study.cells.size()),
+               itself ? "-" : signed_percent(each.against_baseline),
+               itself ? "-" : signed_percent(each.worst_cell), itself ? "-" : each.worst_cell_name,
+               signed_percent(each.most_over_best), each.most_over_best_name});
+  }
+  return {"All settings",
+          fmt::format("Means over {} of {} each; worst gap: of any instance. Over {}, over best: "
+                      "makespan over that of {} and of the setting's best policy, instance by "
+                      "instance; most: the mean of the setting in which it is largest.",
+                      counted(study.cells.size(), "setting"), instances(study), baseline, baseline),
+          table};
+}
+
+StudySection best_section(const Study& study) {
+  TextTable table({"setting", "gap %", "±", "worst %", study.grid.baseline + " %", "best, ties"});
+  const auto& policies = study.grid.policies;
+  const auto baseline = static_cast<std::size_t>(
+      std::find(policies.begin(), policies.end(), study.grid.baseline) - policies.begin());
+  for (const CellResult& result : study.cells) {
+    const auto best =
+        std::min_element(result.policies.begin(), result.policies.end(),
+                         [](const auto& a, const auto& b) { return a.gap.mean < b.gap.mean; });
+    table.row({result.cell.name(), percent(best->gap.mean),
+               best->gap.half_width ? percent(*best->gap.half_width) : "-", percent(best->worst),
+               percent(result.policies[baseline].gap.mean), names(study, result)});
+  }
+  return {"Best policy per setting",
+          "Setting: jobs/devices/transfer/slots. Gap: of the policy with the smallest mean gap; "
+          "beside it those whose difference from it has a 95 % interval that holds 0.",
+          table};
+}
+
+/// The published value is of some cell of these jobs and devices: of the first.
+StudySection published_section(const Study& study) {
+  TextTable table({"jobs", "devices", "policy", "published", "here", "±", "worst"});
+  for (const PublishedFigure& figure : study.grid.published) {
+    const auto cell =
+        std::find_if(study.cells.begin(), study.cells.end(), [&](const CellResult& each) {
+          return each.cell.jobs.name == figure.jobs && each.cell.devices.name == figure.devices;
+        });
+    const auto& policies = study.grid.policies;
+    const auto at = std::find(policies.begin(), policies.end(), figure.policy);
+    std::vector<std::string> cells{figure.jobs, figure.devices, figure.policy,
+                                   fmt::format("{:.2f}", figure.value)};
+    if (at == policies.end()) {
+      cells.insert(cells.end(), {"-", "-", "-"});
+    } else {
+      const auto& found = cell->policies[static_cast<std::size_t>(at - policies.begin())];
+      cells.push_back(fmt::format("{:.3f}", 1 + found.gap.mean));
+      cells.push_back(found.gap.half_width ? fmt::format("{:.3f}", *found.gap.half_width) : "-");
+      cells.push_back(fmt::format("{:.3f}", 1 + found.worst));
+    }
+    table.row(std::move(cells));
+  }
+  return {"Beside what was published",
+          fmt::format("Published: makespan over {}. Here: over the best lower bound, mean of {}. "
+                      "Nothing was tuned to come near.",
+                      study.grid.relative_to, instances(study)),
+          table};
+}
+
+template <typename Cell>
+StudySection detail_section(const Study& study, const CellResult& first, const std::string& title,
+                            const Cell& cell_of) {
+  std::vector<std::string> headers{"transfer", "slots"};
+  headers.insert(headers.end(), study.grid.policies.begin(), study.grid.policies.end());
+  TextTable table(headers);
+  for (const CellResult& result : study.cells) {
+    if (result.cell.jobs.name != first.cell.jobs.name ||
+        result.cell.devices.name != first.cell.devices.name) {
+      continue;
+    }
+    std::vector<std::string> cells{result.cell.transfer.name, result.cell.slots_name()};
+    for (const PolicyInCell& policy : result.policies) cells.push_back(cell_of(policy));
+    table.row(std::move(cells));
+  }
+  return {
+      fmt::format("{}: {} jobs, {} devices", title, first.cell.jobs.name, first.cell.devices.name),
+      "", table};
+}
+
+}  // namespace
+
+std::vector<StudySection> overview(const Study& study) {
+  std::vector<StudySection> all{summary_section(study), best_section(study)};
+  if (!study.grid.published.empty()) all.push_back(published_section(study));
+  return all;
+}
+
+std::vector<StudySection> details(const Study& study) {
+  std::vector<StudySection> all;
+  const std::size_t each =
+      study.cells.size() / (study.grid.jobs.size() * study.grid.devices.size());
+  for (std::size_t c = 0; c < study.cells.size(); c += each) {
+    all.push_back(detail_section(
+        study, study.cells[c], "Gap over the lower bound, %", [](const PolicyInCell& policy) {
+          return fmt::format("{}{} ({}){}", percent(policy.gap.mean), interval(policy.gap),
+                             percent(policy.worst), policy.ties_with_best() ? " *" : "");
+        }));
+    if (study.grid.policies.size() < 2) continue;
+    all.push_back(detail_section(
+        study, study.cells[c], fmt::format("Makespan over that of {}, %", study.grid.baseline),
+        [](const PolicyInCell& policy) {
+          return signed_percent(policy.against_baseline.mean) + interval(policy.against_baseline);
+        }));
+  }
+  return all;
+}
+
+}  // namespace shardlab

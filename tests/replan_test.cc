@@ -1,0 +1,73 @@
+#include "planning/replan.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/planned_jobs.h"
+
+namespace shardlab {
+namespace {
+
+using planned_jobs::cluster_of;
+using planned_jobs::gpt;
+using planned_jobs::profile_of;
+
+/// Four jobs on four devices, of which two stop after a quarter.
+Workload half_of_them_stop() {
+  Workload workload{{gpt("a", 40), gpt("b", 40), gpt("c", 40), gpt("d", 40)}};
+  workload.jobs[1].stop_after = 10;
+  workload.jobs[3].stop_after = 10;
+  return workload;
+}
+
+TEST(Replan, ThoseThatAreLeftTakeTheDevicesOfThoseThatStopped) {
+  const Workload workload = half_of_them_stop();
+  const Cluster cluster = cluster_of(4);
+  const Profile profile = profile_of(workload.jobs);
+  const Replanned found = plan_with_stops(workload, cluster, profile, {.evaluations = 40}, {});
+  ASSERT_EQ(found.phases.size(), 2U);
+  EXPECT_EQ(found.phases[0].stopped, (std::vector<std::size_t>{1, 3}));
+  EXPECT_EQ(found.phases[1].jobs, (std::vector<std::size_t>{0, 2}));
+  EXPECT_LT(found.predicted, found.unchanged * 4 / 5);
+  for (const JobOption& each : found.phases[1].joint.chosen) EXPECT_EQ(each.devices, 2);
+}
+
+TEST(Replan, WhatRemainsIsWhatWasNotDone) {
+  const Workload workload = half_of_them_stop();
+  const Cluster cluster = cluster_of(4);
+  const Profile profile = profile_of(workload.jobs);
+  const Replanned found = plan_with_stops(workload, cluster, profile, {.evaluations = 40}, {});
+  ASSERT_EQ(found.phases.size(), 2U);
+  EXPECT_EQ(found.phases[1].from, found.phases[0].to);
+  EXPECT_EQ(found.predicted, found.phases[1].to);
+  for (const Job& job : found.phases[1].workload.jobs) {
+    EXPECT_LE(job.minibatches, 31);
+    EXPECT_GE(job.minibatches, 28);
+    EXPECT_EQ(job.stop_after, 0);
+  }
+}
+
+TEST(Replan, NobodyStopsNothingChanges) {
+  const Workload workload{{gpt("a", 5), gpt("b", 5)}};
+  const Replanned found =
+      plan_with_stops(workload, cluster_of(2), profile_of(workload.jobs), {.evaluations = 20}, {});
+  EXPECT_EQ(found.phases.size(), 1U);
+  EXPECT_EQ(found.predicted, found.unchanged);
+}
+
+TEST(Replan, ATunersVerdictsAreTakenFromItsRun) {
+  Workload workload{{gpt("a", 27), gpt("b", 27), gpt("c", 27), gpt("d", 27)}};
+  EarlyStop& halving = workload.early_stop.emplace();
+  halving.method = StopMethod::kSuccessiveHalving;
+  halving.eta = 2;
+  halving.least = 3;
+  halving.most = 27;
+  const Cluster cluster = cluster_of(4);
+  const Profile profile = profile_of(workload.jobs);
+  const Replanned found = plan_with_stops(workload, cluster, profile, {.evaluations = 40}, {});
+  EXPECT_GE(found.phases.size(), 2U);
+  EXPECT_EQ(found.phases[0].stopped.size(), 2U) << "one in two goes on";
+  EXPECT_LE(found.predicted, found.unchanged);
+}
+
+}  // namespace
+}  // namespace shardlab

@@ -1,0 +1,280 @@
+#include "traces/kineto_file.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <simdjson.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "traces/json_events.h"
+
+namespace shardlab {
+namespace {
+
+namespace od = simdjson::ondemand;
+static_assert(JsonEvents::kPadding >= simdjson::SIMDJSON_PADDING);
+
+constexpr std::int64_t kMostMicroseconds = std::int64_t{1} << 52;  // So that nothing overflows.
+
+/// Thrown within an event: it cannot be used.
+struct Unusable {
+  const char* why;
+};
+
+/// What an event's category says. Old traces write Kernel, new ones kernel.
+struct Category {
+  std::string_view name;
+  KinetoKind kind;
+};
+constexpr std::array<Category, 17> kCategories{{{"kernel", KinetoKind::kKernel},
+                                                {"Kernel", KinetoKind::kKernel},
+                                                {"gpu_memcpy", KinetoKind::kCopy},
+                                                {"Memcpy", KinetoKind::kCopy},
+                                                {"gpu_memset", KinetoKind::kSet},
+                                                {"Memset", KinetoKind::kSet},
+                                                {"cuda_runtime", KinetoKind::kLaunch},
+                                                {"cuda_driver", KinetoKind::kLaunch},
+                                                {"hip_runtime", KinetoKind::kLaunch},
+                                                {"Runtime", KinetoKind::kLaunch},
+                                                {"Driver", KinetoKind::kLaunch},
+                                                {"cpu_op", KinetoKind::kOperator},
+                                                {"Operator", KinetoKind::kOperator},
+                                                {"user_annotation", KinetoKind::kAnnotation},
+                                                {"UserAnnotation", KinetoKind::kAnnotation},
+                                                {"python_function", KinetoKind::kModule},
+                                                {"PythonFunction", KinetoKind::kModule}}};
+
+template <typename Result>
+auto value_of(Result result) {
+  if (result.error() != simdjson::SUCCESS) throw Unusable{"they are no valid JSON"};
+  return std::move(result).value_unsafe();
+}
+
+/// The token of a number or string, without quotes and the space behind it.
+std::string_view token(od::value& value) {
+  std::string_view text = value.raw_json_token();
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\n' || text.back() == '\t' ||
+                           text.back() == '\r')) {
+    text.remove_suffix(1);
+  }
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+    text = text.substr(1, text.size() - 2);
+  }
+  return text;
+}
+
+std::int64_t integer(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem == std::errc::result_out_of_range) {
+    throw Unusable{"a number of theirs is beyond 64 bits"};
+  }
+  if (problem != std::errc{} || end == text.data()) throw Unusable{"an id of theirs is no integer"};
+  return value;
+}
+
+/// Microseconds as "12", "12.345" or "1.2e3", exact to the nanosecond.
+std::int64_t nanoseconds(std::string_view text) {
+  constexpr const char* kTooLarge = "a time of theirs is beyond 64 bits";
+  std::int64_t whole = 0;
+  const char* const last = text.data() + text.size();
+  auto [end, problem] = std::from_chars(text.data(), last, whole);
+  if (problem == std::errc::result_out_of_range) throw Unusable{kTooLarge};
+  if (problem != std::errc{}) throw Unusable{"a time of theirs is no number"};
+  if (end != last && *end != '.') {
+    double value = 0;
+    const auto scanned = std::from_chars(text.data(), last, value);
+    if (scanned.ec != std::errc{} || scanned.ptr != last) {
+      throw Unusable{"a time of theirs is no number"};
+    }
+    if (std::abs(value) > static_cast<double>(kMostMicroseconds)) throw Unusable{kTooLarge};
+    return std::llround(value * 1e3);
+  }
+  if (whole > kMostMicroseconds || whole < -kMostMicroseconds) throw Unusable{kTooLarge};
+  std::int64_t result = whole * 1000;
+  if (end == last) return result;
+  std::int64_t place = text.front() == '-' ? -100 : 100;
+  for (++end; end != last && place != 0; ++end, place /= 10) {
+    if (*end < '0' || *end > '9') throw Unusable{"a time of theirs is no number"};
+    result += place * (*end - '0');
+  }
+  return result;
+}
+
+std::uint64_t hash(std::string_view text) {  // FNV-1a.
+  std::uint64_t value = 0xcbf29ce484222325;
+  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return value;
+}
+
+/// Keys are compared as they stand in the file; none of those wanted has an escape.
+template <std::size_t N>
+bool is(const od::raw_json_string& key, const char (&name)[N]) {
+  return std::memcmp(key.raw(), name, N - 1) == 0 && key.raw()[N - 1] == '"';
+}
+
+class EventParser {
+ public:
+  explicit EventParser(KinetoFacts& facts) : facts_(facts) {}
+
+  /// The event in `text`, or none. What is wrong with it is counted.
+  const KinetoEvent* parse(std::string_view text) {
+    ++facts_.events;
+    try {
+      return read(text) ? &event_ : nullptr;
+    } catch (const Unusable& unusable) {
+      ++facts_.unusable[unusable.why];
+    }
+    return nullptr;
+  }
+
+  od::parser& parser() { return parser_; }
+
+ private:
+  bool read(std::string_view text) {
+    event_ = {};
+    phase_ = '\0';
+    category_ = {};
+    duration_ = KinetoEvent::kNone;
+    timed_ = false;
+    document_ = document(text);
+    od::object object = value_of(document_.get_object());
+    for (auto each : object) {
+      od::field field = value_of(std::move(each));
+      take(field.key(), field.value());
+      if (event_.kind == KinetoKind::kOther && !category_.empty()) break;
+    }
+    return finish();
+  }
+
+  od::document document(std::string_view text) {
+    auto result = parser_.iterate(text.data(), text.size(), text.size() + JsonEvents::kPadding);
+    if (result.error() == simdjson::UTF8_ERROR) throw Unusable{"their text is not UTF-8"};
+    return value_of(std::move(result));
+  }
+
+  void take(const od::raw_json_string& key, od::value value) {
+    if (is(key, "ph")) {
+      const std::string_view phase = token(value);
+      phase_ = phase.size() == 1 ? phase.front() : '\0';
+    } else if (is(key, "cat")) {
+      take_category(token(value));
+    } else if (is(key, "name")) {
+      // Long, and wanted of few kinds.
+      if (event_.kind == KinetoKind::kKernel || event_.kind == KinetoKind::kLaunch) return;
+      event_.name = value_of(value.get_string());
+    } else if (is(key, "pid") || is(key, "tid")) {
+      const std::uint64_t one = hash(token(value));
+      event_.thread += key.raw()[0] == 'p' ? one * 31 : one;
+    } else if (is(key, "ts")) {
+      event_.start_ns = nanoseconds(token(value));
+      timed_ = true;
+    } else if (is(key, "dur")) {
+      duration_ = nanoseconds(token(value));
+    } else if (is(key, "args")) {
+      take_arguments(value);
+    }
+  }
+
+  void take_category(std::string_view category) {
+    category_ = category;
+    const auto* const found = std::ranges::find(kCategories, category, &Category::name);
+    event_.kind = found == kCategories.end() ? KinetoKind::kOther : found->kind;
+  }
+
+  void take_arguments(od::value& value) {
+    if (!category_.empty() && event_.kind == KinetoKind::kOther) return;
+    if (event_.kind == KinetoKind::kAnnotation || event_.kind == KinetoKind::kModule) return;
+    od::object object = value_of(value.get_object());
+    for (auto each : object) {
+      od::field field = value_of(std::move(each));
+      const od::raw_json_string key = field.key();
+      if (is(key, "correlation")) event_.correlation = integer(token(field.value()));
+      if (is(key, "bytes") || is(key, "Bytes")) event_.bytes = integer(token(field.value()));
+      if (is(key, "device")) event_.device = integer(token(field.value()));
+      if (is(key, "Sequence number")) event_.sequence = integer(token(field.value()));
+      if (is(key, "Fwd thread id")) event_.backward = integer(token(field.value())) != 0;
+    }
+  }
+
+  bool finish() {
+    if (event_.kind == KinetoKind::kOther || phase_ != 'X') {
+      count_other(category_.empty() ? "without a category" : category_);
+      return false;
+    }
+    if (!timed_ || duration_ == KinetoEvent::kNone) throw Unusable{"they have no ts or no dur"};
+    if (duration_ < 0 || duration_ > kMostMicroseconds * 1000) {
+      throw Unusable{"their duration is negative"};
+    }
+    event_.end_ns = event_.start_ns + duration_;
+    return true;
+  }
+
+  void count_other(std::string_view category) {
+    auto found = facts_.others.find(category);
+    if (found == facts_.others.end()) found = facts_.others.emplace(category, 0).first;
+    ++found->second;
+  }
+
+  KinetoFacts& facts_;
+  od::parser parser_;
+  od::document document_;
+  KinetoEvent event_;
+  char phase_ = '\0';
+  std::string_view category_;
+  std::int64_t duration_ = 0;
+  bool timed_ = false;
+};
+
+/// A member beside the events. What is broken there is passed over: nothing rests on it.
+void read_member(od::parser& parser, std::string_view key, std::string_view text,
+                 KinetoFacts& facts) {
+  if (key != "deviceProperties" && key != "distributedInfo") return;
+  auto parsed = parser.iterate(text.data(), text.size(), text.size() + JsonEvents::kPadding);
+  if (parsed.error() != simdjson::SUCCESS) return;
+  od::document document = std::move(parsed).value_unsafe();
+  if (key == "distributedInfo") {
+    std::int64_t rank = 0;
+    if (document["rank"].get_int64().get(rank) == simdjson::SUCCESS) facts.rank = rank;
+    return;
+  }
+  od::array devices;
+  if (document.get_array().get(devices) != simdjson::SUCCESS) return;
+  for (auto device : devices) {
+    std::int64_t id = 0;
+    std::string_view name;
+    if (device["id"].get_int64().get(id) != simdjson::SUCCESS) return;
+    if (device["name"].get_string().get(name) != simdjson::SUCCESS) return;
+    facts.devices.emplace(id, name);
+  }
+}
+
+}  // namespace
+
+KinetoFacts read_kineto(ByteStream& from, const std::function<void(const KinetoEvent&)>& take) {
+  KinetoFacts facts;
+  JsonEvents values(from);
+  EventParser parser(facts);
+  while (values.next()) {
+    if (!values.is_event()) {
+      read_member(parser.parser(), values.key(), values.text(), facts);
+    } else if (const KinetoEvent* event = parser.parse(values.text())) {
+      take(*event);
+    }
+  }
+  facts.cut_off = values.cut_off();
+  return facts;
+}
+
+KinetoCopy kineto_copy(std::string_view name) {
+  const auto has = [&](const char* part) { return name.find(part) != std::string_view::npos; };
+  return {has("HtoD"), has("DtoH"), has("Pinned")};
+}
+
+}  // namespace shardlab

@@ -1,0 +1,86 @@
+#include "traces/layer_costs.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace shardlab {
+
+using nlohmann::ordered_json;
+
+ordered_json known_json(const MissingCosts& missing, CostField field, ordered_json value) {
+  return missing.has(field) ? ordered_json() : std::move(value);
+}
+
+void put(ordered_json& to, const std::string& name, const Measured& measured) {
+  to[name + "_ns"] = measured.median.count();
+  to[name + "_spread_ns"] = measured.spread.count();
+  to[name + "_samples"] = measured.samples;
+  if (measured.busy) to[name + "_busy_ns"] = measured.busy->count();
+}
+
+Measured read_measured(const JsonObject& from, const std::string& name) {
+  Measured result{from.duration(name + "_ns"), from.duration(name + "_spread_ns"),
+                  from.integer(name + "_samples", 0, kMostInFile), std::nullopt};
+  if (from.has(name + "_busy_ns")) result.busy = from.duration(name + "_busy_ns");
+  return result;
+}
+
+namespace {
+
+ordered_json times_json(const LayerTimes& times, const MissingCosts& missing) {
+  ordered_json result;
+  for (const auto& [field, name, time] : kTimeFields) {
+    if (missing.has(field)) {
+      result[std::string(name) + "_ns"] = nullptr;
+    } else {
+      put(result, name, times.*time);
+    }
+  }
+  return result;
+}
+
+LayerTimes times(const JsonObject& from, MissingCosts& missing) {
+  LayerTimes result;
+  for (const auto& [field, name, time] : kTimeFields) {
+    if (from.is_null(std::string(name) + "_ns")) {
+      missing.set(field);
+    } else {
+      result.*time = read_measured(from, name);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+ordered_json layer_json(const LayerCost& layer) {
+  ordered_json result{{"name", layer.name}};
+  for (const auto& [field, bytes] : kBytesFields) {
+    result[std::string(name(field))] = known_json(layer.missing, field, layer.*bytes);
+  }
+  result["alone"] = times_json(layer.alone, layer.missing);
+  result["loaded"] = times_json(layer.loaded, layer.missing);
+  return result;
+}
+
+LayerCost read_layer(const JsonObject& from) {
+  LayerCost result;
+  result.name = from.text("name");
+  for (const auto& [field, bytes] : kBytesFields) {
+    const std::string key(name(field));
+    if (from.is_null(key)) {
+      result.missing.set(field);
+    } else {
+      result.*bytes = from.integer(key, 0, kMostInFile);
+    }
+  }
+  MissingCosts& missing = result.missing;
+  result.alone = in_context("alone", [&] { return times(from.object("alone"), missing); });
+  result.loaded = in_context("loaded", [&] { return times(from.object("loaded"), missing); });
+  return result;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "core/bytes.h"
+#include "traces/sqlite_database.h"
+
+namespace shardlab {
+
+/// What `nsys export --type sqlite` wrote, row by row; times are nanoseconds. Correlations are unlike
+/// for unlike processes.
+class NsightReader {
+ public:
+  struct Work {
+    std::int64_t correlation = 0, start_ns = 0, end_ns = 0, device = 0;
+  };
+  struct Copy {
+    Work work;
+    Bytes bytes = 0;
+    bool to_device = false, to_host = false, pinned = false;
+  };
+  struct Launch {
+    std::int64_t correlation = 0, start_ns = 0;
+    std::uint64_t thread = 0;
+  };
+  struct Range {
+    std::string_view name;  ///< Valid in the call.
+    std::uint64_t thread = 0;
+    std::int64_t start_ns = 0, end_ns = 0;
+  };
+
+  virtual ~NsightReader() = default;
+  virtual void work(const Work& work) = 0;  ///< A kernel or a set.
+  virtual void copy(const Copy& copy) = 0;
+  virtual void launch(const Launch& launch) = 0;
+  virtual void range(const Range& range) = 0;  ///< Of NVTX.
+};
+
+struct NsightFacts {
+  std::map<std::int64_t, std::string> devices;   ///< Names, by id.
+  std::map<std::string, std::int64_t> unusable;  ///< Rows, by reason.
+};
+
+/// Tables appear only when used, so none of them must be there but that of kernels:
+///
+///   CUPTI_ACTIVITY_KIND_KERNEL   start, end, deviceId, correlationId
+///   CUPTI_ACTIVITY_KIND_MEMSET   the same
+///   CUPTI_ACTIVITY_KIND_MEMCPY   the same, bytes, copyKind (1 to the device, 2 to the host), srcKind,
+///                                dstKind (1: page-locked)
+///   CUPTI_ACTIVITY_KIND_RUNTIME  start, correlationId, globalTid
+///   NVTX_EVENTS                  start, end, text or textId, globalTid, eventType (59 push and pop, 60
+///                                start and end)
+///   StringIds, TARGET_INFO_GPU   id and value, id and name
+///
+/// Throws Error where it is no such database, or a column is missing.
+NsightFacts read_nsight(const SqliteDatabase& database, NsightReader& reader);
+
+}  // namespace shardlab
