@@ -32,6 +32,21 @@ def compare(summary, name, peer, **more):
     summary[name] |= {"peer": peer, "ratio": summary[name]["units_per_s"] / peer} | more
 
 
+def imports():
+    """Traces read per second, against Python's json on the same file; the files go."""
+    found = {}
+    for run in json.loads((OUT / "import_bench.json").read_text())["benchmarks"]:
+        trace = pathlib.Path(run["label"])
+        script = [sys.executable, ROOT / "bench/json_peer.py", trace]
+        other = json.loads(subprocess.run(script, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        found[f"import/{trace.name}"] = {
+            "events_per_s": run["items_per_second"], "peer": other["events_per_s"],
+            "ratio": run["items_per_second"] / other["events_per_s"],
+            "peak_bytes": run["peak_bytes"], "peak_bytes_of_peer": other["peak_bytes"]}
+        trace.unlink()
+    return found
+
+
 def scale_of(name):
     return int(name.split("/")[1])
 
@@ -69,11 +84,16 @@ def main():
             # A twentieth of the minibatches: a makespan in proportion shows that it is the same instance.
             compare(summary, name, other["units_per_s"], makespan_over_peers=run["makespan_ns"] / (20 * other["makespan_ns"]))
     scales = name_as_asked(summary, runs)
-    (OUT / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    traces = imports()
+    (OUT / "summary.json").write_text(json.dumps(summary | traces, indent=1) + "\n")
     print("| case | million units/s | peer, million units/s | ratio |\n|---|---|---|---|")
     for name, row in summary.items():
         other = f"{row['peer'] / 1e6:.2f} | {row['ratio']:.1f}" if "peer" in row else "| "
         print(f"| {name} | {row['units_per_s'] / 1e6:.2f} | {other} |")
+    print("\n| trace | million events/s | Python's json | ratio | peak MiB | Python's |\n|---|---|---|---|---|---|")
+    for name, row in traces.items():
+        peaks = f"{row['peak_bytes'] / 2**20:.0f} | {row['peak_bytes_of_peer'] / 2**20:.0f}"
+        print(f"| {name} | {row['events_per_s'] / 1e6:.2f} | {row['peer'] / 1e6:.2f} | {row['ratio']:.1f} | {peaks} |")
     if scales:
         print()
         draw(summary, scales)

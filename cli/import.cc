@@ -136,6 +136,15 @@ Imported import_file(const Options& options, const std::vector<Setting>& setting
   return result;
 }
 
+/// How a job takes it.
+std::string use_text(const Options& options, const ModelProfile& model) {
+  if (model.model.architecture != Architecture::kImported) {
+    return fmt::format("it has the costs of {}", options.fill);
+  }
+  return fmt::format("a job takes it with model = \"{}\", batch = {}", describe(model.model),
+                     model.batch);
+}
+
 int import_files(Options options) {
   if (options.files.size() > 1 && !options.import.name.empty()) {
     throw UsageError("--name names one model; several files are named after themselves");
@@ -164,10 +173,9 @@ int import_files(Options options) {
   const auto missing = missing_of_host(all.front().host);
   const std::string host =
       missing.empty() ? "" : fmt::format("not known of the host: {}\n", fmt::join(missing, ", "));
-  print_text(import_text(all) + host +
-             fmt::format("written: {}; a job takes it with model = \"{}\", batch = {}\n",
-                         options.output, describe(all.front().model.model),
-                         all.front().model.batch));
+  print_text(
+      import_text(all) + host +
+      fmt::format("written: {}; {}\n", options.output, use_text(options, all.front().model)));
   return 0;
 }
 

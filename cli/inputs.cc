@@ -180,16 +180,16 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
 }
 
 void add_plan_options(CLI::App& app, PlanOptions& options) {
-  std::vector<std::string> policies;
-  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
   app.add_option(
          "--strategy", options.strategy,
          "how a job is laid out: spill, resident, model_parallel, gpipe(STAGES,MICROBATCHES), "
          "one_f_one_b(..), interleaved(..,SHARDS_PER_DEVICE), zero_offload(DEVICES), "
          "data_parallel(REPLICAS,any of them) (spill)")
       ->check(strategies());
-  app.add_option("--policy", options.policy, "which ready unit a free device takes (lrtf)")
-      ->check(CLI::IsMember(policies));
+  app.add_option("--policy", options.policy,
+                 "which ready unit a free device takes: one of those below, or the path of a "
+                 "shared object (lrtf)")
+      ->check(policies());
   app.add_option("--slots", options.slots,
                  "units claimed at once per device: 1, or 2 with double buffering (2)")
       ->check(CLI::Range(1, 16));
@@ -203,6 +203,18 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
       ->check(CLI::IsMember({"greedy", "balanced", "search"}));
   app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
+}
+
+CLI::Validator policies() {
+  const auto check = [](const std::string& name) -> std::string {
+    try {
+      make_policy(name, 1, 1);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  return {check, "", "policies"};
 }
 
 CLI::Validator strategies() {

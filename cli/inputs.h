@@ -70,6 +70,9 @@ struct PlanOptions {
 
 void add_plan_options(CLI::App& app, PlanOptions& options);
 
+/// Of an option that takes a policy.
+CLI::Validator policies();
+
 /// Of an option that takes strategies, separated by commas.
 CLI::Validator strategies();
 

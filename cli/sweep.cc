@@ -215,7 +215,9 @@ ordered_json sweep_json(Options options) {
     options.devices.push_back(static_cast<int>(inputs.cluster.devices.size()));
   }
   if (options.policies.empty()) {
-    for (const PolicyInfo& policy : known_policies()) options.policies.emplace_back(policy.name);
+    for (const PolicyInfo& policy : known_policies()) {
+      if (policy.usual) options.policies.emplace_back(policy.name);
+    }
   }
   auto warnings = warnings_of(inputs, options.devices);
   auto results = simulate_points(inputs, points(options), noise, options.threads);
@@ -250,13 +252,11 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
-  std::vector<std::string> policies;
-  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
   app.add_option("--strategies", options->strategies, "list, see simulate --help (spill)")
       ->check(strategies());
-  app.add_option("--policies", options->policies, "list (all)")
+  app.add_option("--policies", options->policies, "list, see simulate --help (the usual)")
       ->delimiter(',')
-      ->check(CLI::IsMember(policies));
+      ->check(policies());
   app.add_option("--slots", options->slots, "list (2)")->delimiter(',')->check(CLI::Range(1, 16));
   app.add_option("--admit", options->admits, "list, 0 for all jobs at once (0)")
       ->delimiter(',')

@@ -76,6 +76,7 @@ struct OrderedUnit {
   Turn turn{};              ///< Nor before it at that instant.
   bool ahead = true;        ///< It may be claimed while its predecessor runs.
   bool given_back = false;  ///< Only its data came; another claim runs it.
+  bool kept = false;        ///< What it changes stays there, see Policy::keeps().
   bool operator==(const OrderedUnit&) const = default;
 };
 

@@ -53,6 +53,7 @@ struct UnitSpan {
   bool ahead = false;  ///< It was claimed while its predecessor ran; not in a file.
   Turn turn{};         ///< At `claimed`; not in a file.
   Instant ready{};     ///< All units before it were done; later than `claimed` if claimed ahead.
+  bool kept = false;   ///< What it changed stayed on the device, see Policy::keeps().
 };
 
 /// A unit that a device claimed ahead and gave back before it ran; what came for it may stay.

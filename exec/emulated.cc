@@ -36,10 +36,6 @@ void refuse_what_is_only_simulated(const DeviceSpec& device) {
     throw Error("device " + device.name +
                 ": parent: emulated devices cannot share links; simulate it, or take it out");
   }
-  if (!device.leaves.empty()) {
-    throw Error("device " + device.name +
-                ": leaves: emulated devices stay; simulate it, or take it out");
-  }
   if (device.slow_down_promote != 1 || device.slow_down_demote != 1) {
     throw Error("device " + device.name +
                 ": slow_down: copies do not slow emulated devices; simulate it, or take it out");

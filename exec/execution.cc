@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "exec/runtime.h"
 #include "sched/limits.h"
 
@@ -105,6 +106,11 @@ Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options,
 void refuse_what_cannot_run(const Program& program, const Cluster& cluster) {
   refuse_what_cannot_fit(program, cluster);
   refuse_shared_pacing(cluster);
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.leaves.empty()) continue;
+    throw Error("device " + device.name +
+                ": leaves: only simulated devices leave and return by plan; take the key out");
+  }
 }
 
 RunResult execute(const Program& program, const Cluster& cluster, Policy& policy,

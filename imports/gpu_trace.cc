@@ -1,7 +1,6 @@
 #include "imports/gpu_trace.h"
 
 #include <algorithm>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -10,138 +9,12 @@
 #include "core/error.h"
 #include "imports/range_sweep.h"
 #include "imports/trace_layers.h"
+#include "imports/trace_places.h"
 
 namespace shardlab {
 namespace {
 
-enum class Why : std::uint8_t { kPlaced, kNoLaunch, kNoStep, kNoLayer, kBackwardOfNoLayer };
-
-/// What is known of the place of one piece of work while it is looked for.
-struct Found {
-  TracePlace place;
-  Why why = Why::kNoLaunch;
-  std::uint32_t backward_layer = TracePlace::kNoLayer;
-  bool in_backward = false;
-  std::int64_t backward_start_ns = 0;
-};
-
-/// Finds the layers of work by where it was launched.
-class Placing {
- public:
-  Placing(const std::vector<TracedRange>& ranges, const TraceLayers& layers,
-          const TraceSteps& steps)
-      : ranges_(ranges), layers_(layers), steps_(steps) {}
-
-  /// In which layers autograd's operators of forwards lie: the last of each number made its node.
-  void learn(std::vector<NumberedOperator>& forwards) {
-    std::ranges::sort(forwards, {}, [](const NumberedOperator& each) {
-      return std::pair(each.sequence, each.start_ns);
-    });
-    std::vector<SweepPoint> points;
-    for (std::size_t i = 0; i < forwards.size(); ++i) {
-      const bool last =
-          i + 1 == forwards.size() || forwards[i + 1].sequence != forwards[i].sequence;
-      if (!last) continue;
-      points.push_back({forwards[i].thread, forwards[i].start_ns, learnt_.size()});
-      learnt_.emplace_back(forwards[i].sequence, TracePlace::kNoLayer);
-    }
-    sweep(ranges_, points, [&](std::size_t i, std::span<const std::size_t> holding) {
-      if (const auto range = innermost_layer(holding)) learnt_[i].second = layers_.of(*range);
-    });
-  }
-
-  /// `points` are launches, whose index is that of the work.
-  std::vector<Found> find(std::size_t works, std::vector<SweepPoint>& points,
-                          std::vector<NumberedOperator>& backwards) {
-    std::vector<Found> found(works);
-    sort_for_sweep(backwards);
-    sweep(backwards, points, [&](std::size_t work, std::span<const std::size_t> holding) {
-      if (holding.empty()) return;
-      const NumberedOperator& operation = backwards[holding.back()];
-      found[work].in_backward = true;
-      found[work].backward_start_ns = operation.start_ns;
-      found[work].backward_layer = layer_of(operation.sequence);
-    });
-    sweep(ranges_, points, [&](std::size_t work, std::span<const std::size_t> holding) {
-      place(found[work], holding);
-    });
-    for (const SweepPoint& point : points) {
-      Found& each = found[point.index];
-      each.place.step = steps_.of(point.at_ns);
-      if (each.place.step == TraceSteps::kNone && each.why == Why::kPlaced) each.why = Why::kNoStep;
-    }
-    return found;
-  }
-
- private:
-  [[nodiscard]] std::optional<std::size_t> innermost_layer(
-      std::span<const std::size_t> holding) const {
-    for (std::size_t i = holding.size(); i-- > 0;) {
-      if (layers_.of(holding[i]) != TracePlace::kNoLayer) return holding[i];
-    }
-    return {};
-  }
-
-  [[nodiscard]] bool holds(std::span<const std::size_t> holding, RangeRole role) const {
-    return std::ranges::any_of(holding, [&](std::size_t r) { return ranges_[r].role == role; });
-  }
-
-  [[nodiscard]] std::uint32_t layer_of(std::int64_t sequence) const {
-    const auto found = std::ranges::lower_bound(learnt_, sequence, {},
-                                                &std::pair<std::int64_t, std::uint32_t>::first);
-    return found == learnt_.end() || found->first != sequence ? TracePlace::kNoLayer
-                                                              : found->second;
-  }
-
-  void place(Found& found, std::span<const std::size_t> holding) const {
-    const auto range = innermost_layer(holding);
-    if (holds(holding, RangeRole::kOptimizer) || holds(holding, RangeRole::kZeroing)) {
-      found.place.phase = Phase::kStep;
-      found.why = Why::kPlaced;
-    } else if (range &&
-               (!found.in_backward || ranges_[*range].start_ns > found.backward_start_ns)) {
-      found.place.layer = layers_.of(*range);
-      // A layer's forward within a backward is its recomputation.
-      const bool named = holds(holding, RangeRole::kBackward);
-      found.place.phase = found.in_backward ? Phase::kRecompute
-                          : named           ? Phase::kBackward
-                                            : Phase::kForward;
-      found.why = Why::kPlaced;
-    } else if (found.in_backward) {
-      found.place = {found.backward_layer, TraceSteps::kNone, Phase::kBackward};
-      found.why =
-          found.backward_layer == TracePlace::kNoLayer ? Why::kBackwardOfNoLayer : Why::kPlaced;
-    } else {
-      found.why = Why::kNoLayer;
-    }
-  }
-
-  const std::vector<TracedRange>& ranges_;
-  const TraceLayers& layers_;
-  const TraceSteps& steps_;
-  std::vector<std::pair<std::int64_t, std::uint32_t>> learnt_;  ///< Layers by autograd's number.
-};
-
-/// Where each piece of work was launched; work whose launch is not there has no point.
-std::vector<SweepPoint> launch_points(std::vector<TracedWork>& works,
-                                      std::vector<TracedLaunch>& launches) {
-  std::ranges::sort(works, {}, [](const TracedWork& work) {
-    return std::tuple(work.correlation, work.start_ns, work.device);
-  });
-  std::ranges::sort(launches, {}, [](const TracedLaunch& launch) {
-    return std::tuple(launch.correlation, launch.at_ns);
-  });
-  std::vector<SweepPoint> points;
-  auto launch = launches.begin();
-  for (std::size_t w = 0; w < works.size(); ++w) {
-    while (launch != launches.end() && launch->correlation < works[w].correlation) ++launch;
-    if (launch == launches.end()) break;
-    if (launch->correlation == works[w].correlation) {
-      points.push_back({launch->thread, launch->at_ns, w});
-    }
-  }
-  return points;
-}
+using Why = FoundPlace::Why;
 
 struct Lost {
   std::int64_t count = 0;
@@ -162,7 +35,7 @@ void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
 }
 
 /// Adds up what was found, and counts the rest.
-PlaceSums add_up(const std::vector<TracedWork>& works, const std::vector<Found>& found,
+PlaceSums add_up(const std::vector<TracedWork>& works, const std::vector<FoundPlace>& found,
                  Imported& to) {
   std::vector<std::size_t> order(works.size());
   for (std::size_t w = 0; w < order.size(); ++w) order[w] = w;
@@ -251,6 +124,30 @@ void GpuTrace::numbered(bool backward, std::int64_t sequence, std::uint64_t thre
   keep(backward ? backwards_ : forwards_, {sequence, start_ns, end_ns, thread_index(thread)});
 }
 
+void GpuTrace::link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns) {
+  keep(backward ? link_ends_ : link_starts_, {id, at_ns, at_ns, thread_index(thread)});
+}
+
+void GpuTrace::unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns) {
+  keep(unnumbered_, {0, start_ns, end_ns, thread_index(thread)});
+}
+
+/// An arrow's head lies at the start of the backward operator.
+void GpuTrace::number_by_links() {
+  if (!backwards_.empty() || link_ends_.empty()) return;
+  std::vector<SweepPoint> points;
+  for (std::size_t i = 0; i < link_ends_.size(); ++i) {
+    points.push_back({link_ends_[i].thread, link_ends_[i].start_ns, i});
+  }
+  sort_for_sweep(unnumbered_);
+  sweep(unnumbered_, points, [&](std::size_t i, std::span<const std::size_t> holding) {
+    if (holding.empty()) return;
+    backwards_.push_back(unnumbered_[holding.back()]);
+    backwards_.back().sequence = link_ends_[i].sequence;
+  });
+  forwards_ = std::move(link_starts_);
+}
+
 std::uint32_t GpuTrace::thread_index(std::uint64_t thread) {
   return threads_.emplace(thread, static_cast<std::uint32_t>(threads_.size())).first->second;
 }
@@ -309,14 +206,15 @@ void GpuTrace::take_copies(Imported& to) const {
 
 void GpuTrace::finish(Imported& to) {
   refuse_nothing();
+  number_by_links();
   sort_for_sweep(ranges_);
   const TraceSteps steps(ranges_);
   const TraceLayers layers(ranges_, *this, rules_, steps);
   std::vector<SweepPoint> points = launch_points(works_, launches_);
   launches_ = {};
-  Placing placing(ranges_, layers, steps);
+  TracePlacing placing(ranges_, layers, steps);
   placing.learn(forwards_);
-  const std::vector<Found> found = placing.find(works_.size(), points, backwards_);
+  const std::vector<FoundPlace> found = placing.find(works_.size(), points, backwards_);
   const PlaceSums sums = add_up(works_, found, to);
   add_layers(layers, sums, to);
   to.whole_step = sums.measured(TracePlace::kNoLayer, Phase::kStep);

@@ -61,6 +61,11 @@ class GpuTrace {
              std::int64_t end_ns);
   void numbered(bool backward, std::int64_t sequence, std::uint64_t thread, std::int64_t start_ns,
                 std::int64_t end_ns);
+  /// An end of an arrow from a forward operator to its backward, at the start of either. Read where
+  /// no backward operator has a number.
+  void link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns);
+  /// A backward operator without a number, to which a link may lead.
+  void unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns);
 
   /// Layers with their times, copies, the optimizer's step, what was not used and how it was taken.
   /// Sorts what is kept. Throws Error where there is no work or no range of a layer.
@@ -86,6 +91,7 @@ class GpuTrace {
   template <typename Record>
   void keep(std::vector<Record>& all, const Record& one);
   void refuse_nothing() const;
+  void number_by_links();
   void take_copies(Imported& to) const;
 
   const RangeRules& rules_;
@@ -93,6 +99,7 @@ class GpuTrace {
   std::vector<TracedWork> works_;
   std::vector<TracedRange> ranges_;
   std::vector<NumberedOperator> forwards_, backwards_;
+  std::vector<NumberedOperator> link_starts_, link_ends_, unnumbered_;
   std::map<CopyClass, std::vector<CopySample>> copies_;
   std::unordered_map<std::uint64_t, std::uint32_t> threads_;
   std::unordered_map<std::string, Known, NameHash, std::equal_to<>> known_[3];  ///< By source.

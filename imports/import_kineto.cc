@@ -35,6 +35,8 @@ class KinetoImport {
         if (event.sequence != KinetoEvent::kNone) {
           trace_.numbered(event.backward, event.sequence, event.thread, event.start_ns,
                           event.end_ns);
+        } else if (event.name.find("Backward") != std::string_view::npos) {
+          trace_.unnumbered(event.thread, event.start_ns, event.end_ns);
         }
         range(event,
               made_by_profiler(event.name) ? RangeSource::kAnnotation : RangeSource::kOperator);
@@ -44,6 +46,9 @@ class KinetoImport {
         return;
       case KinetoKind::kModule:
         range(event, RangeSource::kModule);
+        return;
+      case KinetoKind::kLink:
+        trace_.link(event.backward, event.sequence, event.thread, event.start_ns);
         return;
       case KinetoKind::kOther:
         return;
@@ -106,21 +111,23 @@ class KinetoImport {
 
 }  // namespace
 
-Imported import_kineto(const std::string& path, const ImportOptions& options) {
-  Imported result = blank_import(path, options);
+Imported import_kineto(ByteStream& from, const std::string& name, const ImportOptions& options) {
+  Imported result = blank_import(name, options);
   result.model.batch = batch_of(options, 0);
   result.method = "Kineto: device time of what each layer launched, median over minibatches";
   KinetoImport import(options);
-  const auto stream = open_stream(path);
-  in_context(path, [&] {
-    const KinetoFacts facts =
-        read_kineto(*stream, [&](const KinetoEvent& event) { import.take(event); });
-    if (facts.events == 0) {
-      throw Error(facts.cut_off.empty() ? "no event in it; is it a Chrome trace?" : facts.cut_off);
-    }
-    import.finish(facts, result);
-  });
+  const KinetoFacts facts =
+      read_kineto(from, [&](const KinetoEvent& event) { import.take(event); });
+  if (facts.events == 0) {
+    throw Error(facts.cut_off.empty() ? "no event in it; is it a Chrome trace?" : facts.cut_off);
+  }
+  import.finish(facts, result);
   return result;
+}
+
+Imported import_kineto(const std::string& path, const ImportOptions& options) {
+  const auto stream = open_stream(path);
+  return in_context(path, [&] { return import_kineto(*stream, path, options); });
 }
 
 }  // namespace shardlab

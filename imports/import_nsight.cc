@@ -73,17 +73,19 @@ class NsightImport : public NsightReader {
 
 }  // namespace
 
-Imported import_nsight(const std::string& path, const ImportOptions& options) {
-  Imported result = blank_import(path, options);
+Imported import_nsight(const SqliteDatabase& from, const std::string& name,
+                       const ImportOptions& options) {
+  Imported result = blank_import(name, options);
   result.model.batch = batch_of(options, 0);
   result.method =
       "Nsight Systems: device time of what each layer launched, median over minibatches";
   NsightImport import(options);
-  in_context(path, [&] {
-    const SqliteDatabase database = SqliteDatabase::open(path);
-    import.finish(read_nsight(database, import), result);
-  });
+  import.finish(read_nsight(from, import), result);
   return result;
+}
+
+Imported import_nsight(const std::string& path, const ImportOptions& options) {
+  return in_context(path, [&] { return import_nsight(SqliteDatabase::open(path), path, options); });
 }
 
 }  // namespace shardlab

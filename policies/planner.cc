@@ -162,6 +162,7 @@ std::vector<PlannedChoice> make_plans(const Workload& workload, const Cluster& c
 std::vector<PlanChoice> usual_choices(int slots, std::uint64_t seed) {
   std::vector<PlanChoice> choices;
   for (const PolicyInfo& policy : known_policies()) {
+    if (!policy.usual) continue;
     choices.push_back({Strategy::kSpill, std::string(policy.name), slots, 0, true, seed, {}});
   }
   choices.push_back({Strategy::kModelParallel, "lrtf", slots, 1, true, seed, {}});

@@ -59,7 +59,7 @@ std::vector<PlannedChoice> make_plans(const Workload& workload, const Cluster& c
                                       const Profile& profile,
                                       const std::vector<PlanChoice>& choices);
 
-/// All policies with spill; model_parallel one job at a time with recomputation (the paper's
+/// All usual policies with spill; model_parallel one job at a time with recomputation (the paper's
 /// baseline), one at a time keeping activations, and all jobs at once; resident.
 std::vector<PlanChoice> usual_choices(int slots = 2, std::uint64_t seed = 1);
 

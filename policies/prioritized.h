@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,10 +30,33 @@ class Prioritized final : public Policy {
     }
     return kNoTrack;
   }
+  void begin(const StateView& view) override {
+    for (const auto& policy : policies_) policy->begin(view);
+  }
+  void arrived(JobId job) override {
+    for (const auto& policy : policies_) policy->arrived(job);
+  }
+  void completed(JobId job) override {
+    for (const auto& policy : policies_) policy->completed(job);
+  }
+  void device_lost(DeviceId device) override {
+    for (const auto& policy : policies_) policy->device_lost(device);
+  }
+  void lost(JobId job) override {
+    for (const auto& policy : policies_) policy->lost(job);
+  }
   DeviceId place(JobId job) override { return policies_.front()->place(job); }
   [[nodiscard]] bool lookahead() const override { return policies_.front()->lookahead(); }
   [[nodiscard]] bool patient(TrackId track) const override {
     return policies_[class_of_[index(track)]]->patient(track);
+  }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
+    return std::ranges::any_of(policies_,
+                               [&](const auto& policy) { return policy->keeps(job, device); });
+  }
+  [[nodiscard]] bool evicts() const override { return policies_.front()->evicts(); }
+  std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
+    return policies_.front()->worth(job, item, device);
   }
 
  private:

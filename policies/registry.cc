@@ -1,5 +1,6 @@
 #include "policies/registry.h"
 
+#include <charconv>
 #include <functional>
 #include <map>
 #include <utility>
@@ -7,36 +8,92 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "policies/external.h"
 #include "policies/fifo.h"
+#include "policies/heft.h"
+#include "policies/hold.h"
 #include "policies/lrtf.h"
+#include "policies/lrtf_committed.h"
+#include "policies/lrtf_minibatch.h"
 #include "policies/prioritized.h"
 #include "policies/random.h"
 #include "policies/round_robin.h"
+#include "policies/sharp.h"
 #include "policies/srtf.h"
+#include "policies/sticky.h"
+#include "policies/task_parallel.h"
 
 namespace shardlab {
 namespace {
 
+struct Making {
+  std::size_t tracks = 0;
+  std::uint64_t seed = 1;
+  double parameter = 0;
+};
+
 struct Entry {
   PolicyInfo info;
-  std::unique_ptr<Policy> (*make)(std::size_t tracks, std::uint64_t seed);
+  std::unique_ptr<Policy> (*make)(const Making& making);
+  double parameter = 0;  ///< Where none is given; of those with a PolicyInfo::form.
 };
 
 template <typename P>
-std::unique_ptr<Policy> plain(std::size_t tracks, std::uint64_t) {
-  return std::make_unique<P>(tracks);
+std::unique_ptr<Policy> plain(const Making& making) {
+  return std::make_unique<P>(making.tracks);
 }
 
 constexpr Entry kPolicies[] = {
     {{"lrtf", "longest remaining time first (Hydra's Sharded-LRTF)"}, plain<Lrtf>},
+    {{"sharp", "LRTF that moves jobs seldom where copies are slow, and knows fast devices"},
+     plain<Sharp>},
+    {{"lrtf_minibatch", "LRTF in whole minibatches, as Hydra's published code", false},
+     plain<LrtfMinibatch>},
+    {{"lrtf_committed", "LRTF that binds what it prefetches when a unit starts, as that code",
+      false},
+     plain<LrtfCommitted>},
     {{"fifo", "the job that has waited longest since its unit became ready"}, plain<Fifo>},
     {{"srtf", "shortest remaining time first"}, plain<Srtf>},
     {{"round_robin", "the next job after the one picked last"}, plain<RoundRobin>},
     {{"random", "a draw from the plan's seed"},
-     [](std::size_t tracks, std::uint64_t seed) -> std::unique_ptr<Policy> {
-       return std::make_unique<Random>(tracks, seed);
+     [](const Making& making) -> std::unique_ptr<Policy> {
+       return std::make_unique<Random>(making.tracks, making.seed);
      }},
+    {{"task_parallel", "whole jobs, longest first, each on one device"}, plain<TaskParallel>},
+    {{"heft", "longest remaining time first, each unit where it ends first", false}, plain<Heft>},
+    {{"sticky",
+      "LRTF, but a device keeps its job until that is S minibatches behind the leader (2)", false,
+      "sticky(S)"},
+     [](const Making& making) -> std::unique_ptr<Policy> {
+       return std::make_unique<Sticky>(making.tracks, making.parameter);
+     },
+     2},
+    {{"hold", "LRTF, but a slow device leaves a job to a faster one rather than delay the end",
+      false},
+     plain<Hold>},
 };
+
+double parse_parameter(const Entry& entry, std::string_view text) {
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc{} || end != text.data() + text.size() || !(value >= 0 && value <= 1e6)) {
+    throw Error(fmt::format("\"{}({})\": the parameter of {} is a number from 0 to 1000000",
+                            entry.info.name, text, entry.info.form));
+  }
+  return value;
+}
+
+[[noreturn]] void refuse(const std::string& name) {
+  std::string known;
+  for (const Entry& entry : kPolicies) {
+    known += fmt::format("{}{}", known.empty() ? "" : ", ",
+                         entry.info.form.empty() ? entry.info.name : entry.info.form);
+  }
+  throw Error(
+      fmt::format("\"{}\" is no policy; there are {}, and shared objects by their path "
+                  "(./libmine.so)",
+                  name, known));
+}
 
 }  // namespace
 
@@ -46,14 +103,32 @@ std::vector<PolicyInfo> known_policies() {
   return all;
 }
 
+std::string policies_text() {
+  std::string text;
+  for (const Entry& entry : kPolicies) {
+    text +=
+        fmt::format("{} {:<15} {}\n", entry.info.usual ? " " : "-",
+                    entry.info.form.empty() ? entry.info.name : entry.info.form, entry.info.rule);
+  }
+  return text;
+}
+
 std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
                                     std::uint64_t seed) {
-  std::string known;
+  if (is_external(name)) return load_policy(name, tracks, seed);
+  const std::size_t open = name.find('(');
+  const std::string_view word = std::string_view(name).substr(0, open);
   for (const Entry& entry : kPolicies) {
-    if (entry.info.name == name) return entry.make(tracks, seed);
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", entry.info.name);
+    if (entry.info.name != word) continue;
+    Making making{tracks, seed, entry.parameter};
+    if (open != std::string::npos) {
+      if (entry.info.form.empty() || name.back() != ')') refuse(name);
+      making.parameter =
+          parse_parameter(entry, std::string_view(name).substr(open + 1, name.size() - open - 2));
+    }
+    return entry.make(making);
   }
-  throw Error(fmt::format("\"{}\" is no policy; there are {}", name, known));
+  refuse(name);
 }
 
 std::unique_ptr<Policy> make_policy(const std::string& name, const Program& program,

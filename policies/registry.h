@@ -15,14 +15,21 @@ namespace shardlab {
 
 struct PolicyInfo {
   std::string_view name;
-  std::string_view rule;  ///< One line, for help texts.
+  std::string_view rule;    ///< One line, for help texts.
+  bool usual = true;        ///< Ranked and swept where no policy is named.
+  std::string_view form{};  ///< How its parameter is written, if it has one: "sticky(S)".
 };
 
 /// All policies that can be named in a plan or on the command line, the default first.
 std::vector<PolicyInfo> known_policies();
 
-/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw.
-/// Throws Error naming the known ones.
+/// Names and rules, one per line, for help texts.
+std::string policies_text();
+
+/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw. A name
+/// is one of the known, with its parameter in parentheses if it has one ("sticky(1.5)", "sticky"),
+/// or the path of a shared object: "./libmine.so", "so:mine" (see policies/external.h).
+/// Throws Error naming the known ones, or what is wrong with the parameter or the shared object.
 std::unique_ptr<Policy> make_policy(const std::string& name, std::size_t tracks,
                                     std::uint64_t seed);
 

@@ -20,9 +20,26 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
     DeviceId& first = first_device_.at(index(claim.job));
     if (first == kNoDevice) first = claim.device;
     if (claim.given_back && times == Times::kIgnored) continue;
+    note_kept(claim, program);
     const Unit& unit = program.jobs.at(index(claim.job)).units.at(claim.unit);
     devices_.at(index(claim.device)).order.push_back({tracks.track_of(claim.job, unit), claim});
   }
+}
+
+void Replay::note_kept(const OrderedUnit& claim, const Program& program) {
+  kept_.resize(program.jobs.size());
+  if (!claim.kept) return;
+  const JobProgram& job = program.jobs.at(index(claim.job));
+  auto& kept = kept_.at(index(claim.job));
+  kept.resize(job.units.size() * static_cast<std::size_t>(job.minibatches));
+  kept.at(static_cast<std::size_t>(claim.minibatch) * job.units.size() + claim.unit) = true;
+}
+
+/// Asked of the unit that was done last.
+bool Replay::keeps(JobId job, DeviceId) const {
+  if (kept_.empty() || kept_.at(index(job)).empty()) return false;
+  const std::size_t done = view_->units_done(job);
+  return done > 0 && kept_[index(job)].at(done - 1);
 }
 
 void Replay::ready(const Candidate& unit) {
@@ -64,7 +81,8 @@ std::vector<OrderedUnit> order_of(const Timeline& timeline) {
   for (const UnitSpan& span : timeline.units) {
     numbered.push_back(
         {span.claim,
-         {span.device, span.job, span.minibatch, span.unit, span.claimed, span.turn, span.ahead}});
+         {span.device, span.job, span.minibatch, span.unit, span.claimed, span.turn, span.ahead,
+          /*given_back=*/false, span.kept}});
   }
   for (const GivenBack& each : timeline.given_back) {
     numbered.push_back({each.claim,

@@ -26,12 +26,16 @@ class Replay final : public Policy {
   void ready(const Candidate& unit) override;
   void gone(TrackId track) override;
   TrackId pick(const DeviceView& device) override;
+  void begin(const StateView& view) override { view_ = &view; }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override;
   DeviceId place(JobId job) override { return first_device_.at(index(job)); }
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient(TrackId track) const override { return !gives_back_[index(track)]; }
   [[nodiscard]] Instant awaits(Instant now) const override;
 
  private:
+  void note_kept(const OrderedUnit& claim, const Program& program);
+
   struct Place {
     TrackId track{};
     OrderedUnit claim;
@@ -40,6 +44,8 @@ class Replay final : public Policy {
     std::vector<Place> order;
     std::size_t next = 0;
   };
+  const StateView* view_ = nullptr;
+  std::vector<std::vector<bool>> kept_;  ///< Per job of one track: unit by unit, if any was.
   Times times_;
   std::vector<Device> devices_;
   std::vector<Candidate> ready_;  ///< Per track; `present_` says whether it is one.

@@ -4,8 +4,8 @@ namespace shardlab {
 namespace {
 
 // Matrices large enough that launches do not matter on a GPU, small enough for a CPU.
-constexpr ModelSpec kSmall{Architecture::kGpt, 1, 128, 4, 64, 0};
-constexpr ModelSpec kLarge{Architecture::kGpt, 1, 1024, 16, 512, 0};
+const ModelSpec kSmall{Architecture::kGpt, 1, 128, 4, 64, 0};
+const ModelSpec kLarge{Architecture::kGpt, 1, 1024, 16, 512, 0};
 
 }  // namespace
 

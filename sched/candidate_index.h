@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -25,9 +26,22 @@ class CandidateIndex {
 
   /// Takes the first out. kNoTrack: there is none for the device.
   TrackId take(DeviceId device) {
+    const First first = find(device);
+    if (first.tree != nullptr) first.tree->take_top();
+    return first.winner.track;
+  }
+  /// The first, which stays; its track is kNoTrack if there is none for the device.
+  CandidateTree::Winner first(DeviceId device) { return find(device).winner; }
+
+ private:
+  struct First {
+    CandidateTree* tree = nullptr;
+    CandidateTree::Winner winner{std::numeric_limits<Key>::min(), kNoTrack};
+  };
+  First find(DeviceId device) {
     CandidateTree* own = index(device) < bound_.size() ? bound_[index(device)].get() : nullptr;
     if (own != nullptr && own->empty()) own = nullptr;
-    if (any_.empty() && own == nullptr) return kNoTrack;
+    if (any_.empty() && own == nullptr) return {};
     CandidateTree* best = any_.empty() ? own : &any_;
     CandidateTree::Winner winner = best->top();
     if (own != nullptr && own != best) {
@@ -37,11 +51,9 @@ class CandidateIndex {
         winner = mine;
       }
     }
-    best->take_top();
-    return winner.track;
+    return {best, winner};
   }
 
- private:
   CandidateTree& tree(DeviceId bound) {
     if (bound == kNoDevice) return any_;
     if (index(bound) >= bound_.size()) bound_.resize(index(bound) + 1);

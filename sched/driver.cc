@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "sched/driver_view.h"
 
 namespace shardlab {
 
@@ -12,11 +13,11 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     : program_(program),
       cluster_(cluster),
       policy_(policy),
+      view_(std::make_unique<DriverView>(*this)),
       backend_(backend),
       timeline_(timeline),
       tuner_(tuner),
       ledger_(program),
-      looks_ahead_(program.slots > 1 && policy.lookahead()),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
       ends_(jobs_.size()),
@@ -24,8 +25,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       empty_(devices_.size()),
       buffering_(devices_.size()),
       touched_(devices_.size()),
-      late_(devices_.size()),
-      policy_awaits_(policy.awaits(Instant::min()) < kNever) {
+      late_(devices_.size()) {
   if (tracks_memory) residency_.emplace(program, cluster, backend.keeps_items());
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
@@ -44,6 +44,18 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     devices_[d].copies_by_lane = spec.copy_engines == 0;
     devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
   }
+  ask_policy();
+}
+
+/// What it does not change its mind on.
+void Driver::ask_policy() {
+  policy_.begin(*view_);
+  looks_ahead_ = program_.slots > 1 && policy_.lookahead();
+  policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  if (!residency_ || !policy_.evicts()) return;
+  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
+    return policy_.worth(job, item, device);
+  });
 }
 
 void Driver::start() {
@@ -146,15 +158,15 @@ void Driver::fill(bool buffers) {
   for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
     if (candidates_ == 0 && !ahead) return;
     do {
-      if (!claim_one(d, ahead)) break;
+      if (!claim_one(d, buffers, ahead)) break;
     } while (hungry.contains(d));
   }
 }
 
-bool Driver::claim_one(std::size_t device, bool ahead) {
+bool Driver::claim_one(std::size_t device, bool buffer, bool ahead) {
   if (ahead) return claim_ahead(device);
   if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_, turn_});
+  const TrackId track = policy_.pick({device_id(device), now_, turn_, buffer});
   if (track == kNoTrack) return false;
   --candidates_;
   claim(device, track, /*ready=*/true);
@@ -199,8 +211,10 @@ void Driver::settle_done() {
     const Track& track = tracks_[index(done.track)];
     const bool here = track.claims > 0 && track.last_claim == done.device;
     if (jobs_[index(done.job)].state == Job::State::kRunning) {
+      const bool keeps = policy_.keeps(done.job, done.device);
+      if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
       residency_->settle(done.job, done.unit, done.device,
-                         here ? ledger_.unit(done.track) : Residency::kNoUnit);
+                         here ? ledger_.unit(done.track) : Residency::kNoUnit, keeps);
     }
   }
   done_.clear();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,6 +39,9 @@ struct Outcome {
   bool interrupted = false;
 };
 
+/// Why a job stops that needs more than the devices that are left.
+inline constexpr const char* kNoRoomLeft = "the devices that are left have no room for it";
+
 /// The scheduling loop: decides what to promote, run, keep and demote. The only one; a simulated
 /// and a real run differ in the Backend alone.
 ///
@@ -70,6 +74,8 @@ class Driver {
   [[nodiscard]] std::string stuck() const;
 
  private:
+  friend class DriverView;
+
   struct Claim {
     TrackId track{};
     JobId job{};
@@ -130,6 +136,7 @@ class Driver {
     JobId job{};
     std::uint32_t unit = 0;
     DeviceId device{};
+    std::size_t span = 0;  ///< Place in Timeline::units, if there is one.
   };
 
   // Taking in.
@@ -160,6 +167,7 @@ class Driver {
     if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
     return residency_ && done_.empty() && !residency_->stirred();
   }
+  void ask_policy();
   [[gnu::noinline]] void decide();
   void skip_done_jobs();
   void await_arrivals();
@@ -174,7 +182,7 @@ class Driver {
   [[gnu::noinline]] void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
-  bool claim_one(std::size_t device, bool ahead);
+  bool claim_one(std::size_t device, bool buffer, bool ahead);
   [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
@@ -257,6 +265,7 @@ class Driver {
   const Program& program_;
   const Cluster& cluster_;
   Policy& policy_;
+  std::unique_ptr<StateView> view_;  ///< What the policy looks at.
   Backend& backend_;
   Timeline* timeline_;
   Tuner* tuner_;
@@ -264,7 +273,7 @@ class Driver {
   std::size_t devices_away_ = 0;
   Ledger ledger_;
   std::optional<Residency> residency_;
-  const bool looks_ahead_;  ///< See Policy::lookahead().
+  bool looks_ahead_ = false;  ///< See Policy::lookahead().
   LargeArray<Device> devices_;
   LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
@@ -294,7 +303,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
-  const bool policy_awaits_;  ///< See Policy::awaits().
+  bool policy_awaits_ = false;  ///< See Policy::awaits().
 };
 
 /// Runs to the end with a backend whose wait() blocks or moves the clock.

@@ -190,6 +190,7 @@ bool Driver::admit(JobId job) {
   ++running_jobs_;
   running_tracks_ += ledger_.tracks(job);
   if (next_snapshots_ == kNever) arm_snapshots();
+  policy_.arrived(job);
   offer_all(job);
   return true;
 }

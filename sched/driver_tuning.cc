@@ -94,8 +94,10 @@ void Driver::stop(JobId job, std::string reason) {
 
 /// Once, though it may run to its end again after it went back.
 void Driver::tell_ended(JobId job) {
-  const bool told = std::exchange(jobs_[index(job)].over, true);
-  if (tuner_ != nullptr && !told) tuner_->ended(job);
+  Job& state = jobs_[index(job)];
+  if (std::exchange(state.over, true)) return;
+  state.failed ? policy_.lost(job) : policy_.completed(job);
+  if (tuner_ != nullptr) tuner_->ended(job);
 }
 
 /// Tracks that had come to the goal before.

@@ -30,7 +30,8 @@ namespace shardlab {
   end_claim(event.device);
   if (residency_) {
     residency_->commit(reservation);
-    done_.push_back({track, job, which, event.device});
+    done_.push_back(
+        {track, job, which, event.device, timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
   }
   advance(track, job, leads ? &ledger_.current(track) : nullptr);
 }

@@ -140,7 +140,8 @@ void Residency::begin(Reservation claim) {
 }
 
 [[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device,
-                                        std::uint32_t next) {
+                                        std::uint32_t next, bool keeps) {
+  kept_ = kept_ || keeps;
   const auto reads = [&](std::uint32_t other, std::uint32_t place) {
     return std::ranges::any_of(uses_.of(job, other).needed,
                                [&](const ItemUse& use) { return use.reads && use.place == place; });
@@ -154,6 +155,7 @@ void Residency::begin(Reservation claim) {
     // Other tracks wait for what they share.
     const bool shared = program.tracks.size() > 1;
     if (bound || (!shared && next != kNoUnit && reads(next, use.place))) continue;
+    if (keeps && !shared && !awaited(use.place)) continue;
     if (reader != kNoDevice && direct(cluster_, device, reader)) {
       push(copy, reader);
     } else {

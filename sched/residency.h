@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -54,8 +55,10 @@ class Residency {
   [[gnu::noinline]] void commit(Reservation claim);
   /// Asks for the write-backs that follow a unit that was committed: all that is dirty and neither
   /// bound to this device nor read by the job's `next` unit, if that is claimed here (else
-  /// kNoUnit).
-  [[gnu::noinline]] void settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next);
+  /// kNoUnit). `keeps`: only what another device waits for; the rest is written back when one asks
+  /// for it, when its room is needed, or at the job's end.
+  [[gnu::noinline]] void settle(JobId job, std::uint32_t unit, DeviceId device, std::uint32_t next,
+                                bool keeps = false);
   static constexpr std::uint32_t kNoUnit = UINT32_MAX;
 
   /// Asks for the write-back of all of a job that is only on devices.
@@ -123,6 +126,20 @@ class Residency {
     roomier_.clear();
   }
 
+  /// What it is worth that a device keeps a copy; see Policy::worth().
+  using Worth = std::function<std::int64_t(JobId job, ItemIndex item, DeviceId device)>;
+  /// From now on what is worth least goes first, of equals what was used longest ago.
+  void order_victims(Worth worth) { worth_ = std::move(worth); }
+  /// Bytes of what the unit reads that are on the device or on their way there.
+  [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const;
+  /// Transfers that were asked for and are not finished: towards the device, or from it for
+  /// Direction::kPeer.
+  struct InFlight {
+    std::size_t transfers = 0;
+    Bytes bytes = 0;
+  };
+  [[nodiscard]] InFlight in_flight(DeviceId device, Direction direction) const;
+
   [[nodiscard]] Bytes used(DeviceId device) const { return devices_[index(device)].used; }
   [[nodiscard]] Bytes peak(DeviceId device) const { return devices_[index(device)].peak; }
   [[nodiscard]] Bytes host_peak() const { return host_peak_; }
@@ -175,6 +192,9 @@ class Residency {
   void demote(CopyIndex copy);
   void demoted(Copy& copy, ItemState& here);
   bool make_room(DeviceId device, Bytes need);
+  bool make_room_by_worth(DeviceId device, Bytes need);
+  /// Some device has set its room aside and waits for it.
+  [[nodiscard]] bool awaited(std::uint32_t place) const;
   void charge(DeviceId device, Bytes bytes);
   void note_roomier(DeviceId device);
   static bool arrives_from(DeviceId device, const Copy& copy);
@@ -207,6 +227,8 @@ class Residency {
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;
   Bytes host_used_ = 0, host_peak_ = 0;
+  Worth worth_;
+  bool kept_ = false;  ///< Something, after its unit; see settle().
 };
 
 }  // namespace shardlab

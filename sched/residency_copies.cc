@@ -160,6 +160,7 @@ void Residency::fetch(CopyIndex to) {
       send(from, to);
       return;
     }
+    if (sends && kept_) return demote(from);
   }
 }
 
@@ -208,6 +209,7 @@ bool Residency::make_room(DeviceId where, Bytes need) {
   Device& device = devices_[index(where)];
   const auto missing = [&] { return need - (device.budget - device.used); };
   if (missing() <= 0) return true;
+  if (worth_) return make_room_by_worth(where, need);
   const auto ring = static_cast<CopyIndex>(where);
   if (missing() <= device.clean) {
     for (CopyIndex copy = copies_[ring].newer; missing() > 0;) {

@@ -61,6 +61,8 @@ void Residency::lose(CopyIndex gone, Loss& loss) {
     return;
   }
   if (arriving || copy.leaving) cancel(gone, loss);
+  copy.stage = Stage::kReserved;
+  copy.leaving = copy.sending = false;
   CopyIndex* to = &items_[copy.place].first;
   while (*to != gone) to = &copies_[*to].sibling;
   *to = copy.sibling;

@@ -1,6 +1,8 @@
 #include "study/report.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -109,24 +111,42 @@ StudySection published_section(const Study& study) {
           table};
 }
 
+/// What one table has: settings that differ in what its first columns say.
+struct DetailRows {
+  std::span<const CellResult> cells;
+  std::string of;           ///< For the title.
+  bool by_transfer = true;  ///< Else by jobs and devices.
+};
+
+/// A table per kind of jobs and devices, or one where they have a setting each.
+std::vector<DetailRows> detail_rows(const Study& study) {
+  const std::span<const CellResult> cells = study.cells;
+  const std::size_t each = cells.size() / (study.grid.jobs.size() * study.grid.devices.size());
+  if (each == 1) return {{cells, "", false}};
+  std::vector<DetailRows> all;
+  for (std::size_t c = 0; c < cells.size(); c += each) {
+    const StudyCell& first = cells[c].cell;
+    all.push_back({cells.subspan(c, each),
+                   fmt::format(": {} jobs, {} devices", first.jobs.name, first.devices.name)});
+  }
+  return all;
+}
+
 template <typename Cell>
-StudySection detail_section(const Study& study, const CellResult& first, const std::string& title,
+StudySection detail_section(const Study& study, const DetailRows& rows, const std::string& title,
                             const Cell& cell_of) {
   std::vector<std::string> headers{"transfer", "slots"};
+  if (!rows.by_transfer) headers = {"jobs", "devices"};
   headers.insert(headers.end(), study.grid.policies.begin(), study.grid.policies.end());
   TextTable table(headers);
-  for (const CellResult& result : study.cells) {
-    if (result.cell.jobs.name != first.cell.jobs.name ||
-        result.cell.devices.name != first.cell.devices.name) {
-      continue;
-    }
-    std::vector<std::string> cells{result.cell.transfer.name, result.cell.slots_name()};
+  for (const CellResult& result : rows.cells) {
+    const StudyCell& cell = result.cell;
+    std::vector<std::string> cells{cell.transfer.name, cell.slots_name()};
+    if (!rows.by_transfer) cells = {cell.jobs.name, cell.devices.name};
     for (const PolicyInCell& policy : result.policies) cells.push_back(cell_of(policy));
     table.row(std::move(cells));
   }
-  return {
-      fmt::format("{}: {} jobs, {} devices", title, first.cell.jobs.name, first.cell.devices.name),
-      "", table};
+  return {title + rows.of, "", table};
 }
 
 }  // namespace
@@ -139,17 +159,15 @@ std::vector<StudySection> overview(const Study& study) {
 
 std::vector<StudySection> details(const Study& study) {
   std::vector<StudySection> all;
-  const std::size_t each =
-      study.cells.size() / (study.grid.jobs.size() * study.grid.devices.size());
-  for (std::size_t c = 0; c < study.cells.size(); c += each) {
-    all.push_back(detail_section(
-        study, study.cells[c], "Gap over the lower bound, %", [](const PolicyInCell& policy) {
+  for (const DetailRows& rows : detail_rows(study)) {
+    all.push_back(
+        detail_section(study, rows, "Gap over the lower bound, %", [](const PolicyInCell& policy) {
           return fmt::format("{}{} ({}){}", percent(policy.gap.mean), interval(policy.gap),
                              percent(policy.worst), policy.ties_with_best() ? " *" : "");
         }));
     if (study.grid.policies.size() < 2) continue;
     all.push_back(detail_section(
-        study, study.cells[c], fmt::format("Makespan over that of {}, %", study.grid.baseline),
+        study, rows, fmt::format("Makespan over that of {}, %", study.grid.baseline),
         [](const PolicyInCell& policy) {
           return signed_percent(policy.against_baseline.mean) + interval(policy.against_baseline);
         }));

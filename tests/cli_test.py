@@ -21,7 +21,7 @@ COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 INPUTS = [str(FIXTURES / "workload.toml"), str(FIXTURES / "cluster.toml"), "-p", str(FIXTURES / "profile.json")]
 VERBS = ["profile", "fit", "simulate", "sweep", "plan", "run", "compare", "demo", "links", "validate", "doctor", "study",
-         "rerun"]
+         "rerun", "import"]
 needs_torch = pytest.mark.skipif(not (COMMAND.parent / "libshardlab_torch.so").exists(), reason="built without LibTorch")
 
 
@@ -1150,3 +1150,68 @@ def test_validate_names_what_is_wrong(tmp_path):
     assert "ground_truth_single.csv: cannot read" in bad("validate", "vtrain", tmp_path)
     (tmp_path / "x.csv").write_text(VTRAIN_HEADER + "\n8,8,1,1024,16,24,1024,1,2,2,9\n")
     assert "x.csv:2: 8 GPUs, but" in bad("validate", "vtrain", tmp_path / "x.csv")
+
+
+# Profiles from measurements of others
+
+IMPORTS = FIXTURES / "imports"
+HOST = ["--set", "copy=10 us + 12 GB", "--set", "unit_overhead_ns=60 us", "--set", "dispatch_ns=20 us"]
+LAYERS = ["--set", "input_bytes=1 MiB", "--set", "head.step_ns=120 us"]
+
+
+def imported_workload(folder, **job):
+    path = folder / "w.toml"
+    keys = {"name": "a", "model": "imported:layers", "batch": 8, "minibatches": 5} | job
+    path.write_text("[[job]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
+    return path
+
+
+def import_csv(folder, *more):
+    profile = folder / "p.json"
+    text = good("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "-o", profile, *more)
+    return profile, text
+
+
+def test_an_import_says_what_it_lacks_and_simulate_refuses_that_by_name(tmp_path):
+    profile, text = import_csv(tmp_path)
+    assert "not known: step_ns of layer 2 (head), input_bytes\n" in text
+    assert "could not use 3 fields of the column note" in text
+    workload = imported_workload(tmp_path)
+    for verb in ["simulate", "sweep"]:
+        said = bad(verb, workload, IMPORTS.parent / "cluster.toml", "-p", profile)
+        assert "imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; import it again" in said
+    profile, _ = import_csv(tmp_path, *LAYERS)
+    said = bad("simulate", workload, IMPORTS.parent / "cluster.toml", "-p", profile)
+    assert re.search("not known: (copy|unit_overhead_ns|dispatch_ns) of the host", said)
+
+
+def test_an_import_whose_gaps_are_filled_is_simulated_and_not_trained(tmp_path):
+    profile, _ = import_csv(tmp_path, *LAYERS, *HOST)
+    notes = json.loads(profile.read_text())["provenance"]["notes"]
+    assert "imported:layers: step_ns of 1 layers: set by user (head.step_ns=120 us)" in notes
+    cluster = tmp_path / "c.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\nkind = "cuda"\nmemory = "22 GiB"\ncopy_engines = 2\n')
+    plans = json.loads(good("simulate", imported_workload(tmp_path), cluster, "-p", profile, "--json"))["plans"]
+    # Forward, backward and step of each layer, and the input's copy of nothing.
+    assert plans[0]["predicted_s"] > 5 * (20.75 + 41.5 + 1.14) * 1e-3
+    assert "take it out" in bad("simulate", imported_workload(tmp_path, layers=3), cluster, "-p", profile)
+    assert "lora_rank" in bad("simulate", imported_workload(tmp_path, lora_rank=4), cluster, "-p", profile)
+    assert bad("run", imported_workload(tmp_path), cluster, "-p", profile, "-o", tmp_path / "run")
+
+
+def test_import_json_lists_what_was_not_used(tmp_path):
+    made = json.loads(good("import", "kineto", IMPORTS / "kineto-fractions.json", "--batch", 8, "-o", tmp_path / "p.json",
+                           "--json"))
+    assert made["format"] == "shardlab-import"
+    assert made["not_known_of_host"] == ["unit_overhead_ns", "dispatch_ns"]
+    model = made["models"][0]
+    assert (model["model"], model["layers"], model["device"]) == ("imported:kineto-fractions", 2, "Example GPU 24 GB")
+    assert {"count": 2, "what": "copies of pageable memory", "why": "a latency and a rate take copies of two sizes"} in model["unused"]
+
+
+def test_import_refuses_what_it_cannot_read(tmp_path):
+    assert "no Chrome trace" in bad("import", "kineto", IMPORTS / "layers.csv", "--batch", 8, "-o", tmp_path / "p.json")
+    assert "give it with --batch" in bad("import", "csv", IMPORTS / "layers.csv", code=2)
+    assert "is no field of a profile" in bad("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--set", "*.size=1", code=2)
+    assert "FORMAT" in bad("import", "chrome", IMPORTS / "layers.csv", code=2)
+    assert not (tmp_path / "p.json").exists()

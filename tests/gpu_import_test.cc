@@ -162,6 +162,22 @@ TEST_F(KinetoText, AForwardWithinABackwardIsItsRecomputation) {
   EXPECT_EQ(found.model.layers[0].alone.backward.median, us(20));
 }
 
+TEST_F(KinetoText, WithoutNumbersArrowsLeadToTheBackward) {
+  const auto arrow = [](const char* phase, int tid, int ts) {
+    return std::string("{\"ph\":\"") + phase + R"(","id":7,"pid":1,"tid":)" + std::to_string(tid) +
+           ",\"ts\":" + std::to_string(ts) + R"(,"cat":"fwdbwd","name":"fwdbwd"},)";
+  };
+  const Imported found = import(
+      event("user_annotation", "block", 1, 0, 50) + event("cpu_op", "aten::linear", 1, 10, 30) +
+      kernel(1, 1, 15, 16, 10) + arrow("s", 1, 10) +
+      event("cpu_op", "autograd::engine::evaluate_function: AddmmBackward0", 2, 100, 50) +
+      event("cpu_op", "AddmmBackward0", 2, 105, 40) + arrow("f", 2, 105) +
+      kernel(2, 2, 120, 121, 20) + end());
+  ASSERT_EQ(found.model.layers.size(), 1U);
+  EXPECT_EQ(found.model.layers[0].alone.forward.median, us(10));
+  EXPECT_EQ(found.model.layers[0].alone.backward.median, us(20));
+}
+
 TEST_F(KinetoText, WithoutNumbersAnAnnotationTellsTheBackward) {
   const Imported found = import(event("user_annotation", "## backward ##", 1, 100, 100) +
                                 event("user_annotation", "block", 1, 0, 50) +

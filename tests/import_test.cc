@@ -50,6 +50,12 @@ TEST(Import, CsvTakesUnitsFromTheHeaderAndLeavesEmptyFieldsUnknown) {
   EXPECT_EQ(found.unused[0].what, "fields of the column note");
 }
 
+TEST(Import, TheTableStandsInTheDocumentOfFormats) {
+  const std::string document = read_whole_file(source_file("docs/formats.md"));
+  EXPECT_NE(document.find("```csv\n" + read_whole_file(fixture("layers.csv")) + "```\n"),
+            std::string::npos);
+}
+
 TEST(Import, WhatFollowsFromWhatIsKnownIsDerivedWithANote) {
   Imported found = example_csv();
   derive(found);

@@ -19,6 +19,24 @@ namespace shardlab::instances {
 /// Policies that are a number per ready unit and never leave a device idle while there is one.
 inline constexpr std::array kListPolicies = {"lrtf", "fifo", "srtf", "round_robin", "random"};
 
+/// The example of a policy from outside the tree; empty where it is not built.
+inline std::string external_policy() {
+  const char* path = std::getenv("SHARDLAB_EXAMPLE_POLICY");
+  return path == nullptr ? "" : path;
+}
+
+/// Policies that leave no device idle while a unit is ready, where devices are equal and nothing is
+/// copied: all but those of whole jobs.
+inline std::vector<std::string> work_conserving() {
+  std::vector<std::string> names(kListPolicies.begin(), kListPolicies.end());
+  for (const char* name :
+       {"lrtf_minibatch", "lrtf_committed", "sticky", "sticky(0)", "hold", "heft", "sharp"}) {
+    names.emplace_back(name);
+  }
+  if (!external_policy().empty()) names.push_back(external_policy());
+  return names;
+}
+
 /// How many seeds a random test draws: `usual`, or SHARDLAB_SEEDS in the long tier.
 inline std::uint64_t seeds(std::uint64_t usual) {
   const char* wanted = std::getenv("SHARDLAB_SEEDS");

@@ -173,5 +173,13 @@ TEST(JobTable, ErrorsOfTheWorkloadThatNamesItSayWhere) {
             "w.toml:3: seed: must be an integer, is a string");
 }
 
+TEST(JobTable, AnImportedModelIsReadWithoutAShape) {
+  const auto jobs =
+      parse_job_table("model,batch,minibatches\n\"imported:a, b\",4,7\n", "j.csv", {}).jobs;
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].model.architecture, Architecture::kImported);
+  EXPECT_EQ(jobs[0].model.imported, "a, b");
+}
+
 }  // namespace
 }  // namespace shardlab

@@ -236,8 +236,7 @@ void run(std::uint64_t seed, Lost& sum) {
   expect_there(timeline, cluster);
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     if (!outcome.jobs[j].completed) {
-      const bool no_room =
-          outcome.jobs[j].reason == "the devices that are left have no room for it";
+      const bool no_room = outcome.jobs[j].reason == kNoRoomLeft;
       ASSERT_TRUE(no_room || tuner) << outcome.jobs[j].reason;
       ++(no_room ? sum.stopped : sum.tuned);
       continue;

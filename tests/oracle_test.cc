@@ -67,7 +67,7 @@ TEST(Oracle, LrtfIsOptimalForUnitTasks) {
 TEST(Oracle, NoMoreJobsThanDevicesTakeAsLongAsTheLongestJobUnderEveryPolicy) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Drawn drawn = draw_chains(seed, 6, 8, 20);
-    for (const char* policy : instances::kListPolicies) {
+    for (const std::string& policy : instances::work_conserving()) {
       ASSERT_EQ(makespan(drawn.jobs, drawn.jobs.size() + seed % 2, policy), drawn.longest_job)
           << policy << ", seed " << seed;
     }
@@ -120,7 +120,7 @@ TEST(Oracle, EveryPolicyIsWithinGrahamsFactorOfTheOptimum) {
     std::vector<std::int64_t> job_free(drawn.jobs.size()), device_free(drawn.devices);
     const std::int64_t least = optimum(drawn.jobs, next, job_free, device_free);
     const auto devices = static_cast<std::int64_t>(drawn.devices);
-    for (const char* policy : instances::kListPolicies) {
+    for (const std::string& policy : instances::work_conserving()) {
       const std::int64_t found = makespan(drawn.jobs, drawn.devices, policy);
       ASSERT_GE(found, least) << policy << ", seed " << seed;
       ASSERT_LE(devices * found, (2 * devices - 1) * least) << policy << ", seed " << seed;

@@ -151,7 +151,7 @@ TEST(RuntimeFaults, ResultsAreThoseOfARunThatLosesNoDevice) {
     lost += outcome.devices_lost;
     for (std::size_t j = 0; j < drawn.program.jobs.size(); ++j) {
       if (!outcome.jobs[j].completed) {
-        ASSERT_EQ(outcome.jobs[j].reason, "the devices that are left have no room for it");
+        ASSERT_EQ(outcome.jobs[j].reason, kNoRoomLeft);
         ++stopped;
         continue;
       }

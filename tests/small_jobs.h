@@ -26,7 +26,8 @@ inline const std::string& text_file() {
   return kPath;
 }
 
-inline Workload small_jobs() {
+/// Not inlined: g++ 12 would see strings of temporaries that nobody set.
+[[gnu::noinline]] inline Workload small_jobs() {
   const OptimizerSpec adamw{OptimizerKind::kAdamW, 1e-3, 0, 0.01};
   const OptimizerSpec sgd{OptimizerKind::kSgd, 1e-2, 0.9, 0};
   Workload work;

@@ -84,11 +84,12 @@ TEST(TimelineFile, PutsEachColumnInItsPlace) {
 }
 
 TEST(TimelineFile, FindsColumnsByName) {
-  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0]";
+  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0,0]";
   std::string other =
-      replaced(text(), "\"replica\", \"ready_ns\"]", "\"replica\", \"ready_ns\", \"colour\"]");
+      replaced(text(), "\"kept\", \"beside\"]", "\"kept\", \"beside\", \"colour\"]");
   other = replaced(other, row, row.substr(0, row.size() - 1) + ",\"red\"]");
-  const std::string second = "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000]";
+  const std::string second =
+      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0,0]";
   other = replaced(other, second, second.substr(0, second.size() - 1) + ",\"blue\"]");
   EXPECT_EQ(timeline_json(parse_timeline(other)), text());
   EXPECT_EQ(error(replaced(text(), "\"recompute_ns\"", "\"again_ns\"")),
@@ -96,9 +97,9 @@ TEST(TimelineFile, FindsColumnsByName) {
 }
 
 TEST(TimelineFile, AColumnThatCameLaterMayBeMissing) {
-  std::string old = replaced(text(), ", \"ready_ns\"]", "]");
-  old = replaced(old, "4000,0,0,0,0]", "4000,0,0,0]");
-  old = replaced(old, "1500,0,0,4000]", "1500,0,0]");
+  std::string old = replaced(text(), ", \"ready_ns\", \"kept\", \"beside\"]", "]");
+  old = replaced(old, "4000,0,0,0,0,0,0]", "4000,0,0,0]");
+  old = replaced(old, "1500,0,0,4000,0,0]", "1500,0,0]");
   EXPECT_EQ(parse_timeline(old).units.at(1).ready, at(0));
 }
 
@@ -112,7 +113,7 @@ TEST(TimelineFile, NamesTheRowAndColumnThatIsWrong) {
             "units: row 1: to_ns: negative duration: 9001 is before from_ns, which is 9305");
   EXPECT_EQ(with("4000,4100,5300", "6000,4100,5300"),
             "units: row 1: from_ns: negative duration: 5305 is before claimed_ns, which is 6000");
-  EXPECT_EQ(with("1500,0,0,4000]", "1500,0,0,5306]"),
+  EXPECT_EQ(with("1500,0,0,4000,", "1500,0,0,5306,"),
             "units: row 1: from_ns: negative duration: 5305 is before ready_ns, which is 5306");
   EXPECT_EQ(with("9001,1500,", "9001,5000,"),
             "units: row 1: recompute_ns: is longer than the unit");

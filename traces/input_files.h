@@ -14,7 +14,7 @@ struct InputFile {
 
 /// Keeps every text that is read while it lives, or serves the reading from what was kept.
 ///
-/// Whatever reads a file does so by read_whole_file(), so nothing can be forgotten: a result holds
+/// What simulates reads its files by read_whole_file(), so nothing can be forgotten: a result holds
 /// all that it was made of. That is why the recording is found by the process and not handed from
 /// reader to reader. At most one lives at a time. Reading is thread-safe, its life is not.
 class InputRecording {

@@ -90,14 +90,6 @@ class TableReader {
   JobList list_;
 };
 
-/// From `model` to `precision`.
-std::string model_columns(const ModelSpec& model) {
-  if (model.architecture == Architecture::kImported) return in_quotes(describe(model)) + ",,,,,,";
-  return fmt::format("{},{},{},{},{},{},{}", to_string(model.architecture), model.layers,
-                     model.width, model.heads, model.context, model.dropout,
-                     to_string(model.precision));
-}
-
 }  // namespace
 
 JobList parse_job_table(std::string_view text, const std::string& origin,

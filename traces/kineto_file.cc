@@ -32,7 +32,9 @@ struct Category {
   std::string_view name;
   KinetoKind kind;
 };
-constexpr std::array<Category, 17> kCategories{{{"kernel", KinetoKind::kKernel},
+constexpr std::array<Category, 19> kCategories{{{"fwdbwd", KinetoKind::kLink},
+                                                {"forward_backward", KinetoKind::kLink},
+                                                {"kernel", KinetoKind::kKernel},
                                                 {"Kernel", KinetoKind::kKernel},
                                                 {"gpu_memcpy", KinetoKind::kCopy},
                                                 {"Memcpy", KinetoKind::kCopy},
@@ -177,9 +179,18 @@ class EventParser {
       timed_ = true;
     } else if (is(key, "dur")) {
       duration_ = nanoseconds(token(value));
+    } else if (is(key, "id")) {
+      if (category_.empty() || event_.kind == KinetoKind::kLink) take_id(token(value));
     } else if (is(key, "args")) {
       take_arguments(value);
     }
+  }
+
+  /// Of arrows; other ids may be anything.
+  void take_id(std::string_view text) {
+    std::int64_t id = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (problem == std::errc{} && end == text.data() + text.size()) event_.sequence = id;
   }
 
   void take_category(std::string_view category) {
@@ -204,6 +215,7 @@ class EventParser {
   }
 
   bool finish() {
+    if (event_.kind == KinetoKind::kLink) return finish_link();
     if (event_.kind == KinetoKind::kOther || phase_ != 'X') {
       count_other(category_.empty() ? "without a category" : category_);
       return false;
@@ -213,6 +225,16 @@ class EventParser {
       throw Unusable{"their duration is negative"};
     }
     event_.end_ns = event_.start_ns + duration_;
+    return true;
+  }
+
+  /// Arrows come in two events without a duration: s for start, f for finish.
+  bool finish_link() {
+    if (!timed_ || event_.sequence == KinetoEvent::kNone || (phase_ != 's' && phase_ != 'f')) {
+      throw Unusable{"they are no whole arrows"};
+    }
+    event_.backward = phase_ == 'f';
+    event_.end_ns = event_.start_ns;
     return true;
   }
 

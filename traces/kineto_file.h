@@ -21,6 +21,7 @@ enum class KinetoKind : std::uint8_t {
   kOperator,
   kAnnotation,  ///< record_function, ProfilerStep#N, Optimizer.step.
   kModule,      ///< "nn.Module: Linear_0".
+  kLink,        ///< An end of an arrow from a forward operator to its backward.
 };
 
 /// One event of a trace of PyTorch's profiler. Times are nanoseconds on the trace's own clock.
@@ -33,9 +34,10 @@ struct KinetoEvent {
   std::int64_t start_ns = 0, end_ns = 0;
   std::int64_t correlation = kNone;  ///< Shared by a launch and what it launched.
   std::int64_t device = 0;
-  Bytes bytes = kNone;            ///< Of copies.
-  std::int64_t sequence = kNone;  ///< Autograd's: shared by a forward operator and its backward.
-  bool backward = false;          ///< The operator has a "Fwd thread id": it is the backward one.
+  Bytes bytes = kNone;  ///< Of copies.
+  /// Autograd's, of an operator, or the id of a link: shared by a forward operator and its backward.
+  std::int64_t sequence = kNone;
+  bool backward = false;  ///< It is the backward one, by its "Fwd thread id"; or the arrow's head.
 };
 
 /// What a trace says of itself, and what of it is no event that can be used.

@@ -20,8 +20,9 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-plan";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 9> kOrderColumns{
-    "device", "job", "minibatch", "unit", "claim_ns", "round", "pass", "ahead", "given_back"};
+constexpr std::array<std::string_view, 10> kOrderColumns{
+    "device", "job",  "minibatch", "unit",       "claim_ns",
+    "round",  "pass", "ahead",     "given_back", "kept"};
 constexpr std::size_t kLateOrderColumns = 5;
 
 ordered_json job_json(const JobPlan& job) {
@@ -80,9 +81,10 @@ JobPlan job_plan(const JsonObject& from) {
 }
 
 std::string order_row(const OrderedUnit& each) {
-  return fmt::format("[{},{},{},{},{},{},{},{},{}]", index(each.device), index(each.job),
+  return fmt::format("[{},{},{},{},{},{},{},{},{},{}]", index(each.device), index(each.job),
                      each.minibatch, each.unit, each.claim.time_since_epoch().count(),
-                     each.turn.round, each.turn.pass, int{each.ahead}, int{each.given_back});
+                     each.turn.round, each.turn.pass, int{each.ahead}, int{each.given_back},
+                     int{each.kept});
 }
 
 OrderedUnit ordered_unit(const RowTable::Row& row) {
@@ -96,6 +98,7 @@ OrderedUnit ordered_unit(const RowTable::Row& row) {
                static_cast<std::int32_t>(row.integer(6, INT32_MAX))};
   if (row.has(7)) read.ahead = row.integer(7, 1) == 1;
   read.given_back = row.integer(8, 1) == 1;
+  read.kept = row.integer(9, 1) == 1;
   return read;
 }
 

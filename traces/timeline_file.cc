@@ -21,25 +21,25 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFormat = "shardlab-timeline";
 constexpr int kVersion = 1;
 
-constexpr std::array<std::string_view, 17> kUnitColumns{
+constexpr std::array<std::string_view, 18> kUnitColumns{
     "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
     "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
-    "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns"};
+    "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns",   "kept"};
 constexpr std::array<std::string_view, 16> kCopyColumns{
     "job",     "item",       "shard",        "minibatch",  "device",       "direction",
     "bytes",   "asked_ns",   "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns",
     "done_ns", "microbatch", "replica",      "source"};
 
-constexpr std::size_t kLateUnitColumns = 3, kLateCopyColumns = 3;
+constexpr std::size_t kLateUnitColumns = 4, kLateCopyColumns = 3;
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
 std::string unit_row(const UnitSpan& span) {
-  return fmt::format(R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job),
-                     span.unit, span.minibatch, to_string(span.kind), span.shard,
-                     index(span.device), span.attempt, span.claim, ns(span.claimed),
-                     ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
-                     span.recompute.count(), span.microbatch, span.replica, ns(span.ready));
+  return fmt::format(
+      R"([{},{},{},"{}",{},{},{},{},{},{},{},{},{},{},{},{},{},{}])", index(span.job), span.unit,
+      span.minibatch, to_string(span.kind), span.shard, index(span.device), span.attempt,
+      span.claim, ns(span.claimed), ns(span.reserved), ns(span.arrived), ns(span.from), ns(span.to),
+      span.recompute.count(), span.microbatch, span.replica, ns(span.ready), int{span.kept});
 }
 
 std::string copy_row(const CopySpan& span) {
@@ -78,6 +78,7 @@ UnitSpan unit(const RowTable::Row& row, std::int64_t last_job, std::int64_t last
   span.microbatch = static_cast<std::int32_t>(row.integer(14, INT32_MAX));
   span.replica = static_cast<std::int32_t>(row.integer(15, INT32_MAX));
   span.ready = row.instant(16);
+  span.kept = row.integer(17, 1) != 0;
   span.ahead = span.claimed < span.ready;
   check_order("claimed_ns", span.claimed, "from_ns", span.from);
   check_order("ready_ns", span.ready, "from_ns", span.from);

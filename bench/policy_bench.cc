@@ -1,0 +1,109 @@
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <benchmark/benchmark.h>
+
+#include "bench/instance.h"
+#include "policies/registry.h"
+#include "tests/instances.h"
+
+/// What a decision costs each policy: a unit is offered and another picked, with so many jobs ready
+/// on 8 devices. The view answers from tables; what the Driver takes to answer comes on top.
+namespace shardlab {
+namespace {
+
+/// A run in which every device computes, and all jobs but those are ready.
+class Standing final : public StateView {
+ public:
+  Standing(const Program& program, const Cluster& cluster) : program_(program), cluster_(cluster) {}
+
+  [[nodiscard]] const Program& program() const override { return program_; }
+  [[nodiscard]] const Cluster& cluster() const override { return cluster_; }
+  [[nodiscard]] Instant now() const override { return now_; }
+  [[nodiscard]] Lane lane(DeviceId device) const override {
+    return {track_id(index(device)), 0, now_, now_ + Duration{1000}, 1, now_ + Duration{1000}};
+  }
+  [[nodiscard]] Queue queue(DeviceId, Direction) const override { return {}; }
+  [[nodiscard]] Bytes present(JobId, std::uint32_t, DeviceId) const override { return 0; }
+  [[nodiscard]] JobState state(JobId) const override { return JobState::kRunning; }
+  [[nodiscard]] JobId job(TrackId track) const override { return job_id(index(track)); }
+  [[nodiscard]] std::size_t units_done(JobId) const override { return 0; }
+  [[nodiscard]] std::int64_t minibatch(TrackId) const override { return 0; }
+  [[nodiscard]] Duration remaining(TrackId) const override { return {}; }
+
+  void pass(Duration time) { now_ += time; }
+
+ private:
+  const Program& program_;
+  const Cluster& cluster_;
+  Instant now_{};
+};
+
+void decide(benchmark::State& state, const std::string& name, bool mixed) {
+  const auto jobs = static_cast<std::size_t>(state.range(0));
+  constexpr std::size_t kDevices = 8;
+  Program program = compute_only(static_cast<int>(jobs), 4, 1000);
+  if (mixed) {  // Every second device is half as fast.
+    auto& slow = program.times.emplace_back();
+    for (const JobProgram& job : program.jobs) {
+      auto& times = slow.emplace_back();
+      for (const Unit& unit : job.units) {
+        const UnitCost twice{2 * unit.loaded.total, {}};
+        times.push_back({twice, twice});
+      }
+    }
+    for (std::size_t d = 0; d < kDevices; ++d) {
+      program.class_of.push_back(static_cast<std::uint16_t>(d % 2));
+    }
+  }
+  const Cluster cluster = instances::devices(kDevices);
+  Standing view(program, cluster);
+  const auto policy = make_policy(name, jobs, 1);
+  policy->begin(view);
+  std::vector<Candidate> next;
+  for (std::size_t j = 0; j < jobs; ++j) {
+    const JobProgram& job = program.jobs[j];
+    next.push_back({track_id(j),
+                    job_id(j),
+                    0,
+                    0,
+                    kNoDevice,
+                    1000 * minibatch_time(job),
+                    job.units[0].expected,
+                    {},
+                    false});
+    policy->ready(next.back());
+  }
+  std::size_t device = 0;
+  for (auto _ : state) {
+    const TrackId track = policy->pick({device_id(device), view.now(), false});
+    device = (device + 1) % kDevices;
+    if (track == kNoTrack) continue;
+    Candidate& unit = next[index(track)];
+    unit.remaining -= unit.unit_time / 1000;
+    unit.since = view.now();
+    view.pass(Duration{1});
+    policy->ready(unit);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+const bool kRegistered = [] {
+  for (const PolicyInfo& policy : known_policies()) {
+    for (const bool mixed : {false, true}) {
+      const std::string name(policy.name);
+      const std::string title = name + (mixed ? "/mixed" : "/equal");
+      benchmark::RegisterBenchmark(
+          title.c_str(), [name, mixed](benchmark::State& state) { decide(state, name, mixed); })
+          ->Arg(64)
+          ->Arg(10'000);
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace shardlab
+
+BENCHMARK_MAIN();

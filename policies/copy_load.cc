@@ -1,0 +1,131 @@
+#include "policies/copy_load.h"
+
+#include <algorithm>
+
+namespace shardlab {
+namespace {
+
+/// What a copy of some bytes takes on the mean device, in ns.
+struct Way {
+  double latency = 0, per_byte = 0;
+  [[nodiscard]] double time(Bytes bytes) const {
+    return bytes == 0 ? 0 : latency + per_byte * static_cast<double>(bytes);
+  }
+  void add(double ns, double bytes_per_second) {
+    latency += ns;
+    if (bytes_per_second > 0) per_byte += 1e9 / bytes_per_second;
+  }
+};
+
+/// The least share that a switch above the device leaves each device below it, in bytes per second;
+/// 0: no limit.
+double share(const Cluster& cluster, const DeviceSpec& device, bool there) {
+  double least = 0;
+  for (int at = device.parent; at != kNoSwitch;
+       at = cluster.switches[static_cast<std::size_t>(at)].parent) {
+    double below = 0;
+    for (const DeviceSpec& other : cluster.devices) {
+      for (int up = other.parent; up != kNoSwitch;
+           up = cluster.switches[static_cast<std::size_t>(up)].parent) {
+        below += up == at ? 1 : 0;
+      }
+    }
+    const SwitchSpec& its = cluster.switches[static_cast<std::size_t>(at)];
+    for (const double rate : {there ? its.bytes_per_second : its.back_bytes_per_second,
+                              its.together_bytes_per_second / 2}) {
+      if (rate > 0) least = least > 0 ? std::min(least, rate / below) : rate / below;
+    }
+  }
+  return least;
+}
+
+Way way(const StateView& view, bool there) {
+  const Cluster& cluster = view.cluster();
+  const Program& program = view.program();
+  Way mean;
+  for (const DeviceSpec& device : cluster.devices) {
+    const LinkSpec& link = there ? device.link : device.link_back();
+    const double own = link.bytes_per_second, shared = share(cluster, device, there);
+    const double rate = own > 0 && shared > 0 ? std::min(own, shared) : std::max(own, shared);
+    mean.add(static_cast<double>(link.latency.count()), rate);
+    if (device.copy_engines == 0) {
+      mean.add(static_cast<double>(program.copy_loaded.latency.count()),
+               program.copy_loaded.bytes_per_second);
+    }
+  }
+  const auto count = static_cast<double>(std::max<std::size_t>(cluster.devices.size(), 1));
+  return {mean.latency / count, mean.per_byte / count};
+}
+
+Bytes lasting(const JobProgram& job, const ItemList& items) {
+  Bytes bytes = 0;
+  for (const ItemIndex i : items) bytes += job.items[i].lasting ? job.items[i].bytes : 0;
+  return bytes;
+}
+
+Bytes lasting_of_job(const JobProgram& job) {
+  Bytes bytes = 0;
+  for (const Item& item : job.items) bytes += item.lasting ? item.bytes : 0;
+  return bytes;
+}
+
+/// Of the smallest device, beside the largest unit.
+Bytes least_room(const StateView& view) {
+  Bytes largest = 0, least = kUnlimited;
+  for (const JobProgram& job : view.program().jobs) {
+    for (const Unit& unit : job.units) largest = std::max(largest, need(job, unit));
+  }
+  for (const DeviceSpec& device : view.cluster().devices) least = std::min(least, device.memory);
+  return std::max(least - largest, Bytes{0});
+}
+
+/// Of a job's unit on the mean device, in ns.
+double mean_time(const StateView& view, std::size_t job, std::uint32_t unit) {
+  const Program& program = view.program();
+  const std::size_t devices = view.cluster().devices.size();
+  if (program.class_of.empty()) {
+    return static_cast<double>(program.jobs[job].units[unit].expected.count());
+  }
+  double rate = 0;  // What all devices together do.
+  for (std::size_t d = 0; d < devices; ++d) {
+    const auto time = expected_on(program, job_id(job), unit, device_id(d)).count();
+    rate += 1 / static_cast<double>(std::max<Duration::rep>(time, 1));
+  }
+  return static_cast<double>(devices) / rate;
+}
+
+}  // namespace
+
+CopyLoad copy_load(const StateView& view) {
+  const Program& program = view.program();
+  const auto& devices = view.cluster().devices;
+  const Way to = way(view, true), back = way(view, false);
+  const bool hides = program.slots > 1 &&
+                     std::ranges::any_of(
+                         devices, [](const DeviceSpec& device) { return device.copy_engines > 0; });
+  const Bytes room = least_room(view);
+  CopyLoad load;
+  load.any = to.latency + to.per_byte + back.latency + back.per_byte > 0;
+  double written = 0;
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    const JobProgram& job = program.jobs[j];
+    const auto count = static_cast<double>(job.minibatches);
+    CopyLoad::OfJob& its = load.jobs.emplace_back();
+    for (std::uint32_t u = 0; u < job.units.size(); ++u) {
+      const double time = mean_time(view, j, u);
+      const double loads = to.time(lasting(job, job.units[u].reads));
+      its.minibatch += time;
+      its.exposed += hides ? std::max(0.0, loads - time) : loads;
+      written += count * back.time(lasting(job, job.units[u].writes));
+    }
+    const Bytes all = lasting_of_job(job);
+    its.fits = all <= room;
+    its.move = to.time(all) + back.time(all);
+    load.work_per_device += count * its.minibatch;
+  }
+  load.write_back = load.work_per_device > 0 ? written / load.work_per_device : 0;
+  load.work_per_device /= static_cast<double>(std::max<std::size_t>(devices.size(), 1));
+  return load;
+}
+
+}  // namespace shardlab

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <vector>
+
+#include "sched/candidate_index.h"
+
+namespace shardlab {
+
+/// Heterogeneous earliest finish time, decided as units become ready: units in the order of their
+/// upward rank, which in a chain is the remaining time, each go to the device that would end them
+/// first, copies of what it lacks included. A device takes the first that comes to it and leaves the
+/// others to theirs, idle if there is none for it.
+/// Source: Topcuoglu, Hariri and Wu, "Performance-effective and low-complexity task scheduling for
+/// heterogeneous computing" (2002). Theirs plans all units beforehand, and fills gaps.
+class Heft final : public Policy {
+ public:
+  explicit Heft(std::size_t tracks) : index_(tracks), waiting_(tracks) {}
+
+  void begin(const StateView& view) override;
+  void ready(const Candidate& unit) override {
+    waiting_[index(unit.track)] = unit;
+    index_.set(unit, unit.remaining.count());
+  }
+  void gone(TrackId track) override { index_.clear(track); }
+  TrackId pick(const DeviceView& device) override;
+  [[nodiscard]] bool lookahead() const override { return true; }
+
+ private:
+  [[nodiscard]] Instant end(const Candidate& unit, std::size_t device) const;
+  [[nodiscard]] std::size_t best(const Candidate& unit, std::size_t chooser) const;
+
+  const StateView* view_ = nullptr;
+  CandidateIndex index_;
+  std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
+  std::vector<Instant> free_at_;    ///< Per device, with what this choice gave it.
+  std::vector<TrackId> left_;
+  bool alike_ = false;   ///< All devices are of one class, and data is everywhere.
+  bool copies_ = false;  ///< Some link is paced.
+};
+
+}  // namespace shardlab

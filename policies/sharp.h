@@ -1,0 +1,52 @@
+#pragma once
+
+#include <vector>
+
+#include "policies/homes.h"
+#include "policies/level_hold.h"
+#include "sched/candidate_index.h"
+
+namespace shardlab {
+
+/// SHARP's successor to LRTF: the longest remaining time goes first, but
+///  1. a device goes on with the job that it ran last until that is s minibatches of work behind
+///     the leader (see sticky.h), s = sqrt(n c) / 2: n minibatches of that job are a device's share
+///     of all work, and moving the job to a device and back takes as long as c of them. Moving so
+///     often costs about what jobs of uneven length leave idle at the end. s = 0 where nothing is
+///     lost by moving: each unit is as long as its copies, and they are hidden behind it.
+///  2. what it changed stays there, if its job fits and write-backs would take most of the time;
+///  3. nothing is prefetched before the unit that is held computes, so that it is known who will be
+///     ready in time (completion lookahead); nor where copies take no time;
+///  4. a slow device leaves a unit to a faster one rather than delay the end (see level_hold.h).
+/// Source: own; 1 is the economic order quantity of Harris (1913).
+class Sharp final : public Policy {
+ public:
+  explicit Sharp(std::size_t tracks) : index_(tracks), waiting_(tracks), there_(tracks) {}
+
+  void begin(const StateView& view) override;
+  void ready(const Candidate& unit) override;
+  void gone(TrackId track) override;
+  TrackId pick(const DeviceView& device) override;
+  void completed(JobId job) override { levels_.ended(job); }
+  void lost(JobId job) override { levels_.ended(job); }
+  [[nodiscard]] bool lookahead() const override { return prefetches_; }
+  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
+    return keeps_ && homes_.keeps(job, device);
+  }
+
+ private:
+  [[nodiscard]] TrackId prefer_home(DeviceId device, CandidateTree::Winner leader) const;
+  TrackId first_not_held(const DeviceView& device, TrackId chosen);
+
+  const StateView* view_ = nullptr;
+  CandidateIndex index_;
+  std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
+  std::vector<bool> there_;         ///< Per track: it can be picked.
+  std::vector<double> patience_;    ///< Per track: s minibatches, in ns.
+  std::vector<TrackId> left_;       ///< While a device chooses.
+  Homes homes_;
+  LevelHold levels_;
+  bool prefetches_ = true, keeps_ = false;
+};
+
+}  // namespace shardlab

@@ -1,0 +1,78 @@
+#include "sched/driver_view.h"
+
+#include <algorithm>
+
+namespace shardlab {
+
+StateView::Lane DriverView::lane(DeviceId id) const {
+  const Driver::Device& device = driver_.devices_[index(id)];
+  Lane lane;
+  lane.claims = device.claims.size();
+  lane.free_at = driver_.now_;
+  if (device.lost) lane.free_at = Instant{kNever.time_since_epoch() / 2};
+  if (device.running != Driver::kNothing) {
+    const Driver::Claim& runs = device.claims[device.running];
+    lane.running = runs.track;
+    lane.unit = runs.unit;
+    lane.since = runs.started_at;
+    lane.expected_end = runs.started_at + expected_on(driver_.program_, runs.job, runs.unit, id);
+    lane.free_at = std::max(lane.free_at, lane.expected_end);
+  }
+  for (std::size_t slot = 0; slot < device.claims.size(); ++slot) {
+    const Driver::Claim& claim = device.claims[slot];
+    if (slot == device.running) continue;
+    lane.free_at += expected_on(driver_.program_, claim.job, claim.unit, id);
+  }
+  return lane;
+}
+
+StateView::Queue DriverView::queue(DeviceId device, Direction direction) const {
+  if (!driver_.residency_) return {};
+  const Residency::InFlight sum = driver_.residency_->in_flight(device, direction);
+  return {sum.transfers, sum.bytes};
+}
+
+Bytes DriverView::present(JobId job, std::uint32_t unit, DeviceId device) const {
+  return driver_.residency_ ? driver_.residency_->present(job, unit, device) : 0;
+}
+
+StateView::JobState DriverView::state(JobId job) const {
+  using State = Driver::Job::State;
+  switch (driver_.jobs_[index(job)].state) {
+    case State::kWaiting:
+      return JobState::kWaiting;
+    case State::kRunning:
+    case State::kAsking:
+    case State::kKeeping:
+    case State::kKept:
+      return JobState::kRunning;
+    case State::kPausing:
+    case State::kPaused:
+    case State::kReleased:
+    case State::kRestoring:
+    case State::kRestored:
+      return JobState::kPaused;
+    case State::kFlushing:
+    case State::kEnded:
+      break;
+  }
+  return JobState::kEnded;
+}
+
+std::size_t DriverView::units_done(JobId job) const {
+  std::size_t count = 0;
+  const auto tracks = tracks_of(driver_.program_.jobs[index(job)]);
+  std::size_t which = 0;
+  for (const TrackId track : driver_.ledger_.track_ids(job)) {
+    const Track& its = tracks[which++];
+    count += static_cast<std::size_t>(driver_.ledger_.minibatch(track)) * its.count +
+             driver_.ledger_.unit(track) - its.first;
+  }
+  return count;
+}
+
+Duration DriverView::remaining(TrackId track) const {
+  return driver_.ledger_.complete(track) ? Duration{} : driver_.ledger_.candidate(track).remaining;
+}
+
+}  // namespace shardlab

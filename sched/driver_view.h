@@ -1,0 +1,31 @@
+#pragma once
+
+#include "sched/driver.h"
+#include "sched/state_view.h"
+
+namespace shardlab {
+
+/// Reads a Driver's state when it is asked. Requires: the Driver to outlive it.
+class DriverView final : public StateView {
+ public:
+  explicit DriverView(const Driver& driver) : driver_(driver) {}
+
+  [[nodiscard]] const Program& program() const override { return driver_.program_; }
+  [[nodiscard]] const Cluster& cluster() const override { return driver_.cluster_; }
+  [[nodiscard]] Instant now() const override { return driver_.now_; }
+  [[nodiscard]] Lane lane(DeviceId device) const override;
+  [[nodiscard]] Queue queue(DeviceId device, Direction direction) const override;
+  [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const override;
+  [[nodiscard]] JobState state(JobId job) const override;
+  [[nodiscard]] JobId job(TrackId track) const override { return driver_.ledger_.job(track); }
+  [[nodiscard]] std::size_t units_done(JobId job) const override;
+  [[nodiscard]] std::int64_t minibatch(TrackId track) const override {
+    return driver_.ledger_.minibatch(track);
+  }
+  [[nodiscard]] Duration remaining(TrackId track) const override;
+
+ private:
+  const Driver& driver_;
+};
+
+}  // namespace shardlab

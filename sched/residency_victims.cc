@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <vector>
+
+#include "sched/residency.h"
+
+/// What a policy may ask, and how its own order of what goes first replaces the least recently
+/// used.
+namespace shardlab {
+
+Bytes Residency::present(JobId job, std::uint32_t unit, DeviceId device) const {
+  Bytes bytes = 0;
+  for (const ItemUse& use : uses_.of(job, unit).needed) {
+    if (!use.reads) break;
+    const CopyIndex copy = find(use.place, device);
+    const bool there =
+        copy != kNone && copies_[copy].stage != Stage::kReserved && !copies_[copy].stale;
+    if (there) bytes += items_[use.place].bytes;
+  }
+  return bytes;
+}
+
+Residency::InFlight Residency::in_flight(DeviceId device, Direction direction) const {
+  InFlight sum;
+  for (const Copy& copy : copies_) {
+    const Transfer& its = copy.transfer;
+    const DeviceId of = direction == Direction::kPeer ? its.source : its.device;
+    const bool moves = direction == Direction::kDemote
+                           ? copy.leaving
+                           : copy.stage == Stage::kArriving && its.direction == direction;
+    if (!moves || of != device) continue;
+    ++sum.transfers;
+    sum.bytes += its.bytes;
+  }
+  return sum;
+}
+
+bool Residency::awaited(std::uint32_t place) const {
+  for (CopyIndex copy = items_[place].first; copy != kNone; copy = copies_[copy].sibling) {
+    if (copies_[copy].stage == Stage::kReserved) return true;
+  }
+  return false;
+}
+
+/// The same rules as make_room(): clean copies are dropped if they are enough, else dirty ones are
+/// demoted.
+bool Residency::make_room_by_worth(DeviceId where, Bytes need) {
+  Device& device = devices_[index(where)];
+  const auto missing = [&] { return need - (device.budget - device.used); };
+  struct Victim {
+    std::int64_t worth;
+    CopyIndex copy;
+  };
+  std::vector<Victim> victims;
+  const bool drops = missing() <= device.clean;
+  const auto ring = static_cast<CopyIndex>(where);
+  for (CopyIndex copy = copies_[ring].newer; copy != ring; copy = copies_[copy].newer) {
+    const Transfer& its = copies_[copy].transfer;
+    if (copies_[copy].dirty != drops) victims.push_back({worth_(its.job, its.item, where), copy});
+  }
+  std::ranges::stable_sort(victims, {}, &Victim::worth);
+  for (const Victim& victim : victims) {
+    if (missing() <= (drops ? 0 : device.clean + device.leaving)) break;
+    drops ? drop(victim.copy) : demote(victim.copy);
+  }
+  return drops;
+}
+
+}  // namespace shardlab
