@@ -219,7 +219,6 @@ int run_workload(Options options) {
   }
   PlannedChoice chosen = planned(inputs, request.plan).front();
   const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
-  refuse_unwritable(options.folder);
   const auto engine = emulated ? nullptr : load_engine();
   std::vector<std::string> warnings;
   if (!emulated) {
@@ -227,6 +226,7 @@ int run_workload(Options options) {
     refuse_other_machine(inputs, here, engine->libtorch());
     warnings = profile_warnings(inputs, here);
   }
+  refuse_unwritable(options.folder);
   if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {

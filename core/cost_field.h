@@ -8,7 +8,8 @@
 
 namespace shardlab {
 
-/// A number of a layer, of a model or of the host that a profile may not know: traces of others lack
+/// A number of a layer, of a model or of the host that a profile may not know: traces of others
+/// lack
 /// some. What is missing is 0 and no number; find() and refuse_missing() let nobody reckon with it.
 enum class CostField : std::uint8_t {
   kParameters,

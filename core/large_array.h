@@ -12,8 +12,8 @@
 
 namespace shardlab {
 
-/// Asks for huge pages where there is room for one. Tens of megabytes that are looked at in no order
-/// miss the table of small pages nearly every time.
+/// Asks for huge pages where there is room for one. Tens of megabytes that are looked at in no
+/// order miss the table of small pages nearly every time.
 template <typename T>
 struct HugePages {
   using value_type = T;

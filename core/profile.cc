@@ -68,10 +68,10 @@ const ModelProfile& find(const Profile& profile, const ModelSpec& model, int bat
     }
     known += "\n  " + describe(entry.model, entry.batch, entry.optimizer);
   }
-  throw Error(place(profile) +
-              fmt::format("no costs for {}; {}. The profile has:{}",
-                          describe(model, batch, optimizer), advice(profile, model, optimizer),
-                          known.empty() ? " nothing" : known));
+  throw Error(place(profile) + fmt::format("no costs for {}; {}. The profile has:{}",
+                                           describe(model, batch, optimizer),
+                                           advice(profile, model, optimizer),
+                                           known.empty() ? " nothing" : known));
 }
 
 void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,

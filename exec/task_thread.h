@@ -8,8 +8,8 @@
 
 namespace shardlab {
 
-/// A thread that does what it is given, one after another, in that order. The destructor waits until
-/// all is done.
+/// A thread that does what it is given, one after another, in that order. The destructor waits
+/// until all is done.
 class TaskThread {
  public:
   TaskThread();

@@ -37,8 +37,8 @@ class Training final : public Work {
   /// Writes a job's state, all but its losses, to disk. Must not throw.
   using Save = std::function<void(JobId, Checkpoint)>;
 
-  /// Makes and initializes all models, or sets them to `resume` (see RunOptions), which outlives the
-  /// Training. Throws Error on missing data or a model that cannot be made.
+  /// Makes and initializes all models, or sets them to `resume` (see RunOptions), which outlives
+  /// the Training. Throws Error on missing data or a model that cannot be made.
   Training(const Workload& workload, const Cluster& cluster, const Program& program,
            const std::vector<std::vector<int>>& first_layers,
            const std::vector<const Checkpoint*>& resume, Save save);

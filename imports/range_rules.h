@@ -40,8 +40,8 @@ class RangeRules {
   explicit RangeRules(const ImportOptions& options);
 
   [[nodiscard]] RangeRole role(std::string_view name, RangeSource source) const;
-  /// What its layer is called: the first group of the user's rule, if it has one, else the match; the
-  /// name without "nn.Module: ".
+  /// What its layer is called: the first group of the user's rule, if it has one, else the match;
+  /// the name without "nn.Module: ".
   [[nodiscard]] std::string layer_name(std::string_view name) const;
   /// A rule of the user's says which ranges are layers.
   [[nodiscard]] bool ruled() const { return layer_.has_value(); }

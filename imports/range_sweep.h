@@ -16,8 +16,8 @@ struct SweepPoint {
   std::size_t index = 0;  ///< The caller's.
 };
 
-/// By thread and start, outer ones first. Ranges have thread, start_ns and end_ns, which is still in
-/// them.
+/// By thread and start, outer ones first. Ranges have thread, start_ns and end_ns, which is still
+/// in them.
 template <typename Range>
 void sort_for_sweep(std::vector<Range>& ranges) {
   std::ranges::sort(ranges, {}, [](const Range& range) {

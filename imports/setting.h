@@ -24,7 +24,8 @@ struct Setting {
 /// Throws UsageError on anything else.
 Setting parse_setting(const std::string& text);
 
-/// Sets it, known or not, with a note "set by user". Throws UsageError when no layer has such a name.
+/// Sets it, known or not, with a note "set by user". Throws UsageError when no layer has such a
+/// name.
 void apply(const Setting& setting, Imported& to);
 
 }  // namespace shardlab

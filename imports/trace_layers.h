@@ -36,8 +36,8 @@ struct TracePlace {
   bool operator==(const TracePlace&) const = default;
 };
 
-/// Times of one layer and phase, or of the optimizer: per minibatch from the first start to the last
-/// end without what others did in between.
+/// Times of one layer and phase, or of the optimizer: per minibatch from the first start to the
+/// last end without what others did in between.
 struct PlaceTimes {
   Duration busy{};  ///< The union of its work.
   Duration gaps{};  ///< Between pieces of its work that nothing else came between.

@@ -21,12 +21,13 @@ struct FoundPlace {
   Why why = Why::kNoLaunch;
 };
 
-/// Where each piece of work was launched; work whose launch is not there has no point. Sorts both by
-/// correlation; the index of a point is that of the work.
+/// Where each piece of work was launched; work whose launch is not there has no point. Sorts both
+/// by correlation; the index of a point is that of the work.
 std::vector<SweepPoint> launch_points(std::vector<TracedWork>& works,
                                       std::vector<TracedLaunch>& launches);
 
-/// Finds the layers of work by where it was launched. Requires ranges as sort_for_sweep() leaves them.
+/// Finds the layers of work by where it was launched. Requires ranges as sort_for_sweep() leaves
+/// them.
 class TracePlacing {
  public:
   TracePlacing(const std::vector<TracedRange>& ranges, const TraceLayers& layers,

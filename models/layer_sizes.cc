@@ -38,7 +38,8 @@ class Sizes {
       to.backward_workspace = 2 * boundary_;
       return;
     }
-    // Both norms (2), queries, keys and values (3), attended and joined (2), their sum with the input
+    // Both norms (2), queries, keys and values (3), attended and joined (2), their sum with the
+    // input
     // (1), before and after GELU (4 each) less the output; mean and deviation of each norm and row,
     // and a logarithm of each head and row.
     to.forward_workspace = 9 * boundary_;

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kFirstPlans = 16;
 constexpr std::int64_t kNodes = 200'000;
+constexpr int kStale = 2000;   // Moves to plans that were tried before, one after the other.
 constexpr int kPatience = 60;  // Moves without a better plan, after which two jobs change at once.
 
 /// Jobs of one kind have the same options.
@@ -99,19 +100,21 @@ class Search {
 
   void improve() {
     if (best_ == Duration::max()) return;
-    // A search that meets nothing new would go on for ever.
-    const std::int64_t most_moves = 20 * search_.evaluations;
-    for (std::int64_t move = 0; move < most_moves; ++move) {
+    // Until everything near seems to be known.
+    for (int nothing_new = 0; nothing_new < kStale; ++nothing_new) {
       Assignment next = best_assignment_;
       const int changes = since_better_ > kPatience ? 2 + static_cast<int>(draw(2)) : 1;
       for (int c = 0; c < changes; ++c) change_one(next);
       ++since_better_;
+      const std::size_t known = seen_.size();
       if (!tried(next)) return;
+      if (seen_.size() > known) nothing_new = 0;
     }
   }
 
   JointPlan finished() {
     JointPlan made;
+    made.evaluations = evaluator_.evaluations();
     made.predicted = Duration::max();
     const auto consider = [&](const Plan& plan, std::vector<JobOption> chosen) {
       const auto whole = evaluator_.whole_makespan(plan);
@@ -137,7 +140,6 @@ class Search {
       }
       consider(plan_of(best_assignment_), std::move(chosen));
     }
-    made.evaluations = evaluator_.evaluations();
     made.ended_early = ended_early_;
     return made;
   }

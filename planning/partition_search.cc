@@ -16,6 +16,8 @@
 namespace shardlab {
 namespace {
 
+constexpr int kStale = 200;  // Moves that change nothing, one after the other.
+
 /// Jobs that are cut alike.
 struct Kind {
   std::vector<std::size_t> jobs;
@@ -44,10 +46,11 @@ class CutSearch {
     for (const Kind& kind : kinds_) {
       if (!counts(kind)) return best_;
     }
-    const std::int64_t most_moves = 20 * last_evaluation_;
-    for (std::int64_t move = 0; !kinds_.empty() && move < most_moves; ++move) {
+    for (int nothing_new = 0; !kinds_.empty() && nothing_new < kStale; ++nothing_new) {
+      const std::int64_t before = evaluator_.evaluations();
       const Kind& kind = kinds_[draw(kinds_.size())];
       if (!tried(kind, moved(kind, best_.jobs[kind.jobs.front()].first_layer))) break;
+      if (evaluator_.evaluations() > before) nothing_new = 0;
     }
     return best_;
   }

@@ -8,8 +8,8 @@ namespace shardlab {
 
 /// Heterogeneous earliest finish time, decided as units become ready: units in the order of their
 /// upward rank, which in a chain is the remaining time, each go to the device that would end them
-/// first, copies of what it lacks included. A device takes the first that comes to it and leaves the
-/// others to theirs, idle if there is none for it.
+/// first, copies of what it lacks included. A device takes the first that comes to it and leaves
+/// the others to theirs, idle if there is none for it.
 /// Source: Topcuoglu, Hariri and Wu, "Performance-effective and low-complexity task scheduling for
 /// heterogeneous computing" (2002). Theirs plans all units beforehand, and fills gaps.
 class Heft final : public Policy {

@@ -13,9 +13,11 @@ namespace shardlab {
 ///
 ///   R_j <= S_j T  for j = 1, 2, ... devices, and for all tracks and all devices,
 ///
-/// R_j the sum of the j greatest levels and S_j of the j greatest speeds. A device of speed v, with k
+/// R_j the sum of the j greatest levels and S_j of the j greatest speeds. A device of speed v, with
+/// k
 /// faster ones, that takes a track of rank i < k (i have greater levels) for a unit of time p keeps
-/// the tracks up to j, i < j <= k, from their j devices: they get (s_j - v) p less than S_j p. While
+/// the tracks up to j, i < j <= k, from their j devices: they get (s_j - v) p less than S_j p.
+/// While
 /// S_j T - R_j is more than that for all these j, nothing is lost. Else the unit waits, if a faster
 /// device, busy or not, should be done with it earlier.
 /// Source: own, after the level algorithm: of it only the order of levels can be kept where units

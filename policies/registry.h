@@ -26,7 +26,8 @@ std::vector<PolicyInfo> known_policies();
 /// Names and rules, one per line, for help texts.
 std::string policies_text();
 
-/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw. A name
+/// A fresh policy for `tracks` tracks (see track_count()); `seed` is used by those that draw. A
+/// name
 /// is one of the known, with its parameter in parentheses if it has one ("sticky(1.5)", "sticky"),
 /// or the path of a shared object: "./libmine.so", "so:mine" (see policies/external.h).
 /// Throws Error naming the known ones, or what is wrong with the parameter or the shared object.

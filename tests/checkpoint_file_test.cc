@@ -30,7 +30,8 @@ class CheckpointFiles : public testing::Test {
   /// Two layers whose floats tell the minibatch.
   void write(std::int64_t minibatch, std::size_t which = 0) const {
     const std::vector<float> parameters(32, static_cast<float>(minibatch)), state(64, 0.5F);
-    Checkpoint checkpoint{minibatch, std::vector<double>(static_cast<std::size_t>(minibatch), 0.1), {}};
+    Checkpoint checkpoint{
+        minibatch, std::vector<double>(static_cast<std::size_t>(minibatch), 0.1), {}};
     checkpoint.layers.push_back({parameters, state});
     checkpoint.layers.push_back({parameters, {}});
     write_checkpoint(folder, which, identity_of(job, 7), checkpoint);
@@ -136,8 +137,9 @@ TEST_F(CheckpointFiles, WhatCannotBeWrittenLeavesWhatWasThere) {
   const Checkpoint empty{2, {0.1, 0.1}, {}};
   const std::string error =
       error_of([&] { write_checkpoint(nowhere, 0, identity_of(job, 7), empty); });
-  EXPECT_EQ(error, nowhere + "/job-0.000000000002.checkpoint: cannot write: No such file or "
-                             "directory");
+  EXPECT_EQ(error, nowhere +
+                       "/job-0.000000000002.checkpoint: cannot write: No such file or "
+                       "directory");
   EXPECT_EQ(newest()->checkpoint().minibatch, 1);
 }
 

@@ -138,8 +138,10 @@ INSTANTIATE_TEST_SUITE_P(Executor, BitIdentity, testing::ValuesIn(settings()),
 
 TEST(Executor, MeasuredPeakStaysInABudgetFourTimesSmallerThanTheModels) {
   Workload work = small_jobs();
-  work.jobs = {{"deep", {Architecture::kMlp, 30, 256, 1, 8, 0}, 4, {}, 2, 1, text_file()},
-               {"deeper", {Architecture::kMlp, 38, 256, 1, 8, 0}, 4, {}, 2, 2, text_file()}};
+  work.jobs = {small_job("deep", Architecture::kMlp, {30, 256, 1, 8}),
+               small_job("deeper", Architecture::kMlp, {38, 256, 1, 8})};
+  train_by(work.jobs[0], {}, 4, 2, 1);
+  train_by(work.jobs[1], {}, 4, 2, 2);
   Bytes smallest_model = kUnlimited;
   for (const ModelProfile& model : rough_profile(work).models) {
     const ShardCost whole = shard_cost(model, 0, static_cast<int>(model.layers.size()));

@@ -11,6 +11,7 @@
 #include "profiler/profile.h"
 #include "report/comparison.h"
 #include "sched/lower.h"
+#include "tests/small_jobs.h"
 
 namespace shardlab {
 namespace {
@@ -43,13 +44,10 @@ TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
   }();
   Workload work;
   for (int j = 0; j < 3; ++j) {
-    work.jobs.push_back({"job" + std::to_string(j),
-                         {Architecture::kGpt, 2 + j, 256, 4, 64, 0.1},
-                         16,
-                         {},
-                         3,
-                         static_cast<std::uint64_t>(j),
-                         text});
+    work.jobs.push_back(
+        small_job("job" + std::to_string(j), Architecture::kGpt, {2 + j, 256, 4, 64}, 0.1));
+    train_by(work.jobs.back(), {}, 16, 3, static_cast<std::uint64_t>(j));
+    work.jobs.back().data = text;
   }
   Cluster cluster;
   for (const char* name : {"cpu-0", "cpu-1"}) {

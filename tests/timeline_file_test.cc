@@ -84,12 +84,11 @@ TEST(TimelineFile, PutsEachColumnInItsPlace) {
 }
 
 TEST(TimelineFile, FindsColumnsByName) {
-  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0,0]";
-  std::string other =
-      replaced(text(), "\"kept\", \"beside\"]", "\"kept\", \"beside\", \"colour\"]");
+  const std::string row = "[0,0,0,\"forward\",0,0,1,0,0,0,1200,1210,4000,0,0,0,0,0]";
+  std::string other = replaced(text(), "\"kept\"]", "\"kept\", \"colour\"]");
   other = replaced(other, row, row.substr(0, row.size() - 1) + ",\"red\"]");
   const std::string second =
-      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0,0]";
+      "[0,1,0,\"backward\",0,1,1,1,4000,4100,5300,5305,9001,1500,0,0,4000,0]";
   other = replaced(other, second, second.substr(0, second.size() - 1) + ",\"blue\"]");
   EXPECT_EQ(timeline_json(parse_timeline(other)), text());
   EXPECT_EQ(error(replaced(text(), "\"recompute_ns\"", "\"again_ns\"")),
@@ -97,9 +96,9 @@ TEST(TimelineFile, FindsColumnsByName) {
 }
 
 TEST(TimelineFile, AColumnThatCameLaterMayBeMissing) {
-  std::string old = replaced(text(), ", \"ready_ns\", \"kept\", \"beside\"]", "]");
-  old = replaced(old, "4000,0,0,0,0,0,0]", "4000,0,0,0]");
-  old = replaced(old, "1500,0,0,4000,0,0]", "1500,0,0]");
+  std::string old = replaced(text(), ", \"ready_ns\", \"kept\"]", "]");
+  old = replaced(old, "4000,0,0,0,0,0]", "4000,0,0,0]");
+  old = replaced(old, "1500,0,0,4000,0]", "1500,0,0]");
   EXPECT_EQ(parse_timeline(old).units.at(1).ready, at(0));
 }
 
@@ -119,7 +118,7 @@ TEST(TimelineFile, NamesTheRowAndColumnThatIsWrong) {
             "units: row 1: recompute_ns: is longer than the unit");
   EXPECT_EQ(with("\"backward\"", "\"sideways\""), "units: row 1: kind: \"sideways\" is unknown");
   EXPECT_EQ(with("[0,1,0,\"back", "[2,1,0,\"back"), "units: row 1: job: must be at most 1, is 2");
-  EXPECT_EQ(with("[0,1,0,\"back", "[0,1,0,1,\"back"), "units: row 1: must be a list of 17 values");
+  EXPECT_EQ(with("[0,1,0,\"back", "[0,1,0,1,\"back"), "units: row 1: must be a list of 18 values");
   EXPECT_EQ(with("\"demote\",800000", "\"demote\",\"x\""),
             "copies: row 2: bytes: must be an integer, is a string");
   EXPECT_EQ(

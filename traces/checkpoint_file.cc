@@ -63,12 +63,9 @@ std::string header_of(const Identity& identity, const Checkpoint& checkpoint) {
                       {"state", layer.state.size()},
                       {"hash", hash_of(layer)}});
   }
-  const ordered_json header{{"format", kFormat},
-                            {"version", kVersion},
-                            {"job", std::move(job)},
-                            {"minibatch", checkpoint.minibatch},
-                            {"losses", checkpoint.losses},
-                            {"layers", std::move(layers)}};
+  const ordered_json header{{"format", kFormat},           {"version", kVersion},
+                            {"job", std::move(job)},       {"minibatch", checkpoint.minibatch},
+                            {"losses", checkpoint.losses}, {"layers", std::move(layers)}};
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   const std::size_t end = sizeof(Preamble) + text.size();
   text.append((kAlignment - end % kAlignment) % kAlignment, ' ');
@@ -95,7 +92,7 @@ std::shared_ptr<const char> mapped(const std::string& path, std::size_t& size) {
   };
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) fail();
-  struct stat status{};
+  struct stat status {};
   void* start = MAP_FAILED;
   if (::fstat(file, &status) == 0 && status.st_size > 0) {
     size = static_cast<std::size_t>(status.st_size);
@@ -187,8 +184,8 @@ void write_checkpoint(const std::string& folder, std::size_t job, const Identity
   Preamble preamble;
   preamble.header_bytes = header.size();
   preamble.header_hash = XXH3_64bits(header.data(), header.size());
-  std::vector<std::string_view> parts{
-      {reinterpret_cast<const char*>(&preamble), sizeof preamble}, header};
+  std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&preamble), sizeof preamble},
+                                      header};
   for (const Checkpoint::Layer& layer : checkpoint.layers) {
     parts.push_back(bytes_of(layer.parameters));
     parts.push_back(bytes_of(layer.state));
@@ -246,7 +243,8 @@ CheckpointFile::CheckpointFile(const std::string& path) {
     const json parsed = parse_json_file(text, kFormat, kVersion);
     const JsonObject header(parsed);
     checkpoint_.minibatch = header.integer("minibatch", 0, kMostInFile);
-    for (const json& loss : header.array("losses")) checkpoint_.losses.push_back(loss.get<double>());
+    for (const json& loss : header.array("losses"))
+      checkpoint_.losses.push_back(loss.get<double>());
     for (const auto& [key, value] : parsed.at("job").items()) identity_.emplace_back(key, value);
     Payload payload(file.substr(sizeof(Preamble) + text.size()));
     for (const json& layer : header.array("layers")) {

@@ -13,10 +13,12 @@
 
 namespace shardlab {
 
-/// What decides how a job trains: names and values. Two jobs of one identity train to the same bits.
+/// What decides how a job trains: names and values. Two jobs of one identity train to the same
+/// bits.
 using Identity = std::vector<std::pair<std::string, std::string>>;
 
-/// Of a job on data of this hash. Its length is no part of it: a job may be resumed to go on longer.
+/// Of a job on data of this hash. Its length is no part of it: a job may be resumed to go on
+/// longer.
 Identity identity_of(const Job& job, std::uint64_t data_hash);
 
 /// "seed: 1 in the checkpoint, 2 in the workload", of the first that differs; empty if none does.
@@ -31,8 +33,8 @@ void write_checkpoint(const std::string& folder, std::size_t job, const Identity
 /// How many jobs, from the first to the last of which there is one, have checkpoints in `folder`.
 std::size_t checkpointed_jobs(const std::string& folder);
 
-/// Removes checkpoints, and left-overs of killed writers; `temporary_only`: those alone. What cannot
-/// be removed stays.
+/// Removes checkpoints, and left-overs of killed writers; `temporary_only`: those alone. What
+/// cannot be removed stays.
 void remove_checkpoints(const std::string& folder, bool temporary_only);
 
 /// A checkpoint as it lies in a file, which is mapped as long as this lives.

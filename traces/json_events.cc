@@ -135,8 +135,8 @@ bool JsonEvents::take_value() {
   return true;
 }
 
-/// Behind the value that begins at `from`; 0 where the text ends within it. What fill() moves to the
-/// front begins at value_.
+/// Behind the value that begins at `from`; 0 where the text ends within it. What fill() moves to
+/// the front begins at value_.
 std::size_t JsonEvents::find_end(std::size_t from) {
   std::size_t at = from;
   std::int64_t depth = 0;

@@ -9,7 +9,8 @@
 
 namespace shardlab {
 
-/// Takes a Chrome trace apart: `{"traceEvents": [event, ...], "key": value, ...}` or `[event, ...]`,
+/// Takes a Chrome trace apart: `{"traceEvents": [event, ...], "key": value, ...}` or `[event,
+/// ...]`,
 /// whatever its length, into the texts of single values, which another parser reads. One value is
 /// in memory at a time.
 class JsonEvents {

@@ -35,7 +35,8 @@ struct KinetoEvent {
   std::int64_t correlation = kNone;  ///< Shared by a launch and what it launched.
   std::int64_t device = 0;
   Bytes bytes = kNone;  ///< Of copies.
-  /// Autograd's, of an operator, or the id of a link: shared by a forward operator and its backward.
+  /// Autograd's, of an operator, or the id of a link: shared by a forward operator and its
+  /// backward.
   std::int64_t sequence = kNone;
   bool backward = false;  ///< It is the backward one, by its "Fwd thread id"; or the arrow's head.
 };
@@ -51,10 +52,11 @@ struct KinetoFacts {
 };
 
 /// Reads Chrome-trace JSON as PyTorch's profiler (Kineto) writes it, event by event, in constant
-/// memory. Three dialects: categories Kernel, Memcpy, Memset, Runtime, Operator; kernel, gpu_memcpy,
-/// gpu_memset, cuda_runtime, cpu_op with integer microseconds; the same with fractions. Calls `take`
-/// for every event that is not kOther, in the order of the file. An event that is broken is counted,
-/// whatever is wrong with it. Throws Error "byte N: what" when the whole is no such trace.
+/// memory. Three dialects: categories Kernel, Memcpy, Memset, Runtime, Operator; kernel,
+/// gpu_memcpy,
+/// gpu_memset, cuda_runtime, cpu_op with integer microseconds; the same with fractions. Calls
+/// `take` for every event that is not kOther, in the order of the file. An event that is broken is
+/// counted, whatever is wrong with it. Throws Error "byte N: what" when the whole is no such trace.
 KinetoFacts read_kineto(ByteStream& from, const std::function<void(const KinetoEvent&)>& take);
 
 /// "Memcpy HtoD (Pinned -> Device)": direction and kind of host memory stand in the name alone.

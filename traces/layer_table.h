@@ -16,7 +16,8 @@ struct CostColumn {
   double factor = 1;  ///< In nanoseconds or bytes.
 };
 
-/// `forward_ms`, `parameters_MiB`, `activation_bytes`, ...: a cost and its unit. Costs are those of a
+/// `forward_ms`, `parameters_MiB`, `activation_bytes`, ...: a cost and its unit. Costs are those of
+/// a
 /// profile's layer, without their unit: `forward`, `recompute`, `backward`, `step`; `parameter(s)`,
 /// `state`, `output` or `activation(s)`, `forward_workspace`, `saved`, `backward_workspace`. Units
 /// are ns, us, ms, s; bytes, KiB, MiB, GiB, TiB, KB, MB, GB, TB. None where it is no such name.

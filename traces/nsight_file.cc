@@ -39,8 +39,8 @@ class Tables {
  private:
   using TakeRow = std::function<void(const SqliteRow&)>;
 
-  /// The columns of every row of a table that is there. Optional ones, behind `?`, are null where the
-  /// table has none. Throws Error where another is missing.
+  /// The columns of every row of a table that is there. Optional ones, behind `?`, are null where
+  /// the table has none. Throws Error where another is missing.
   void each(const std::string& table, const std::vector<std::string>& columns, const TakeRow& take,
             const std::string& rest = "") {
     if (!database_.has_table(table)) return;

@@ -10,8 +10,8 @@
 
 namespace shardlab {
 
-/// What `nsys export --type sqlite` wrote, row by row; times are nanoseconds. Correlations are unlike
-/// for unlike processes.
+/// What `nsys export --type sqlite` wrote, row by row; times are nanoseconds. Correlations are
+/// unlike for unlike processes.
 class NsightReader {
  public:
   struct Work {
@@ -48,10 +48,12 @@ struct NsightFacts {
 ///
 ///   CUPTI_ACTIVITY_KIND_KERNEL   start, end, deviceId, correlationId
 ///   CUPTI_ACTIVITY_KIND_MEMSET   the same
-///   CUPTI_ACTIVITY_KIND_MEMCPY   the same, bytes, copyKind (1 to the device, 2 to the host), srcKind,
+///   CUPTI_ACTIVITY_KIND_MEMCPY   the same, bytes, copyKind (1 to the device, 2 to the host),
+/// srcKind,
 ///                                dstKind (1: page-locked)
 ///   CUPTI_ACTIVITY_KIND_RUNTIME  start, correlationId, globalTid
-///   NVTX_EVENTS                  start, end, text or textId, globalTid, eventType (59 push and pop, 60
+///   NVTX_EVENTS                  start, end, text or textId, globalTid, eventType (59 push and
+/// pop, 60
 ///                                start and end)
 ///   StringIds, TARGET_INFO_GPU   id and value, id and name
 ///

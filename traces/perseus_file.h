@@ -26,7 +26,7 @@ struct PerseusIteration {
 struct PerseusRun {
   int stages = 0, microbatches = 0;
   std::vector<PerseusIteration> iterations;  ///< Without the first, which is warm-up; at least one.
-  int microbatch_size = 0;  ///< Samples, as the file's name says; 0: it does not.
+  int microbatch_size = 0;                   ///< Samples, as the file's name says; 0: it does not.
 
   [[nodiscard]] const PerseusPass& pass(const PerseusIteration& of, int stage,
                                         int microbatch) const {

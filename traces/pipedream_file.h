@@ -28,7 +28,8 @@ struct PipedreamNode {
 /// github.com/msr-fiddle/pipedream. Lines are
 ///
 ///     node12 -- Conv2d(...) -- forward_compute_time=10.814, backward_compute_time=18.335,
-///         activation_size=411041792.000, parameter_size=1180672.000     (on one line; ms and bytes)
+///         activation_size=411041792.000, parameter_size=1180672.000     (on one line; ms and
+/// bytes)
 ///     <TAB>node12 -- node13
 ///
 /// in any order; an activation_size may be a list, `[a; b; c]`. Returns the nodes in an order in
