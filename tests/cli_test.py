@@ -650,9 +650,10 @@ def test_plan_anew_when_jobs_stop(tmp_path):
     inputs = plannable(tmp_path)
     assert "no job of the workload stops early" in bad("plan", *inputs, "--replan", code=2)
     stops = tmp_path / "stops.toml"
-    stops.write_text((FIXTURES / "workload.toml").read_text().replace("minibatches = 6", "minibatches = 60\nstop_after = 6")
-                     .replace("minibatches = 5", "minibatches = 60").replace("minibatches = 4", "minibatches = 60\nstop_after =
-                     9"))
+    text = (FIXTURES / "workload.toml").read_text()
+    for before, after in [("6", "60\nstop_after = 6"), ("5", "60"), ("4", "60\nstop_after = 9")]:
+        text = text.replace(f"minibatches = {before}\n", f"minibatches = {after}\n")
+    stops.write_text(text)
     arguments = [stops, *inputs[1:], "--replan", "--evaluations", 40, "--budget", "1h"]
     text = good("plan", *arguments, "-o", tmp_path / "plan.json")
     assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
@@ -1213,8 +1214,8 @@ def test_import_json_lists_what_was_not_used(tmp_path):
     assert made["not_known_of_host"] == ["unit_overhead_ns", "dispatch_ns"]
     model = made["models"][0]
     assert (model["model"], model["layers"], model["device"]) == ("imported:kineto-fractions", 2, "Example GPU 24 GB")
-    assert {"count": 2, "what": "copies of pageable memory", "why": "a latency and a rate take copies of two sizes"} in
-    model["unused"]
+    unused = {"count": 2, "what": "copies of pageable memory", "why": "a latency and a rate take copies of two sizes"}
+    assert unused in model["unused"]
 
 
 def test_import_refuses_what_it_cannot_read(tmp_path):

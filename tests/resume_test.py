@@ -136,8 +136,8 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_taken(inputs):
     content[len(content) // 2] ^= 4
     newest.write_bytes(content)
     run = good("run", "--resume", out, cwd=inputs)
-    assert f"{newest.name}: layer " in run.stderr and "the checksum does not match; one goes on from the one before" in
-    run.stderr
+    assert f"{newest.name}: layer " in run.stderr
+    assert "the checksum does not match; one goes on from the one before" in run.stderr
     assert results(out) == results(inputs / "undisturbed")
 
 
