@@ -109,6 +109,8 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["completion"] = {
       {"mean_s", completion.mean}, {"p95_s", completion.p95}, {"max_s", completion.largest}};
   json["bytes_moved"] = prediction.bytes_moved();
+  json["devices_lost"] = prediction.outcome.devices_lost;
+  json["units_redone"] = prediction.outcome.redone;
   json["host_peak_bytes"] = prediction.outcome.host_peak;
   json["peak_bytes"] = prediction.outcome.peak;
   json.update(bill_json(prediction.bill));
@@ -140,6 +142,12 @@ Program that_ran(Program program, const Outcome& outcome) {
 }
 
 }  // namespace
+
+std::string lost_devices_text(const Outcome& outcome) {
+  return fmt::format("a device was lost {} time{}, {} unit{} began again", outcome.devices_lost,
+                     outcome.devices_lost == 1 ? "" : "s", outcome.redone,
+                     outcome.redone == 1 ? "" : "s");
+}
 
 bool fits_timeline(const Program& program) {
   return units_of(program) <= static_cast<double>(kMostSpans);

@@ -67,6 +67,9 @@ struct Ranking {
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
                    bool keep_programs);
 
+/// How often devices were lost, and what that cost; without a line's end.
+std::string lost_devices_text(const Outcome& outcome);
+
 /// How far jobs got where some were stopped early: how many after how many minibatches, and why.
 std::string stops_text(const Prediction& prediction);
 

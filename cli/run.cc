@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ struct Options {
   std::string folder = "run-out", resume;
   bool records = false;
   bool json = false;
+  double watch_s = seconds(RunOptions{}.watch), watch_times = RunOptions{}.watch_times;
 };
 
 constexpr const char* kUsualCadence = "10min";
@@ -106,6 +108,15 @@ std::string tuned_text(const Inputs& inputs, const Prediction& prediction, const
   return text + device_table(measured, metrics(measured));
 }
 
+/// What ran twice is in no prediction.
+std::string disturbed_text(const Trained& trained) {
+  const Outcome& outcome = trained.result.outcome;
+  const Timeline& measured = trained.result.timeline;
+  return fmt::format("\nmeasured {:.3f} s; {}\n", seconds(measured.makespan),
+                     lost_devices_text(outcome)) +
+         device_table(measured, metrics(measured));
+}
+
 std::string end_text(const Options& options, const Inputs& inputs, const Prediction& prediction,
                      const Trained& trained) {
   const Timeline& measured = trained.result.timeline;
@@ -115,6 +126,8 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
             device_table(measured, metrics(measured));
   } else if (inputs.workload.early_stop) {
     text += tuned_text(inputs, prediction, trained);
+  } else if (!trained.undisturbed()) {
+    text += disturbed_text(trained);
   } else if (any_minibatch(prediction.program, measured)) {
     text += "\n" +
             comparison_text(compare(prediction.program, inputs.cluster, prediction.plan, measured),
@@ -144,13 +157,16 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["jobs"] = losses_json(trained)["jobs"];
   body["utilization"] = utilization_json(measured);
   body["devices"] = devices_json(measured);
+  body["devices_lost"] = trained.result.outcome.devices_lost;
+  body["units_redone"] = trained.result.outcome.redone;
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
   if (inputs.workload.early_stop) {
     const auto again = tuned_by_measured(inputs, prediction, trained);
     body["with_measured_losses_s"] = nullptr;
     if (again) body["with_measured_losses_s"] = seconds(*again);
-  } else if (trained.complete() && any_minibatch(prediction.program, measured)) {
+  } else if (trained.complete() && trained.undisturbed() &&
+             any_minibatch(prediction.program, measured)) {
     body["comparison"] =
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
@@ -220,9 +236,13 @@ int run_workload(Options options) {
                            inputs.cluster.devices.size(), seconds(prediction.outcome.makespan),
                            chosen.note.empty() ? "" : chosen.note + "\n"));
   }
-  const Trained trained = train(
-      engine.get(), inputs, prediction,
-      {.events = !options.json, .records = options.records, .folder = &folder, .request = request});
+  const Trained trained = train(engine.get(), inputs, prediction,
+                                {.events = !options.json,
+                                 .records = options.records,
+                                 .folder = &folder,
+                                 .request = request,
+                                 .watch = Duration(std::llround(options.watch_s * 1e9)),
+                                 .watch_times = options.watch_times});
   write_run(options.folder, prediction, trained);
   if (!trained.result.timeline.interrupted) folder.end(request);
   if (options.json) {
@@ -255,6 +275,16 @@ Action declare_run(CLI::App& app) {
       ->excludes(output);
   app.add_flag("--records", options->records,
                "also record kernels and copies by CUPTI and say how they overlapped (a GPU)");
+  app.add_option(
+         "--watchdog", options->watch_s,
+         "seconds after which a unit or copy that has not ended takes its device out of the "
+         "run; 0: never")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  app.add_option("--watchdog-times", options->watch_times,
+                 "and only after so many times what it should take")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(
       "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checkpoints.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
 #include "cli/output.h"
@@ -31,6 +32,7 @@ namespace {
 struct Options {
   InputPaths paths;
   PlanOptions plan;
+  std::string checkpoint_every;
   NoiseOptions noise;
   std::size_t threads = default_threads();
   std::string timeline, save_plan, save_program, trace;
@@ -125,9 +127,12 @@ struct Simulation {
 Simulation simulate_plans(Options& options) {
   Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}};
   made.warnings = profile_warnings(made.inputs, "");
-  const std::vector<PlannedChoice> plans = planned(made.inputs, options.plan);
-  for (const PlannedChoice& each : plans) {
-    if (each.plan) keep_shared_objects({each.plan->policy});
+  std::vector<PlannedChoice> plans = planned(made.inputs, options.plan);
+  for (PlannedChoice& choice : plans) {
+    if (!choice.plan) continue;
+    keep_shared_objects({choice.plan->policy});
+    if (options.checkpoint_every.empty()) continue;
+    choice.plan->checkpoints = parse_checkpoint_rule(options.checkpoint_every);
   }
   made.ranking = rank_plans(made.inputs, plans, made.noisy());
   if (made.noisy()) {
@@ -165,6 +170,9 @@ int simulate(Options options) {
   }
   print_text(ranking_text(made.ranking));
   if (options.plan.one()) print_text(completion_text(best) + host_text(best));
+  if (options.plan.one() && best.outcome.devices_lost > 0) {
+    print_text(lost_devices_text(best.outcome) + "\n");
+  }
   if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
   if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
   if (options.plan.one()) print_text(drawing_text(best.timeline));
@@ -176,6 +184,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
   add_plan_options(app, options->plan);
+  add_checkpoint_option(app, options->checkpoint_every, "never, or what --plan says");
   app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
   auto* save = app.add_option("--save-plan", options->save_plan, "write the best plan");
   app.add_flag("--with-order", options->with_order,

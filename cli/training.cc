@@ -96,6 +96,8 @@ Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction
     };
     options.tuner = tuner.get();
     options.stop = &interrupt.stop();
+    options.watch = how.watch;
+    options.watch_times = how.watch_times;
     options.notice = [&](const std::string& text) { reporter.notice(text); };
     if (how.folder != nullptr) {
       options.resume = how.folder->resumed();
@@ -108,6 +110,9 @@ Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction
                                        first_layers(prediction.plan), *policy, options);
     trained.records = recording.stop();
     trained.notices = reporter.notices();
+  }
+  for (const JobEnd& end : trained.result.outcome.jobs) {
+    trained.failed = trained.failed || end.reason == kNoRoomLeft;
   }
   trained.result.timeline.plan = prediction.plan.name;
   if (engine != nullptr) trained.work_after = engine->fixed_work(inputs.machine);

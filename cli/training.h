@@ -28,6 +28,8 @@ struct Trained {
   [[nodiscard]] std::optional<double> drift(const Profile& profile) const;
   /// No job failed, the run was not interrupted.
   [[nodiscard]] bool complete() const;
+  /// No device was lost and no unit ran twice, so that it can be laid over its prediction.
+  [[nodiscard]] bool undisturbed() const { return result.outcome.redone == 0; }
 };
 
 struct TrainOptions {
@@ -35,6 +37,8 @@ struct TrainOptions {
   bool records = false;  ///< Also records what accelerators do, which slows them a little.
   RunFolder* folder = nullptr;  ///< Where checkpoints lie and go, if anywhere.
   RunRequest request = {};      ///< For that folder.
+  Duration watch = RunOptions{}.watch;
+  double watch_times = RunOptions{}.watch_times;  ///< See RunOptions.
 };
 
 /// Trains by the prediction's plan; without an engine the devices are emulated. Live progress on a

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <memory>
 #include <string>
 #include <sys/prctl.h>
+#include <utility>
 
 #include "core/error.h"
 #include "sched/link.h"
@@ -90,9 +92,9 @@ RunResult emulate(const Program& program, const Cluster& cluster, Policy& policy
                   const RunOptions& options) {
   refuse_what_cannot_be_emulated(cluster);
   refuse_what_cannot_run(program, cluster);
-  Emulation emulation(program, cluster);
+  auto emulation = std::make_shared<Emulation>(program, cluster);
   Observer observer(program, options);
-  return execute(program, cluster, policy, emulation, observer, options);
+  return execute(program, cluster, policy, std::move(emulation), observer, options);
 }
 
 }  // namespace shardlab

@@ -1,7 +1,11 @@
 #include "exec/execution.h"
 
+#include <chrono>
+#include <memory>
+#include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "exec/runtime.h"
 #include "sched/limits.h"
 
@@ -48,31 +52,87 @@ class WatchedTuner final : public Tuner {
   std::vector<std::int64_t> minibatches_;  ///< Per job, when it last asked.
 };
 
+/// The threads of a run and what they work on, which are let go of together. A thread of a lost
+/// device may never end; then both stay for ever.
+class Lanes {
+ public:
+  Lanes(const Cluster& cluster, std::shared_ptr<Work> work)
+      : cluster_(cluster), parts_(std::make_unique<Parts>()) {
+    parts_->work = std::move(work);
+  }
+  ~Lanes() { end(); }
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
+
+  Runtime& start(Runtime::Observer observer, Watch watch) {
+    parts_->runtime =
+        std::make_unique<Runtime>(cluster_, *parts_->work, std::move(observer), std::move(watch));
+    return *parts_->runtime;
+  }
+  [[nodiscard]] Instant now() const { return parts_->runtime->now(); }
+  void end() {
+    constexpr Duration kGrace = std::chrono::seconds(1);
+    if (parts_ && parts_->runtime && !parts_->runtime->close(kGrace)) (void)parts_.release();
+    parts_.reset();
+  }
+
+ private:
+  struct Parts {
+    std::shared_ptr<Work> work;
+    std::unique_ptr<Runtime> runtime;
+  };
+  const Cluster& cluster_;
+  std::unique_ptr<Parts> parts_;
+};
+
+Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options, Observer& observer,
+                              const Lanes& lanes) {
+  Runtime::Observer all;
+  all.unit = [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
+    observer(run, pass, failure, lanes.now());
+  };
+  all.went_back = [&](JobId job, std::int64_t minibatches) {
+    observer.went_back(job, minibatches);
+  };
+  all.lost = [&](DeviceId device, const std::string& reason) {
+    if (!options.notice) return;
+    options.notice(cluster.devices[index(device)].name + " is taken out of the run: " + reason);
+  };
+  return all;
+}
+
 }  // namespace
 
 void refuse_what_cannot_run(const Program& program, const Cluster& cluster) {
   refuse_what_cannot_fit(program, cluster);
   refuse_shared_pacing(cluster);
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.leaves.empty()) continue;
+    throw Error("device " + device.name +
+                ": leaves: only simulated devices leave and return by plan; take the key out");
+  }
 }
 
-RunResult execute(const Program& program, const Cluster& cluster, Policy& policy, Work& work,
-                  Observer& observer, const RunOptions& options) {
+RunResult execute(const Program& program, const Cluster& cluster, Policy& policy,
+                  std::shared_ptr<Work> work, Observer& observer, const RunOptions& options) {
   RunResult result{empty_timeline(program, cluster), {}, {}};
+  Program driven = program;  // In which the Driver binds anew when a device is lost.
   {
-    Runtime* clock = nullptr;
-    Runtime runtime(cluster, work,
-                    [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
-                      observer(run, pass, failure, clock->now());
-                    });
-    clock = &runtime;
+    Lanes lanes(cluster, std::move(work));
+    Runtime& runtime = lanes.start(observer_of(cluster, options, observer, lanes),
+                                   {options.watch, options.watch_times, [&](const UnitRun& run) {
+                                      return expected_on(program, run.job, run.unit, run.device);
+                                    }});
     std::optional<WatchedTuner> tuner;
     if (options.tuner != nullptr) {
       tuner.emplace(*options.tuner, observer, runtime, program.jobs.size());
     }
-    Driver driver(program, cluster, policy, runtime, &result.timeline, /*tracks_memory=*/true,
+    Driver driver(driven, cluster, policy, runtime, &result.timeline, /*tracks_memory=*/true,
                   tuner ? &*tuner : nullptr);
+    driver.may_lose_devices(driven);
     result.outcome = runtime.run(driver, options.stop);
-  }  // All lanes have ended.
+    lanes.end();
+  }
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     result.jobs.emplace_back().losses = observer.losses(job_id(j));
   }

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,6 +49,10 @@ struct RunOptions {
   std::function<void(JobId, const Checkpoint&)> save;
   std::function<void()> begun;  ///< Called when nothing was refused and before anything runs.
   std::function<void(const std::string&)> notice;  ///< What went wrong. On any thread.
+  /// A unit or copy that takes longer than this, and so many times its estimate, has its device
+  /// taken out of the run; 0: never.
+  Duration watch = std::chrono::seconds(60);
+  double watch_times = 20;
 };
 
 struct TrainedJob {
@@ -79,6 +85,8 @@ class Observer {
                   Instant now);
   /// A tuner stopped the job after so many minibatches. Called under the same lock.
   void stopped(JobId job, std::int64_t minibatches, const std::string& reason, Instant now);
+  /// The job runs again from there. Called under the same lock.
+  void went_back(JobId job, std::int64_t minibatches);
   /// Per complete minibatch. Any thread.
   [[nodiscard]] std::vector<double> losses(JobId job) const;
 
@@ -106,8 +114,9 @@ class Observer {
 
 /// Runs `program` to its end on the wall's clock, with threads for the lanes and copy engines of
 /// `cluster`; `work` is what they do. Of jobs it returns the losses only. Throws Error on the first
-/// failure of a lane that is not one job's alone. Requires what refuse_what_cannot_run() lets pass.
-RunResult execute(const Program& program, const Cluster& cluster, Policy& policy, Work& work,
-                  Observer& observer, const RunOptions& options);
+/// failure that is neither one job's nor one device's alone. Requires what refuse_what_cannot_run()
+/// lets pass. Where a thread of a lost device never ends, `work` stays for ever.
+RunResult execute(const Program& program, const Cluster& cluster, Policy& policy,
+                  std::shared_ptr<Work> work, Observer& observer, const RunOptions& options);
 
 }  // namespace shardlab

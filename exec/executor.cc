@@ -1,5 +1,6 @@
 #include "exec/executor.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,14 @@ void save(const RunOptions& options, const std::string& name, const Observer& ob
   }
 }
 
+/// A training with what it refers to, as both may have to stay for ever; see execute().
+struct Inputs {
+  Workload workload;
+  Cluster cluster;
+  Program program;
+  std::unique_ptr<Training> training;
+};
+
 }  // namespace
 
 RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
@@ -52,9 +61,12 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
       save(options, program.jobs[index(job)].name, observer, job, std::move(state));
     };
   }
-  Training training(workload, cluster, program, first_layers, options.resume, saver);
+  const auto parts = std::make_shared<Inputs>(Inputs{workload, cluster, program, nullptr});
+  parts->training = std::make_unique<Training>(parts->workload, parts->cluster, parts->program,
+                                               first_layers, options.resume, saver);
+  Training& training = *parts->training;
   if (options.begun) options.begun();
-  RunResult result = execute(program, cluster, policy, training, observer, options);
+  RunResult result = execute(program, cluster, policy, {parts, &training}, observer, options);
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     result.timeline.peak[d] = training.peak(device_id(d));
   }

@@ -41,6 +41,14 @@ void Observer::stopped(JobId job, std::int64_t minibatches, const std::string& r
   if (options_.progress) options_.progress({now, ended_, job, minibatches, {}, true, reason, true});
 }
 
+void Observer::went_back(JobId id, std::int64_t minibatches) {
+  const std::lock_guard lock(mutex_);
+  Job& job = jobs_[index(id)];
+  job.complete = minibatches;
+  job.under_way.clear();
+  if (!job.losses.empty()) job.losses.resize(static_cast<std::size_t>(minibatches));
+}
+
 /// A minibatch's loss is the mean of its microbatches'.
 void Observer::count(const UnitRun& run, const Work::Pass& pass) {
   const std::vector<Unit>& units = program_.jobs[index(run.job)].units;

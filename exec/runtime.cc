@@ -24,14 +24,16 @@ constexpr std::chrono::milliseconds kStopPoll{50};
 
 }  // namespace
 
-Runtime::Runtime(const Cluster& cluster, Work& work, UnitObserver observer)
+Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch watch)
     : start_(std::chrono::steady_clock::now()),
       cluster_(cluster),
       work_(work),
       observer_(std::move(observer)),
+      watch_(std::move(watch)),
       lanes_(cluster.devices.size()),
       links_(make_links(cluster)),
-      engines_(links_.size()) {
+      engines_(links_.size()),
+      lost_(cluster.devices.size()) {
   const std::lock_guard lock(mutex_);
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
@@ -51,14 +53,37 @@ void Runtime::start_engine(std::size_t link) {
   ++unprepared_;
 }
 
-Runtime::~Runtime() {
-  {
-    const std::lock_guard lock(mutex_);
-    quit_ = true;
-    for (Lane& lane : lanes_) lane.has_order.notify_all();
-    for (CopyEngine& engine : engines_) engine.has_work.notify_all();
-    passing_changed_.notify_all();
+bool Runtime::close(Duration grace) {
+  std::unique_lock lock(mutex_);
+  quit_ = true;
+  for (Lane& lane : lanes_) lane.has_order.notify_all();
+  for (CopyEngine& engine : engines_) engine.has_work.notify_all();
+  passing_changed_.notify_all();
+  lock.unlock();
+  keeper_.reset();  // What it does may still be for the other.
+  saver_.reset();
+  lock.lock();
+  const auto until = std::chrono::steady_clock::now() + grace;
+  while (!ended()) {
+    if (thread_ended_.wait_until(lock, until) == std::cv_status::timeout) return ended();
   }
+  return true;
+}
+
+/// Of all devices' threads, but for those that must end by themselves.
+bool Runtime::ended() const {
+  for (std::size_t d = 0; d < lanes_.size(); ++d) {
+    if (lost_[d].empty()) continue;
+    if (!lanes_[d].ended) return false;
+    for (std::size_t link = d; link < engines_.size(); link += lanes_.size()) {
+      if (engines_[link].thread.joinable() && !engines_[link].ended) return false;
+    }
+  }
+  return true;
+}
+
+Runtime::~Runtime() {
+  (void)close(Duration{});
   for (Lane& lane : lanes_) lane.thread.join();
   for (CopyEngine& engine : engines_) {
     if (engine.thread.joinable()) engine.thread.join();
@@ -81,6 +106,7 @@ Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
   bool stopped = false;
   while (!over()) {
     over_changed_.wait_for(lock, kStopPoll);
+    if (!over()) check_watch();
     if (stopped || over() || stop == nullptr || !stop->load()) continue;
     stopped = true;
     reported_.emplace_back(Interrupted{});
@@ -105,6 +131,7 @@ void Runtime::give(std::size_t device, const Order& order) {
 
 void Runtime::start_link(const Transfer& transfer) {
   const std::size_t link = link_index(cluster_, transfer);
+  if (!lost_[link % lanes_.size()].empty()) return;  // The Driver is about to hear of that.
   if (engines_[link].thread.joinable()) {
     engines_[link].queue.push_back({transfer, now()});
     engines_[link].has_work.notify_one();
@@ -119,7 +146,10 @@ void Runtime::wake_at(Instant instant) {
   passing_changed_.notify_one();
 }
 
-void Runtime::dropped(JobId job, ItemIndex item, DeviceId from) { work_.drop(job, item, from); }
+/// What lies on a lost device may still be in use there.
+void Runtime::dropped(JobId job, ItemIndex item, DeviceId from) {
+  if (from == kNoDevice || lost_[index(from)].empty()) work_.drop(job, item, from);
+}
 
 std::span<const Event> Runtime::wait() {
   delivered_.clear();
@@ -135,10 +165,8 @@ void Runtime::turn() {
       if (events.empty()) break;
       driver_->advance(events);
     }
-    if (!over() && at_rest()) {
-      throw Error("nothing can run any more although jobs are left; please report this:" +
-                  driver_->stuck());
-    }
+    if (!over() && std::ranges::none_of(lost_, &std::string::empty)) throw Error(no_device_left());
+    if (!over() && at_rest()) throw Error(driver_->stuck());
   } catch (...) {
     fail(std::current_exception());
   }
@@ -153,23 +181,30 @@ void Runtime::fail(std::exception_ptr failure) {
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
   return passing_.empty() && wake_ == kNever && reported_.empty() && keeping_ == 0 &&
-         std::ranges::all_of(
-             engines_,
-             [](const CopyEngine& engine) { return !engine.working && engine.queue.empty(); }) &&
-         std::ranges::all_of(lanes_, [](const Lane& lane) {
-           return !lane.working && std::holds_alternative<std::monostate>(lane.order);
+         std::ranges::all_of(engines_,
+                             [this](const CopyEngine& engine) {
+                               const auto link =
+                                   static_cast<std::size_t>(&engine - engines_.data());
+                               return !lost_[link % lanes_.size()].empty() ||
+                                      (!engine.working && engine.queue.empty());
+                             }) &&
+         std::ranges::all_of(lanes_, [this](const Lane& lane) {
+           return !lost_[static_cast<std::size_t>(&lane - lanes_.data())].empty() ||
+                  (!lane.working && std::holds_alternative<std::monostate>(lane.order));
          });
 }
 
 void Runtime::serve_lane(std::size_t device) {
   std::unique_lock lock(mutex_);
+  Lane& lane = lanes_[device];
   try {
     prepare(device, Work::Engine::kCompute, lock);
-    Lane& lane = lanes_[device];
     while (true) {
-      lane.has_order.wait(
-          lock, [&] { return quit_ || !std::holds_alternative<std::monostate>(lane.order); });
-      if (quit_) return;
+      lane.has_order.wait(lock, [&] {
+        return quit_ || !lost_[device].empty() ||
+               !std::holds_alternative<std::monostate>(lane.order);
+      });
+      if (quit_ || !lost_[device].empty()) break;
       const Order order = std::exchange(lane.order, {});
       lane.working = true;
       carry_out(order, lock);
@@ -180,6 +215,8 @@ void Runtime::serve_lane(std::size_t device) {
     if (!lock.owns_lock()) lock.lock();
     fail(std::current_exception());
   }
+  lane.ended = true;
+  thread_ended_.notify_all();
 }
 
 /// Before the clock starts: an accelerator's libraries take a while to load.
@@ -199,41 +236,42 @@ void Runtime::carry_out(const Order& order, std::unique_lock<std::mutex>& lock) 
 }
 
 void Runtime::run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock) {
+  lanes_[index(run.device)].task = task(watch_.estimate ? watch_.estimate(run) : Duration{});
   lock.unlock();
   Work::Pass pass;
-  std::string failure;
+  std::exception_ptr failure;
   const Instant from = now();
   try {
     pass = work_.run(run);
-  } catch (const std::exception& error) {
-    failure = error.what();
-    if (failure.empty()) failure = "unknown failure";
   } catch (...) {
-    failure = "unknown failure";
+    failure = std::current_exception();
   }
   const Instant to = now();
   lock.lock();
-  if (observer_) observer_(run, pass, failure);
-  if (failure.empty()) {
-    reported_.emplace_back(UnitDone{run.device, run.job, run.attempt, from, to, pass.recompute});
-  } else {
-    failures_.push_back(failure);
-    reported_.emplace_back(
-        UnitFailed{run.device, run.job, run.attempt, from, to, failures_.back()});
+  if (!lost_[index(run.device)].empty()) return;  // Too late: it runs elsewhere.
+  if (failure) {
+    report_failure(run, from, failure);
+    return;
   }
+  if (observer_.unit) observer_.unit(run, pass, "");
+  reported_.emplace_back(UnitDone{run.device, run.job, run.attempt, from, to, pass.recompute});
 }
 
 void Runtime::copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock) {
+  const std::size_t device = index(transfer.device);
+  lanes_[device].task = task(estimate(transfer));
   lock.unlock();
   const Instant from = now();
+  std::string failure;
   try {
     work_.copy(transfer);
-  } catch (...) {
-    lock.lock();
-    throw;
+  } catch (const std::exception& error) {
+    failure = error.what();
   }
   const Instant to = now();
   lock.lock();
+  if (!lost_[device].empty()) return;
+  if (!failure.empty()) return lose(device, failure);
   reported_.emplace_back(LaneCopyDone{transfer.id, from, to});
 }
 
@@ -269,37 +307,53 @@ void Runtime::serve_links() {
 void Runtime::serve_engine(std::size_t link) {
   std::unique_lock lock(mutex_);
   CopyEngine& engine = engines_[link];
+  const std::size_t device = link % lanes_.size();
   try {
     constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote,
                                   Work::Engine::kSend};
-    prepare(link % lanes_.size(), kEngines.at(link / lanes_.size()), lock);
+    prepare(device, kEngines.at(link / lanes_.size()), lock);
     Instant free{};
     while (true) {
-      engine.has_work.wait(lock, [&] { return quit_ || !engine.queue.empty(); });
-      if (quit_) return;
+      engine.has_work.wait(
+          lock, [&] { return quit_ || !lost_[device].empty() || !engine.queue.empty(); });
+      if (quit_ || !lost_[device].empty()) break;
       const auto [transfer, asked] = engine.queue.front();
       engine.queue.pop_front();
       const Link::Passage passage =
           links_[link].pass(std::max(asked, free), link_time(cluster_, transfer));
       engine.working = true;
+      engine.task = task(estimate(transfer));
       lock.unlock();
       const Instant from = std::max(now(), passage.from);
-      work_.copy(transfer);
+      std::string failure;
+      try {
+        work_.copy(transfer);
+      } catch (const std::exception& error) {
+        failure = error.what();
+      }
       free = now();
       lock.lock();
       engine.working = false;
-      if (free < passage.to) {
+      if (!lost_[device].empty()) break;
+      // What goes to a lost device ends at nothing.
+      const bool to_nobody = !lost_[index(transfer.device)].empty();
+      if (!failure.empty() && !to_nobody) {
+        lose(device, failure);
+      } else if (free < passage.to) {
         passing_.push_back({transfer, passage});
         passing_changed_.notify_one();
         continue;
+      } else {
+        reported_.emplace_back(LinkDone{transfer.id, from, free});
       }
-      reported_.emplace_back(LinkDone{transfer.id, from, free});
       if (!quit_ && failure_ == nullptr) turn();
     }
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     fail(std::current_exception());
   }
+  engine.ended = true;
+  thread_ended_.notify_all();
 }
 
 void refuse_shared_pacing(const Cluster& cluster) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -24,6 +25,14 @@
 
 namespace shardlab {
 
+/// When a unit or a copy that does not end loses its device: after so long and so many times what it
+/// should take. Never where `least` is 0.
+struct Watch {
+  Duration least = std::chrono::seconds(30);
+  double times = 20;
+  std::function<Duration(const UnitRun&)> estimate = {};  ///< Empty: 0.
+};
+
 /// The backend whose clock is the wall's. One thread per device computes: it does what the Driver
 /// ordered, then takes the lock and runs the Driver itself, so there is no driver thread and no
 /// hand-off. A device with copy engines has a thread for each, which copies in the order of the
@@ -31,12 +40,19 @@ namespace shardlab {
 /// arrive; it sleeps until then.
 class Runtime final : public Backend {
  public:
-  /// Called under the lock, after each unit: what ran and what it gave, or why it failed.
-  using UnitObserver =
-      std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)>;
+  /// Called under the lock; each may be empty.
+  struct Observer {
+    /// After each unit: what ran and what it gave, or why it failed.
+    std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)> unit;
+    /// A job went back to the border after so many minibatches.
+    std::function<void(JobId, std::int64_t minibatches)> went_back;
+    /// A device was lost, and why.
+    std::function<void(DeviceId, const std::string& reason)> lost;
+  };
 
   /// Requires: the references outlive the Runtime.
-  Runtime(const Cluster& cluster, Work& work, UnitObserver observer);
+  Runtime(const Cluster& cluster, Work& work, Observer observer, Watch watch = {});
+  /// Waits for all threads: see close().
   ~Runtime() override;
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -46,6 +62,13 @@ class Runtime final : public Backend {
   /// are left.
   Outcome run(Driver& driver, const std::atomic<bool>* stop);
 
+  /// A device does not answer, whoever finds that: it is lost. Any thread, during run().
+  void take_out(DeviceId device, const std::string& reason);
+
+  /// Ends the threads. Returns false where one of a lost device has not ended after `grace`: then
+  /// the Runtime and the Work must never be destroyed.
+  [[nodiscard]] bool close(Duration grace);
+
   [[nodiscard]] Instant now() const override;
   void start_unit(const UnitRun& run) override;
   void start_link(const Transfer& transfer) override;
@@ -53,6 +76,7 @@ class Runtime final : public Backend {
   void wake_at(Instant instant) override;
   void dropped(JobId job, ItemIndex item, DeviceId from) override;
   bool snapshot(JobId job, std::int64_t minibatches) override;
+  bool restore(JobId job, std::int64_t minibatches) override;
   void completed(JobId job) override;
   /// What has been reported since the last call; never blocks. Requires the lock.
   std::span<const Event> wait() override;
@@ -63,9 +87,15 @@ class Runtime final : public Backend {
     Transfer transfer;
     Link::Passage passage;
   };
+  /// What a thread does now.
+  struct Task {
+    Instant since{};
+    Duration limit = Duration::max();
+  };
   struct Lane {
     Order order;
-    bool working = false;
+    bool working = false, ended = false;
+    Task task;
     std::condition_variable has_order;
     std::thread thread;
   };
@@ -77,7 +107,8 @@ class Runtime final : public Backend {
       Instant asked;
     };
     std::deque<Request> queue;
-    bool working = false;
+    bool working = false, ended = false;
+    Task task;
     std::condition_variable has_work;
     std::thread thread;
   };
@@ -91,7 +122,16 @@ class Runtime final : public Backend {
   void serve_links();
   void serve_engine(std::size_t link);
   void give(std::size_t device, const Order& order);
+  [[nodiscard]] Task task(Duration estimate) const;
+  [[nodiscard]] Duration estimate(const Transfer& transfer) const;
+  void report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure);
+  bool may_retry(const UnitRun& run);
+  void check_watch();
+  void lose(std::size_t device, const std::string& reason);
+  [[nodiscard]] std::string no_device_left() const;
+  [[nodiscard]] bool ended() const;
   void keep(JobId job, std::int64_t minibatches);
+  void put_back(JobId job, std::int64_t minibatches);
   void save(JobId job);
   void turn();
   void fail(std::exception_ptr failure);
@@ -103,7 +143,8 @@ class Runtime final : public Backend {
   std::chrono::steady_clock::time_point start_;  ///< Of the clock: when all threads were prepared.
   const Cluster& cluster_;
   Work& work_;
-  UnitObserver observer_;
+  Observer observer_;
+  Watch watch_;
   mutable std::mutex mutex_;
   std::vector<Lane> lanes_;
   std::vector<Link> links_;          ///< By link_index().
@@ -117,13 +158,15 @@ class Runtime final : public Backend {
   std::vector<Event> reported_, delivered_;
   std::deque<std::string> failures_;  ///< What reported failures refer to.
   std::exception_ptr failure_;
+  std::vector<std::string> lost_;  ///< By device: why; empty while it is there.
+  std::map<JobId, UnitRun> retried_;
+  std::condition_variable thread_ended_;
   std::size_t unprepared_ = 0;  ///< Threads of devices.
   bool quit_ = false;
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
   std::size_t keeping_ = 0;
   /// One writes to disk; one copies in memory, so that no job waits at its border for the disk.
-  /// The last members: they end first, and the first of them may still use the other.
-  TaskThread saver_, keeper_;
+  std::optional<TaskThread> saver_{std::in_place}, keeper_{std::in_place};
 };
 
 /// Throws Error where a device's link is paced, by its own rate or by a parent alone, and shares a

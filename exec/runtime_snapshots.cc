@@ -13,12 +13,12 @@ bool Runtime::snapshot(JobId job, std::int64_t minibatches) {
     return false;
   }
   ++keeping_;
-  keeper_.add([this, job, minibatches] { keep(job, minibatches); });
+  keeper_->add([this, job, minibatches] { keep(job, minibatches); });
   return false;
 }
 
 void Runtime::completed(JobId job) {
-  saver_.add([this, job] { work_.save_completed(job); });
+  saver_->add([this, job] { work_.save_completed(job); });
 }
 
 void Runtime::keep(JobId job, std::int64_t minibatches) {
@@ -28,11 +28,32 @@ void Runtime::keep(JobId job, std::int64_t minibatches) {
   } catch (...) {
     failure = std::current_exception();
   }
-  saver_.add([this, job] { save(job); });
+  saver_->add([this, job] { save(job); });
   const std::lock_guard lock(mutex_);
   --keeping_;
   if (failure) fail(failure);
   reported_.emplace_back(SnapshotTaken{job});
+  if (!quit_ && !over()) turn();
+}
+
+bool Runtime::restore(JobId job, std::int64_t minibatches) {
+  ++keeping_;
+  keeper_->add([this, job, minibatches] { put_back(job, minibatches); });
+  return false;
+}
+
+void Runtime::put_back(JobId job, std::int64_t minibatches) {
+  std::exception_ptr failure;
+  try {
+    work_.restore(job);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const std::lock_guard lock(mutex_);
+  --keeping_;
+  if (failure) fail(failure);
+  if (observer_.went_back) observer_.went_back(job, minibatches);
+  reported_.emplace_back(Restored{job});
   if (!quit_ && !over()) turn();
 }
 

@@ -107,38 +107,61 @@ Work::Pass Training::run(const UnitRun& run) {
   for (const ItemIndex i : unit.creates) memory.items[index(run.job)][i].reset();
   Pass pass;
   try {
-    switch (unit.kind) {
-      case UnitKind::kForward:
-        forward(run, unit);
-        break;
-      case UnitKind::kReduce:
-        reduce(run, unit);
-        break;
-      case UnitKind::kStep:
-        step_on_sums(run, unit);
-        break;
-      case UnitKind::kFused:
-      case UnitKind::kBackward:
-        pass = backward(run, unit);
-        break;
-    }
+    pass = compute(run, unit);
   } catch (...) {
-    leave_nothing(run, unit);
-    throw;
+    explain(run, unit);
   }
-  memory.device.synchronize(TorchDevice::Queue::kCompute);
+  try {
+    memory.device.synchronize(TorchDevice::Queue::kCompute);
+  } catch (const Error& failure) {
+    throw DeviceFailure(failure.what());
+  }
   return pass;
 }
 
+Work::Pass Training::compute(const UnitRun& run, const Unit& unit) {
+  switch (unit.kind) {
+    case UnitKind::kForward:
+      forward(run, unit);
+      return {};
+    case UnitKind::kReduce:
+      reduce(run, unit);
+      return {};
+    case UnitKind::kStep:
+      step_on_sums(run, unit);
+      return {};
+    case UnitKind::kFused:
+    case UnitKind::kBackward:
+      break;
+  }
+  return backward(run, unit);
+}
+
+/// Of a failure that is under way: whether it is the device's, memory's or the job's.
+void Training::explain(const UnitRun& run, const Unit& unit) {
+  const bool device_works = leave_nothing(run, unit);
+  try {
+    throw;
+  } catch (const c10::OutOfMemoryError& failure) {
+    throw OutOfMemory(failure.what());
+  } catch (const std::exception& failure) {
+    if (device_works) throw;
+    throw DeviceFailure(failure.what());
+  }
+}
+
 /// After a unit that failed: what it reads may be dropped once nothing of it runs any more, and
-/// what it was to create is not there.
-void Training::leave_nothing(const UnitRun& run, const Unit& unit) {
+/// what it was to create is not there. Returns whether the device still works.
+bool Training::leave_nothing(const UnitRun& run, const Unit& unit) {
   DeviceMemory& memory = *devices_[index(run.device)];
+  bool works = true;
   try {
     memory.device.synchronize(TorchDevice::Queue::kCompute);
-  } catch (const Error&) {  // The failure that is under way came first.
+  } catch (const Error&) {
+    works = false;
   }
   for (const ItemIndex item : unit.creates) drop(run.job, item, run.device);
+  return works;
 }
 
 /// Rows of the whole minibatch, replica by replica and microbatch by microbatch.
@@ -161,9 +184,9 @@ const at::Tensor& Training::present(const UnitRun& run, const Unit& unit, ItemKi
                                     int shard) {
   const at::Tensor& there = item(run, unit, kind, shard);
   if (there.defined()) return there;
-  throw Error(cluster_.devices[index(run.device)].name + ": out of memory: no room for the " +
-              to_string(kind) + " of shard " + std::to_string(shard) +
-              "; give the device a smaller budget than it has memory");
+  throw OutOfMemory(cluster_.devices[index(run.device)].name + ": out of memory: no room for the " +
+                    to_string(kind) + " of shard " + std::to_string(shard) +
+                    "; give the device a smaller budget than it has memory");
 }
 
 at::Tensor& Training::item(const UnitRun& run, const Unit& unit, ItemKind kind, int shard) {
@@ -291,16 +314,40 @@ void Training::step_on_sums(const UnitRun& run, const Unit& unit) {
 /// All replicas' last backwards are done, and no step before its own reduction. So whoever comes
 /// first adds up for all, in the order of the replicas, and the others wait for that.
 void Training::reduce(const UnitRun& run, const Unit& unit) {
-  JobMemory& job = *jobs_[index(run.job)];
-  JobMemory::Reduction& reduction = job.reductions[static_cast<std::size_t>(unit.shard)];
-  const std::lock_guard lock(reduction.mutex);
+  const auto shared = jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
+  JobMemory::Reduction& reduction = *shared;
+  std::unique_lock lock(reduction.mutex);
+  reduction.changed.wait(lock, [&] { return reduction.lost || reduction.by == kNoDevice; });
+  if (reduction.lost) throw Error("the device that added up gradients was lost");
   if (reduction.done > run.minibatch) return;
+  reduction.by = run.device;
+  lock.unlock();
+  try {
+    add_up(run, unit);
+  } catch (...) {
+    lock.lock();
+    reduction.by = kNoDevice;
+    reduction.changed.notify_all();
+    throw;
+  }
+  lock.lock();
+  reduction.by = kNoDevice;
+  reduction.done = run.minibatch + 1;
+  reduction.changed.notify_all();
+}
+
+/// In each replica's memory.
+void Training::add_up(const UnitRun& run, const Unit& unit) {
   std::vector<at::Tensor> sums;
   const JobProgram& program = program_.jobs[index(run.job)];
   for (std::size_t i = 0; i < program.items.size(); ++i) {  // Replica by replica.
     const Item& item = program.items[i];
     if (item.kind != ItemKind::kWeightGradient || item.shard != unit.shard) continue;
-    sums.push_back(devices_[index(item.only_reader)]->items[index(run.job)][i]);
+    const std::lock_guard lock(versions_);
+    for (const auto& memory : devices_) {  // Not where it was bound at first: that may be lost.
+      const at::Tensor& there = memory->items[index(run.job)][i];
+      if (!memory->lost && there.defined()) sums.push_back(there);
+    }
   }
   const std::int64_t floats = sums.front().numel();
   for (std::int64_t from = 0; from < floats; from += kReducedAtOnce) {
@@ -317,7 +364,6 @@ void Training::reduce(const UnitRun& run, const Unit& unit) {
     for (const at::Tensor& sum : sums) piece(sum).copy_(total);
   }
   devices_[index(run.device)]->device.synchronize(TorchDevice::Queue::kCompute);
-  reduction.done = run.minibatch + 1;
 }
 
 void Training::copy(const Transfer& transfer) {
@@ -353,7 +399,7 @@ void Training::copy(const Transfer& transfer) {
   memory.device.synchronize();
   if (!demotes) return;
   const std::lock_guard lock(versions_);
-  job.publish(transfer.item, host);
+  if (!memory.lost) job.publish(transfer.item, host);
 }
 
 void Training::drop(JobId job, ItemIndex i, DeviceId from) {
@@ -364,6 +410,23 @@ void Training::drop(JobId job, ItemIndex i, DeviceId from) {
 }
 
 void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->keep(minibatches); }
+
+void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
+
+void Training::lose(DeviceId device) {
+  {
+    const std::lock_guard lock(versions_);
+    devices_[index(device)]->lost = true;
+  }
+  for (const auto& job : jobs_) {
+    for (const auto& reduction : job->reductions) {
+      const std::lock_guard lock(reduction->mutex);
+      if (reduction->by != device) continue;
+      reduction->lost = true;
+      reduction->changed.notify_all();
+    }
+  }
+}
 
 void Training::save(JobId job) {
   if (save_) save_(job, jobs_[index(job)]->kept_state());

@@ -50,6 +50,8 @@ class Training final : public Work {
   void copy(const Transfer& transfer) override;
   void drop(JobId job, ItemIndex item, DeviceId from) override;
   void keep(JobId job, std::int64_t minibatches) override;
+  void restore(JobId job) override;
+  void lose(DeviceId device) override;
   void save(JobId job) override;
   void save_completed(JobId job) override;
 
@@ -62,10 +64,13 @@ class Training final : public Work {
   /// The same where a unit reads it; throws Error when its promotion found no room.
   [[nodiscard]] const at::Tensor& present(const UnitRun& run, const Unit& unit, ItemKind kind,
                                           int shard);
-  void leave_nothing(const UnitRun& run, const Unit& unit);
+  Pass compute(const UnitRun& run, const Unit& unit);
+  [[noreturn]] void explain(const UnitRun& run, const Unit& unit);
+  bool leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   void reduce(const UnitRun& run, const Unit& unit);
+  void add_up(const UnitRun& run, const Unit& unit);
   void step_on_sums(const UnitRun& run, const Unit& unit);
   void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);
@@ -81,7 +86,7 @@ class Training final : public Work {
   Save save_;
   std::vector<std::unique_ptr<JobMemory>> jobs_;
   std::vector<std::unique_ptr<DeviceMemory>> devices_;
-  std::mutex versions_;  ///< Of which arrays of host memory are current.
+  std::mutex versions_;  ///< Of which arrays of host memory are current, and who is lost.
 };
 
 }  // namespace shardlab

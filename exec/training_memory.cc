@@ -94,7 +94,7 @@ void JobMemory::begin() {
   for (std::size_t i = 0; i < program.items.size(); ++i) {
     if (program.items[i].lasting) set(program.items[i], host[i]);
   }
-  for (Reduction& reduction : reductions) reduction.done = program.done;
+  reset_reductions(program.done);
 }
 
 void JobMemory::set(const Item& item, at::Tensor& to) const {
@@ -138,15 +138,31 @@ void JobMemory::keep(std::int64_t minibatches) {
   kept_minibatches = minibatches;
 }
 
-void JobMemory::restore() {
+void JobMemory::restore(std::mutex& versions) {
   for (std::size_t i = 0; i < host.size(); ++i) {
     if (!program.items[i].lasting) continue;
-    publish(static_cast<ItemIndex>(i), take_place(static_cast<ItemIndex>(i)));
-    if (!kept.empty()) copy(floats(kept[i]), floats(host[i]));
+    const auto item = static_cast<ItemIndex>(i);
+    at::Tensor place;
+    {
+      const std::lock_guard lock(versions);
+      place = take_place(item);
+    }
+    if (kept.empty()) {
+      set(program.items[i], place);
+    } else {
+      copy(floats(kept[i]), floats(place));
+    }
+    const std::lock_guard lock(versions);
+    publish(item, std::move(place));
   }
-  if (kept.empty()) begin();
-  for (Reduction& reduction : reductions) {
-    reduction.done = kept.empty() ? program.done : kept_minibatches;
+  reset_reductions(kept.empty() ? program.done : kept_minibatches);
+}
+
+/// New ones: a thread of a lost device may never leave the old.
+void JobMemory::reset_reductions(std::int64_t minibatches) {
+  for (auto& reduction : reductions) {
+    reduction = std::make_shared<Reduction>();
+    reduction->done = minibatches;
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -36,8 +37,8 @@ struct JobMemory {
   /// Copies what is current of parameters and state to a place of their own.
   void keep(std::int64_t minibatches);
   /// Sets parameters and state to what was kept last, or what the run began with. Requires: nothing
-  /// of the job runs or moves.
-  void restore();
+  /// of the job runs or moves but on lost devices. `versions` guards which arrays are current.
+  void restore(std::mutex& versions);
   /// Of all layers, without losses: as kept, or as current.
   [[nodiscard]] Checkpoint kept_state() const { return state_of(kept, kept_minibatches); }
   [[nodiscard]] Checkpoint current_state() const { return state_of(host, program.minibatches); }
@@ -53,16 +54,21 @@ struct JobMemory {
   std::vector<at::Tensor> next;  ///< Of lasting items: where the next version goes.
   std::vector<at::Tensor> kept;  ///< Of lasting items; empty before the first keep().
   std::int64_t kept_minibatches = 0;
+  /// Of one shard, by whichever replica comes first.
   struct Reduction {
     std::mutex mutex;
-    std::int64_t done = 0;  ///< Minibatches.
+    std::condition_variable changed;
+    DeviceId by = kNoDevice;  ///< Who adds up now.
+    bool lost = false;        ///< With that device.
+    std::int64_t done = 0;    ///< Minibatches.
   };
-  std::vector<Reduction> reductions;  ///< Per shard.
+  std::vector<std::shared_ptr<Reduction>> reductions;  ///< Per shard.
 
  private:
   [[nodiscard]] std::int64_t floats_of(const Item& item) const;
   void add(const Item& item);
   void begin();
+  void reset_reductions(std::int64_t minibatches);
   void set(const Item& item, at::Tensor& to) const;
   [[nodiscard]] Checkpoint state_of(const std::vector<at::Tensor>& items,
                                     std::int64_t minibatches) const;
@@ -80,6 +86,7 @@ struct DeviceMemory {
   std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
   /// By job and item, kept from forward to backward: one at most.
   std::vector<std::vector<std::vector<Recording>>> graphs;
+  bool lost = false;  ///< What its threads still do is of no account.
 };
 
 }  // namespace shardlab

@@ -2,9 +2,21 @@
 
 #include <cstdint>
 
+#include "core/error.h"
 #include "sched/backend.h"
 
 namespace shardlab {
+
+/// A device has failed, not the job: it is taken out of the run. The text names it.
+class DeviceFailure : public Error {
+ public:
+  using Error::Error;
+};
+/// The device had no memory for the unit, which changed nothing.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
 
 /// What lanes and copy engines do with data: the part of the executor that knows tensors. The
 /// runtime around it (threads, links, events) knows none, so it is tested with other work.
@@ -26,10 +38,11 @@ class Work {
   /// Once, when all threads are prepared and before anything runs.
   virtual void begin() {}
   /// On the thread of the lane. All that the unit reads is in the device's memory. A throw, or a
-  /// loss that is no finite number, must leave everything as it was.
+  /// loss that is no finite number, must leave everything as it was. DeviceFailure loses the
+  /// device, OutOfMemory has the unit tried again, anything else stops its job.
   virtual Pass run(const UnitRun& run) = 0;
   /// On the thread of the lane or of a copy engine: between host memory and the device's, or two
-  /// devices'. Returns when all has arrived.
+  /// devices'. Returns when all has arrived. Whatever it throws loses the device.
   virtual void copy(const Transfer& transfer) = 0;
   /// On any thread, while lanes run; nobody uses that copy any more. `kNoDevice`: of host memory.
   virtual void drop(JobId job, ItemIndex item, DeviceId from) = 0;
@@ -37,6 +50,11 @@ class Work {
   /// Copies a job's parameters and state from host memory, where nothing changes them meanwhile, to
   /// a place of their own. On a thread that does nothing else; never while save() of the job runs.
   virtual void keep(JobId, std::int64_t /*minibatches*/) {}
+  /// Puts back what keep() copied last, or what the run began with. On the thread of keep(). Nothing
+  /// of the job runs or moves but on lost devices.
+  virtual void restore(JobId) {}
+  /// The device is lost: what its threads still do must change nothing that others see.
+  virtual void lose(DeviceId) {}
   /// Writes what keep() copied to disk. On another thread that does nothing else.
   virtual void save(JobId) {}
   /// Of a job that has completed: writes host memory itself to disk. On the thread of save().

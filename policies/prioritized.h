@@ -39,6 +39,9 @@ class Prioritized final : public Policy {
   void completed(JobId job) override {
     for (const auto& policy : policies_) policy->completed(job);
   }
+  void device_lost(DeviceId device) override {
+    for (const auto& policy : policies_) policy->device_lost(device);
+  }
   void lost(JobId job) override {
     for (const auto& policy : policies_) policy->lost(job);
   }

@@ -33,6 +33,10 @@ bool TaskParallel::runs_to_its_end(TrackId track) const {
 
 TrackId TaskParallel::pick(const DeviceView& device) {
   TrackId& own = own_[index(device.id)];
+  if (own == kNoTrack && !orphans_.empty()) {
+    own = orphans_.back();
+    orphans_.pop_back();
+  }
   if (own != kNoTrack && waits_[index(own)]) {
     const TrackId chosen = own;
     waits_[index(chosen)] = false;

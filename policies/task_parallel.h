@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "policies/homes.h"
@@ -21,6 +22,10 @@ class TaskParallel final : public Policy {
   void ready(const Candidate& unit) override;
   void gone(TrackId track) override;
   TrackId pick(const DeviceView& device) override;
+  void device_lost(DeviceId device) override {
+    const TrackId own = std::exchange(own_[index(device)], kNoTrack);
+    if (own != kNoTrack) orphans_.push_back(own);
+  }
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
     return homes_.keeps(job, device);
@@ -31,12 +36,13 @@ class TaskParallel final : public Policy {
   void begin_or_end(DeviceId device, TrackId track);
 
   const StateView* view_ = nullptr;
-  CandidateIndex unbegun_;       ///< And units that are bound.
-  std::vector<bool> waits_;      ///< Per track: a unit of a job that began can be picked.
-  std::vector<bool> begun_;      ///< Per track: some device runs it.
-  std::vector<bool> last_unit_;  ///< Per track: what can be picked, or was, is its last.
-  std::vector<bool> bound_;      ///< Per track: the same.
-  std::vector<TrackId> own_;     ///< Per device: what it runs until its last unit is picked.
+  CandidateIndex unbegun_;        ///< And units that are bound.
+  std::vector<bool> waits_;       ///< Per track: a unit of a job that began can be picked.
+  std::vector<bool> begun_;       ///< Per track: some device runs it.
+  std::vector<bool> last_unit_;   ///< Per track: what can be picked, or was, is its last.
+  std::vector<bool> bound_;       ///< Per track: the same.
+  std::vector<TrackId> own_;      ///< Per device: what it runs until its last unit is picked.
+  std::vector<TrackId> orphans_;  ///< What a lost device ran.
   Homes homes_;
 };
 

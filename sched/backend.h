@@ -16,8 +16,8 @@ struct UnitRun {
   std::uint32_t unit = 0;
   std::int64_t minibatch = 0;
   DeviceId device{};
-  std::int32_t attempt = 1;
-  bool loaded = false;  ///< Other devices compute too: the simulator takes the loaded cost.
+  std::int32_t attempt = 1;  ///< Grows whenever something of the job is lost or tried again.
+  bool loaded = false;       ///< Other devices compute too: the simulator takes the loaded cost.
 };
 
 using TransferId = std::uint32_t;
@@ -60,18 +60,36 @@ struct LaneCopyDone {
   TransferId transfer = 0;
   Instant from{}, to{};
 };
-/// What snapshot() asked for is done. `skipped`: nothing was kept.
+/// What snapshot() or restore() asked for is done. `skipped`: nothing was kept.
 struct SnapshotTaken {
   JobId job{};
   bool skipped = false;
 };
+struct Restored {
+  JobId job{};
+};
 /// The instant of the last wake_at() has come.
 struct Woken {};
+/// All that ran, moved or lay on the device is gone; nothing more is reported of it until it joins
+/// again, empty.
+struct DeviceLost {
+  DeviceId device{};
+};
+struct DeviceJoined {
+  DeviceId device{};
+};
+/// The unit found no memory and changed nothing: it may be tried again with less beside it.
+struct UnitRetried {
+  DeviceId device{};
+  JobId job{};
+  std::int32_t attempt = 1;
+  std::string_view reason;  ///< Lives as long as the backend.
+};
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event =
-    std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted, SnapshotTaken>;
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
+                           SnapshotTaken, Restored, DeviceLost, DeviceJoined, UnitRetried>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
@@ -99,6 +117,9 @@ class Backend {
   /// Keeps a job as host memory holds it, after so many minibatches: what it goes back to. Returns
   /// true where that takes no time, else ends with SnapshotTaken.
   virtual bool snapshot(JobId, std::int64_t /*minibatches*/) { return true; }
+  /// Makes host memory what it was at the job's last snapshot, after so many minibatches, or at its
+  /// beginning. Returns true where that takes no time, else ends with Restored.
+  virtual bool restore(JobId, std::int64_t /*minibatches*/) { return true; }
   /// The job has completed all its minibatches and is in host memory, where nothing changes it.
   virtual void completed(JobId) {}
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator

@@ -30,6 +30,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     by_arrival_.push_back(job_id(j));
     ends_[j].arrived = program.jobs[j].arrival;
+    jobs_[j].kept = program.jobs[j].done;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
     if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
@@ -258,8 +259,9 @@ void Driver::start_claimed(std::size_t id) {
     device.lane_busy = true;
     started_ = true;
     ++running_units_;
-    ++jobs_[index(claim.job)].running;
-    backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, 1, loaded()});
+    Job& job = jobs_[index(claim.job)];
+    ++job.running;
+    backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, job.attempt, loaded()});
     return;
   }
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/cluster.h"
@@ -32,9 +33,14 @@ struct Outcome {
   Bytes host_peak = 0;
   Bytes promoted = 0, demoted = 0;
   Bytes between_devices = 0;  ///< Straight from one to another.
+  int devices_lost = 0;       ///< How often.
+  std::int64_t redone = 0;    ///< Units that began again because something was lost.
   std::vector<JobEnd> jobs;
   bool interrupted = false;
 };
+
+/// Why a job stops that needs more than the devices that are left.
+inline constexpr const char* kNoRoomLeft = "the devices that are left have no room for it";
 
 /// The scheduling loop: decides what to promote, run, keep and demote. The only one; a simulated
 /// and a real run differ in the Backend alone.
@@ -52,6 +58,10 @@ class Driver {
   Driver(const Program& program, const Cluster& cluster, Policy& policy, Backend& backend,
          Timeline* timeline, bool tracks_memory, Tuner* tuner = nullptr);
 
+  /// Devices may be lost: what is bound to one is bound to another in `program`, which must be the
+  /// constructor's. Without that it waits for the device to come back.
+  void may_lose_devices(Program& program) { changeable_ = &program; }
+
   /// Admits the first jobs and fills all slots.
   void start();
   /// Takes in the events of one instant, then decides.
@@ -60,7 +70,7 @@ class Driver {
   [[nodiscard]] bool finished() const;
   /// Requires finished(). Also completes the timeline.
   Outcome outcome();
-  /// Which jobs and units hold the run up, for the message of a run that cannot go on.
+  /// Why a run cannot go on: no device is left, or which jobs and units hold it up.
   [[nodiscard]] std::string stuck() const;
 
  private:
@@ -82,6 +92,7 @@ class Driver {
     std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     bool lane_busy = false;
+    bool lost = false;
     bool copies_by_lane = false, copies_by_link = false;
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
@@ -92,20 +103,28 @@ class Driver {
     enum class State : std::uint8_t {
       kWaiting,
       kRunning,
-      kAsking,    ///< At its goal, until the instant's end.
-      kPausing,   ///< It waits for its tuner, and is written back.
-      kPaused,    ///< It is in host memory.
-      kReleased,  ///< It goes on once there is room.
-      kKeeping,   ///< At a border, and written back there.
-      kKept,      ///< The backend takes its snapshot.
+      kAsking,     ///< At its goal, until the instant's end.
+      kPausing,    ///< It waits for its tuner, and is written back.
+      kPaused,     ///< It is in host memory.
+      kReleased,   ///< It goes on once there is room.
+      kKeeping,    ///< At a border, and written back there.
+      kKept,       ///< The backend takes its snapshot.
+      kRestoring,  ///< It goes back, and waits for what of it is under way.
+      kRestored,   ///< The backend puts its snapshot back.
       kFlushing,
       kEnded
     } state = State::kWaiting;
-    bool failed = false;            ///< It ends when nothing of it runs any more.
+    bool failed = false;            ///< It ends, or goes back, when nothing of it runs any more.
+    bool goes_back = false;         ///< To its last snapshot.
+    bool asked = false;             ///< Its tuner, at `told` minibatches, and has no verdict yet.
+    bool over = false;              ///< Its tuner knows that it has ended.
     bool released = false;          ///< While kPausing.
     DeviceId bound = kNoDevice;     ///< Of a resident job.
     std::uint32_t tracks_left = 0;  ///< Not at their goal.
     std::uint32_t running = 0;      ///< Units.
+    std::int32_t attempt = 1;       ///< See UnitRun.
+    std::int64_t kept = 0;          ///< Minibatches of its last snapshot.
+    std::int64_t told = 0;
   };
   struct Track {
     std::uint8_t claims = 0;
@@ -127,7 +146,11 @@ class Driver {
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
   [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
-  void take_in(const SnapshotTaken& event);
+  [[gnu::noinline]] void take_in(const SnapshotTaken& event);
+  [[gnu::noinline]] void take_in(const Restored& event);
+  [[gnu::noinline]] void take_in(const DeviceLost& event);
+  [[gnu::noinline]] void take_in(const DeviceJoined& event);
+  [[gnu::noinline]] void take_in(const UnitRetried& event);
   void end_claim(DeviceId device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
@@ -173,6 +196,13 @@ class Driver {
   [[gnu::noinline]] void reach_goal(JobId job);
   void set_goal(JobId job);
   [[gnu::noinline]] void consult();
+  [[nodiscard]] std::int64_t tuner_goal(JobId job) const;
+  static bool on_its_way(Job::State state) {
+    return state == Job::State::kRunning || state == Job::State::kReleased ||
+           (state >= Job::State::kKeeping && state <= Job::State::kRestored);
+  }
+  void tell_ended(JobId job);
+  void offer_what_waited(JobId job);
   void go_on(JobId job);
   void stop(JobId job, std::string reason);
   void pause(JobId job);
@@ -180,11 +210,30 @@ class Driver {
   void admit_released(std::size_t limit);
 
   // Snapshots.
-  void arm_snapshots();
+  [[gnu::noinline]] void arm_snapshots();
   void ask_for_snapshots();
-  void keep(JobId job);
+  [[gnu::noinline]] void keep(JobId job);
   void snapshot_if_flushed(JobId job);
   void leave_border(JobId job);
+
+  // Devices that are lost.
+  void lose_claims(DeviceId lost);
+  void find_last_claim(TrackId track);
+  void give_back_all(TrackId track);
+  void bind_elsewhere(std::vector<JobId>& back);
+  bool bind_elsewhere(JobId job, DeviceId lost);
+  [[nodiscard]] DeviceId stand_in(const JobProgram& job) const;
+  [[nodiscard]] bool held_on(JobId job, DeviceId device) const;
+  [[nodiscard]] bool fits(JobId job) const;
+  void stop_what_cannot_fit();
+  void stop_for_want_of_room(JobId job);
+  void halt(JobId job);
+  void go_back(JobId job);
+  [[gnu::noinline]] void end_halt(JobId job);
+  [[gnu::noinline]] void settle_state(JobId job);
+  void restore_if_vacated(JobId job);
+  void release_restored(JobId job);
+  [[gnu::noinline]] void retry_units();
 
   // Transfers.
   void start_requested() {
@@ -220,6 +269,8 @@ class Driver {
   Backend& backend_;
   Timeline* timeline_;
   Tuner* tuner_;
+  Program* changeable_ = nullptr;
+  std::size_t devices_away_ = 0;
   Ledger ledger_;
   std::optional<Residency> residency_;
   bool looks_ahead_ = false;  ///< See Policy::lookahead().
@@ -242,8 +293,9 @@ class Driver {
   std::size_t running_units_ = 0;
   std::size_t running_jobs_ = 0, running_tracks_ = 0;
   std::size_t ended_jobs_ = 0;
-  std::vector<JobId> asking_;    ///< At this instant.
-  std::vector<JobId> released_;  ///< In that order.
+  std::vector<JobId> asking_;                          ///< At this instant.
+  std::vector<JobId> released_;                        ///< In that order.
+  std::vector<std::pair<TrackId, DeviceId>> retries_;  ///< Once nothing leaves the device.
   std::vector<JobId> by_arrival_;
   std::size_t next_waiting_ = 0;  ///< Place in by_arrival_: all before it were admitted.
   std::size_t next_arrival_ = 0;  ///< Place in by_arrival_: all before it have arrived.

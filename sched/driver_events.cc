@@ -19,7 +19,7 @@ void Driver::take_in(const UnitFailed& event) {
   Job& job = jobs_[index(claim.job)];
   if (!job.failed) ends_[index(claim.job)].reason = event.reason;
   if (!job.failed) fail(claim.job);
-  if (job.running == 0) end_units_of(claim.job);
+  if (job.running == 0) end_halt(claim.job);
 }
 
 /// Takes back what is claimed or offered of a job; what runs of it comes to its end.
@@ -75,9 +75,9 @@ void Driver::take_in(const Interrupted&) { interrupted_ = true; }
 
 void Driver::end_units_of(JobId job) {
   jobs_[index(job)].state = Job::State::kFlushing;
-  jobs_[index(job)].failed ? policy_.lost(job) : policy_.completed(job);
-  if (tuner_ != nullptr) tuner_->ended(job);
+  tell_ended(job);
   leave(job);
+  if (residency_ && jobs_[index(job)].failed) residency_->give_up(job);
   end_job_if_flushed(job);
 }
 
@@ -163,7 +163,7 @@ void Driver::await_next() {
 }
 
 void Driver::admit_waiting() {
-  if (interrupted_) return;
+  if (interrupted_ || devices_away_ == devices_.size()) return;
   const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
   if (!released_.empty()) admit_released(limit);
   for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
@@ -205,18 +205,24 @@ void Driver::offer_all(JobId job) {
 /// Where a resident job goes: where the policy says or most room is left, which with equal devices
 /// is the one with the fewest jobs.
 DeviceId Driver::home(JobId job) {
-  if (const DeviceId chosen = policy_.place(job); chosen != kNoDevice) return chosen;
+  const DeviceId chosen = policy_.place(job);
+  if (chosen != kNoDevice && !devices_[index(chosen)].lost) return chosen;
   if (!residency_) return device_id(index(job) % devices_.size());
   std::vector<Bytes> room;
   for (std::size_t d = 0; d < devices_.size(); ++d) {
-    room.push_back(cluster_.devices[d].memory - residency_->used(device_id(d)));
+    const Bytes left = cluster_.devices[d].memory - residency_->used(device_id(d));
+    room.push_back(devices_[d].lost ? -1 : left);
   }
   return device_id(
       static_cast<std::size_t>(std::max_element(room.begin(), room.end()) - room.begin()));
 }
 
 std::string Driver::stuck() const {
-  std::string text;
+  if (devices_away_ == devices_.size()) {
+    return "no device is left, and " + std::to_string(jobs_.size() - ended_jobs_) +
+           " jobs have not ended";
+  }
+  std::string text = "nothing can run any more although jobs are left; please report this:";
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     for (const Claim& claim : devices_[d].claims) {
       text += "\n  " + cluster_.devices[d].name + " holds " + program_.jobs[index(claim.job)].name +
@@ -228,9 +234,14 @@ std::string Driver::stuck() const {
     }
   }
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (jobs_[j].state == Job::State::kWaiting) {
+    const Job::State state = jobs_[j].state;
+    if (state == Job::State::kRestoring || state == Job::State::kRestored) {
+      text += "\n  " + program_.jobs[j].name + " goes back to its last snapshot";
+    } else if (state == Job::State::kWaiting || state == Job::State::kReleased) {
       text += "\n  " + program_.jobs[j].name + " waits for admission";
-    } else if (jobs_[j].state == Job::State::kPaused) {
+    } else if (state == Job::State::kFlushing || state == Job::State::kKeeping) {
+      text += "\n  " + program_.jobs[j].name + " is written back";
+    } else if (state == Job::State::kPaused) {
       text += "\n  " + program_.jobs[j].name + " is paused by its tuner";
     }
   }
@@ -241,10 +252,7 @@ Outcome drive(Driver& driver, Backend& backend) {
   driver.start();
   while (!driver.finished()) {
     const auto events = backend.wait();
-    if (events.empty()) {
-      throw Error("nothing can run any more although jobs are left; please report this:" +
-                  driver.stuck());
-    }
+    if (events.empty()) throw Error(driver.stuck());
     driver.advance(events);
   }
   return driver.outcome();

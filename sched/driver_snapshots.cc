@@ -39,11 +39,20 @@ void Driver::snapshot_if_flushed(JobId job) {
   Job& state = jobs_[index(job)];
   if (state.state != Job::State::kKeeping || (residency_ && !residency_->flushed(job))) return;
   state.state = Job::State::kKept;
-  if (backend_.snapshot(job, ledger_.minibatch(job))) leave_border(job);
+  if (!backend_.snapshot(job, ledger_.minibatch(job))) return;
+  state.kept = ledger_.minibatch(job);
+  leave_border(job);
 }
 
 void Driver::take_in(const SnapshotTaken& event) {
-  if (jobs_[index(event.job)].state == Job::State::kKept) leave_border(event.job);
+  Job& job = jobs_[index(event.job)];
+  if (job.state != Job::State::kKept) return;
+  if (!event.skipped) job.kept = ledger_.minibatch(event.job);
+  if (job.failed) {
+    end_halt(event.job);
+  } else {
+    leave_border(event.job);
+  }
 }
 
 void Driver::leave_border(JobId job) {

@@ -67,10 +67,8 @@ void Driver::complete(TransferId id) {
     const Track& state = tracks_[index(track)];
     if (state.claims > 0) look_again(state.last_claim);  // It may have waited for that.
   }
-  if (jobs_[index(job)].state == Job::State::kRunning) return;
-  end_job_if_flushed(job);
-  end_pausing_if_flushed(job);
-  snapshot_if_flushed(job);
+  if (!retries_.empty()) retry_units();
+  if (jobs_[index(job)].state != Job::State::kRunning) settle_state(job);
 }
 
 /// A copy has moved, or there may be more room.

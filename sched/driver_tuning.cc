@@ -16,18 +16,27 @@ void Driver::reach_goal(JobId job) {
     end_units_of(job);
     return;
   }
-  if (tuner_ == nullptr || minibatches < tuner_->goal(job)) {
+  Job& state = jobs_[index(job)];
+  if (tuner_ == nullptr || minibatches < tuner_goal(job)) {
     keep(job);
     return;
   }
-  jobs_[index(job)].state = Job::State::kAsking;
+  state.state = Job::State::kAsking;
   asking_.push_back(job);
+  if (std::exchange(state.asked, true)) return;  // It went back, and is here again.
+  state.told = minibatches;
   tuner_->reached(job, minibatches);
+}
+
+/// A job that went back runs again to where it has asked.
+std::int64_t Driver::tuner_goal(JobId job) const {
+  const Job& state = jobs_[index(job)];
+  return state.asked ? state.told : tuner_->goal(job);
 }
 
 void Driver::set_goal(JobId job) {
   std::int64_t goal = program_.jobs[index(job)].minibatches;
-  if (tuner_ != nullptr) goal = std::min(goal, tuner_->goal(job));
+  if (tuner_ != nullptr) goal = std::min(goal, tuner_goal(job));
   const std::int64_t each = program_.checkpoints.minibatches;
   if (each > 0) goal = std::min(goal, (ledger_.minibatch(job) / each + 1) * each);
   ledger_.stop_at(job, goal);
@@ -53,8 +62,12 @@ void Driver::consult() {
 
 void Driver::go_on(JobId job) {
   Job& state = jobs_[index(job)];
+  if (state.over) return;  // It was stopped meanwhile, as no device that is left has room for it.
+  state.asked = false;
   set_goal(job);
-  if (state.state == Job::State::kAsking) {
+  if (on_its_way(state.state)) {  // It went back, and now runs past where it asked.
+    if (state.state == Job::State::kRunning && !state.failed) offer_what_waited(job);
+  } else if (state.state == Job::State::kAsking) {
     state.state = Job::State::kRunning;
     offer_all(job);
   } else if (state.state == Job::State::kPausing) {
@@ -67,15 +80,32 @@ void Driver::go_on(JobId job) {
 
 void Driver::stop(JobId job, std::string reason) {
   Job& state = jobs_[index(job)];
+  if (state.over) return;
   ends_[index(job)].reason = std::move(reason);
   if (state.state == Job::State::kAsking) {
     end_units_of(job);
     return;
   }
+  if (on_its_way(state.state)) return halt(job);  // It went back.
   state.state = Job::State::kFlushing;
-  policy_.completed(job);
-  tuner_->ended(job);
+  tell_ended(job);
   end_job_if_flushed(job);
+}
+
+/// Once, though it may run to its end again after it went back.
+void Driver::tell_ended(JobId job) {
+  Job& state = jobs_[index(job)];
+  if (std::exchange(state.over, true)) return;
+  state.failed ? policy_.lost(job) : policy_.completed(job);
+  if (tuner_ != nullptr) tuner_->ended(job);
+}
+
+/// Tracks that had come to the goal before.
+void Driver::offer_what_waited(JobId job) {
+  for (const TrackId track : ledger_.track_ids(job)) {
+    const Track& state = tracks_[index(track)];
+    if (!state.offered && state.claims == 0 && ledger_.unblocked(track)) offer_next(track);
+  }
 }
 
 void Driver::pause(JobId job) {
@@ -97,6 +127,10 @@ void Driver::end_pausing_if_flushed(JobId job) {
 /// Those that the tuner released, before any that never ran.
 void Driver::admit_released(std::size_t limit) {
   for (const JobId job : std::exchange(released_, {})) {
+    if (devices_away_ > 0 && residency_ && !fits(job)) {
+      stop_for_want_of_room(job);
+      continue;
+    }
     if (running_jobs_ >= limit || !admit(job)) released_.push_back(job);
   }
 }

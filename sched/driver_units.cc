@@ -43,7 +43,7 @@ void Driver::advance(TrackId track, JobId id, const Unit* leader) {
   tracks_[index(track)].offered = false;
   Job& job = jobs_[index(id)];
   if (job.failed) {
-    if (job.running == 0) end_units_of(id);
+    if (job.running == 0) end_halt(id);
     return;
   }
   if (ledger_.complete(track)) {

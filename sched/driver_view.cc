@@ -9,6 +9,7 @@ StateView::Lane DriverView::lane(DeviceId id) const {
   Lane lane;
   lane.claims = device.claims.size();
   lane.free_at = driver_.now_;
+  if (device.lost) lane.free_at = Instant{kNever.time_since_epoch() / 2};
   if (device.running != Driver::kNothing) {
     const Driver::Claim& runs = device.claims[device.running];
     lane.running = runs.track;
@@ -48,6 +49,8 @@ StateView::JobState DriverView::state(JobId job) const {
     case State::kPausing:
     case State::kPaused:
     case State::kReleased:
+    case State::kRestoring:
+    case State::kRestored:
       return JobState::kPaused;
     case State::kFlushing:
     case State::kEnded:

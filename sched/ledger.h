@@ -66,6 +66,26 @@ class Ledger {
     return most + 1;
   }
 
+  /// The track goes back to the beginning of a minibatch. Returns how many units it has done since.
+  std::int64_t restart(TrackId track, std::int64_t minibatch) {
+    Progress& now = progress_[index(track)];
+    const std::int64_t since = now.minibatch - minibatch, done = now.unit - now.first;
+    for (std::uint32_t u = now.first; u < now.end; ++u) {
+      now.remaining += (since + (u < now.unit ? 1 : 0)) * now.steps[u].expected;
+    }
+    now.unit = now.first;
+    now.minibatch = minibatch;
+    return since * (now.end - now.first) + done;
+  }
+  /// Takes over where the job's units are bound now.
+  void rebind(JobId job) {
+    for (const TrackId track : track_ids(job)) {
+      const Progress& now = at(track);
+      Step* steps = steps_.data() + (now.steps - steps_.data());
+      for (std::uint32_t u = now.first; u < now.end; ++u) steps[u].bound = now.units[u].bound;
+    }
+  }
+
   /// The track's current unit is done.
   void advance(TrackId track) { step(progress_[index(track)]); }
 

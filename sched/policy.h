@@ -58,6 +58,9 @@ class Policy {
   /// It failed: no unit of it will be offered any more.
   virtual void lost(JobId job) { static_cast<void>(job); }
 
+  /// The device runs nothing until it is back, if ever: what was left to it is for others.
+  virtual void device_lost(DeviceId device) { static_cast<void>(device); }
+
   /// Where a job goes that stays on one device: one of the cluster's, or kNoDevice for the one with
   /// most room. Asked at admission.
   virtual DeviceId place(JobId) { return kNoDevice; }

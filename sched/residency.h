@@ -72,6 +72,30 @@ class Residency {
   /// flight: then it is called again.
   bool vacate(JobId job);
 
+  // What happens when a device is lost; see residency_devices.cc.
+  /// A claim there is no more; `began`: its unit ran.
+  void interrupt(Reservation claim, bool began);
+  struct Loss {
+    std::vector<JobId> jobs;       ///< Whose newest version of something was there or on its way.
+    std::size_t transfers = 0;     ///< That had been started and will not end.
+    std::vector<JobId> forgotten;  ///< Jobs that waited for one of those.
+  };
+  /// All copies there are gone, and what was moving to the host, from it, or from there to others.
+  Loss lose(DeviceId device);
+  /// Of a vacated job: all that lasts is in host memory again.
+  void restore(JobId job);
+  /// Of a failed job: what was lost is not waited for.
+  void give_up(JobId job);
+  /// Where units are bound has changed: what held jobs leave free. Returns where they leave too
+  /// little.
+  std::vector<DeviceId> set_headroom();
+  [[nodiscard]] Bytes left_free(DeviceId device) const { return devices_[index(device)].headroom; }
+
+  /// Makes all go from the device that can: clean copies at once, dirty ones by demotion.
+  void evict(DeviceId device);
+  /// Something is being demoted from the device.
+  [[nodiscard]] bool leaving(DeviceId device) const { return devices_[index(device)].leaving > 0; }
+
   /// Transfers asked for since they were last cleared.
   std::vector<TransferId>& requests() { return requests_; }
   /// One that was asked for, until it is finished; `minibatch` and `loaded` are the caller's to
@@ -173,6 +197,10 @@ class Residency {
   [[nodiscard]] bool awaited(std::uint32_t place) const;
   void charge(DeviceId device, Bytes bytes);
   void note_roomier(DeviceId device);
+  static bool arrives_from(DeviceId device, const Copy& copy);
+  void lose(CopyIndex gone, Loss& loss);
+  void cut_off(CopyIndex cut, Loss& loss);
+  void cancel(CopyIndex copy, Loss& loss);
   struct Admission;
   Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
   void hold(JobId job, ItemIndex i, DeviceId device);

@@ -22,7 +22,7 @@ class StateView {
     Instant expected_end{};      ///< and when it should end; that may have passed.
     std::size_t claims = 0;      ///< What it holds, the unit that runs included.
     /// When all it holds should have run, were all copies there and all predecessors done; now, if
-    /// it holds nothing.
+    /// it holds nothing; more than a hundred years on, while the device is lost.
     Instant free_at{};
   };
   /// What waits for or passes one direction of a device's link.

@@ -54,6 +54,24 @@ void push(std::vector<T>& heap, const T& item, Later later) {
   return true;
 }
 
+void FairLinks::cancel(std::uint32_t link, DeviceId device, Direction direction, Instant now) {
+  assert(now >= now_);
+  now_ = now;
+  const Place place = places_[directed(index(device), direction)];
+  Group& group = groups_[place.group];
+  const auto it = [link](const Share& copy) { return copy.link == link; };
+  if (std::erase_if(group.waiting, [&](const Waiting& each) { return it(each.copy); }) > 0) {
+    std::ranges::make_heap(group.waiting, Later{});
+    schedule_join(place.group);
+    return;
+  }
+  auto& copies = group.kinds[place.kind].copies;
+  if (std::ranges::none_of(copies, it)) return;  // It shares nothing.
+  change(place.group);
+  std::erase_if(copies, it);
+  std::ranges::make_heap(copies, Later{});
+}
+
 [[gnu::flatten]] Instant FairLinks::next(Instant limit) {
   settle();
   while (true) {

@@ -39,6 +39,8 @@ class FairLinks {
 
   /// A copy enters its link at `now`. Returns false where it shares nothing: it takes its time.
   bool begin(const Copy& copy, Instant now);
+  /// A copy that entered, and has not ended, is taken out.
+  void cancel(std::uint32_t link, DeviceId device, Direction direction, Instant now);
   /// When a copy ends next, if that is not after `limit`; then the clock may go on to `limit`.
   [[nodiscard]] Instant next(Instant limit);
   /// Moves to `now`, which is next(). Returns the links whose copies ended, until the next call.

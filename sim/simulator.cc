@@ -34,6 +34,12 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
                        link_index(cluster, transfer), devices[d].copy_engines > 0});
     }
   }
+  for (std::size_t d = 0; d < devices.size(); ++d) {
+    for (const Instant at : devices[d].leaves) changes_.push_back({at, device_id(d), true});
+    for (const Instant at : devices[d].returns) changes_.push_back({at, device_id(d), false});
+  }
+  std::ranges::stable_sort(changes_, {}, &Change::at);
+  set_alarm();
 }
 
 void Simulator::start_unit(const UnitRun& run) {
@@ -122,8 +128,8 @@ bool Simulator::begin_contended(std::size_t link) {
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
   events_.clear();
-  const WinnerTree::Key lanes = lane_ends_.top(), wake = wake_.time_since_epoch().count();
-  WinnerTree::Key instant = std::min({lanes, link_ends_.top(), wake});
+  const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
+  WinnerTree::Key instant = std::min({lanes, link_ends_.top(), alarm});
   if (fair_links_) {
     const Instant copy = fair_links_->next(Instant{Duration{instant}});
     instant = std::min(instant, copy.time_since_epoch().count());
@@ -133,10 +139,7 @@ bool Simulator::begin_contended(std::size_t link) {
   if (lanes == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
   while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
-  if (wake == instant) {
-    wake_ = kNever;
-    events_.emplace_back(Woken{});
-  }
+  if (alarm == instant) ring();
   return events_;
 }
 
@@ -226,13 +229,22 @@ Duration Simulator::slowed(std::size_t device, Duration part) {
                static_cast<double>(pace.work.count()));
 }
 
-Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy, Costs& costs,
+bool may_lose_devices(const Cluster& cluster) {
+  return std::ranges::any_of(cluster.devices,
+                             [](const DeviceSpec& device) { return !device.leaves.empty(); });
+}
+
+Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, Costs& costs,
                  Timeline* timeline, Tuner* tuner) {
-  refuse_what_cannot_fit(program, cluster);
+  refuse_what_cannot_fit(given, cluster);
+  const bool loses = may_lose_devices(cluster);
+  Program own;  // In which the Driver binds anew.
+  if (loses) own = given;
+  const Program& program = loses ? own : given;
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
-      std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+      loses || std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
         return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
@@ -246,6 +258,7 @@ Outcome simulate(const Program& program, const Cluster& cluster, Policy& policy,
   }
   Simulator simulator(program, cluster, costs);
   Driver driver(program, cluster, policy, simulator, timeline, tracks, tuner);
+  if (loses) driver.may_lose_devices(own);
   return drive(driver, simulator);
 }
 

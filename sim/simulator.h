@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -28,7 +29,10 @@ class Simulator final : public Backend {
   void start_unit(const UnitRun& run) override;
   void start_link(const Transfer& transfer) override;
   void start_lane_copy(const Transfer& transfer) override;
-  void wake_at(Instant instant) override { wake_ = instant; }
+  void wake_at(Instant instant) override {
+    wake_ = instant;
+    set_alarm();
+  }
   [[nodiscard]] bool keeps_items() const override { return false; }
   void dropped(JobId, ItemIndex, DeviceId) override {}
   std::span<const Event> wait() override;
@@ -60,6 +64,12 @@ class Simulator final : public Backend {
     Direction direction{};
   };
   static constexpr TransferId kNoTransfer = UINT32_MAX;
+  /// A device leaves or is back.
+  struct Change {
+    Instant at{};
+    DeviceId device{};
+    bool leaves = false;
+  };
   /// What a copy between host and device takes.
   struct Way {
     LinkSpec link;
@@ -77,6 +87,12 @@ class Simulator final : public Backend {
     set_end(lane_ends_, device, end);
     if (reported_lane_ == device) reported_lane_ = kNone;
   }
+  void set_alarm() {
+    alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
+  }
+  [[gnu::noinline]] void ring();
+  void lose(DeviceId device);
+  void lose_link(std::size_t link);
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
   bool begin_passage(std::size_t link);
@@ -96,6 +112,9 @@ class Simulator final : public Backend {
   Costs& costs_;
   Instant now_{};
   Instant wake_ = kNever;
+  Instant alarm_ = kNever;       ///< Of the next wake or change.
+  std::vector<Change> changes_;  ///< In order of time.
+  std::size_t next_change_ = 0;
   std::vector<Lane> lanes_;
   std::vector<Queue> queues_;            ///< By link_index().
   std::vector<Passing> passing_;         ///< By TransferId.

@@ -169,6 +169,22 @@ TEST(ClusterFile, CopiesMaySlowComputing) {
             "c.toml:3: slow_down_promote: must be at most 1000, is 1001");
 }
 
+TEST(ClusterFile, DevicesLeaveAndReturnInTurn) {
+  const DeviceSpec device =
+      parse("[[device]]\nname = \"a\"\nleaves = [1.5, 10]\nreturns = [2]\n").devices[0];
+  const auto at = [](double seconds) { return Instant{Duration{static_cast<int>(seconds * 1e9)}}; };
+  EXPECT_EQ(device.leaves, (std::vector{at(1.5), Instant{std::chrono::seconds(10)}}));
+  EXPECT_EQ(device.returns, std::vector{at(2)});
+  const std::string in_turn =
+      ": a device leaves and returns in turn, each time later: leaves[0] < returns[0] < "
+      "leaves[1] ...";
+  EXPECT_EQ(error_with("leaves = [2, 3]"), "c.toml:3: leaves" + in_turn);
+  EXPECT_EQ(error_with("returns = [2]"), "c.toml:3: returns" + in_turn);
+  EXPECT_EQ(error_with("leaves = [2]\nreturns = [2]"), "c.toml:4: returns" + in_turn);
+  EXPECT_EQ(error_with("leaves = 5"), "c.toml:3: leaves: must be a list of seconds: [60, 3600]");
+  EXPECT_EQ(error_with("leaves = [-1]"), "c.toml:3: leaves: must be at least 0, is -1");
+}
+
 TEST(ClusterFile, PageableHostMemoryHasLinksOfItsOwn) {
   const std::string device =
       "[[device]]\nname = \"a\"\nlink = { rate = 5 }\nlink_back = { rate = 6 }\n"

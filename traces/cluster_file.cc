@@ -128,7 +128,9 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 22> kKeys{"name",
+    constexpr std::array<std::string_view, 24> kKeys{"name",
+                                                     "leaves",
+                                                     "returns",
                                                      "model",
                                                      "peer",
                                                      "node",
@@ -165,6 +167,7 @@ class ClusterReader {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
     });
     device.upkeep = upkeep(table);
+    read_absences(table, device);
     read_links(table, device);
     with(table, "speed",
          [&](const toml::node& node) { device.speed = number_up_to(node, 1000, 0.001); });
@@ -203,6 +206,42 @@ class ClusterReader {
                               all.watts_busy));
     }
     return all;
+  }
+
+  /// When it leaves and returns, in turn.
+  void read_absences(const toml::table& table, DeviceSpec& device) const {
+    with(table, "leaves", [&](const toml::node& node) { device.leaves = instants(node); });
+    const bool returns =
+        with(table, "returns", [&](const toml::node& node) { device.returns = instants(node); });
+    Instant last = Instant::min();
+    for (std::size_t i = 0; i < device.leaves.size() + device.returns.size(); ++i) {
+      const std::vector<Instant>& whose = i % 2 == 0 ? device.leaves : device.returns;
+      if (i / 2 < whose.size() && whose[i / 2] > last) {
+        last = whose[i / 2];
+        continue;
+      }
+      const char* key = returns ? "returns" : "leaves";
+      throw Error(place(origin_, table.get(key)->source(), key) +
+                  ": a device leaves and returns in turn, each time later: leaves[0] < returns[0] "
+                  "< leaves[1] ...");
+    }
+  }
+
+  /// A list of seconds.
+  static std::vector<Instant> instants(const toml::node& node) {
+    const toml::array* list = node.as_array();
+    if (list == nullptr) throw Error("must be a list of seconds: [60, 3600]");
+    constexpr double kMostSeconds = 1e9;
+    constexpr std::size_t kMostChanges = 10'000;
+    if (list->size() > kMostChanges) {
+      throw Error(fmt::format("more than {} of them", kMostChanges));
+    }
+    std::vector<Instant> found;
+    for (const toml::node& each : *list) {
+      const double seconds = number_up_to(each, kMostSeconds);
+      found.emplace_back(Duration(std::llround(seconds * 1e9)));
+    }
+    return found;
   }
 
   void read_links(const toml::table& table, DeviceSpec& device) const {

@@ -34,6 +34,12 @@ void add_links(const Cluster& cluster, const DeviceSpec& device, toml::table& ta
   table.insert("parent", cluster.switches[static_cast<std::size_t>(device.parent)].name);
 }
 
+void add_instants(const char* key, const std::vector<Instant>& instants, toml::table& table) {
+  toml::array list;
+  for (const Instant at : instants) list.push_back(seconds(at));
+  if (!list.empty()) table.insert(key, std::move(list));
+}
+
 toml::table device_table(const Cluster& cluster, const DeviceSpec& device) {
   toml::table table{{"name", device.name},
                     {"kind", device.kind},
@@ -50,6 +56,8 @@ toml::table device_table(const Cluster& cluster, const DeviceSpec& device) {
   insert_if(table, "price_per_hour", device.upkeep.price_per_hour, 0);
   insert_if(table, "slow_down_promote", device.slow_down_promote, 1);
   insert_if(table, "slow_down_demote", device.slow_down_demote, 1);
+  add_instants("leaves", device.leaves, table);
+  add_instants("returns", device.returns, table);
   return table;
 }
 

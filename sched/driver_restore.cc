@@ -1,0 +1,140 @@
+#include <algorithm>
+#include <utility>
+
+#include "sched/driver.h"
+
+/// How a job goes back to its last snapshot, and how a unit that found no memory is tried again.
+namespace shardlab {
+
+/// To its last snapshot, once nothing of it runs any more.
+void Driver::go_back(JobId id) {
+  Job& job = jobs_[index(id)];
+  switch (job.state) {
+    case Job::State::kRunning:
+    case Job::State::kAsking:
+    case Job::State::kKeeping:
+      if (job.failed) return;
+      fail(id);
+      job.goes_back = true;
+      if (job.running == 0) end_halt(id);
+      return;
+    case Job::State::kKept:  // Nothing of it runs; the backend takes its snapshot first.
+      if (job.failed) return;
+      fail(id);
+      job.goes_back = true;
+      return;
+    case Job::State::kFlushing:
+      if (!ends_[index(id)].completed) return;
+      ends_[index(id)].completed = false;
+      job.state = Job::State::kRestoring;
+      return;
+    case Job::State::kPausing:
+      job.released = false;
+      job.state = Job::State::kRestoring;
+      return;
+    default:
+      return;  // Nothing of it is on a device.
+  }
+}
+
+/// Of a job whose last unit came to its end after fail().
+void Driver::end_halt(JobId id) {
+  Job& job = jobs_[index(id)];
+  if (!job.goes_back) {
+    end_units_of(id);
+    return;
+  }
+  --running_jobs_;
+  running_tracks_ -= ledger_.tracks(id);
+  job.state = Job::State::kRestoring;
+  settle_state(id);
+}
+
+/// Something of the job is lost or has arrived: whether it has now what its state waits for.
+void Driver::settle_state(JobId id) {
+  Job& job = jobs_[index(id)];
+  if (job.state == Job::State::kRunning) {
+    if (job.failed && job.running == 0) end_halt(id);
+  } else if (job.state == Job::State::kFlushing) {
+    if (residency_ && !ends_[index(id)].completed) residency_->give_up(id);
+    end_job_if_flushed(id);
+  } else if (job.state == Job::State::kPausing) {
+    end_pausing_if_flushed(id);
+  } else if (job.state == Job::State::kKeeping) {
+    snapshot_if_flushed(id);
+  } else if (job.state == Job::State::kRestoring) {
+    restore_if_vacated(id);
+  }
+}
+
+void Driver::restore_if_vacated(JobId id) {
+  Job& job = jobs_[index(id)];
+  if (job.state != Job::State::kRestoring || (residency_ && !residency_->vacate(id))) return;
+  for (const TrackId track : ledger_.track_ids(id)) {
+    const std::int64_t units = ledger_.restart(track, job.kept);
+    outcome_.redone += units;
+    tracks_[index(track)].offered = false;
+  }
+  if (residency_) residency_->restore(id);
+  ++job.attempt;
+  job.bound = kNoDevice;
+  job.state = Job::State::kRestored;
+  if (backend_.restore(id, job.kept)) release_restored(id);
+}
+
+void Driver::take_in(const Restored& event) { release_restored(event.job); }
+
+void Driver::release_restored(JobId id) {
+  Job& job = jobs_[index(id)];
+  if (job.failed && !job.goes_back) {  // It was stopped meanwhile.
+    job.state = Job::State::kFlushing;
+    tell_ended(id);
+    end_job_if_flushed(id);
+    return;
+  }
+  job.failed = job.goes_back = false;
+  set_goal(id);
+  job.state = Job::State::kReleased;
+  released_.push_back(id);
+}
+
+/// The unit is tried again once all has left the device that can. One that used up a kept graph, or
+/// may have added to a sum, cannot be: its job goes back.
+void Driver::take_in(const UnitRetried& event) {
+  const Device& device = devices_[index(event.device)];
+  const Claim claim = device.claims[device.running];
+  const Unit& tried = unit(claim.job, claim.unit);
+  end_claim(event.device);
+  residency_->abort(claim.reservation);
+  Job& job = jobs_[index(claim.job)];
+  ++job.attempt;
+  ++outcome_.redone;
+  tracks_[index(claim.track)].offered = false;
+  give_back_all(claim.track);  // First, as what they hold must go too.
+  residency_->evict(event.device);
+  const auto& items = program_.jobs[index(claim.job)].items;
+  const bool used_up = std::ranges::any_of(tried.reads, [&](ItemIndex i) {
+    return items[i].kind == ItemKind::kGraph || items[i].kind == ItemKind::kWeightGradient;
+  });
+  if (job.failed) {
+    if (job.running == 0) end_halt(claim.job);
+  } else if (used_up) {
+    go_back(claim.job);
+  } else {
+    retries_.emplace_back(claim.track, event.device);
+    retry_units();
+  }
+}
+
+void Driver::retry_units() {
+  std::erase_if(retries_, [this](const auto& retry) {
+    const auto& [track, device] = retry;
+    if (residency_->leaving(device)) return false;
+    const Job& job = jobs_[index(ledger_.job(track))];
+    const bool waits = job.state == Job::State::kRunning && !job.failed;
+    if (waits && !tracks_[index(track)].offered) offer_next(track);
+    return true;
+  });
+}
+
+}  // namespace shardlab
