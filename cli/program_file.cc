@@ -76,11 +76,12 @@ ordered_json units_json(const Program& program, JobId job) {
 ordered_json items_json(const JobProgram& job) {
   ordered_json items = ordered_json::array();
   for (const Item& item : job.items) {
-    items.push_back({{"kind", to_string(item.kind)},
-                     {"shard", item.shard},
-                     {"bytes", item.bytes},
-                     {"lasting", item.lasting},
-                     {"shared", item.shared == Item::kNotShared ? ordered_json() : item.shared}});
+    items.push_back(
+        {{"kind", to_string(item.kind)},
+         {"shard", item.shard},
+         {"bytes", item.bytes},
+         {"lasting", item.lasting},
+         {"shared", item.shared == Item::kNotShared ? ordered_json() : ordered_json(item.shared)}});
   }
   return items;
 }

@@ -111,7 +111,7 @@ def test_simulate_marks_ties_and_says_what_they_are():
     text = good("simulate", *INPUTS)
     assert re.search(r"^ +=\d  spill/", text, re.M)
     first = text.splitlines()[1].split()
-    assert re.fullmatch(r"\d+/\d+/\d+", first[6]) and "  occupied/busy/useful %  " in text
+    assert re.fullmatch(r"\d+/\d+/\d+", first[7]) and "  occupied/busy/useful %  " in text
     assert "= tie: within 10.0 % of the first of that rank, the stated error" in text
     assert "resident/lrtf cannot run: decoder: the whole model needs " in text
 

@@ -8,7 +8,7 @@ namespace shardlab {
 namespace {
 
 PlanResult result(const std::string& name, double predicted_s) {
-  return {name, predicted_s, 9, 8, 3 << 20};
+  return {name, predicted_s, 9, 8, "work", 3 << 20};
 }
 
 /// "=1 a, =1 b, 3 c"

@@ -5,6 +5,8 @@ there until a unit elsewhere changes it. So a bound that is proven with it is on
 it may take longer when it runs.
 """
 
+import collections
+
 
 def add_transfers(model):
     """`model`: a shardlab.exact.Model whose groups are single devices."""
