@@ -61,4 +61,19 @@ void refuse_unwritable(const std::string& path) {
   if (!writable) throw Error(path + ": cannot write here: " + why + "; give another with --output");
 }
 
+void refuse_unwritable_file(const std::string& path) {
+  const std::filesystem::path file = std::filesystem::absolute(path);
+  const auto refuse = [&](const std::string& why) {
+    throw Error(path + ": cannot write here: " + why + "; give another with --output");
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) refuse("it is a folder");
+  const bool special =
+      std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored);
+  // A file is made anew beside the old one, which takes the folder; others are written to.
+  const int problem =
+      special ? access(file.c_str(), W_OK) : access(file.parent_path().c_str(), W_OK | X_OK);
+  if (problem != 0) refuse(std::generic_category().message(errno));
+}
+
 }  // namespace shardlab
