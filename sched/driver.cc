@@ -42,7 +42,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
     devices_[d].copies_by_lane = spec.copy_engines == 0;
-    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk;
   }
   ask_policy();
 }
