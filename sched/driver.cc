@@ -68,6 +68,7 @@ void Driver::start() {
 void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
+  bool seldom = false;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -75,9 +76,10 @@ void Driver::advance(std::span<const Event> events) {
       take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
+      seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (!quiet()) decide();
+  if (seldom || !quiet()) decide();
 }
 
 bool Driver::finished() const {
