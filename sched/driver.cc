@@ -42,7 +42,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
     devices_[d].copies_by_lane = spec.copy_engines == 0;
-    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk;
   }
   ask_policy();
 }
@@ -68,6 +68,7 @@ void Driver::start() {
 void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
+  bool seldom = false;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -75,9 +76,10 @@ void Driver::advance(std::span<const Event> events) {
       take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
+      seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (!quiet()) decide();
+  if (seldom || !quiet()) decide();
 }
 
 bool Driver::finished() const {
