@@ -68,12 +68,16 @@ void refuse_unwritable_file(const std::string& path) {
   };
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored)) refuse("it is a folder");
-  const bool special =
-      std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored);
-  // A file is made anew beside the old one, which takes the folder; others are written to.
-  const int problem =
-      special ? access(file.c_str(), W_OK) : access(file.parent_path().c_str(), W_OK | X_OK);
-  if (problem != 0) refuse(std::generic_category().message(errno));
+  if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored)) {
+    if (access(file.c_str(), W_OK) != 0) refuse(std::generic_category().message(errno));
+    return;
+  }
+  // A file is made beside the old one, so the folder must take one; only trying tells.
+  std::string probe = (file.parent_path() / ".shardlab-XXXXXX").string();
+  const int descriptor = mkstemp(probe.data());
+  if (descriptor < 0) refuse(std::generic_category().message(errno));
+  close(descriptor);
+  unlink(probe.c_str());
 }
 
 }  // namespace shardlab
