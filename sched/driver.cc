@@ -53,9 +53,13 @@ void Driver::ask_policy() {
   looks_ahead_ = program_.slots > 1 && policy_.lookahead();
   policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
   if (!residency_ || !policy_.evicts()) return;
-  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
-    return policy_.worth(job, item, device);
-  });
+  residency_->order_victims([this](JobId job, ItemIndex item,
+                                   DeviceId device) { return policy_.worth(job, item, device); },
+                            [this](JobId job, ItemIndex item, DeviceId device) {
+                              policy_.evicted(job, item, device);
+                              if (timeline_ != nullptr)
+                                timeline_->evicted.push_back({device, job, item});
+                            });
 }
 
 void Driver::start() {
