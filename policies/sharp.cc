@@ -22,9 +22,8 @@ void Sharp::begin(const StateView& view) {
   for (std::size_t j = 0; j < load.jobs.size(); ++j) {
     const JobProgram& job = view.program().jobs[j];
     const CopyLoad::OfJob& its = load.jobs[j];
-    double s = 0;
-    if (its.exposed > 0)
-      s = its.fits ? std::sqrt(load.work_per_device * its.move) / its.minibatch / 2 : 0.5;
+    const double s =
+        its.exposed > 0 ? std::sqrt(load.work_per_device * its.move) / its.minibatch / 2 : 0;
     for (const Track& track : tracks_of(job)) {
       patience_.push_back(s * static_cast<double>(track_time(job, track).count()));
     }
@@ -44,8 +43,7 @@ void Sharp::gone(TrackId track) {
 }
 
 TrackId Sharp::pick(const DeviceView& device) {
-  const bool too_early = device.buffer && view_->lane(device.id).running == kNoTrack;
-  if (too_early || (device.buffer && !prefetches_)) return kNoTrack;
+  if (device.buffer && !may_prefetch(device.id)) return kNoTrack;
   const CandidateTree::Winner leader = index_.first(device.id);
   if (leader.track == kNoTrack) return kNoTrack;
   TrackId chosen = prefer_home(device.id, leader);
@@ -54,6 +52,12 @@ TrackId Sharp::pick(const DeviceView& device) {
   homes_.took(device.id, chosen);
   gone(chosen);
   return chosen;
+}
+
+bool Sharp::may_prefetch(DeviceId device) const {
+  if (!prefetches_) return false;
+  const StateView::Lane lane = view_->lane(device);
+  return lane.running != kNoTrack && lane.claims == 1;
 }
 
 TrackId Sharp::prefer_home(DeviceId device, CandidateTree::Winner leader) const {

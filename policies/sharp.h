@@ -35,6 +35,7 @@ class Sharp final : public Policy {
   }
 
  private:
+  [[nodiscard]] bool may_prefetch(DeviceId device) const;
   [[nodiscard]] TrackId prefer_home(DeviceId device, CandidateTree::Winner leader) const;
   TrackId first_not_held(const DeviceView& device, TrackId chosen);
 
