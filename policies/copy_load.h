@@ -15,8 +15,8 @@ struct CopyLoad {
     double exposed =
         0;            ///< Of a minibatch: loads that no computing hides, in ns. With one slot or no
                       ///< copy engine all of them; else of each unit what is longer than it.
-    double move = 0;  ///< All that lasts of it, to a device and back, in ns.
-    bool fits = false;  ///< That, beside the largest unit of any job, on the smallest device.
+    double move = 0;  ///< All that lasts of it, or as much as the smallest device holds, there and
+                      ///< back, in ns.
   };
   std::vector<OfJob> jobs;
   double work_per_device = 0;  ///< Of all jobs, in ns.

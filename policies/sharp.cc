@@ -23,7 +23,7 @@ void Sharp::begin(const StateView& view) {
     const JobProgram& job = view.program().jobs[j];
     const CopyLoad::OfJob& its = load.jobs[j];
     const double s =
-        its.exposed > 0 ? std::sqrt(load.work_per_device * its.move) / its.minibatch / 2 : 0;
+        its.exposed > 0 ? std::sqrt(load.work_per_device * its.move / 2) / its.minibatch : 0;
     for (const Track& track : tracks_of(job)) {
       patience_.push_back(s * static_cast<double>(track_time(job, track).count()));
     }
