@@ -115,6 +115,8 @@ CopyLoad copy_load(const StateView& view) {
       written += count * back.time(lasting(job, job.units[u].writes));
     }
     const Bytes stays = std::min(lasting_of_job(job), memory);
+    const auto all = static_cast<double>(lasting_of_job(job));
+    its.again = all > 0 ? its.exposed * (1 - static_cast<double>(stays) / all) : 0;
     its.move = to.time(stays) + back.time(stays);
     load.work_per_device += count * its.minibatch;
   }

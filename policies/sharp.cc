@@ -24,8 +24,10 @@ void Sharp::begin(const StateView& view) {
     const CopyLoad::OfJob& its = load.jobs[j];
     const double s =
         its.exposed > 0 ? std::sqrt(load.work_per_device * its.move / 2) / its.minibatch : 0;
+    const double again = its.minibatch > 0 ? its.again / its.minibatch : 0;
     for (const Track& track : tracks_of(job)) {
-      patience_.push_back(s * static_cast<double>(track_time(job, track).count()));
+      patience_.push_back(s * (1 + again) * static_cast<double>(track_time(job, track).count()));
+      again_.push_back(again);
     }
   }
 }
@@ -34,7 +36,7 @@ void Sharp::ready(const Candidate& unit) {
   levels_.offered(unit);
   waiting_[index(unit.track)] = unit;
   there_[index(unit.track)] = true;
-  index_.set(unit, unit.remaining.count());
+  index_.set(unit, key(unit));
 }
 
 void Sharp::gone(TrackId track) {
@@ -65,7 +67,7 @@ TrackId Sharp::prefer_home(DeviceId device, CandidateTree::Winner leader) const 
   if (home == kNoTrack || !there_[index(home)]) return leader.track;
   const Candidate& unit = waiting_[index(home)];
   const bool may = unit.bound == kNoDevice || unit.bound == device;
-  const auto behind = static_cast<double>(leader.key - unit.remaining.count());
+  const auto behind = static_cast<double>(leader.key - key(unit));
   return may && behind <= patience_[index(home)] ? home : leader.track;
 }
 
@@ -79,7 +81,7 @@ TrackId Sharp::first_not_held(const DeviceView& device, TrackId chosen) {
     chosen = index_.first(device.id).track;
   }
   for (const TrackId track : left_) {
-    index_.set(waiting_[index(track)], waiting_[index(track)].remaining.count());
+    index_.set(waiting_[index(track)], key(waiting_[index(track)]));
   }
   return chosen;
 }
