@@ -32,7 +32,8 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       transfer.device = device_id(d);
       transfer.direction = direction;
       ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
-                       link_index(cluster, transfer), devices[d].copy_engines > 0});
+                       link_index(cluster, transfer),
+                       devices[d].copy_engines > 0 && !costs.engines_keep_pace()});
     }
   }
   for (std::size_t d = 0; d < devices.size(); ++d) {
@@ -68,7 +69,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
 /// whether its end is known.
 inline bool Simulator::begin_passage(std::size_t link) {
   if (contended_ && begin_contended(link)) return false;
-  set_end(link_ends_, link, passing_[queues_[link].first].passage.to);
+  set_link_end(link, passing_[queues_[link].first].passage.to);
   return true;
 }
 
@@ -84,7 +85,7 @@ inline bool Simulator::end_passage(std::size_t link) {
 
 inline void Simulator::end_of_link(std::size_t link) {
   const bool more = end_passage(link);
-  if (!more || !begin_passage(link)) link_ends_.clear(link);
+  if (!more || !begin_passage(link)) clear_link_end(link);
 }
 
 void Simulator::start_link(const Transfer& transfer) {
@@ -102,7 +103,7 @@ void Simulator::start_link(const Transfer& transfer) {
   const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
   const std::size_t link = peer ? link_index(cluster_, transfer) : way.queue;
   Duration time = peer ? link_time(cluster_, transfer) : transfer_time(transfer.bytes, way.link);
-  if (way.by_engine) time = costs_.engine_copy(transfer, time);
+  if (way.costs_say) time = costs_.engine_copy(transfer, time);
   Queue& queue = queues_[link];
   if (transfer.id >= passing_.size()) passing_.resize(transfer.id + 1);
   Passing& passing = passing_[transfer.id];
@@ -115,6 +116,7 @@ void Simulator::start_link(const Transfer& transfer) {
     passing_[before].next = transfer.id;
   } else {
     queue.first = transfer.id;
+    if (apart_ == kNone && !contended_) apart_ = link;
     begin_passage(link);
   }
 }
@@ -141,7 +143,7 @@ bool Simulator::begin_contended(std::size_t link) {
   reported_lane_ = kNone;
   events_.clear();
   const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
-  WinnerTree::Key instant = std::min({lanes, link_ends_.top(), alarm});
+  WinnerTree::Key instant = std::min({lanes, next_link_end(), alarm});
   if (fair_links_) {
     const Instant copy = fair_links_->next(Instant{Duration{instant}});
     instant = std::min(instant, copy.time_since_epoch().count());
@@ -150,7 +152,7 @@ bool Simulator::begin_contended(std::size_t link) {
   now_ = Instant{Duration{instant}};
   if (lanes == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
-  while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
+  while (next_link_end() == instant) end_of_link(next_link());
   if (alarm == instant) ring();
   return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.
 }
@@ -162,11 +164,14 @@ void Simulator::set_paces() {
 
 /// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
 void Simulator::end_lanes(WinnerTree::Key instant) {
-  while (lane_ends_.second() == instant) {
+  WinnerTree::Entry second = lane_ends_.second();
+  for (; second.key == instant; second = lane_ends_.second()) {
     const std::size_t device = lane_ends_.winner();
     end_of_lane(device);
     lane_ends_.clear(device);
   }
+  next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
+  if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
   reported_lane_ = lane_ends_.winner();
   end_of_lane(reported_lane_);
 }
@@ -174,12 +179,12 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 /// Ends that come together come in the order of all links.
 void Simulator::advance_fair_links() {
   const auto passed = fair_links_->advance(now_);
-  if (passed.size() == 1 && link_ends_.top() > now_.time_since_epoch().count()) {
+  if (passed.size() == 1 && next_link_end() > now_.time_since_epoch().count()) {
     const std::uint32_t link = passed.front();
     if (end_passage(link)) begin_passage(link);
     return;
   }
-  for (const std::uint32_t link : passed) set_end(link_ends_, link, now_);
+  for (const std::uint32_t link : passed) set_link_end(link, now_);
 }
 
 void Simulator::end_of_lane(std::size_t device) {

@@ -39,6 +39,7 @@ class Simulator final : public Backend {
     if (disk_ && from == kNoDevice) disk_->dropped(job, item);
   }
   bool restore(JobId job, std::int64_t minibatches) override;
+  [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
   std::span<const Event> wait() override;
 
   /// Null without one.
@@ -81,7 +82,7 @@ class Simulator final : public Backend {
   struct Way {
     LinkSpec link;
     std::size_t queue = 0;
-    bool by_engine = false;
+    bool costs_say = false;  ///< Not the link alone: an engine copies.
   };
   struct Queue {
     Link link;
@@ -89,6 +90,32 @@ class Simulator final : public Backend {
   };
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, end.time_since_epoch().count());
+  }
+  /// The first copy of a link ends then.
+  void set_link_end(std::size_t link, Instant end) {
+    if (apart_ == link) {
+      apart_end_ = end.time_since_epoch().count();
+    } else {
+      set_end(link_ends_, link, end);
+    }
+  }
+  void clear_link_end(std::size_t link) {
+    if (apart_ == link) {
+      apart_ = kNone;
+      apart_end_ = WinnerTree::kAbsent;
+    } else {
+      link_ends_.clear(link);
+    }
+  }
+  [[nodiscard]] WinnerTree::Key next_link_end() const {
+    return std::min(apart_end_, link_ends_.top());
+  }
+  /// Whose copy ends next: ties go to the lower. Requires: some link's does.
+  [[nodiscard]] std::size_t next_link() const {
+    const WinnerTree::Key others = link_ends_.top();
+    if (apart_end_ < others || (apart_end_ == others && apart_ < link_ends_.winner()))
+      return apart_;
+    return link_ends_.winner();
   }
   void begin_lane(std::size_t device, Instant end) {
     set_end(lane_ends_, device, end);
@@ -137,8 +164,13 @@ class Simulator final : public Backend {
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
   /// Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
+  /// A link whose end is not in the tree. Most often several copies follow each other on one link
+  /// while none is under way elsewhere; so they cost no walk.
+  std::size_t apart_ = kNone;
+  WinnerTree::Key apart_end_ = WinnerTree::kAbsent;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.
   std::size_t reported_lane_ = kNone;
+  DeviceId next_lane_ = kNoDevice;  ///< After it, unless another begins that ends before.
   std::vector<Event> events_;
 };
 

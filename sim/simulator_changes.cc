@@ -36,7 +36,7 @@ void Simulator::lose_link(std::size_t link) {
   const TransferId first = queues_[link].first;
   queues_[link] = {};
   if (first == kNoTransfer) return;
-  link_ends_.clear(link);
+  clear_link_end(link);
   if (!contended_) return;
   const Direction direction = passing_[first].direction;
   const std::size_t device = link % lanes_.size();
