@@ -59,7 +59,8 @@ void Simulator::leave_link(std::size_t link) {
   const Direction direction = passing_[id].direction;
   const std::size_t device = link % lanes_.size();
   pass(device, direction, -1);
-  const bool by_lane = direction == Direction::kPromote && !ways_[device].by_engine;
+  const bool by_lane =
+      direction == Direction::kPromote && cluster_.devices[device].copy_engines == 0;
   if (disk_ && direction != Direction::kPeer && !by_lane) disk_->finished(id);
 }
 
