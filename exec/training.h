@@ -66,6 +66,9 @@ class Training final : public Work {
                                           int shard);
   Pass compute(const UnitRun& run, const Unit& unit);
   [[noreturn]] void explain(const UnitRun& run, const Unit& unit);
+  void promote(JobId job, ItemIndex item, DeviceMemory& memory);
+  void send(const Transfer& transfer);
+  void demote(const Transfer& transfer);
   bool leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);

@@ -195,6 +195,36 @@ TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
   EXPECT_LT(with, without * 9 / 10);
 }
 
+/// Equal jobs whose units all take as long, and whose copies take half of that, as in
+/// bench/emulated.py.
+TEST(Driver, DoubleBufferingHidesNearlyAllOfCopiesHalfAsLongAsComputing) {
+  constexpr Bytes kParameters = 64 << 20;
+  constexpr std::int64_t kUnit = 50'000'000, kUnits = 7, kLayers = 4, kDevices = 8;
+  instances::Case drawn =
+      instances::draw({.jobs = 16, .shards = kLayers, .minibatches = 40, .slots = 2}, 1);
+  for (ModelProfile& model : drawn.profile.models) {
+    for (LayerCost& layer : model.layers) {
+      layer.parameters = layer.state = kParameters;
+      layer.output = layer.forward_workspace = layer.saved = layer.backward_workspace = 1024;
+      layer.loaded.forward.median = Duration{kUnit};
+      layer.loaded.recompute.median = Duration{kUnit * 3 / 10};
+      layer.loaded.backward.median = Duration{kUnit * 6 / 10};
+      layer.loaded.step.median = Duration{kUnit / 10};
+      layer.alone = layer.loaded;
+    }
+  }
+  const double copied = static_cast<double>(kParameters) * (kUnits + kLayers);
+  const double rate = copied / (0.5 * kUnits * kUnit * 1e-9);
+  const auto makespan = [&](LinkSpec link) {
+    const Cluster cluster = instances::devices(kDevices, 7 * kParameters, link, 2);
+    const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+    return seconds(run(program, cluster, "lrtf").makespan);
+  };
+  const double copies = 16 * 40 * copied / rate / kDevices;  // Of a device.
+  const double shown = makespan({{}, rate}) - makespan({});
+  EXPECT_LT(shown, 0.05 * copies);
+}
+
 // Both jobs are claimed at once. There: 10 + a byte per ns; back: 20 + a byte per 2 ns.
 //   two engines  there  A 0-110-320  B 320-430-640      one engine  there and back
 //                A runs 320-420, B 640-740              A 0-110-320  B 320-430-640
