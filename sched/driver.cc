@@ -55,6 +55,7 @@ void Driver::ask_policy() {
   policy_.begin(*view_);
   looks_ahead_ = program_.slots > 1 && policy_.lookahead();
   policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  plain_ = !residency_ && tuner_ == nullptr && !policy_awaits_ && program_.slots == 1;
   always_decides_ = tuner_ != nullptr || timeline_ != nullptr || policy_awaits_ || !residency_;
   if (!residency_ || !policy_.evicts()) return;
   residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
@@ -73,6 +74,8 @@ void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   const DeviceId next = foresee();
+  const bool simple = plain_ && events.size() == 1 && empty_.empty() && touched_.empty();
+  const auto* freed = simple ? std::get_if<UnitDone>(&events.front()) : nullptr;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -82,7 +85,11 @@ void Driver::advance(std::span<const Event> events) {
       std::visit([this](const auto& which) { take_in(which); }, event);
     }
   }
-  if (!quiet()) decide();
+  if (freed != nullptr && only_freed()) {
+    decide_for(index(freed->device));
+  } else if (!quiet()) {
+    decide();
+  }
   fetch_track(next);
 }
 
@@ -115,6 +122,13 @@ bool Driver::finished() const {
   if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
+}
+
+/// As decide() does then: for every unit, where nothing but computing takes time.
+[[gnu::flatten]] void Driver::decide_for(std::size_t device) {
+  claim_one(device, /*buffer=*/false, /*ahead=*/false);
+  touched_.erase(device);
+  progress(device);
 }
 
 /// Device by device, until nothing changes.
