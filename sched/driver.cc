@@ -44,7 +44,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims = Claims(&claims_[d * static_cast<std::size_t>(program.slots)]);
     devices_[d].copies_by_lane = spec.copy_engines == 0;
-    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk;
     devices_[d].link_first = {devices_[d].copies_by_link, spec.copy_engines > 0, true};
   }
   ask_policy();
@@ -58,9 +58,13 @@ void Driver::ask_policy() {
   plain_ = !residency_ && tuner_ == nullptr && !policy_awaits_ && program_.slots == 1;
   always_decides_ = tuner_ != nullptr || timeline_ != nullptr || policy_awaits_ || !residency_;
   if (!residency_ || !policy_.evicts()) return;
-  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
-    return policy_.worth(job, item, device);
-  });
+  residency_->order_victims([this](JobId job, ItemIndex item,
+                                   DeviceId device) { return policy_.worth(job, item, device); },
+                            [this](JobId job, ItemIndex item, DeviceId device) {
+                              policy_.evicted(job, item, device);
+                              if (timeline_ != nullptr)
+                                timeline_->evicted.push_back({device, job, item});
+                            });
 }
 
 void Driver::start() {
@@ -73,6 +77,7 @@ void Driver::start() {
 void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
+  bool seldom = false;
   const DeviceId next = foresee();
   const bool simple = plain_ && events.size() == 1 && empty_.empty() && touched_.empty();
   const auto* freed = simple ? std::get_if<UnitDone>(&events.front()) : nullptr;
@@ -83,11 +88,12 @@ void Driver::advance(std::span<const Event> events) {
       take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
+      seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
   if (freed != nullptr && only_freed()) {
     decide_for(index(freed->device));
-  } else if (!quiet()) {
+  } else if (seldom || !quiet()) {
     decide();
   }
   fetch_track(next);

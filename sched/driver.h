@@ -34,9 +34,10 @@ struct Outcome {
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
   Bytes promoted = 0, demoted = 0;
-  Bytes between_devices = 0;  ///< Straight from one to another.
-  int devices_lost = 0;       ///< How often.
-  std::int64_t redone = 0;    ///< Units that began again because something was lost.
+  Bytes between_devices = 0;    ///< Straight from one to another.
+  Bytes read = 0, written = 0;  ///< By the disk below the host's memory.
+  int devices_lost = 0;         ///< How often.
+  std::int64_t redone = 0;      ///< Units that began again because something was lost.
   std::vector<JobEnd> jobs;
   bool interrupted = false;
 };

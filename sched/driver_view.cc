@@ -59,16 +59,13 @@ StateView::JobState DriverView::state(JobId job) const {
   return JobState::kEnded;
 }
 
-std::size_t DriverView::units_done(JobId job) const {
-  std::size_t count = 0;
-  const auto tracks = tracks_of(driver_.program_.jobs[index(job)]);
-  std::size_t which = 0;
-  for (const TrackId track : driver_.ledger_.track_ids(job)) {
-    const Track& its = tracks[which++];
-    count += static_cast<std::size_t>(driver_.ledger_.minibatch(track)) * its.count +
-             driver_.ledger_.unit(track) - its.first;
-  }
-  return count;
+std::size_t DriverView::units_done(TrackId track) const {
+  const Ledger& ledger = driver_.ledger_;
+  const JobId job = ledger.job(track);
+  const auto which = index(track) - index(ledger.track_ids(job).front());
+  const Track its = tracks_of(driver_.program_.jobs[index(job)])[which];
+  return static_cast<std::size_t>(ledger.minibatch(track)) * its.count + ledger.unit(track) -
+         its.first;
 }
 
 Duration DriverView::remaining(TrackId track) const {

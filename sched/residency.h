@@ -128,8 +128,13 @@ class Residency {
 
   /// What it is worth that a device keeps a copy; see Policy::worth().
   using Worth = std::function<std::int64_t(JobId job, ItemIndex item, DeviceId device)>;
-  /// From now on what is worth least goes first, of equals what was used longest ago.
-  void order_victims(Worth worth) { worth_ = std::move(worth); }
+  using Gone = std::function<void(JobId job, ItemIndex item, DeviceId device)>;
+  /// From now on what is worth least goes first, of equals what was used longest ago; `gone` hears
+  /// of each.
+  void order_victims(Worth worth, Gone gone) {
+    worth_ = std::move(worth);
+    gone_ = std::move(gone);
+  }
   /// Bytes of what the unit reads that are on the device or on their way there.
   [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const;
   /// Transfers that were asked for and are not finished: towards the device, or from it for
@@ -231,6 +236,7 @@ class Residency {
   std::vector<DeviceId> roomier_;
   Bytes host_used_ = 0, host_peak_ = 0;
   Worth worth_;
+  Gone gone_;
   bool kept_ = false;  ///< Something, after its unit; see settle().
 };
 

@@ -24,7 +24,8 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       })) {
     paces_.resize(devices.size());
   }
-  contended_ = fair_links_ || !paces_.empty();
+  if (cluster.disk) disk_.emplace(program, cluster);
+  contended_ = fair_links_ || !paces_.empty() || disk_;
   for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
     for (std::size_t d = 0; d < devices.size(); ++d) {
       Transfer transfer;
@@ -53,6 +54,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
   begin_lane(index(run.device), lane.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
+  if (disk_) disk_->changed(run.job, program_.jobs[index(run.job)].units[run.unit]);
 }
 
 void Simulator::start_lane_copy(const Transfer& transfer) {
@@ -76,7 +78,7 @@ inline bool Simulator::end_passage(std::size_t link) {
   Queue& queue = queues_[link];
   const Passing& done = passing_[queue.first];
   events_.emplace_back(std::in_place_type<LinkDone>, queue.first, done.passage.from, now_);
-  if (contended_) pass(link % lanes_.size(), done.direction, -1);
+  if (contended_) leave_link(link);
   queue.first = done.next;
   return queue.first != kNoTransfer;
 }
@@ -86,7 +88,16 @@ inline void Simulator::end_of_link(std::size_t link) {
   if (!more || !begin_passage(link)) clear_link_end(link);
 }
 
-[[gnu::flatten]] void Simulator::start_link(const Transfer& transfer) {
+void Simulator::start_link(const Transfer& transfer) {
+  if (disk_ && transfer.direction != Direction::kPeer) {
+    disk_->start(transfer);
+    use_disk();
+  } else {
+    enter_link(transfer);
+  }
+}
+
+[[gnu::flatten]] void Simulator::enter_link(const Transfer& transfer) {
   const std::size_t device = index(transfer.device);
   const bool peer = transfer.direction == Direction::kPeer;
   const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
@@ -126,6 +137,7 @@ bool Simulator::begin_contended(std::size_t link) {
 }
 
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
+  if (disk_) use_disk();
   if (!repaced_.empty()) set_paces();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
@@ -148,7 +160,7 @@ bool Simulator::begin_contended(std::size_t link) {
   if (fair_links_) advance_fair_links();
   while (next_link_end() == instant) end_of_link(next_link());
   if (alarm == instant) ring();
-  return events_;
+  return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.
 }
 
 void Simulator::set_paces() {
@@ -185,6 +197,7 @@ void Simulator::end_of_lane(std::size_t device) {
   Lane& lane = lanes_[device];
   if (lane.copies) {
     events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
+    if (disk_) disk_->finished(lane.transfer);
   } else {
     if (!paces_.empty()) lane.recompute = slowed(device, lane.recompute);
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
@@ -255,7 +268,8 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
-      loses || std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+      loses || cluster.disk ||
+      std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
         return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
@@ -270,7 +284,13 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
   Simulator simulator(program, cluster, costs);
   Driver driver(program, cluster, policy, simulator, timeline, tracks, tuner);
   if (loses) driver.may_lose_devices(own);
-  return drive(driver, simulator);
+  Outcome outcome = drive(driver, simulator);
+  if (const Disk* disk = simulator.disk()) {
+    outcome.host_peak = disk->peak();
+    outcome.read = disk->moved().read;
+    outcome.written = disk->moved().written;
+  }
+  return outcome;
 }
 
 }  // namespace shardlab

@@ -12,6 +12,7 @@
 #include "sched/link.h"
 #include "sched/winner_tree.h"
 #include "sim/costs.h"
+#include "sim/disk.h"
 #include "sim/fair_links.h"
 
 namespace shardlab {
@@ -33,10 +34,16 @@ class Simulator final : public Backend {
     wake_ = instant;
     set_alarm();
   }
-  [[nodiscard]] bool keeps_items() const override { return false; }
-  void dropped(JobId, ItemIndex, DeviceId) override {}
+  [[nodiscard]] bool keeps_items() const override { return disk_.has_value(); }
+  void dropped(JobId job, ItemIndex item, DeviceId from) override {
+    if (disk_ && from == kNoDevice) disk_->dropped(job, item);
+  }
+  bool restore(JobId job, std::int64_t minibatches) override;
   [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
   std::span<const Event> wait() override;
+
+  /// Null without one.
+  [[nodiscard]] const Disk* disk() const { return disk_ ? &*disk_ : nullptr; }
 
  private:
   struct Lane {
@@ -116,18 +123,22 @@ class Simulator final : public Backend {
   }
   void set_alarm() {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
+    if (disk_) alarm_ = std::min(alarm_, disk_->next());
   }
   [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
+  void enter_link(const Transfer& transfer);
+  [[gnu::noinline]] void use_disk();
   bool begin_passage(std::size_t link);
   [[gnu::noinline]] bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
   [[gnu::noinline]] void advance_fair_links();
   [[gnu::noinline]] void pass(std::size_t device, Direction direction, int change);
+  [[gnu::noinline]] void leave_link(std::size_t link);
   [[nodiscard]] double slowness(std::size_t device) const;
   void start_pace(std::size_t device, Duration work);
   [[gnu::noinline]] void set_paces();
@@ -143,10 +154,11 @@ class Simulator final : public Backend {
   std::vector<Change> changes_;  ///< In order of time.
   std::size_t next_change_ = 0;
   std::vector<Lane> lanes_;
-  std::vector<Queue> queues_;            ///< By link_index().
-  std::vector<Passing> passing_;         ///< By TransferId.
-  std::vector<Way> ways_;                ///< By device and direction: promotions of all come first.
-  bool contended_ = false;               ///< Either of the next two is there.
+  std::vector<Queue> queues_;     ///< By link_index().
+  std::vector<Passing> passing_;  ///< By TransferId.
+  std::vector<Way> ways_;         ///< By device and direction: promotions of all come first.
+  bool contended_ = false;        ///< Any of the next three is there.
+  std::optional<Disk> disk_;
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
