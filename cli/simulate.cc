@@ -82,8 +82,14 @@ std::string completion_text(const Prediction& prediction) {
 
 /// Nothing where memory did not matter and was left out.
 std::string host_text(const Prediction& prediction) {
-  const Bytes peak = prediction.outcome.host_peak;
-  return peak == 0 ? "" : fmt::format("host memory: at most {}\n", format_bytes(peak));
+  const Outcome& outcome = prediction.outcome;
+  if (outcome.host_peak == 0) return "";
+  std::string text = "host memory: at most " + format_bytes(outcome.host_peak);
+  if (outcome.read + outcome.written > 0) {
+    text += fmt::format("; disk: {} read, {} written", format_bytes(outcome.read),
+                        format_bytes(outcome.written));
+  }
+  return text + "\n";
 }
 
 std::string drawing_text(const Timeline& timeline) {

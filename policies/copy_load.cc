@@ -69,14 +69,10 @@ Bytes lasting_of_job(const JobProgram& job) {
   return bytes;
 }
 
-/// Of the smallest device, beside the largest unit.
-Bytes least_room(const StateView& view) {
-  Bytes largest = 0, least = kUnlimited;
-  for (const JobProgram& job : view.program().jobs) {
-    for (const Unit& unit : job.units) largest = std::max(largest, need(job, unit));
-  }
-  for (const DeviceSpec& device : view.cluster().devices) least = std::min(least, device.memory);
-  return std::max(least - largest, Bytes{0});
+Bytes least_memory(const Cluster& cluster) {
+  Bytes least = kUnlimited;
+  for (const DeviceSpec& device : cluster.devices) least = std::min(least, device.memory);
+  return least;
 }
 
 /// Of a job's unit on the mean device, in ns.
@@ -103,7 +99,7 @@ CopyLoad copy_load(const StateView& view) {
   const bool hides = program.slots > 1 &&
                      std::ranges::any_of(
                          devices, [](const DeviceSpec& device) { return device.copy_engines > 0; });
-  const Bytes room = least_room(view);
+  const Bytes memory = least_memory(view.cluster());
   CopyLoad load;
   load.any = to.latency + to.per_byte + back.latency + back.per_byte > 0;
   double written = 0;
@@ -118,9 +114,10 @@ CopyLoad copy_load(const StateView& view) {
       its.exposed += hides ? std::max(0.0, loads - time) : loads;
       written += count * back.time(lasting(job, job.units[u].writes));
     }
-    const Bytes all = lasting_of_job(job);
-    its.fits = all <= room;
-    its.move = to.time(all) + back.time(all);
+    const Bytes stays = std::min(lasting_of_job(job), memory);
+    const auto all = static_cast<double>(lasting_of_job(job));
+    its.again = all > 0 ? its.exposed * (1 - static_cast<double>(stays) / all) : 0;
+    its.move = to.time(stays) + back.time(stays);
     load.work_per_device += count * its.minibatch;
   }
   load.write_back = load.work_per_device > 0 ? written / load.work_per_device : 0;

@@ -13,10 +13,11 @@ struct CopyLoad {
   struct OfJob {
     double minibatch = 0;  ///< Time that its units compute, in ns.
     double exposed =
-        0;            ///< Of a minibatch: loads that no computing hides, in ns. With one slot or no
-                      ///< copy engine all of them; else of each unit what is longer than it.
-    double move = 0;  ///< All that lasts of it, to a device and back, in ns.
-    bool fits = false;  ///< That, beside the largest unit of any job, on the smallest device.
+        0;  ///< Of a minibatch: loads that no computing hides, in ns. With one slot or no
+            ///< copy engine all of them; else of each unit what is longer than it.
+    double again = 0;  ///< Of these what must come again although the job stays: the share of it
+                       ///< that the smallest device cannot hold.
+    double move = 0;   ///< The rest of it, to a device and back, in ns.
   };
   std::vector<OfJob> jobs;
   double work_per_device = 0;  ///< Of all jobs, in ns.

@@ -16,11 +16,31 @@ void Heft::begin(const StateView& view) {
   view_ = &view;
   copies_ = std::ranges::any_of(view.cluster().devices, &DeviceSpec::paced);
   alike_ = view.program().class_of.empty() && !copies_;
+  const std::vector<std::uint16_t>& class_of = view.program().class_of;
+  for (std::size_t d = 0; d < view.cluster().devices.size(); ++d) {
+    const auto same = [&](const std::vector<std::size_t>& kind) {
+      return class_of.empty() || class_of[kind.front()] == class_of[d];
+    };
+    const auto kind = std::ranges::find_if(kinds_, same);
+    kind_of_.push_back(static_cast<std::size_t>(kind - kinds_.begin()));
+    if (kind == kinds_.end()) kinds_.emplace_back();
+    kinds_[kind_of_.back()].push_back(d);
+  }
+  times_.resize(waiting_.size() * kinds_.size());
+}
+
+void Heft::ready(const Candidate& unit) {
+  waiting_[index(unit.track)] = unit;
+  for (std::size_t k = 0; k < kinds_.size(); ++k) {
+    times_[index(unit.track) * kinds_.size() + k] =
+        expected_on(view_->program(), unit.job, unit.unit, device_id(kinds_[k].front()));
+  }
+  index_.set(unit, unit.remaining.count());
 }
 
 Instant Heft::end(const Candidate& unit, std::size_t device) const {
-  Instant at =
-      free_at_[device] + expected_on(view_->program(), unit.job, unit.unit, device_id(device));
+  const Instant at =
+      free_at_[device] + times_[index(unit.track) * kinds_.size() + kind_of_[device]];
   if (!copies_) return at;
   const JobProgram& job = view_->program().jobs[index(unit.job)];
   Bytes missing = -view_->present(unit.job, unit.unit, device_id(device));
@@ -28,15 +48,23 @@ Instant Heft::end(const Candidate& unit, std::size_t device) const {
   return at + transfer_time(missing, view_->cluster().devices[device].link);
 }
 
-/// Ties go to the device that chooses.
+/// Ties go to the device that chooses, then to the lower one.
 std::size_t Heft::best(const Candidate& unit, std::size_t chooser) const {
   std::size_t best = chooser;
   Instant earliest = end(unit, chooser);
-  for (std::size_t d = 0; d < free_at_.size(); ++d) {
-    const Instant there = d == chooser ? earliest : end(unit, d);
-    if (there < earliest) {
-      best = d;
-      earliest = there;
+  const auto consider = [&](std::size_t device) {
+    const Instant there = end(unit, device);
+    if (there > earliest || best == device) return;
+    if (there == earliest && (best == chooser || best < device)) return;
+    best = device;
+    earliest = there;
+  };
+  for (const std::vector<std::size_t>& alike : kinds_) {
+    // Without copies, of devices alike the one that is free first is best.
+    if (copies_) {
+      std::ranges::for_each(alike, consider);
+    } else {
+      consider(*std::ranges::min_element(alike, {}, [this](std::size_t d) { return free_at_[d]; }));
     }
   }
   return best;
@@ -47,7 +75,7 @@ TrackId Heft::pick(const DeviceView& device) {
   // Whoever chooses first is as early as any.
   if (chosen == kNoTrack || (alike_ && !device.buffer)) return chosen;
   free_at_.clear();
-  for (std::size_t d = 0; d < view_->cluster().devices.size(); ++d) {
+  for (std::size_t d = 0; d < kind_of_.size(); ++d) {
     free_at_.push_back(view_->lane(device_id(d)).free_at);
   }
   left_.clear();

@@ -17,10 +17,7 @@ class Heft final : public Policy {
   explicit Heft(std::size_t tracks) : index_(tracks), waiting_(tracks) {}
 
   void begin(const StateView& view) override;
-  void ready(const Candidate& unit) override {
-    waiting_[index(unit.track)] = unit;
-    index_.set(unit, unit.remaining.count());
-  }
+  void ready(const Candidate& unit) override;
   void gone(TrackId track) override { index_.clear(track); }
   TrackId pick(const DeviceView& device) override;
   [[nodiscard]] bool lookahead() const override { return true; }
@@ -31,8 +28,11 @@ class Heft final : public Policy {
 
   const StateView* view_ = nullptr;
   CandidateIndex index_;
-  std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
-  std::vector<Instant> free_at_;    ///< Per device, with what this choice gave it.
+  std::vector<Candidate> waiting_;               ///< Per track, what was offered last.
+  std::vector<std::vector<std::size_t>> kinds_;  ///< Devices by class, in their order.
+  std::vector<std::size_t> kind_of_;             ///< Per device.
+  std::vector<Duration> times_;                  ///< Per track and kind, of what was offered last.
+  std::vector<Instant> free_at_;                 ///< Per device, with what this choice gave it.
   std::vector<TrackId> left_;
   bool alike_ = false;   ///< All devices are of one class, and data is everywhere.
   bool copies_ = false;  ///< Some link is paced.

@@ -22,11 +22,12 @@ void Sharp::begin(const StateView& view) {
   for (std::size_t j = 0; j < load.jobs.size(); ++j) {
     const JobProgram& job = view.program().jobs[j];
     const CopyLoad::OfJob& its = load.jobs[j];
-    double s = 0;
-    if (its.exposed > 0)
-      s = its.fits ? std::sqrt(load.work_per_device * its.move) / its.minibatch / 2 : 0.5;
+    const double s =
+        its.exposed > 0 ? std::sqrt(load.work_per_device * its.move / 2) / its.minibatch : 0;
+    const double again = its.minibatch > 0 ? its.again / its.minibatch : 0;
     for (const Track& track : tracks_of(job)) {
-      patience_.push_back(s * static_cast<double>(track_time(job, track).count()));
+      patience_.push_back(s * (1 + again) * static_cast<double>(track_time(job, track).count()));
+      again_.push_back(again);
     }
   }
 }
@@ -35,7 +36,7 @@ void Sharp::ready(const Candidate& unit) {
   levels_.offered(unit);
   waiting_[index(unit.track)] = unit;
   there_[index(unit.track)] = true;
-  index_.set(unit, unit.remaining.count());
+  index_.set(unit, key(unit));
 }
 
 void Sharp::gone(TrackId track) {
@@ -44,8 +45,7 @@ void Sharp::gone(TrackId track) {
 }
 
 TrackId Sharp::pick(const DeviceView& device) {
-  const bool too_early = device.buffer && view_->lane(device.id).running == kNoTrack;
-  if (too_early || (device.buffer && !prefetches_)) return kNoTrack;
+  if (device.buffer && !may_prefetch(device.id)) return kNoTrack;
   const CandidateTree::Winner leader = index_.first(device.id);
   if (leader.track == kNoTrack) return kNoTrack;
   TrackId chosen = prefer_home(device.id, leader);
@@ -56,12 +56,18 @@ TrackId Sharp::pick(const DeviceView& device) {
   return chosen;
 }
 
+bool Sharp::may_prefetch(DeviceId device) const {
+  if (!prefetches_) return false;
+  const StateView::Lane lane = view_->lane(device);
+  return lane.running != kNoTrack && lane.claims == 1;
+}
+
 TrackId Sharp::prefer_home(DeviceId device, CandidateTree::Winner leader) const {
   const TrackId home = homes_.last(device);
   if (home == kNoTrack || !there_[index(home)]) return leader.track;
   const Candidate& unit = waiting_[index(home)];
   const bool may = unit.bound == kNoDevice || unit.bound == device;
-  const auto behind = static_cast<double>(leader.key - unit.remaining.count());
+  const auto behind = static_cast<double>(leader.key - key(unit));
   return may && behind <= patience_[index(home)] ? home : leader.track;
 }
 
@@ -75,7 +81,7 @@ TrackId Sharp::first_not_held(const DeviceView& device, TrackId chosen) {
     chosen = index_.first(device.id).track;
   }
   for (const TrackId track : left_) {
-    index_.set(waiting_[index(track)], waiting_[index(track)].remaining.count());
+    index_.set(waiting_[index(track)], key(waiting_[index(track)]));
   }
   return chosen;
 }

@@ -10,14 +10,16 @@ namespace shardlab {
 
 /// SHARP's successor to LRTF: the longest remaining time goes first, but
 ///  1. a device goes on with the job that it ran last until that is s minibatches of work behind
-///     the leader (see sticky.h), s = sqrt(n c) / 2: n minibatches of that job are a device's share
-///     of all work, and moving the job to a device and back takes as long as c of them. Moving so
-///     often costs about what jobs of uneven length leave idle at the end. s = 0 where nothing is
-///     lost by moving: each unit is as long as its copies, and they are hidden behind it.
-///  2. what it changed stays there, if its job fits and write-backs would take most of the time;
-///  3. nothing is prefetched before the unit that is held computes, so that it is known who will be
-///     ready in time (completion lookahead); nor where copies take no time;
-///  4. a slow device leaves a unit to a faster one rather than delay the end (see level_hold.h).
+///     the leader (see sticky.h), s = sqrt(n c / 2): n minibatches of that job are a device's share
+///     of all work, and moving what a device holds of it there and back takes c of them. Moves then
+///     take n c / s, and ends that differ by s leave about 2 s idle: as much. s = 0 where nothing
+///     is lost by moving: each unit is as long as its copies, and they are hidden behind it;
+///  2. loads that nothing hides, of what a device cannot hold of a job, are time that remains of it;
+///  3. what it changed stays there, if its job fits and write-backs would take most of the time;
+///  4. a device claims one unit ahead, however many slots there are, so that others find work; and
+///     only while a unit computes there, so that it is known who will be ready in time (completion
+///     lookahead); nothing where copies take no time;
+///  5. a slow device leaves a unit to a faster one rather than delay the end (see level_hold.h).
 /// Source: own; 1 is the economic order quantity of Harris (1913).
 class Sharp final : public Policy {
  public:
@@ -35,6 +37,12 @@ class Sharp final : public Policy {
   }
 
  private:
+  /// What remains of the unit's track, in ns.
+  [[nodiscard]] std::int64_t key(const Candidate& unit) const {
+    const std::int64_t left = unit.remaining.count();
+    return left + static_cast<std::int64_t>(static_cast<double>(left) * again_[index(unit.track)]);
+  }
+  [[nodiscard]] bool may_prefetch(DeviceId device) const;
   [[nodiscard]] TrackId prefer_home(DeviceId device, CandidateTree::Winner leader) const;
   TrackId first_not_held(const DeviceView& device, TrackId chosen);
 
@@ -43,6 +51,7 @@ class Sharp final : public Policy {
   std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
   std::vector<bool> there_;         ///< Per track: it can be picked.
   std::vector<double> patience_;    ///< Per track: s minibatches, in ns.
+  std::vector<double> again_;       ///< Per track: loads that come again, over computing.
   std::vector<TrackId> left_;       ///< While a device chooses.
   Homes homes_;
   LevelHold levels_;

@@ -104,6 +104,9 @@ Outcome Driver::outcome() {
   assert(finished());
   Outcome outcome = outcome_;
   outcome.interrupted = interrupted_;
+  outcome.promoted = moved_[0];
+  outcome.demoted = moved_[1];
+  outcome.between_devices = moved_[2];
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     const Device& device = devices_[d];
     const bool claimed = !device.claims.empty();  // Of an interrupted run.

@@ -11,7 +11,7 @@ StateView::Lane DriverView::lane(DeviceId id) const {
   lane.free_at = driver_.now_;
   if (device.lost) lane.free_at = Instant{kNever.time_since_epoch() / 2};
   if (device.running != Driver::kNothing) {
-    const Driver::Claim& runs = device.claims[device.running];
+    const Claim& runs = device.claims[device.running];
     lane.running = runs.track;
     lane.unit = runs.unit;
     lane.since = runs.started_at;
@@ -19,7 +19,7 @@ StateView::Lane DriverView::lane(DeviceId id) const {
     lane.free_at = std::max(lane.free_at, lane.expected_end);
   }
   for (std::size_t slot = 0; slot < device.claims.size(); ++slot) {
-    const Driver::Claim& claim = device.claims[slot];
+    const Claim& claim = device.claims[slot];
     if (slot == device.running) continue;
     lane.free_at += expected_on(driver_.program_, claim.job, claim.unit, id);
   }

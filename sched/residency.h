@@ -111,11 +111,11 @@ class Residency {
     DeviceId device{};  ///< kNoDevice: host memory.
   };
   std::vector<Drop>& drops() { return drops_; }
-  /// There are requests, drops, or devices with more room.
+  /// There are requests, drops, or devices with more room for what found none.
   [[nodiscard]] bool stirred() const {
     return !requests_.empty() || !drops_.empty() || !roomier_.empty();
   }
-  /// Devices where room may have appeared since the last call.
+  /// Devices where room may have appeared, since the last call, for what was refused.
   [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
   template <typename Visit>
   void take_roomier(Visit&& visit) {
@@ -181,7 +181,10 @@ class Residency {
 
   Reservation new_reservation(JobId job, std::uint32_t unit, DeviceId device);
   bool find_room(const UnitUses& uses, Claimed& claimed);
-  CopyIndex add(JobId job, ItemIndex i, DeviceId device);
+  CopyIndex add(JobId job, ItemIndex i, DeviceId device) {
+    return add(job, i, places_.of(job, i), device);
+  }
+  CopyIndex add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device);
   void drop(CopyIndex copy);
   void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
