@@ -116,7 +116,10 @@ void write_reports(const Options& options, const std::vector<Study>& studies,
     write_file_atomically(options.latex, study_latex(studies, origin(result)));
   }
   if (!options.markdown.empty()) {
-    write_file_atomically(options.markdown, study_markdown(studies, origin(result)));
+    const auto folder = std::filesystem::path(options.markdown).parent_path();
+    const auto csv = std::filesystem::path(options.csv).lexically_proximate(folder);
+    write_file_atomically(options.markdown,
+                          study_markdown(studies, origin(result), csv.generic_string()));
   }
 }
 

@@ -33,7 +33,9 @@ std::string study_text(const std::vector<Study>& studies);
 
 /// A page with all tables, but for every policy in every setting where these are more than
 /// kMostOnPage; `origin` says how it was made: command, version, seed, hashes.
-std::string study_markdown(const std::vector<Study>& studies, const std::string& origin);
+/// `csv`: where the page finds study_rows() as a file; empty: nowhere.
+std::string study_markdown(const std::vector<Study>& studies, const std::string& origin,
+                           const std::string& csv = "");
 
 /// The same as `table`s to be put into a document; `origin` is a comment.
 std::string study_latex(const std::vector<Study>& studies, const std::string& origin);

@@ -68,13 +68,17 @@ std::string study_text(const std::vector<Study>& studies) {
   return all;
 }
 
-std::string study_markdown(const std::vector<Study>& studies, const std::string& origin) {
+std::string study_markdown(const std::vector<Study>& studies, const std::string& origin,
+                           const std::string& csv) {
+  const std::string table = csv.empty() ? "`--csv`" : fmt::format("[{0}]({0})", csv);
   std::string all = "# A study of policies\n\n" + wrapped(origin, kPage) + "\n\n" +
                     wrapped(kHowToRead, kPage) + "\n";
   for (const Study& study : studies) {
     all += fmt::format("\n## {}\n\n", study.grid.name);
     if (!study.grid.about.empty()) all += wrapped(study.grid.about, kPage) + "\n";
-    if (study.cells.size() > kMostOnPage) all += "\nEvery policy in every setting: `--csv`.\n";
+    if (study.cells.size() > kMostOnPage) {
+      all += fmt::format("\nEvery policy in every setting: {}.\n", table);
+    }
     for (const StudySection& each : all_sections(study, kMostOnPage)) {
       all += fmt::format("\n### {}\n\n{}{}{}", each.title, wrapped(each.text, kPage),
                          each.text.empty() ? "" : "\n\n", each.table.markdown());
