@@ -28,7 +28,7 @@ class Standing final : public StateView {
   [[nodiscard]] Bytes present(JobId, std::uint32_t, DeviceId) const override { return 0; }
   [[nodiscard]] JobState state(JobId) const override { return JobState::kRunning; }
   [[nodiscard]] JobId job(TrackId track) const override { return job_id(index(track)); }
-  [[nodiscard]] std::size_t units_done(JobId) const override { return 0; }
+  [[nodiscard]] std::size_t units_done(TrackId) const override { return 0; }
   [[nodiscard]] std::int64_t minibatch(TrackId) const override { return 0; }
   [[nodiscard]] Duration remaining(TrackId) const override { return {}; }
 

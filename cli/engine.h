@@ -25,6 +25,8 @@ class Engine {
   /// See profiler/profile.h.
   virtual Profile profile(const Workload& workload, const Cluster& cluster,
                           const ProfileOptions& options, const Progress& progress) = 0;
+  virtual void add_records(const Workload& workload, const Cluster& cluster, Profile& profile,
+                           const Progress& progress) = 0;
   /// See exec/executor.h.
   virtual RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
                         const std::vector<std::vector<int>>& first_layers, Policy& policy,
@@ -34,14 +36,14 @@ class Engine {
   virtual Duration fixed_work(const Cluster& cluster) = 0;
 
   /// See profiler/link_bench.h.
-  virtual std::vector<LinkCost> links(const Cluster& cluster, int rounds) = 0;
+  virtual LinkReport links(const Cluster& cluster, const LinkOptions& options) = 0;
 
   [[nodiscard]] virtual std::string libtorch() const = 0;  ///< Version.
 };
 
 /// Raised whenever anything that crosses the border changes: the command refuses another build's
 /// module.
-constexpr int kEngineVersion = 5;
+constexpr int kEngineVersion = 6;
 /// The module exports this: `Engine* shardlab_engine(int version)`, null for another version.
 constexpr const char* kEngineFactory = "shardlab_engine";
 

@@ -58,8 +58,8 @@ std::string shape_text(const Shape& shape) {
 double minibatch_ms(const ModelProfile& entry) {
   double ns = 0;
   for (const LayerCost& layer : entry.layers) {
-    for (const LayerPhase phase : kLayerPhases) {
-      ns += static_cast<double>(time_of(layer.alone, phase).median.count());
+    for (const Phase phase : kPhases) {
+      ns += static_cast<double>(of(layer.alone, phase).median.count());
     }
   }
   return ns * 1e-6;

@@ -8,11 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "cli/order_search.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "exec/emulated.h"
 #include "fit/fitted_profile.h"
 #include "planning/partition_search.h"
+#include "planning/search.h"
 #include "policies/plan_order.h"
 #include "policies/registry.h"
 #include "sched/limits.h"
@@ -179,7 +181,7 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
   return warnings;
 }
 
-void add_plan_options(CLI::App& app, PlanOptions& options) {
+void add_plan_options(CLI::App& app, PlanOptions& options, bool search) {
   app.add_option(
          "--strategy", options.strategy,
          "how a job is laid out: spill, resident, model_parallel, gpipe(STAGES,MICROBATCHES), "
@@ -189,7 +191,7 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--policy", options.policy,
                  "which ready unit a free device takes: one of those below, or the path of a "
                  "shared object (lrtf)")
-      ->check(policies());
+      ->check(policies(search));
   app.add_option("--slots", options.slots,
                  "units claimed at once per device: 1, or 2 with double buffering (2)")
       ->check(CLI::Range(1, 16));
@@ -203,10 +205,16 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
       ->check(CLI::IsMember({"greedy", "balanced", "search"}));
   app.add_option("--seed", options.seed, "of policies that draw (1)");
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
+  if (search) add_search_options(app, options);
 }
 
-CLI::Validator policies() {
-  const auto check = [](const std::string& name) -> std::string {
+CLI::Validator policies(bool search) {
+  const auto check = [search](const std::string& name) -> std::string {
+    if (name == kSearchPolicy) {
+      return search ? ""
+                    : "search makes a plan, which others follow: shardlab simulate --policy search "
+                      "--save-plan FILE, then --plan FILE";
+    }
     try {
       make_policy(name, 1, 1);
       return "";
@@ -267,6 +275,10 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
     }
     return {PlannedChoice{{}, std::move(plan), {}}};
   }
+  const bool searches = options.policy == kSearchPolicy;
+  if (!searches && (options.search_s || options.search_evaluations)) {
+    throw UsageError("--search-seconds and --search-evaluations are of --policy search");
+  }
   PlanChoice choice;
   choice.slots = options.slots.value_or(choice.slots);
   choice.seed = options.seed.value_or(choice.seed);
@@ -275,7 +287,7 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
                       usual_choices(choice.slots, choice.seed));
   }
   if (!options.strategy.empty()) choice.strategy = parse_strategy_choice(options.strategy);
-  if (!options.policy.empty()) choice.policy = options.policy;
+  if (!options.policy.empty()) choice.policy = searches ? "sharp" : options.policy;
   choice.admit = options.admit.value_or(0);
   choice.recompute = !options.keep;
   if (!options.partition.empty() && choice.strategy.strategy != Strategy::kSpill) {
@@ -284,6 +296,11 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
   if (options.partition == "balanced") choice.partitioner = Partitioner::kBalanced;
   auto made = make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
   if (options.partition == "search") search_cuts(inputs, made.front());
+  if (searches) {
+    choice.policy = kSearchPolicy;
+    made.front().plan->name = describe(choice) + (options.partition == "search" ? "/searched" : "");
+    search_order(inputs, options, made.front());
+  }
   return made;
 }
 

@@ -60,6 +60,8 @@ struct PlanOptions {
   std::optional<int> slots, admit;
   bool keep = false;
   std::optional<std::uint64_t> seed;
+  std::optional<double> search_s;  ///< Of policy search.
+  std::optional<std::int64_t> search_evaluations;
 
   /// One plan is meant, not all the usual ones.
   [[nodiscard]] bool one() const {
@@ -68,10 +70,11 @@ struct PlanOptions {
   }
 };
 
-void add_plan_options(CLI::App& app, PlanOptions& options);
+/// `search`: also `--policy search`; see cli/order_search.h.
+void add_plan_options(CLI::App& app, PlanOptions& options, bool search = false);
 
-/// Of an option that takes a policy.
-CLI::Validator policies();
+/// Of an option that takes a policy; `search`: or the one that is searched for.
+CLI::Validator policies(bool search = false);
 
 /// Of an option that takes strategies, separated by commas.
 CLI::Validator strategies();

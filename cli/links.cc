@@ -15,52 +15,112 @@ namespace {
 
 struct Options {
   std::string cluster;
-  int rounds = 20;
+  LinkOptions links;
   bool json = false;
 };
 
-std::string text(const std::vector<LinkCost>& links) {
+std::string where(const LinkCost& link) {
+  if (link.way == LinkWay::kToPeer) return "to " + link.peer;
+  return link.way == LinkWay::kToDevice ? "to device" : "to host";
+}
+
+const char* memory(bool pinned) { return pinned ? "page-locked" : "pageable"; }
+
+std::string links_text(const std::vector<LinkCost>& links) {
   TextTable table({"device", "direction", "host memory", "latency µs", "GB/s", "residual %",
                    "GB/s shared", "copying at once"});
   for (const LinkCost& link : links) {
-    table.row({link.device, link.to_device ? "to device" : "to host",
-               link.pinned ? "page-locked" : "pageable",
+    const bool shared = link.shared_rate > 0;
+    table.row({link.device, where(link), link.way == LinkWay::kToPeer ? "" : memory(link.pinned),
                fmt::format("{:.1f}", seconds(link.cost.latency) * 1e6),
                fmt::format("{:.2f}", link.cost.bytes_per_second * 1e-9),
                fmt::format("{:.1f}", 100 * link.residual),
-               fmt::format("{:.2f}", link.shared_rate * 1e-9), fmt::format("{}", link.copying)});
+               shared ? fmt::format("{:.2f}", link.shared_rate * 1e-9) : "",
+               shared ? fmt::format("{}", link.copying) : ""});
   }
   return table.text();
 }
 
-nlohmann::ordered_json json(const std::vector<LinkCost>& links) {
-  auto list = nlohmann::ordered_json::array();
-  for (const LinkCost& link : links) {
-    auto sizes = nlohmann::ordered_json::array();
-    for (const CopySample& size : link.sizes) {
-      sizes.push_back({{"bytes", size.bytes}, {"time_ns", size.time.count()}});
-    }
-    list.push_back({{"device", link.device},
-                    {"to_device", link.to_device},
-                    {"pinned", link.pinned},
-                    {"latency_ns", link.cost.latency.count()},
-                    {"bytes_per_second", link.cost.bytes_per_second},
-                    {"residual", link.residual},
-                    {"shared_bytes_per_second", link.shared_rate},
-                    {"copying", link.copying},
-                    {"sizes", std::move(sizes)}});
+std::string shared_text(const std::vector<SharedCopies>& shared) {
+  if (shared.empty()) return "";
+  TextTable table({"shared", "direction", "host memory", "copying at once", "GB/s each alone, sum",
+                   "GB/s together", "contention"});
+  for (const SharedCopies& each : shared) {
+    table.row({each.through, each.ways, memory(each.pinned), fmt::format("{}", each.copying),
+               fmt::format("{:.2f}", each.alone * 1e-9),
+               fmt::format("{:.2f}", each.together * 1e-9),
+               fmt::format("{:.2f}", each.contention())});
   }
-  return list;
+  return "\n" + table.text();
+}
+
+std::string slow_down_text(const std::vector<CopySlowDown>& slow_downs) {
+  if (slow_downs.empty()) return "";
+  TextTable table({"computing beside a copy", "slow_down_promote", "slow_down_demote"});
+  for (const CopySlowDown& each : slow_downs) {
+    table.row(
+        {each.device, fmt::format("{:.2f}", each.promote), fmt::format("{:.2f}", each.demote)});
+  }
+  return "\n" + table.text();
+}
+
+nlohmann::ordered_json json_of(const LinkCost& link) {
+  auto sizes = nlohmann::ordered_json::array();
+  for (const CopySample& size : link.sizes) {
+    sizes.push_back({{"bytes", size.bytes}, {"time_ns", size.time.count()}});
+  }
+  nlohmann::ordered_json found{{"device", link.device}};
+  if (link.way == LinkWay::kToPeer) {
+    found["peer"] = link.peer;
+  } else {
+    found["to_device"] = link.way == LinkWay::kToDevice;
+    found["pinned"] = link.pinned;
+  }
+  found["latency_ns"] = link.cost.latency.count();
+  found["bytes_per_second"] = link.cost.bytes_per_second;
+  found["residual"] = link.residual;
+  if (link.shared_rate > 0) {
+    found["shared_bytes_per_second"] = link.shared_rate;
+    found["copying"] = link.copying;
+  }
+  found["sizes"] = std::move(sizes);
+  return found;
+}
+
+nlohmann::ordered_json json_of(const SharedCopies& each) {
+  return {{"through", each.through},
+          {"ways", each.ways},
+          {"pinned", each.pinned},
+          {"copying", each.copying},
+          {"alone_bytes_per_second", each.alone},
+          {"together_bytes_per_second", each.together},
+          {"contention", each.contention()}};
+}
+
+nlohmann::ordered_json json_of(const CopySlowDown& each) {
+  return {{"device", each.device},
+          {"slow_down_promote", each.promote},
+          {"slow_down_demote", each.demote}};
+}
+
+template <typename Each>
+nlohmann::ordered_json list(const std::vector<Each>& all) {
+  auto result = nlohmann::ordered_json::array();
+  for (const Each& each : all) result.push_back(json_of(each));
+  return result;
 }
 
 int measure(const Options& options) {
   const Cluster cluster = read_cluster(options.cluster);
-  const std::vector<LinkCost> links = load_engine()->links(cluster, options.rounds);
+  const LinkReport found = load_engine()->links(cluster, options.links);
   if (options.json) {
-    print_json("links",
-               {{"machine", describe_device(cluster.devices.front())}, {"links", json(links)}});
+    print_json("links", {{"machine", describe_device(cluster.devices.front())},
+                         {"links", list(found.links)},
+                         {"shared", list(found.shared)},
+                         {"computing", list(found.slow_downs)}});
   } else {
-    print_text(text(links));
+    print_text(links_text(found.links) + shared_text(found.shared) +
+               slow_down_text(found.slow_downs));
   }
   return 0;
 }
@@ -70,13 +130,19 @@ int measure(const Options& options) {
 Action declare_links(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("CLUSTER", options->cluster, "whose devices: a TOML file")->required();
-  app.add_option("--rounds", options->rounds, "copies of each size")
+  app.add_option("--rounds", options->links.rounds, "copies of each size")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(
       "Sizes from 64 KiB up, by least squares of relative errors; `residual` is the worst of them. "
-      "`GB/s shared` is while\nall directions of all devices copy at once.\n"
+      "`GB/s shared` is while\nall directions of all devices copy at once. `contention` is the sum "
+      "of "
+      "what each passes alone over what all pass\ntogether: for 2, 3 ... devices, for all, and "
+      "below "
+      "each switch of the cluster. Last, by how much longer a small\nmodel trains beside copies, "
+      "as "
+      "the cluster file wants it.\n"
       "Example:\n  shardlab links cluster.toml");
   return [options] { return measure(*options); };
 }

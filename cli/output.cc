@@ -61,4 +61,23 @@ void refuse_unwritable(const std::string& path) {
   if (!writable) throw Error(path + ": cannot write here: " + why + "; give another with --output");
 }
 
+void refuse_unwritable_file(const std::string& path) {
+  const std::filesystem::path file = std::filesystem::absolute(path);
+  const auto refuse = [&](const std::string& why) {
+    throw Error(path + ": cannot write here: " + why + "; give another with --output");
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) refuse("it is a folder");
+  if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored)) {
+    if (access(file.c_str(), W_OK) != 0) refuse(std::generic_category().message(errno));
+    return;
+  }
+  // A file is made beside the old one, so the folder must take one; only trying tells.
+  std::string probe = (file.parent_path() / ".shardlab-XXXXXX").string();
+  const int descriptor = mkstemp(probe.data());
+  if (descriptor < 0) refuse(std::generic_category().message(errno));
+  close(descriptor);
+  unlink(probe.c_str());
+}
+
 }  // namespace shardlab

@@ -30,4 +30,7 @@ void make_folder(const std::string& path);
 /// a verb asks before it trains, and makes the folder when it has something to write.
 void refuse_unwritable(const std::string& path);
 
+/// The same for a file, which may be there and may be a device or a pipe.
+void refuse_unwritable_file(const std::string& path);
+
 }  // namespace shardlab

@@ -112,6 +112,8 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["devices_lost"] = prediction.outcome.devices_lost;
   json["units_redone"] = prediction.outcome.redone;
   json["host_peak_bytes"] = prediction.outcome.host_peak;
+  json["disk_read_bytes"] = prediction.outcome.read;
+  json["disk_written_bytes"] = prediction.outcome.written;
   json["peak_bytes"] = prediction.outcome.peak;
   json.update(bill_json(prediction.bill));
   json["note"] = prediction.note;

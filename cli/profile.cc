@@ -1,4 +1,7 @@
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -7,6 +10,7 @@
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
+#include "cli/own_process.h"
 #include "cli/profile_report.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -26,6 +30,7 @@ struct Options {
   std::string output = "profile.json";
   ProfileOptions profile;
   std::vector<int> parts;
+  std::string add_records;  ///< A profile.
   bool json = false;
 };
 
@@ -42,6 +47,54 @@ Workload with_parts(Workload workload, const std::vector<int>& parts) {
   return workload;
 }
 
+bool is_cpu(const Cluster& cluster) {
+  return !cluster.devices.empty() && cluster.devices.front().kind == "cpu";
+}
+
+/// Only that, in this process.
+int add_records(const Options& options, const Workload& workload, const Cluster& cluster) {
+  if (is_cpu(cluster)) {
+    throw Error(options.paths.cluster +
+                ": activity records are of GPUs; its devices are the CPU's");
+  }
+  refuse_unwritable_file(options.add_records);
+  Profile profile = read_profile(options.add_records);
+  const auto engine = load_engine();
+  ProgressLine line;
+  in_context(options.add_records, [&] {
+    engine->add_records(workload, cluster, profile,
+                        [&](double, const std::string& doing) { line.update(doing); });
+  });
+  write_profile(options.add_records, profile);
+  line.clear();
+  print_text(profile_text(profile));
+  return 0;
+}
+
+/// Has another process record kernels: recording slows a process from then on, and this one may
+/// measure more. Whatever goes wrong there, the times are good.
+Profile with_records(const Options& options, Profile profile) {
+  const std::string path = fmt::format("{}/shardlab-{}-records.json",
+                                       std::filesystem::temp_directory_path().string(), getpid());
+  std::vector<std::string> arguments{"profile", options.paths.workload, options.paths.cluster,
+                                     "--add-records", path};
+  if (!options.parts.empty()) {
+    arguments.insert(arguments.end(),
+                     {"--parts", fmt::format("{}", fmt::join(options.parts, ","))});
+  }
+  try {
+    write_profile(path, profile);
+    const int status = run_own_process(arguments);
+    if (status != 0) throw Error(fmt::format("the process of its own ended with {}", status));
+    profile = read_profile(path);
+  } catch (const Error& error) {
+    profile.provenance.activity = ActivityFacts{.source = std::string("none: ") + error.what()};
+  }
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  return profile;
+}
+
 int profile_workload(const Options& options) {
   const Workload workload = with_parts(read_workload(options.paths.workload), options.parts);
   const Cluster cluster = read_cluster(options.paths.cluster);
@@ -50,8 +103,11 @@ int profile_workload(const Options& options) {
                 ": kind: emulated devices compute nothing that could be measured; profile the "
                 "devices that they stand for");
   }
+  if (!options.add_records.empty()) return add_records(options, workload, cluster);
+  refuse_unwritable_file(options.output);
   const auto engine = load_engine();
-  const Profile found = profile_with_progress(*engine, workload, cluster, options.profile);
+  Profile found = profile_with_progress(*engine, workload, cluster, options.profile);
+  if (!is_cpu(cluster)) found = with_records(options, std::move(found));
   write_profile(options.output, found);
   if (options.json) {
     print_json("profile", nlohmann::ordered_json::parse(profile_json(found)));
@@ -74,11 +130,21 @@ Action declare_profile(CLI::App& app) {
   app.add_option("--rounds", options->profile.max_rounds, "the most rounds over all models")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
+  app.add_option_function<double>(
+         "--interval", [options](double percent) { options->profile.interval = percent / 100; },
+         "no round is begun once the 95 % intervals of all minibatches' medians are narrower than "
+         "this to either side, in percent (2)")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--parts", options->parts,
                  "also measure these parts of each batch, as microbatches and replicas take them: "
                  "gpipe(2,8) 8, data_parallel(2,gpipe(2,8)) 16")
       ->delimiter(',')
       ->check(CLI::Range(2, kMostParts));
+  app.add_option(
+         "--add-records", options->add_records,
+         "measure no times: only record a GPU's kernels and add them to this profile of the "
+         "same workload")
+      ->check(CLI::ExistingFile);
   add_json_flag(app, options->json);
   app.footer(
       "Examples:\n  shardlab profile workload.toml cluster.toml -o profile.json\n"

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "cli/terminal.h"
-#include "profiler/samples.h"
+#include "core/phase.h"
 #include "report/table.h"
 
 namespace shardlab {
@@ -23,6 +24,14 @@ Duration sum(const ModelProfile& model, LayerTimes LayerCost::*where, Measured L
 Duration minibatch(const ModelProfile& model, LayerTimes LayerCost::*where) {
   return sum(model, where, &LayerTimes::recompute) + sum(model, where, &LayerTimes::backward) +
          sum(model, where, &LayerTimes::step);
+}
+
+/// Sum of the layers' times over the minibatch timed as a whole, less 1; "" where none was.
+std::string composition(const ModelProfile& model) {
+  if (!model.whole || model.whole->median <= Duration{}) return "";
+  const Duration layers =
+      minibatch(model, &LayerCost::alone) + sum(model, &LayerCost::alone, &LayerTimes::forward);
+  return fmt::format("{:+.1f}", 100 * (seconds(layers) / seconds(model.whole->median) - 1));
 }
 
 /// Spreads of all layers and kinds over their medians.
@@ -51,7 +60,7 @@ void add_row(TextTable& table, const ModelProfile& model) {
              fmt::format("{:.2f}", static_cast<double>(parameters) / 4e6),
              cell(&LayerTimes::forward), cell(&LayerTimes::recompute), cell(&LayerTimes::backward),
              cell(&LayerTimes::step), fmt::format("{:.1f}", 100 * spread(model)),
-             fmt::format("{:.2f}", alone > 0 ? loaded / alone : 1)});
+             fmt::format("{:.2f}", alone > 0 ? loaded / alone : 1), composition(model)});
 }
 
 std::string host_text(const char* what, const HostCosts& host) {
@@ -77,6 +86,47 @@ std::optional<double> busy_share(const Profile& profile) {
   return seconds(busy) / seconds(all);
 }
 
+/// All samples of a profile, and how many of them are outliers.
+std::pair<std::int64_t, std::int64_t> samples_and_outliers(const Profile& profile) {
+  std::int64_t samples = 0, outliers = 0;
+  for (const ModelProfile& model : profile.models) {
+    for (const LayerCost& layer : model.layers) {
+      for (const LayerTimes* times : {&layer.alone, &layer.loaded}) {
+        for (const Phase phase : kPhases) {
+          samples += of(*times, phase).samples;
+          outliers += of(*times, phase).outliers;
+        }
+      }
+    }
+  }
+  return {samples, outliers};
+}
+
+/// How far the times can be trusted, and what the machine was like.
+std::string measurement_text(const Profile& profile) {
+  const Provenance& from = profile.provenance;
+  std::string text = fmt::format("drift of the machine while profiling (fixed work): {}\n",
+                                 format_percent(from.drift));
+  const auto [samples, outliers] = samples_and_outliers(profile);
+  if (from.repeats) {
+    text += fmt::format(
+        "medians of minibatches are known to {:.1f} % (95 %, wanted {:.1f} %); ended by {}; {} of "
+        "{} "
+        "samples are outliers, kept\n",
+        100 * from.repeats->interval, 100 * from.repeats->wanted, from.repeats->ended, outliers,
+        samples);
+  }
+  if (from.allocator_rounding) {
+    text += fmt::format("the allocator took {:.2f} % more than it was asked for\n",
+                        100 * *from.allocator_rounding);
+  }
+  for (const auto& [what, before, after] : from.conditions) {
+    text += before == after ? fmt::format("{}: {}\n", what, before)
+                            : fmt::format("{}: {}, afterwards {}\n", what, before, after);
+  }
+  return text;
+}
+
 std::string activity_text(const Profile& profile) {
   const auto& activity = profile.provenance.activity;
   if (!activity) return "";
@@ -88,9 +138,9 @@ std::string activity_text(const Profile& profile) {
   if (!busy) return text + "\n";
   return text + fmt::format(
                     "; kernels ran {:.1f} % of the layers' time, {:.1f} % of it in no layer; {} "
-                    "records lost; recording slows a minibatch by {:.1f} %\n",
+                    "records lost, {:.1f} % mismatched; recording slows a minibatch by {:.1f} %\n",
                     100 * *busy, 100 * activity->unattributed, activity->dropped,
-                    100 * activity->slow_down);
+                    100 * activity->mismatched, 100 * activity->slow_down);
 }
 
 }  // namespace
@@ -105,16 +155,17 @@ Profile profile_with_progress(Engine& engine, const Workload& workload, const Cl
 
 std::string profile_text(const Profile& profile) {
   TextTable table({"model", "optimizer", "batch", "layers", "parameters M", "forward ms",
-                   "recompute ms", "backward ms", "step ms", "spread %", "loaded/alone"});
+                   "recompute ms", "backward ms", "step ms", "spread %", "loaded/alone",
+                   "layers %"});
   for (const ModelProfile& model : profile.models) add_row(table, model);
   const Provenance& from = profile.provenance;
   return fmt::format("{}\nLibTorch {}, {} rounds after {} of warm-up, {} lanes\n\n", from.device,
                      from.libtorch, from.rounds, from.warm_up, from.lanes) +
-         table.text() + "times with all lanes busy; loaded/alone compares minibatches\n\n" +
+         table.text() +
+         "times with all lanes busy; loaded/alone compares minibatches; layers %: their sum alone "
+         "against whole units\n\n" +
          host_text("alone ", profile.alone) + host_text("loaded", profile.loaded) +
-         activity_text(profile) +
-         fmt::format("drift of the machine while profiling (fixed work): {}\n",
-                     format_percent(from.drift));
+         activity_text(profile) + measurement_text(profile);
 }
 
 }  // namespace shardlab

@@ -17,6 +17,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "planning/search.h"
 #include "policies/registry.h"
 #include "policies/replay.h"
 #include "report/device_table.h"
@@ -53,10 +54,7 @@ void refuse_no_timeline(const Prediction& prediction) {
 Plan with_order(const Inputs& inputs, const Prediction& best) {
   const Prediction again = predict(inputs, best.plan, true);
   refuse_no_timeline(again);
-  Plan plan = best.plan;
-  plan.policy = kReplay;
-  plan.order = order_of(again.timeline);
-  return plan;
+  return replaying(best.plan, again.timeline);
 }
 
 void write_files(const Inputs& inputs, const Options& options, const Prediction& best) {
@@ -84,8 +82,14 @@ std::string completion_text(const Prediction& prediction) {
 
 /// Nothing where memory did not matter and was left out.
 std::string host_text(const Prediction& prediction) {
-  const Bytes peak = prediction.outcome.host_peak;
-  return peak == 0 ? "" : fmt::format("host memory: at most {}\n", format_bytes(peak));
+  const Outcome& outcome = prediction.outcome;
+  if (outcome.host_peak == 0) return "";
+  std::string text = "host memory: at most " + format_bytes(outcome.host_peak);
+  if (outcome.read + outcome.written > 0) {
+    text += fmt::format("; disk: {} read, {} written", format_bytes(outcome.read),
+                        format_bytes(outcome.written));
+  }
+  return text + "\n";
 }
 
 std::string drawing_text(const Timeline& timeline) {
@@ -153,6 +157,12 @@ nlohmann::ordered_json simulation_json(const Simulation& made) {
 }
 
 int simulate(Options options) {
+  if (options.result.wanted() && options.plan.policy == kSearchPolicy &&
+      (options.plan.search_s || !options.plan.search_evaluations)) {
+    throw UsageError(
+        "--result of --policy search: give --search-evaluations and no --search-seconds, so that "
+        "rerun finds the same");
+  }
   std::optional<InputRecording> recording;
   if (options.result.wanted()) recording.emplace();
   const std::uint64_t seed = options.plan.seed.value_or(1);
@@ -183,7 +193,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
-  add_plan_options(app, options->plan);
+  add_plan_options(app, options->plan, /*search=*/true);
   add_checkpoint_option(app, options->checkpoint_every, "never, or what --plan says");
   app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
   auto* save = app.add_option("--save-plan", options->save_plan, "write the best plan");
@@ -212,7 +222,7 @@ Computation recompute_simulate(CLI::App& app) {
 Action declare_simulate(CLI::App& app) {
   const auto options = declare_options(app);
   app.footer(
-      "Policies:\n" + policies_text() +
+      "Policies:\n" + policies_text() + fmt::format("- {:<15} {}\n", kSearchPolicy, kSearchRule) +
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
       "plans;\nthose of the policies marked - are not among them.\nWith --noise the best plan is "
       "the one with the smallest mean makespan, and "

@@ -14,6 +14,11 @@ class TorchEngine final : public Engine {
     return shardlab::profile(workload, cluster, options, progress);
   }
 
+  void add_records(const Workload& workload, const Cluster& cluster, Profile& profile,
+                   const Progress& progress) override {
+    shardlab::add_records(workload, cluster, profile, progress);
+  }
+
   RunResult run(const Workload& workload, const Cluster& cluster, const Program& program,
                 const std::vector<std::vector<int>>& first_layers, Policy& policy,
                 const RunOptions& options) override {
@@ -25,8 +30,8 @@ class TorchEngine final : public Engine {
     return fixed_work_->run();
   }
 
-  std::vector<LinkCost> links(const Cluster& cluster, int rounds) override {
-    return measure_links(cluster, rounds);
+  LinkReport links(const Cluster& cluster, const LinkOptions& options) override {
+    return measure_links(cluster, options);
   }
 
   [[nodiscard]] std::string libtorch() const override { return SHARDLAB_LIBTORCH; }

@@ -72,8 +72,15 @@ struct DeviceSpec {
   }
 };
 
+/// Below the host's memory, which then holds what was used last. Only simulated.
+struct DiskSpec {
+  LinkSpec read, write;       ///< One item at a time each.
+  Bytes memory = kUnlimited;  ///< Must hold all that the host has to keep.
+};
+
 struct Cluster {
   Bytes host_memory = kUnlimited;
+  std::optional<DiskSpec> disk = std::nullopt;
   std::vector<DeviceSpec> devices;
   double host_watts = 0;  ///< What the host draws all the time; 0: not given.
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.

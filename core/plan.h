@@ -6,6 +6,7 @@
 
 #include "core/ids.h"
 #include "core/time.h"
+#include "core/timeline.h"
 
 namespace shardlab {
 
@@ -95,6 +96,9 @@ struct Plan {
   CheckpointRule checkpoints = {};
   /// Under policy `replay`: all claims, each device's in its order.
   std::vector<OrderedUnit> order = {};
+  std::vector<Eviction> evicted = {};  ///< Likewise, what its policy let go.
+  /// Likewise: resident jobs stay where their first claim is, not where the Driver would put them.
+  bool places = true;
 };
 
 std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"

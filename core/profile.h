@@ -22,6 +22,9 @@ struct Measured {
   /// Of the median: how long kernels ran on an accelerator, by its activity records; the rest are
   /// gaps between launches. None: not recorded.
   std::optional<Duration> busy = std::nullopt;
+  /// Of the samples, those beyond Tukey's outer fences: further from a quartile than three times the
+  /// spread. They are samples like the others.
+  std::int64_t outliers = 0;
 };
 
 /// Device busy time of one layer for one minibatch.
@@ -88,6 +91,22 @@ struct ActivityFacts {
   double by_launch = 0;      ///< Share attributed only by the time of the launch.
   double slow_down = 0;      ///< Of a minibatch while records are taken, relative.
   std::int64_t dropped = 0;  ///< Records lost or unusable.
+  /// Share whose launch lies in the time of another layer's launches, and not of its own.
+  double mismatched = 0;
+};
+
+/// Of the 95 % intervals of medians (see profiler/median_interval.h), over minibatches.
+struct Repeats {
+  double interval = 0;  ///< The widest: half of its width over the median.
+  double wanted = 0;    ///< Below which no round was begun.
+  std::string ended;    ///< By what: "interval", "time" or "rounds".
+};
+
+/// Something of the machine that its speed depends on, in words: "clock", "1.9 GHz".
+struct Condition {
+  std::string what;
+  std::string before;  ///< The measurement; or why it is not known.
+  std::string after;
 };
 
 /// How the entries of a profile that nobody measured came about; fit/ makes them.
@@ -115,6 +134,11 @@ struct Provenance {
   double drift = 0;       ///< Largest relative change of fixed work: before, between and after.
   Duration fixed_work{};  ///< Its median time; a run compares its own. 0: not known.
   std::optional<ActivityFacts> activity = std::nullopt;
+  std::optional<Repeats> repeats = std::nullopt;
+  std::vector<Condition> conditions = {};
+  /// What the accelerator's allocator took beyond what it was asked for, relative, at its peak while
+  /// bytes were counted. None: the CPU, where what is asked for counts.
+  std::optional<double> allocator_rounding = std::nullopt;
   /// Of imported costs, in words: what was derived or left unused, set by the user or filled.
   std::vector<std::string> notes = {};
   std::optional<Estimate> estimated = std::nullopt;  ///< Where some entry was not measured.

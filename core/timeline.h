@@ -67,6 +67,14 @@ struct GivenBack {
   Turn turn{};
 };
 
+/// A copy that a policy with an order of its own let go, to make room; see Policy::evicts().
+struct Eviction {
+  DeviceId device{};
+  JobId job{};
+  std::uint32_t item = 0;  ///< Index into the job's items.
+  bool operator==(const Eviction&) const = default;
+};
+
 /// One item that moved between host and device: its wait for and time on the link, then (or before,
 /// for a demotion) the memory copy by the compute lane, where the device has no copy engine.
 struct CopySpan {
@@ -110,6 +118,8 @@ struct Timeline {
   std::vector<CopySpan> copies;       ///< In order of their end.
   std::vector<MemorySample> memory;   ///< In order of time, 0 before the first; not in a file.
   std::vector<GivenBack> given_back;  ///< In that order; not in a file.
+  std::vector<Eviction> evicted;      ///< In that order; not in a file.
+  bool placed = false;                ///< The policy said where jobs stay; not in a file.
   std::vector<JobEnd> ends;           ///< Per job.
   std::vector<Bytes> budget;          ///< Per device.
   std::vector<Bytes> peak;  ///< Per device: largest reservation, or what was really allocated.

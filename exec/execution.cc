@@ -106,6 +106,9 @@ Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options,
 void refuse_what_cannot_run(const Program& program, const Cluster& cluster) {
   refuse_what_cannot_fit(program, cluster);
   refuse_shared_pacing(cluster);
+  if (cluster.disk) {
+    throw Error("disk: a disk below the host's memory is simulated only; take the key out");
+  }
   for (const DeviceSpec& device : cluster.devices) {
     if (device.leaves.empty()) continue;
     throw Error("device " + device.name +

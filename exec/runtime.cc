@@ -37,7 +37,6 @@ Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch wa
   const std::lock_guard lock(mutex_);
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
-    ++unprepared_;
     for (std::size_t link = 0; link < links_.size() / lanes_.size(); ++link) {
       const bool sending = link == 2;
       const bool has = sending ? sends(cluster, d)
@@ -50,7 +49,6 @@ Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch wa
 
 void Runtime::start_engine(std::size_t link) {
   engines_[link].thread = std::thread([this, link] { serve_engine(link); });
-  ++unprepared_;
 }
 
 bool Runtime::close(Duration grace) {
@@ -93,7 +91,10 @@ Runtime::~Runtime() {
 
 Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
-  over_changed_.wait(lock, [&] { return unprepared_ == 0 || failure_ != nullptr; });
+  while (!all_prepared() && failure_ == nullptr) {
+    over_changed_.wait_for(lock, kStopPoll);
+    check_watch();
+  }
   driver_ = &driver;
   try {
     if (failure_ == nullptr) work_.begin();
@@ -157,8 +158,9 @@ std::span<const Event> Runtime::wait() {
   return delivered_;
 }
 
-/// Lets the Driver decide on all that was reported. Requires the lock.
+/// Lets the Driver decide on all that was reported, once there is one. Requires the lock.
 void Runtime::turn() {
+  if (driver_ == nullptr) return;
   try {
     while (failure_ == nullptr && !driver_->finished()) {
       const auto events = wait();
@@ -198,7 +200,7 @@ void Runtime::serve_lane(std::size_t device) {
   std::unique_lock lock(mutex_);
   Lane& lane = lanes_[device];
   try {
-    prepare(device, Work::Engine::kCompute, lock);
+    prepare(lane, device, Work::Engine::kCompute, lock);
     while (true) {
       lane.has_order.wait(lock, [&] {
         return quit_ || !lost_[device].empty() ||
@@ -219,12 +221,36 @@ void Runtime::serve_lane(std::size_t device) {
   thread_ended_.notify_all();
 }
 
-/// Before the clock starts: an accelerator's libraries take a while to load.
-void Runtime::prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock) {
+/// Before the clock starts: an accelerator's libraries take a while to load. A device that fails
+/// here is lost like any other.
+template <typename Server>
+void Runtime::prepare(Server& server, std::size_t device, Work::Engine engine,
+                      std::unique_lock<std::mutex>& lock) {
+  server.working = true;
+  server.task = task({});
   lock.unlock();
-  work_.prepare(device_id(device), engine);
+  std::string failure;
+  try {
+    work_.prepare(device_id(device), engine);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
   lock.lock();
-  if (--unprepared_ == 0) over_changed_.notify_all();
+  server.working = false;
+  server.prepared = true;
+  if (!failure.empty()) lose(device, failure);
+  over_changed_.notify_all();
+}
+
+bool Runtime::all_prepared() const {
+  for (std::size_t d = 0; d < lanes_.size(); ++d) {
+    if (!lost_[d].empty()) continue;
+    if (!lanes_[d].prepared) return false;
+    for (std::size_t link = d; link < engines_.size(); link += lanes_.size()) {
+      if (engines_[link].thread.joinable() && !engines_[link].prepared) return false;
+    }
+  }
+  return true;
 }
 
 void Runtime::carry_out(const Order& order, std::unique_lock<std::mutex>& lock) {
@@ -311,7 +337,7 @@ void Runtime::serve_engine(std::size_t link) {
   try {
     constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote,
                                   Work::Engine::kSend};
-    prepare(device, kEngines.at(link / lanes_.size()), lock);
+    prepare(engine, device, kEngines.at(link / lanes_.size()), lock);
     Instant free{};
     while (true) {
       engine.has_work.wait(

@@ -94,7 +94,7 @@ class Runtime final : public Backend {
   };
   struct Lane {
     Order order;
-    bool working = false, ended = false;
+    bool prepared = false, working = false, ended = false;
     Task task;
     std::condition_variable has_order;
     std::thread thread;
@@ -107,7 +107,7 @@ class Runtime final : public Backend {
       Instant asked;
     };
     std::deque<Request> queue;
-    bool working = false, ended = false;
+    bool prepared = false, working = false, ended = false;
     Task task;
     std::condition_variable has_work;
     std::thread thread;
@@ -115,7 +115,10 @@ class Runtime final : public Backend {
 
   void start_engine(std::size_t link);
   void serve_lane(std::size_t device);
-  void prepare(std::size_t device, Work::Engine engine, std::unique_lock<std::mutex>& lock);
+  template <typename Server>
+  void prepare(Server& server, std::size_t device, Work::Engine engine,
+               std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool all_prepared() const;
   void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);
   void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
@@ -161,7 +164,6 @@ class Runtime final : public Backend {
   std::vector<std::string> lost_;  ///< By device: why; empty while it is there.
   std::map<JobId, UnitRun> retried_;
   std::condition_variable thread_ended_;
-  std::size_t unprepared_ = 0;  ///< Threads of devices.
   bool quit_ = false;
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
   std::size_t keeping_ = 0;

@@ -16,19 +16,19 @@ constexpr double kWeightOfOthers = 0.03;
 /// One kind and phase of one measured model.
 struct Row {
   LayerKind kind;
-  LayerPhase phase;
+  Phase phase;
   LayerWork work;
   double time;  ///< ns.
 };
 
 /// Over the layers of a kind; of several blocks without the last, which waits for the loss.
-double typical_time(const ModelProfile& model, LayerKind kind, LayerPhase phase) {
+double typical_time(const ModelProfile& model, LayerKind kind, Phase phase) {
   const int blocks = model.model.layers;
   const int first = kind == LayerKind::kEmbedding ? 0 : kind == LayerKind::kBlock ? 1 : blocks + 1;
   const int last = kind == LayerKind::kBlock ? std::max(2, blocks) : first + 1;
   std::vector<Duration> times;
   for (int i = first; i < last; ++i) {
-    times.push_back(time_of(model.layers[static_cast<std::size_t>(i)].alone, phase).median);
+    times.push_back(of(model.layers[static_cast<std::size_t>(i)].alone, phase).median);
   }
   return static_cast<double>(median(std::move(times)).count());
 }
@@ -37,7 +37,7 @@ std::vector<Row> rows_of(std::span<const ModelProfile* const> measured) {
   std::vector<Row> rows;
   for (const ModelProfile* model : measured) {
     for (const LayerKind kind : kLayerKinds) {
-      for (const LayerPhase phase : kLayerPhases) {
+      for (const Phase phase : kPhases) {
         const double time = typical_time(*model, kind, phase);
         if (time > 0) {
           rows.push_back({kind, phase, layer_work(shape_of(*model), kind, phase), time});
@@ -48,7 +48,7 @@ std::vector<Row> rows_of(std::span<const ModelProfile* const> measured) {
   return rows;
 }
 
-Rates fit(const std::vector<Row>& rows, LayerKind kind, LayerPhase phase) {
+Rates fit(const std::vector<Row>& rows, LayerKind kind, Phase phase) {
   const auto count = static_cast<Eigen::Index>(rows.size());
   Eigen::MatrixXd a(count, 3);
   Eigen::VectorXd b(count);
@@ -69,14 +69,14 @@ CostLaw::CostLaw(std::span<const ModelProfile* const> measured) {
   const std::vector<Row> rows = rows_of(measured);
   if (rows.empty()) return;
   for (const LayerKind kind : kLayerKinds) {
-    for (const LayerPhase phase : kLayerPhases) {
+    for (const Phase phase : kPhases) {
       rates_.at(static_cast<std::size_t>(kind)).at(static_cast<std::size_t>(phase)) =
           fit(rows, kind, phase);
     }
   }
 }
 
-const Rates& CostLaw::rates(LayerKind kind, LayerPhase phase) const {
+const Rates& CostLaw::rates(LayerKind kind, Phase phase) const {
   return rates_.at(static_cast<std::size_t>(kind)).at(static_cast<std::size_t>(phase));
 }
 

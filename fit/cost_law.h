@@ -30,10 +30,10 @@ class CostLaw {
   /// Of models of one precision, measured on one device: all transformers, or all mlps.
   explicit CostLaw(std::span<const ModelProfile* const> measured);
 
-  [[nodiscard]] const Rates& rates(LayerKind kind, LayerPhase phase) const;
+  [[nodiscard]] const Rates& rates(LayerKind kind, Phase phase) const;
 
  private:
-  std::array<std::array<Rates, kLayerPhases.size()>, kLayerKinds.size()> rates_{};
+  std::array<std::array<Rates, kPhases.size()>, kLayerKinds.size()> rates_{};
 };
 
 }  // namespace shardlab

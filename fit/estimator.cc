@@ -16,8 +16,8 @@ double spread_interval(const ModelProfile& costs) {
   constexpr double kOfQuartiles = 1.645 / 1.349;
   double spread = 0;
   for (const LayerCost& layer : costs.layers) {
-    for (const LayerPhase phase : kLayerPhases) {
-      spread += static_cast<double>(time_of(layer.alone, phase).spread.count());
+    for (const Phase phase : kPhases) {
+      spread += static_cast<double>(of(layer.alone, phase).spread.count());
     }
   }
   const double time = minibatch_time(costs);
@@ -108,7 +108,7 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
   const double before = minibatch_time(costs);
   for (int i = 0; i < shape.layers(); ++i) {
     LayerCost& layer = costs.layers.at(static_cast<std::size_t>(i));
-    for (const LayerPhase phase : kLayerPhases) {
+    for (const Phase phase : kPhases) {
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);
       const Rates there{here.kernel, here.flop * ratio.flop, here.byte * ratio.byte};
@@ -116,7 +116,7 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
       const double by_law = here.time(work);
       const double factor = by_law > 0 ? there.time(work) / by_law : device_ratio(ratio).middle;
       for (LayerTimes* times : {&layer.alone, &layer.loaded}) {
-        time_of(*times, phase) = scaled(time_of(*times, phase), factor);
+        of(*times, phase) = scaled(of(*times, phase), factor);
       }
     }
   }

@@ -16,7 +16,7 @@ namespace shardlab {
 namespace {
 
 LayerWork block_forward(const Shape& shape) {
-  return layer_work(shape, LayerKind::kBlock, LayerPhase::kForward);
+  return layer_work(shape, LayerKind::kBlock, Phase::kForward);
 }
 
 double doublings(const Shape& from, const Shape& to) {
@@ -63,11 +63,11 @@ std::size_t counterpart(const ModelSpec& target, int layer, const ModelSpec& anc
 double count_of(const Measured& time) { return static_cast<double>(time.median.count()); }
 
 /// The median over the layers of what a phase takes loaded, over what it takes alone.
-double load_factor(const ModelProfile& model, LayerPhase phase) {
+double load_factor(const ModelProfile& model, Phase phase) {
   std::vector<double> factors;
   for (const LayerCost& layer : model.layers) {
-    const double alone = count_of(time_of(layer.alone, phase));
-    if (alone > 0) factors.push_back(count_of(time_of(layer.loaded, phase)) / alone);
+    const double alone = count_of(of(layer.alone, phase));
+    if (alone > 0) factors.push_back(count_of(of(layer.loaded, phase)) / alone);
   }
   return factors.empty() ? 1 : median(std::move(factors));
 }
@@ -91,14 +91,14 @@ class TimeGuess {
       : law_(law), shape_(shape), anchors_(anchors) {}
 
   void set_times(int number, LayerCost& layer) {
-    for (const LayerPhase phase : kLayerPhases) {
+    for (const Phase phase : kPhases) {
       const Measured alone = time(number, phase);
       double factor = 1;
       for (const Anchor& anchor : anchors_) {
         factor *= std::pow(load_factor(*anchor.model, phase), anchor.weight);
       }
-      time_of(layer.alone, phase) = alone;
-      time_of(layer.loaded, phase) = scaled(alone, factor);
+      of(layer.alone, phase) = alone;
+      of(layer.loaded, phase) = scaled(alone, factor);
     }
   }
 
@@ -113,7 +113,7 @@ class TimeGuess {
     return {times(time.median), times(time.spread), 0, std::nullopt};
   }
 
-  Measured time(int number, LayerPhase phase) {
+  Measured time(int number, Phase phase) {
     const LayerKind kind = kind_of(shape_.model, number);
     const Rates& rates = law_.rates(kind, phase);
     const LayerWork work = layer_work(shape_, kind, phase);
@@ -121,7 +121,7 @@ class TimeGuess {
     for (const Anchor& anchor : anchors_) {
       const LayerTimes& its =
           anchor.model->layers[counterpart(shape_.model, number, anchor.model->model)].alone;
-      const Measured& measured = time_of(its, phase);
+      const Measured& measured = of(its, phase);
       const double known = count_of(measured);
       const LayerWork its_work = layer_work(shape_of(*anchor.model), kind, phase);
       const double by_law = rates.time(its_work);
@@ -158,7 +158,7 @@ std::string layer_name(const ModelSpec& model, int layer) {
 double minibatch_time(const ModelProfile& model) {
   double sum = 0;
   for (const LayerCost& layer : model.layers) {
-    for (const LayerPhase phase : kLayerPhases) sum += count_of(time_of(layer.alone, phase));
+    for (const Phase phase : kPhases) sum += count_of(of(layer.alone, phase));
   }
   return sum;
 }

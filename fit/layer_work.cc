@@ -81,15 +81,15 @@ LayerKind kind_of(const ModelSpec& model, int layer) {
   return layer <= model.layers ? LayerKind::kBlock : LayerKind::kHead;
 }
 
-LayerWork layer_work(const Shape& shape, LayerKind kind, LayerPhase phase) {
+LayerWork layer_work(const Shape& shape, LayerKind kind, Phase phase) {
   const double own = parameters(shape.model, kind);
-  if (phase == LayerPhase::kStep) {
+  if (phase == Phase::kStep) {
     return {1, 0, kFloat * own * (3 + 2 * state_factor(shape.optimizer))};
   }
   const double number = shape.model.precision == Precision::kBf16 ? 2 : kFloat;
   const ForwardWork forward = forward_work(shape, kind);
   const double read = kind == LayerKind::kEmbedding && !is_mlp(shape.model) ? 0 : own;
-  if (phase == LayerPhase::kBackward) {  // Parameters are read and their gradients written.
+  if (phase == Phase::kBackward) {  // Parameters are read and their gradients written.
     return {2 * forward.kernels, 2 * forward.flops,
             number * (read + 2 * forward.activations) + kFloat * own};
   }

@@ -5,34 +5,14 @@
 
 #include "core/bytes.h"
 #include "core/model.h"
+#include "core/phase.h"
 #include "core/profile.h"
 
 namespace shardlab {
 
 enum class LayerKind : std::uint8_t { kEmbedding, kBlock, kHead };
 
-/// What a layer does in one minibatch: the members of LayerTimes.
-enum class LayerPhase : std::uint8_t { kForward, kRecompute, kBackward, kStep };
-
 inline constexpr std::array kLayerKinds{LayerKind::kEmbedding, LayerKind::kBlock, LayerKind::kHead};
-inline constexpr std::array kLayerPhases{LayerPhase::kForward, LayerPhase::kRecompute,
-                                         LayerPhase::kBackward, LayerPhase::kStep};
-
-/// What `times` has of that phase.
-template <typename Times>
-auto& time_of(Times& times, LayerPhase phase) {
-  switch (phase) {
-    case LayerPhase::kForward:
-      return times.forward;
-    case LayerPhase::kRecompute:
-      return times.recompute;
-    case LayerPhase::kBackward:
-      return times.backward;
-    case LayerPhase::kStep:
-      break;
-  }
-  return times.step;
-}
 
 /// A model with what else decides how much its layers have to do.
 struct Shape {
@@ -68,7 +48,7 @@ struct LayerWork {
 /// and 4 w context for attention, half of it under a causal mask; backward is twice a forward.
 /// Bytes: every operand of every operator once. A step reads gradients and reads and writes
 /// parameters and state.
-LayerWork layer_work(const Shape& shape, LayerKind kind, LayerPhase phase);
+LayerWork layer_work(const Shape& shape, LayerKind kind, Phase phase);
 
 /// Of one layer, in fp32.
 Bytes parameter_bytes(const ModelSpec& model, LayerKind kind);

@@ -1,5 +1,6 @@
 #include "models/torch_device.h"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <cmath>
@@ -57,10 +58,14 @@ void wait_for(const c10::Stream& stream) {
   }
 }
 
+constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+
+auto stats_of(c10::Device device) {
+  return at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+}
+
 c10::CachingAllocator::Stat held(c10::Device device) {
-  const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
-  return stats
-      .requested_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+  return stats_of(device).requested_bytes[kAll];
 }
 
 }  // namespace
@@ -156,6 +161,18 @@ void TorchDevice::copy(at::Tensor& to, const at::Tensor& from) const {
 
 at::Tensor TorchDevice::move_in(const at::Tensor& host) const {
   return is_cpu() ? host : host.to(state_->device);
+}
+
+std::optional<double> TorchDevice::allocator_rounding() const {
+  if (is_cpu()) return std::nullopt;
+  const auto stats = stats_of(state_->device);
+  const auto asked = stats.requested_bytes[kAll].peak, taken = stats.allocated_bytes[kAll].peak;
+  if (asked <= 0) return std::nullopt;
+  return std::max(0.0, static_cast<double>(taken) / static_cast<double>(asked) - 1);
+}
+
+void TorchDevice::release_unused() const {
+  if (!is_cpu()) at::getDeviceAllocator(state_->device.type())->emptyCache();
 }
 
 MemoryMeter::MemoryMeter(const TorchDevice& device, Bytes limit)

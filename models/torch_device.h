@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/cluster.h"
@@ -55,6 +56,12 @@ class TorchDevice {
   void copy(at::Tensor& to, const at::Tensor& from) const;
   /// `host` itself on the CPU, else a copy on the device.
   [[nodiscard]] at::Tensor move_in(const at::Tensor& host) const;
+
+  /// What an accelerator's allocator took beyond what it was asked for, relative, by their peaks
+  /// since the meters' last reset; none on the CPU, and where it was asked for nothing.
+  [[nodiscard]] std::optional<double> allocator_rounding() const;
+  /// Gives memory that an accelerator's allocator keeps for later back to the system.
+  void release_unused() const;
 
  private:
   friend class MemoryMeter;

@@ -45,6 +45,9 @@ class Prioritized final : public Policy {
   void lost(JobId job) override {
     for (const auto& policy : policies_) policy->lost(job);
   }
+  bool admits(JobId job) override {
+    return std::ranges::all_of(policies_, [&](const auto& policy) { return policy->admits(job); });
+  }
   DeviceId place(JobId job) override { return policies_.front()->place(job); }
   [[nodiscard]] bool lookahead() const override { return policies_.front()->lookahead(); }
   [[nodiscard]] bool patient(TrackId track) const override {
@@ -57,6 +60,9 @@ class Prioritized final : public Policy {
   [[nodiscard]] bool evicts() const override { return policies_.front()->evicts(); }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
     return policies_.front()->worth(job, item, device);
+  }
+  void evicted(JobId job, ItemIndex item, DeviceId device) override {
+    for (const auto& policy : policies_) policy->evicted(job, item, device);
   }
 
  private:

@@ -155,7 +155,7 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const Program& prog
 std::unique_ptr<Policy> make_policy(const Plan& plan, const Program& program, std::size_t devices,
                                     Replay::Times times) {
   if (plan.policy != kReplay) return make_policy(plan.policy, program, plan.seed);
-  return std::make_unique<Replay>(plan.order, program, devices, times);
+  return std::make_unique<Replay>(plan, program, devices, times);
 }
 
 }  // namespace shardlab

@@ -20,28 +20,73 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
     DeviceId& first = first_device_.at(index(claim.job));
     if (first == kNoDevice) first = claim.device;
     if (claim.given_back && times == Times::kIgnored) continue;
-    note_kept(claim, program);
+    keeps_ |= claim.kept;
     const JobProgram& job = program.jobs.at(index(claim.job));
     if (claim.minibatch < job.done) continue;  // Before this run.
-    const Unit& unit = job.units.at(claim.unit);
-    devices_.at(index(claim.device)).order.push_back({tracks.track_of(claim.job, unit), claim});
+    const TrackId track = tracks.track_of(claim.job, job.units.at(claim.unit));
+    const Track its = tracks_of(job)[index(track) - index(tracks.track_ids(claim.job).front())];
+    const std::size_t number =
+        static_cast<std::size_t>(claim.minibatch) * its.count + claim.unit - its.first;
+    devices_.at(index(claim.device)).order.push_back({track, number, claim});
+  }
+  if (times == Times::kIgnored) note_first_claims(order);
+}
+
+Replay::Replay(const Plan& plan, const Program& program, std::size_t devices, Times times)
+    : Replay(plan.order, program, devices, times) {
+  places_ = plan.places || times == Times::kIgnored;
+  for (std::size_t i = plan.evicted.size(); i-- > 0;) {
+    const auto& [device, job, item] = plan.evicted[i];
+    evictions_[{device, job, item}].push_back(static_cast<std::int64_t>(i));
   }
 }
 
-void Replay::note_kept(const OrderedUnit& claim, const Program& program) {
-  kept_.resize(program.jobs.size());
-  if (!claim.kept) return;
-  const JobProgram& job = program.jobs.at(index(claim.job));
-  auto& kept = kept_.at(index(claim.job));
-  kept.resize(job.units.size() * static_cast<std::size_t>(job.minibatches));
-  kept.at(static_cast<std::size_t>(claim.minibatch) * job.units.size() + claim.unit) = true;
+/// Only the times say which of two devices claimed first.
+void Replay::note_first_claims(std::span<const OrderedUnit> order) {
+  using First = std::tuple<Instant, Turn, std::size_t>;
+  std::vector<First> first(first_device_.size(), {kNever, {}, 0});
+  bool timed = false;
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    First& its = first[index(order[row].job)];
+    its = std::min(its, First{order[row].claim, order[row].turn, row});
+    timed |= order[row].claim > Instant{};
+  }
+  if (!timed) return;
+  for (std::size_t j = 0; j < first.size(); ++j) by_first_claim_.push_back(job_id(j));
+  std::ranges::stable_sort(by_first_claim_, {}, [&](JobId job) { return first[index(job)]; });
 }
 
-/// Asked of the unit that was done last.
-bool Replay::keeps(JobId job, DeviceId) const {
-  if (kept_.empty() || kept_.at(index(job)).empty()) return false;
-  const std::size_t done = view_->units_done(job);
-  return done > 0 && kept_[index(job)].at(done - 1);
+bool Replay::admits(JobId job) {
+  const auto there = [&](JobId other) {
+    return view_->state(other) != StateView::JobState::kWaiting;
+  };
+  while (next_admitted_ < by_first_claim_.size() && there(by_first_claim_[next_admitted_])) {
+    ++next_admitted_;
+  }
+  return next_admitted_ == by_first_claim_.size() || by_first_claim_[next_admitted_] == job;
+}
+
+/// Asked once per unit that is done. A device ends at most one before it is asked; what it was not
+/// asked of is older.
+bool Replay::keeps(JobId job, DeviceId device) const {
+  auto& open = devices_[index(device)].open;
+  bool kept = false;
+  std::erase_if(open, [&](const Open& claim) {
+    if (claim.job != job || claim.number >= view_->units_done(claim.track)) return false;
+    kept = claim.kept;
+    return true;
+  });
+  return kept;
+}
+
+std::int64_t Replay::worth(JobId job, ItemIndex item, DeviceId device) {
+  const auto found = evictions_.find({device, job, item});
+  return found == evictions_.end() || found->second.empty() ? INT64_MAX : found->second.back();
+}
+
+void Replay::evicted(JobId job, ItemIndex item, DeviceId device) {
+  const auto found = evictions_.find({device, job, item});
+  if (found != evictions_.end() && !found->second.empty()) found->second.pop_back();
 }
 
 void Replay::ready(const Candidate& unit) {
@@ -54,7 +99,7 @@ void Replay::gone(TrackId track) { present_[index(track)] = false; }
 TrackId Replay::pick(const DeviceView& device) {
   Device& mine = devices_.at(index(device.id));
   if (mine.next == mine.order.size()) return kNoTrack;
-  const auto& [track, claim] = mine.order[mine.next];
+  const auto& [track, number, claim] = mine.order[mine.next];
   const bool soon = device.now == claim.claim && device.turn < claim.turn;
   if (times_ == Times::kKept && (soon || device.now < claim.claim)) return kNoTrack;
   const Candidate& unit = ready_[index(track)];
@@ -63,6 +108,7 @@ TrackId Replay::pick(const DeviceView& device) {
   if (!there) return kNoTrack;
   ++mine.next;
   gives_back_[index(track)] = claim.given_back;
+  if (keeps_ && !claim.given_back) mine.open.push_back({track, claim.job, number, claim.kept});
   gone(track);
   return track;
 }
@@ -76,27 +122,6 @@ Instant Replay::awaits(Instant now) const {
     if (claim > now) soonest = std::min(soonest, claim);
   }
   return soonest;
-}
-
-std::vector<OrderedUnit> order_of(const Timeline& timeline) {
-  std::vector<std::pair<std::int64_t, OrderedUnit>> numbered;
-  for (const UnitSpan& span : timeline.units) {
-    numbered.push_back(
-        {span.claim,
-         {span.device, span.job, span.minibatch, span.unit, span.claimed, span.turn, span.ahead,
-          /*given_back=*/false, span.kept}});
-  }
-  for (const GivenBack& each : timeline.given_back) {
-    numbered.push_back({each.claim,
-                        {each.device, each.job, each.minibatch, each.unit, each.claimed, each.turn,
-                         /*ahead=*/true, /*given_back=*/true}});
-  }
-  // Not by start: a device may start what it claimed later, while earlier claims wait for copies.
-  std::ranges::sort(numbered, {}, &std::pair<std::int64_t, OrderedUnit>::first);
-  std::vector<OrderedUnit> order;
-  order.reserve(numbered.size());
-  for (const auto& [number, claim] : numbered) order.push_back(claim);
-  return order;
 }
 
 }  // namespace shardlab

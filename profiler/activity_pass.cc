@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "profiler/activity_session.h"
+#include "profiler/activity_totals.h"
 #include "profiler/attribution.h"
 #include "profiler/range_carrier.h"
 
@@ -30,20 +31,6 @@ Duration undisturbed(ModelBench& bench) {
   for (int i = 0; i < kRepeats; ++i) samples.push_back(bench.run(around, ignored));
   return summarize(std::move(samples)).median;
 }
-
-/// Sums over all models.
-struct Totals {
-  Duration kernels{}, unattributed{};
-  Duration undisturbed{}, recorded{};
-  std::int64_t dropped = 0;
-
-  void add(const ActivityLog& log, const Attribution& found) {
-    for (const auto& [id, times] : found.ranges) kernels += times.busy;
-    kernels += found.unattributed.busy;
-    unattributed += found.unattributed.busy;
-    dropped += log.dropped + log.bad_times + log.early_starts + log.unknown_kinds;
-  }
-};
 
 class Recorder {
  public:
@@ -73,11 +60,7 @@ class Recorder {
     found_ = attribute(log_, windows_);
   }
 
-  void add_to(Totals& totals) const {
-    totals.undisturbed += undisturbed_;
-    totals.recorded += recorded_;
-    totals.add(log_, found_);
-  }
+  void add_to(ActivityTotals& totals) const { totals.add(log_, found_, undisturbed_, recorded_); }
 
   void fill(ModelProfile& model) const {
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
@@ -86,16 +69,18 @@ class Recorder {
   }
 
   [[nodiscard]] const ActivityLog& log() const { return log_; }
-  [[nodiscard]] const Attribution& found() const { return found_; }
 
  private:
+  /// Of the repeats that CUPTI itself did not get in the way of, if there are any.
   [[nodiscard]] Duration busy(std::size_t layer, Phase phase) const {
-    Samples samples;
+    Samples clean, disturbed;
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const auto range = found_.ranges.find(range_id(layer, phase, repeat));
-      samples.push_back(range == found_.ranges.end() ? Duration{} : range->second.busy);
+      const bool there = range != found_.ranges.end();
+      const bool in_the_way = there && range->second.overhead > Duration{};
+      (in_the_way ? disturbed : clean).push_back(there ? range->second.busy : Duration{});
     }
-    return summarize(std::move(samples)).median;
+    return summarize(std::move(clean.empty() ? disturbed : clean)).median;
   }
 
   ActivitySession& session_;
@@ -109,15 +94,10 @@ class Recorder {
 }  // namespace
 
 ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models) {
-  ActivityFacts facts;
   std::string problem;
   const auto session = ActivitySession::open(problem);
-  if (session == nullptr) {
-    facts.source = "none: " + problem;
-    return facts;
-  }
-  Totals totals;
-  std::int64_t by_launch = 0, activities = 0;
+  if (session == nullptr) return {.source = "none: " + problem};
+  ActivityTotals totals;
   for (std::size_t m = 0; m < models.size(); ++m) {
     Recorder recorder(*session, lane.model(m));
     try {
@@ -130,19 +110,8 @@ ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models) {
     if (recorder.log().incomplete) continue;
     recorder.add_to(totals);
     recorder.fill(models[m]);
-    by_launch += recorder.found().by_launch;
-    activities += static_cast<std::int64_t>(recorder.log().activities.size());
   }
-  facts.source = "CUPTI activity records" + problem;
-  const auto share = [](auto part, auto whole) {
-    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
-  };
-  facts.unattributed = share(totals.unattributed.count(), totals.kernels.count());
-  facts.by_launch = share(by_launch, activities);
-  facts.slow_down = std::max(
-      0.0, share((totals.recorded - totals.undisturbed).count(), totals.undisturbed.count()));
-  facts.dropped = totals.dropped;
-  return facts;
+  return totals.facts(problem);
 }
 
 }  // namespace shardlab

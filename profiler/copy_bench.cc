@@ -16,12 +16,18 @@ constexpr std::int64_t kLargest = std::int64_t{16} << 20;
 constexpr std::int64_t kLargestAccelerated = std::int64_t{256} << 20;
 
 /// Floats of an array that no cache holds.
-std::int64_t array_floats(const TorchDevice& device) {
+std::int64_t array_floats(const TorchDevice& device, Bytes largest) {
   constexpr std::int64_t kAtMost = std::int64_t{256} << 20;
   const std::int64_t cache = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L);
   const std::int64_t bytes =
-      device.is_cpu() ? std::clamp(2 * cache, 4 * kLargest, kAtMost) : 2 * kLargestAccelerated;
+      device.is_cpu() ? std::clamp(2 * cache, 4 * kLargest, kAtMost) : 2 * largest;
   return bytes / static_cast<std::int64_t>(sizeof(float));
+}
+
+Bytes largest_of(const TorchDevice& device, Bytes at_most) {
+  const Bytes usual = device.is_cpu() ? kLargest : kLargestAccelerated;
+  if (at_most == 0) return usual;
+  return std::clamp<Bytes>(at_most, 4 * kSmallest, usual);
 }
 
 }  // namespace
@@ -30,10 +36,19 @@ struct CopyBench::Arrays {
   at::Tensor host, device;
 };
 
-CopyBench::CopyBench(const TorchDevice& device, bool pinned)
-    : device_(device), arrays_(std::make_unique<Arrays>()) {
-  const std::int64_t floats = array_floats(device);
+CopyBench::CopyBench(const TorchDevice& device, bool pinned, Bytes at_most)
+    : device_(device), largest_(largest_of(device, at_most)), arrays_(std::make_unique<Arrays>()) {
+  const std::int64_t floats = array_floats(device, largest_);
   arrays_->host = pinned ? device.host_zeros(floats) : at::zeros({floats}, at::kFloat);
+  arrays_->device = device.empty(floats).zero_();
+  device.synchronize();
+}
+
+CopyBench::CopyBench(const TorchDevice& device, const TorchDevice& peer, Bytes at_most)
+    : device_(device), largest_(largest_of(device, at_most)), arrays_(std::make_unique<Arrays>()) {
+  const std::int64_t floats = array_floats(device, largest_);
+  arrays_->host = peer.empty(floats).zero_();
+  peer.synchronize();
   arrays_->device = device.empty(floats).zero_();
   device.synchronize();
 }
@@ -45,7 +60,7 @@ void CopyBench::to_host(std::vector<CopySample>& samples) { run(true, samples); 
 
 Duration CopyBench::largest(bool to_device) { return copy(!to_device, largest_bytes()); }
 
-Bytes CopyBench::largest_bytes() const { return device_.is_cpu() ? kLargest : kLargestAccelerated; }
+Bytes CopyBench::largest_bytes() const { return largest_; }
 
 void CopyBench::run(bool back, std::vector<CopySample>& samples) {
   if (!device_.is_cpu()) (void)copy(back, kSmallest);  // The first of a row takes twice as long.

@@ -15,7 +15,10 @@ class CopyBench {
  public:
   /// Keeps a reference to `device`. `pinned`: an accelerator's copies are from and to page-locked
   /// host memory, else what the system may move.
-  explicit CopyBench(const TorchDevice& device, bool pinned = true);
+  /// `at_most`: bytes of the largest copy, at least 256 KiB; 0: as below.
+  explicit CopyBench(const TorchDevice& device, bool pinned = true, Bytes at_most = 0);
+  /// From `device` to `peer`, both accelerators: to_host() copies to the peer, to_device() back.
+  CopyBench(const TorchDevice& device, const TorchDevice& peer, Bytes at_most = 0);
   ~CopyBench();
   CopyBench(const CopyBench&) = delete;
   CopyBench& operator=(const CopyBench&) = delete;
@@ -35,6 +38,7 @@ class CopyBench {
   Duration copy(bool back, Bytes bytes);
 
   const TorchDevice& device_;
+  Bytes largest_;
   std::unique_ptr<Arrays> arrays_;
   std::int64_t at_ = 0;
 };

@@ -18,6 +18,14 @@ void add(std::vector<Sample>& to, const std::vector<Sample>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
+/// A minibatch of which only units are timed.
+Duration run_whole(ModelBench& bench, const Surroundings& around) {
+  Surroundings by_unit = around;
+  by_unit.by_layer = false;
+  std::vector<LayerSamples> none;
+  return bench.run(by_unit, none);
+}
+
 }  // namespace
 
 void append(LaneSamples& to, const LaneSamples& from) {
@@ -37,7 +45,7 @@ void append(LaneSamples& to, const LaneSamples& from) {
 }
 
 Lane::Lane(const std::vector<BenchKey>& keys, const DeviceSpec& device)
-    : keys_(keys), device_(device) {}
+    : keys_(keys), device_(device), runs_alone_(keys.size()) {}
 
 void Lane::enter() {
   device_.enter(TorchDevice::Queue::kCompute);
@@ -63,17 +71,18 @@ std::unique_ptr<ModelBench> Lane::make(const BenchKey& key) const {
 
 void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
   constexpr int kSmall = 10;  // Samples of microseconds per round.
+  constexpr int kRunsPerWhole = 4;
   samples.models.resize(keys_.size());
   samples.whole.resize(keys_.size());
   ModelBench& bench = *models_[model];
   const Duration layers = bench.run(around, samples.models[model]);
   if (!device_.is_cpu()) {
-    Surroundings by_unit = around;
-    by_unit.by_layer = false;
-    const Duration whole = bench.run(by_unit, samples.models[model]);
+    const Duration whole = run_whole(bench, around);
     samples.whole[model].push_back(whole);
     const auto units = static_cast<Duration::rep>(bench.units());
     samples.ramp.push_back(std::max((whole - layers) / units, Duration{}));
+  } else if (!around.promotes && runs_alone_[model]++ % kRunsPerWhole == 1) {
+    samples.whole[model].push_back(run_whole(bench, around));
   }
   around.begin();
   copies_->to_device(samples.copies);

@@ -48,8 +48,8 @@ class Lane {
   [[nodiscard]] std::size_t models() const { return keys_.size(); }
   [[nodiscard]] const TorchDevice& device() const { return device_; }
 
-  /// One round of a model, then copies and hand-overs. On an accelerator one more minibatch, by
-  /// whole units from an idle device, as an executor's.
+  /// One round of a model, then copies and hand-overs. One more minibatch by whole units: on an
+  /// accelerator always, from an idle device, as an executor's; on the CPU in some rounds alone.
   void run(std::size_t model, const Surroundings& around, LaneSamples& samples);
 
  private:
@@ -57,6 +57,7 @@ class Lane {
 
   std::vector<BenchKey> keys_;
   TorchDevice device_;
+  std::vector<int> runs_alone_;  ///< Per model.
   std::vector<std::unique_ptr<ModelBench>> models_;
   std::unique_ptr<CopyBench> copies_;
   Worker worker_;  // Ends before what it uses.

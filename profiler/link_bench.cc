@@ -1,112 +1,213 @@
 #include "profiler/link_bench.h"
 
+#include <algorithm>
 #include <cstddef>
-#include <latch>
 #include <memory>
+#include <set>
+#include <span>
 #include <utility>
 
-#include "profiler/copy_bench.h"
-#include "profiler/samples.h"
-#include "profiler/worker.h"
+#include "profiler/copy_slow_down.h"
+#include "profiler/copy_way.h"
 
 namespace shardlab {
 namespace {
 
-/// One direction of one device, copying in a thread and a queue of its own.
-class Way {
- public:
-  Way(const TorchDevice& device, LinkCost link) : device_(device), link_(std::move(link)) {
-    worker_.run([&] {
-      device_.enter(link_.to_device ? TorchDevice::Queue::kPromote : TorchDevice::Queue::kDemote);
-      bench_ = std::make_unique<CopyBench>(device_, link_.pinned);
-    });
-  }
+constexpr const char* kHostMemory = "host memory";
 
-  void measure_alone(int rounds) {
-    worker_.run([&] {
-      std::vector<CopySample> samples;
-      for (int i = 0; i < rounds; ++i) {
-        link_.to_device ? bench_->to_device(samples) : bench_->to_host(samples);
-      }
-      link_.sizes = medians(samples);
-      link_.cost = fit_copy_cost(samples);
-      link_.residual = worst_residual(samples, link_.cost);
-    });
-  }
-
-  /// Until all have started, then one large copy after another; all copy while this one is timed.
-  void start_shared(int rounds, std::latch& started, std::latch& done) {
-    worker_.start([this, rounds, &started, &done] {
-      started.arrive_and_wait();
-      link_.shared_rate = rate(rounds, done);
-      while (!done.try_wait()) (void)bench_->largest(link_.to_device);
-    });
-  }
-  void wait(int copying) {
-    worker_.wait();
-    link_.copying = copying;
-  }
-
-  [[nodiscard]] const LinkCost& link() const { return link_; }
-
- private:
-  /// Counts down `done` whatever happens: the others wait for it.
-  double rate(int rounds, std::latch& done) {
-    const std::shared_ptr<void> leave(nullptr, [&](void*) { done.count_down(); });
-    Samples times;
-    for (int i = 0; i < rounds; ++i) times.push_back(bench_->largest(link_.to_device));
-    return static_cast<double>(bench_->largest_bytes()) /
-           seconds(summarize(std::move(times)).median);
-  }
-
-  const TorchDevice& device_;
-  LinkCost link_;
-  std::unique_ptr<CopyBench> bench_;
-  Worker worker_;
-};
-
+/// A device of the cluster.
 struct Named {
-  std::string name;
+  const DeviceSpec* spec = nullptr;
   std::unique_ptr<TorchDevice> device;
 };
 
-/// Both ways of all devices, by one kind of host memory: page-locked is an accelerator's alone.
-std::vector<LinkCost> measure(const std::vector<Named>& devices, bool pinned, int rounds) {
-  std::vector<const Named*> chosen;
-  for (const Named& each : devices) {
-    if (!pinned || !each.device->is_cpu()) chosen.push_back(&each);
+/// Both ways of one device.
+struct Ways {
+  const DeviceSpec* spec;
+  std::unique_ptr<CopyWay> to_device, to_host;
+};
+
+double sum(std::span<const double> values) {
+  double total = 0;
+  for (const double value : values) total += value;
+  return total;
+}
+
+/// All of them at once; their rates too, where asked for.
+SharedCopies copy_together(std::span<CopyWay* const> ways, int rounds,
+                           std::vector<double>* rates = nullptr) {
+  SharedCopies found;
+  found.pinned = ways.front()->link().pinned;
+  found.copying = static_cast<int>(ways.size());
+  for (CopyWay* way : ways) found.alone += way->alone(rounds);
+  const std::vector<double> together = rates_together(ways, rounds);
+  found.together = sum(together);
+  if (rates != nullptr) *rates = together;
+  return found;
+}
+
+/// Switches that a device's copies pass.
+std::set<int> above(const Cluster& cluster, const DeviceSpec& device) {
+  std::set<int> found;
+  for (int at = device.parent; at != kNoSwitch;
+       at = cluster.switches[static_cast<std::size_t>(at)].parent) {
+    found.insert(at);
   }
-  const auto count = static_cast<std::ptrdiff_t>(2 * chosen.size());
-  std::latch started(count), done(count);  // They outlive the ways, whose threads wait for them.
-  std::vector<std::unique_ptr<Way>> ways;
-  for (const Named* each : chosen) {
-    for (const bool to_device : {true, false}) {
-      LinkCost link;
-      link.device = each->name;
-      link.to_device = to_device;
-      link.pinned = pinned;
-      ways.push_back(std::make_unique<Way>(*each->device, link));
+  return found;
+}
+
+std::vector<CopyWay*> both(std::span<const Ways> all) {
+  std::vector<CopyWay*> result;
+  for (const Ways& each : all) {
+    result.push_back(each.to_device.get());
+    result.push_back(each.to_host.get());
+  }
+  return result;
+}
+
+/// Copies of one kind of host memory: page-locked is an accelerator's alone.
+class HostCopies {
+ public:
+  HostCopies(const Cluster& cluster, const std::vector<Named>& devices, bool pinned,
+             const LinkOptions& options)
+      : cluster_(cluster), options_(options) {
+    for (const auto& [spec, device] : devices) {
+      if (pinned && device->is_cpu()) continue;
+      const auto way = [&, &spec = spec, &device = device](LinkWay direction) {
+        LinkCost link;
+        link.device = spec->name;
+        link.way = direction;
+        link.pinned = pinned;
+        return std::make_unique<CopyWay>(*device, nullptr, std::move(link), options.largest);
+      };
+      ways_.push_back({spec, way(LinkWay::kToDevice), way(LinkWay::kToHost)});
     }
   }
-  std::vector<LinkCost> found;
-  for (const auto& way : ways) way->measure_alone(rounds);
-  for (const auto& way : ways) way->start_shared(rounds, started, done);
-  for (const auto& way : ways) way->wait(static_cast<int>(count));
-  for (const auto& way : ways) found.push_back(way->link());
-  return found;
+
+  void measure(LinkReport& report) {
+    if (ways_.empty()) return;
+    const std::vector<CopyWay*> all = both(ways_);
+    for (CopyWay* way : all) way->measure(options_.rounds);
+    several_one_way(report);
+    everything(all, report);
+    below_switches(report);
+    for (CopyWay* way : all) report.links.push_back(way->link());
+  }
+
+  /// Of the devices, by the ways that are here.
+  [[nodiscard]] const std::vector<Ways>& ways() const { return ways_; }
+
+ private:
+  /// The first two, three ... devices in one direction.
+  void several_one_way(LinkReport& report) {
+    for (const LinkWay direction : {LinkWay::kToDevice, LinkWay::kToHost}) {
+      std::vector<CopyWay*> some;
+      for (const Ways& each : ways_) {
+        const bool in = direction == LinkWay::kToDevice;
+        some.push_back(in ? each.to_device.get() : each.to_host.get());
+        if (some.size() < 2) continue;
+        SharedCopies found = copy_together(some, options_.rounds);
+        found.through = kHostMemory;
+        found.ways = in ? "to device" : "to host";
+        report.shared.push_back(std::move(found));
+      }
+    }
+  }
+  void everything(const std::vector<CopyWay*>& all, LinkReport& report) {
+    std::vector<double> rates;
+    SharedCopies found = copy_together(all, options_.rounds, &rates);
+    found.through = kHostMemory;
+    found.ways = "both";
+    report.shared.push_back(found);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i]->link().shared_rate = rates[i];
+      all[i]->link().copying = found.copying;
+    }
+  }
+  void below_switches(LinkReport& report) {
+    for (std::size_t s = 0; s < cluster_.switches.size(); ++s) {
+      std::vector<CopyWay*> below;
+      for (const Ways& each : ways_) {
+        if (!above(cluster_, *each.spec).contains(static_cast<int>(s))) continue;
+        below.push_back(each.to_device.get());
+        below.push_back(each.to_host.get());
+      }
+      if (below.empty()) continue;
+      SharedCopies found = copy_together(below, options_.rounds);
+      found.through = cluster_.switches[s].name;
+      found.ways = "both";
+      report.shared.push_back(std::move(found));
+    }
+  }
+
+  const Cluster& cluster_;
+  LinkOptions options_;
+  std::vector<Ways> ways_;
+};
+
+/// From every accelerator to every other, then all at once in a ring.
+void measure_peers(const std::vector<Named>& devices, const LinkOptions& options,
+                   LinkReport& report) {
+  std::vector<const Named*> all;
+  std::set<int> ordinals;  // Two lanes of one GPU are no peers.
+  for (const Named& each : devices) {
+    if (!each.device->is_cpu() && ordinals.insert(each.spec->ordinal).second) all.push_back(&each);
+  }
+  const auto way = [&](std::size_t from, std::size_t to) {
+    LinkCost link;
+    link.device = all[from]->spec->name;
+    link.way = LinkWay::kToPeer;
+    link.peer = all[to]->spec->name;
+    return std::make_unique<CopyWay>(*all[from]->device, all[to]->device.get(), std::move(link),
+                                     options.largest);
+  };
+  std::vector<std::unique_ptr<CopyWay>> ring;
+  for (std::size_t from = 0; from < all.size(); ++from) {
+    for (std::size_t step = 1; step < all.size(); ++step) {
+      auto measured = way(from, (from + step) % all.size());
+      measured->measure(options.rounds);
+      if (step == 1) {
+        ring.push_back(std::move(measured));
+      } else {
+        report.links.push_back(measured->link());
+      }
+    }
+  }
+  if (ring.empty()) return;
+  std::vector<CopyWay*> together;
+  for (const auto& each : ring) together.push_back(each.get());
+  std::vector<double> rates;
+  SharedCopies found = copy_together(together, options.rounds, &rates);
+  found.through = "device to device";
+  found.ways = "a ring";
+  report.shared.push_back(found);
+  for (std::size_t i = 0; i < ring.size(); ++i) {
+    ring[i]->link().shared_rate = rates[i];
+    ring[i]->link().copying = found.copying;
+    report.links.push_back(ring[i]->link());
+  }
 }
 
 }  // namespace
 
-std::vector<LinkCost> measure_links(const Cluster& cluster, int rounds) {
+LinkReport measure_links(const Cluster& cluster, const LinkOptions& options) {
   std::vector<Named> devices;
   for (const DeviceSpec& spec : cluster.devices) {
-    devices.push_back({spec.name, std::make_unique<TorchDevice>(spec)});
+    devices.push_back({&spec, std::make_unique<TorchDevice>(spec)});
   }
-  std::vector<LinkCost> found = measure(devices, /*pinned=*/true, rounds);
-  const std::vector<LinkCost> pageable = measure(devices, /*pinned=*/false, rounds);
-  found.insert(found.end(), pageable.begin(), pageable.end());
-  return found;
+  LinkReport report;
+  for (const bool pinned : {true, false}) {
+    HostCopies copies(cluster, devices, pinned, options);
+    copies.measure(report);
+    for (const Ways& each : copies.ways()) {
+      const bool own_kind = pinned || each.spec->kind == "cpu";  // As the executor copies.
+      if (!own_kind || !options.beside_computing) continue;
+      report.slow_downs.push_back(
+          copy_slow_down(*each.spec, *each.to_device, *each.to_host, options.rounds));
+    }
+  }
+  measure_peers(devices, options, report);
+  return report;
 }
 
 }  // namespace shardlab

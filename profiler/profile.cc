@@ -4,15 +4,20 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <torch/version.h>
 
 #include "core/error.h"
 #include "profiler/activity_pass.h"
+#include "profiler/conditions.h"
 #include "profiler/fixed_work.h"
 #include "profiler/lane.h"
+#include "profiler/median_interval.h"
 #include "profiler/provenance.h"
 #include "profiler/rounds.h"
 
@@ -62,6 +67,17 @@ std::vector<ModelProfile> measure_bytes(Lane& lane) {
   return models;
 }
 
+/// The widest of all models; none while one is not known.
+std::optional<double> widest_interval(const LaneSamples& samples) {
+  std::optional<double> widest;
+  for (const auto& layers : samples.models) {
+    const auto interval = median_interval(layers);
+    if (!interval) return std::nullopt;
+    widest = std::max(widest.value_or(0), *interval);
+  }
+  return widest;
+}
+
 void fill(std::vector<ModelProfile>& models, const LaneSamples& samples,
           LayerTimes LayerCost::*times) {
   for (std::size_t m = 0; m < models.size(); ++m) {
@@ -104,21 +120,31 @@ class Rounds {
   };
   [[nodiscard]] const Taken& taken() const { return taken_; }
   [[nodiscard]] int kept() const { return std::max(0, round_ - options_.warm_up); }
+  /// Of what was taken; nothing while it is too little to tell.
+  [[nodiscard]] std::optional<Repeats> repeats() const {
+    if (!interval_) return std::nullopt;
+    return Repeats{*interval_, options_.interval, ended_};
+  }
 
   /// One round more, thrown away while warming up; false when there are enough.
   template <typename Report>
   bool next(const Report& report) {
     if (round_ == options_.warm_up) begin_ = Clock::now();
-    if (enough()) return false;
+    ended_ = end();
+    if (!ended_.empty()) return false;
     const bool keep = round_ >= options_.warm_up;
     LaneSamples thrown_away;
     if (keep && taken_.probes.empty()) taken_.probes.push_back(probe_.run());
+    const auto doing = [&](const char* what) {
+      return interval_ ? fmt::format("{}, medians within {:.1f} %", what, 100 * *interval_) : what;
+    };
     run_round(two_lanes(), Beside::kInTurn, keep ? taken_.alone : thrown_away,
-              [&] { report(share(), "one lane at a time"); });
+              [&] { report(share(), doing("one lane at a time")); });
     run_round(lanes_, Beside::kAtOnce, keep ? taken_.loaded : thrown_away,
-              [&] { report(share(), "all lanes busy"); });
+              [&] { report(share(), doing("all lanes busy")); });
     if (keep) taken_.probes.push_back(probe_.run());
     ++round_;
+    update_interval();
     return true;
   }
 
@@ -134,9 +160,17 @@ class Rounds {
   [[nodiscard]] double elapsed() const {
     return std::chrono::duration<double>(Clock::now() - begin_).count();
   }
-  [[nodiscard]] bool enough() const {
-    if (kept() < std::min(options_.min_rounds, options_.max_rounds)) return false;
-    return kept() >= options_.max_rounds || elapsed() >= options_.seconds;
+  void update_interval() {
+    const auto alone = widest_interval(taken_.alone), loaded = widest_interval(taken_.loaded);
+    interval_ = alone && loaded ? std::optional(std::max(*alone, *loaded)) : std::nullopt;
+  }
+  /// By what, once there are enough; else empty.
+  [[nodiscard]] std::string end() const {
+    if (kept() < std::min(options_.min_rounds, options_.max_rounds)) return "";
+    if (kept() >= options_.max_rounds) return "rounds";
+    if (elapsed() >= options_.seconds) return "time";
+    const bool narrow = interval_ && *interval_ < options_.interval;
+    return narrow && kept() >= kRoundsOfInterval ? "interval" : "";
   }
   [[nodiscard]] double share() const {
     if (round_ < options_.warm_up) return 0;
@@ -149,6 +183,8 @@ class Rounds {
   FixedWork probe_;
   const ProfileOptions& options_;
   Taken taken_;
+  std::optional<double> interval_;
+  std::string ended_;
   int round_ = 0;
   Clock::time_point begin_{};
 };
@@ -159,7 +195,7 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
                 const Progress& progress) {
   check(cluster);
   const std::vector<BenchKey> keys = distinct_models(workload, cluster);
-  const auto report = [&](double done, const char* doing) {
+  const auto report = [&](double done, const std::string& doing) {
     if (progress) progress(done, doing);
   };
   std::vector<std::unique_ptr<Lane>> own;
@@ -170,13 +206,19 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   Profile result;
   result.provenance = provenance(cluster, options);
   report(0, "counting bytes");
-  lanes.front()->worker().run([&] { result.models = measure_bytes(*lanes.front()); });
+  const std::vector<Reading> before = read_conditions(cluster);
+  lanes.front()->worker().run([&] {
+    result.models = measure_bytes(*lanes.front());
+    result.provenance.allocator_rounding = lanes.front()->device().allocator_rounding();
+  });
 
   Rounds rounds(lanes, cluster, options);
   while (rounds.next(report)) {
   }
   const auto& [alone, loaded, probes] = rounds.taken();
   result.provenance.rounds = rounds.kept();
+  result.provenance.repeats = rounds.repeats();
+  result.provenance.conditions = conditions(before, read_conditions(cluster));
   const auto [least, most] = std::ranges::minmax(probes);
   result.provenance.drift = seconds(most) / seconds(least) - 1;
   result.provenance.fixed_work = summarize(probes).median;
@@ -185,15 +227,29 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   fill(result.models, alone, &LayerCost::alone);
   fill(result.models, loaded, &LayerCost::loaded);
   fill_whole(result.models, alone);
-  if (!lanes.front()->device().is_cpu()) {
-    report(1, "recording kernels");
-    lanes.front()->worker().run([&] {
-      lanes.front()->enter();
-      result.provenance.activity = add_busy_times(*lanes.front(), result.models);
-    });
-  }
+  own.clear();
+  for (const DeviceSpec& device : cluster.devices) TorchDevice(device).release_unused();
   report(1, "done");
   return result;
+}
+
+void add_records(const Workload& workload, const Cluster& cluster, Profile& profile,
+                 const Progress& progress) {
+  check(cluster);
+  const std::vector<BenchKey> keys = distinct_models(workload, cluster);
+  const auto same = [](const BenchKey& key, const ModelProfile& model) {
+    return key.model == model.model && key.batch == model.batch && key.optimizer == model.optimizer;
+  };
+  if (!std::ranges::equal(keys, profile.models, same)) {
+    throw Error("the profile is not of this workload; profile it again");
+  }
+  Lane lane(keys, cluster.devices.front());
+  if (progress) progress(0, "recording kernels");
+  lane.worker().run([&] {
+    lane.enter();
+    profile.provenance.activity = add_busy_times(lane, profile.models);
+  });
+  if (progress) progress(1, "recording kernels");
 }
 
 }  // namespace shardlab

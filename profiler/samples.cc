@@ -10,8 +10,13 @@ namespace shardlab {
 Measured summarize(Samples samples) {
   if (samples.empty()) return {};
   std::ranges::sort(samples);
-  return {quantile(samples, 0.5), quantile(samples, 0.75) - quantile(samples, 0.25),
-          static_cast<std::int64_t>(samples.size()), std::nullopt};
+  const Duration first = quantile(samples, 0.25), third = quantile(samples, 0.75);
+  const Duration spread = third - first;
+  const auto outliers = std::ranges::count_if(samples, [&](Duration each) {
+    return each < first - 3 * spread || each > third + 3 * spread;
+  });
+  return {quantile(samples, 0.5), spread, static_cast<std::int64_t>(samples.size()), std::nullopt,
+          outliers};
 }
 
 LayerTimes summarize(const LayerSamples& samples) {

@@ -122,6 +122,8 @@ class Backend {
   virtual bool restore(JobId, std::int64_t /*minibatches*/) { return true; }
   /// The job has completed all its minibatches and is in host memory, where nothing changes it.
   virtual void completed(JobId) {}
+  /// The device whose lane probably reports next, or kNoDevice.
+  [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

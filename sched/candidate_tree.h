@@ -54,6 +54,7 @@ class CandidateTree {
   void take_top() {
     --size_;
     hole_ = static_cast<std::uint32_t>(tree_.winner());
+    tree_.fetch(hole_);
   }
 
  private:

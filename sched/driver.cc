@@ -18,6 +18,8 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       timeline_(timeline),
       tuner_(tuner),
       ledger_(program),
+      several_devices_(cluster.devices.size() > 1),
+      claims_(cluster.devices.size() * static_cast<std::size_t>(program.slots)),
       devices_(cluster.devices.size()),
       jobs_(program.jobs.size()),
       ends_(jobs_.size()),
@@ -40,9 +42,10 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
     const DeviceSpec& spec = cluster.devices[d];
-    devices_[d].claims.reserve(static_cast<std::size_t>(program.slots));
+    devices_[d].claims = Claims(&claims_[d * static_cast<std::size_t>(program.slots)]);
     devices_[d].copies_by_lane = spec.copy_engines == 0;
-    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced();
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk;
+    devices_[d].link_first = {devices_[d].copies_by_link, spec.copy_engines > 0, true};
   }
   ask_policy();
 }
@@ -52,10 +55,15 @@ void Driver::ask_policy() {
   policy_.begin(*view_);
   looks_ahead_ = program_.slots > 1 && policy_.lookahead();
   policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  always_decides_ = tuner_ != nullptr || timeline_ != nullptr || policy_awaits_ || !residency_;
   if (!residency_ || !policy_.evicts()) return;
-  residency_->order_victims([this](JobId job, ItemIndex item, DeviceId device) {
-    return policy_.worth(job, item, device);
-  });
+  residency_->order_victims([this](JobId job, ItemIndex item,
+                                   DeviceId device) { return policy_.worth(job, item, device); },
+                            [this](JobId job, ItemIndex item, DeviceId device) {
+                              policy_.evicted(job, item, device);
+                              if (timeline_ != nullptr)
+                                timeline_->evicted.push_back({device, job, item});
+                            });
 }
 
 void Driver::start() {
@@ -68,6 +76,8 @@ void Driver::start() {
 void Driver::advance(std::span<const Event> events) {
   const Instant before = std::exchange(now_, backend_.now());
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
+  bool seldom = false;
+  const DeviceId next = foresee();
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -75,9 +85,11 @@ void Driver::advance(std::span<const Event> events) {
       take_in(*passed);
     } else {
       std::visit([this](const auto& which) { take_in(which); }, event);
+      seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (!quiet()) decide();
+  if (seldom || !quiet()) decide();
+  fetch_track(next);
 }
 
 bool Driver::finished() const {
@@ -115,9 +127,10 @@ bool Driver::finished() const {
 void Driver::progress() {
   if (touched_.empty()) return;
   std::size_t device = touched_.next(0);
-  while (device != IdSet::kEnd) {
+  while (true) {
     touched_.erase(device);
     progress(device);
+    if (touched_.empty()) return;
     const std::size_t next = touched_.next(device + 1);
     device = next != IdSet::kEnd ? next : touched_.next(0);
   }
@@ -159,7 +172,8 @@ void Driver::fill(bool buffers) {
     if (candidates_ == 0 && !ahead) return;
     do {
       if (!claim_one(d, buffers, ahead)) break;
-    } while (hungry.contains(d));
+    } while (buffers && hungry.contains(d));
+    if (hungry.empty()) return;
   }
 }
 
@@ -177,10 +191,11 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   Device& device = devices_[id];
   // In place, here and elsewhere on this path: copying what was just written stalls the core.
   if (device.claims.empty()) device.occupied_since = now_;
-  Claim& claim = device.claims.emplace_back();
+  Claim& claim = device.claims.add();
   claim.track = track;
   claim.job = ledger_.job(track);
   claim.ready = ready;
+  claim.reserved = false;
   claim.ahead = !ready;
   claim.turn = turn_;
   claim.number = claims_made_++;
@@ -254,7 +269,7 @@ void Driver::start_claimed(std::size_t id) {
       residency_->begin(claim.reservation);
       clean_up();
     }
-    device.running = static_cast<std::uint32_t>(&claim - device.claims.data());
+    device.running = static_cast<std::uint32_t>(&claim - device.claims.begin());
     claim.started_at = now_;
     device.lane_busy = true;
     started_ = true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "core/large_array.h"
 #include "core/timeline.h"
 #include "sched/backend.h"
+#include "sched/claim.h"
 #include "sched/id_set.h"
 #include "sched/ledger.h"
 #include "sched/policy.h"
@@ -32,9 +34,10 @@ struct Outcome {
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
   Bytes promoted = 0, demoted = 0;
-  Bytes between_devices = 0;  ///< Straight from one to another.
-  int devices_lost = 0;       ///< How often.
-  std::int64_t redone = 0;    ///< Units that began again because something was lost.
+  Bytes between_devices = 0;    ///< Straight from one to another.
+  Bytes read = 0, written = 0;  ///< By the disk below the host's memory.
+  int devices_lost = 0;         ///< How often.
+  std::int64_t redone = 0;      ///< Units that began again because something was lost.
   std::vector<JobEnd> jobs;
   bool interrupted = false;
 };
@@ -76,24 +79,14 @@ class Driver {
  private:
   friend class DriverView;
 
-  struct Claim {
-    TrackId track{};
-    JobId job{};
-    std::uint32_t unit = 0;
-    std::int64_t minibatch = 0;
-    std::int64_t number = 0;  ///< See UnitSpan::claim.
-    Turn turn{};
-    bool ready = false, reserved = false, ahead = false;
-    Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
-    Instant claimed_at{}, ready_at{}, reserved_at{}, started_at{};
-  };
   static constexpr std::uint32_t kNothing = UINT32_MAX;
-  struct Device {
-    std::vector<Claim> claims;         ///< In order of claim; at most Program::slots.
+  struct alignas(64) Device {
+    Claims claims;                     ///< At most Program::slots.
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     bool lane_busy = false;
     bool lost = false;
     bool copies_by_lane = false, copies_by_link = false;
+    std::array<bool, 3> link_first{};  ///< By direction: a copy begins on the link.
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
@@ -162,10 +155,10 @@ class Driver {
   // Deciding.
   /// There is nothing to decide: most copies end while the devices that wait for them compute.
   [[nodiscard]] bool quiet() const {
-    if (!touched_.empty() || !empty_.empty() || !buffering_.empty() || !late_.empty()) return false;
-    if (next_waiting_ < next_arrival_ || !released_.empty()) return false;
-    if (tuner_ != nullptr || timeline_ != nullptr || interrupted_ || policy_awaits_) return false;
-    return residency_ && done_.empty() && !residency_->stirred();
+    if (always_decides_ || !touched_.empty() || !empty_.empty() || !buffering_.empty())
+      return false;
+    if (next_waiting_ < next_arrival_ || !late_.empty() || !released_.empty()) return false;
+    return !interrupted_ && done_.empty() && !residency_->stirred();
   }
   void ask_policy();
   [[gnu::noinline]] void decide();
@@ -240,18 +233,42 @@ class Driver {
     if (residency_->stirred()) take_requests();
   }
   [[gnu::noinline]] void take_requests();
-  void start(Transfer& transfer);
+  void start(Transfer& transfer, bool loaded);
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   void complete(TransferId id);
   void clean_up() {
     if (residency_->any_roomier() || !residency_->drops().empty()) take_drops();
   }
   [[gnu::noinline]] void take_drops();
-  void look_again(DeviceId device);
+  /// A copy has moved, or there may be more room.
+  void look_again(DeviceId id) {
+    const Device& device = devices_[index(id)];
+    if (device.claims.empty()) return;
+    // What is reserved and computes waits for neither. Claims reserve in their order.
+    if (!device.lane_busy || !device.claims.back().reserved) touch(index(id));
+  }
   [[gnu::noinline]] void sample_memory();
 
+  // What the next event will need is fetched while this one is taken in: of thousands of devices
+  // and jobs it is in no cache, and each would be waited for after the other.
+  [[nodiscard]] DeviceId foresee() const {
+    const DeviceId next = devices_.size() < kFew ? kNoDevice : backend_.next_lane();
+    if (next == kNoDevice) return next;
+    __builtin_prefetch(&devices_[index(next)]);
+    __builtin_prefetch(&claims_[index(next) * static_cast<std::size_t>(program_.slots)]);
+    return next;
+  }
+  void fetch_track(DeviceId next) const {
+    if (next == kNoDevice) return;
+    const Claim& claim = claims_[index(next) * static_cast<std::size_t>(program_.slots)];
+    ledger_.fetch(claim.track);
+    __builtin_prefetch(&jobs_[index(claim.job)]);
+    __builtin_prefetch(&tracks_[index(claim.track)]);
+  }
+  static constexpr std::size_t kFew = 256;  ///< Devices whose state stays in the nearest cache.
+
   void touch(std::size_t device) { touched_.insert(device); }
-  [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && devices_.size() > 1; }
+  [[nodiscard]] bool loaded() const { return running_tracks_ > 1 && several_devices_; }
   [[nodiscard]] const Unit& unit(JobId job, std::uint32_t u) const {
     return program_.jobs[index(job)].units[u];
   }
@@ -273,7 +290,10 @@ class Driver {
   std::size_t devices_away_ = 0;
   Ledger ledger_;
   std::optional<Residency> residency_;
-  bool looks_ahead_ = false;  ///< See Policy::lookahead().
+  bool looks_ahead_ = false;     ///< See Policy::lookahead().
+  bool always_decides_ = false;  ///< See quiet().
+  const bool several_devices_;
+  LargeArray<Claim> claims_;  ///< Room for those of each device, device by device.
   LargeArray<Device> devices_;
   LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
@@ -287,6 +307,7 @@ class Driver {
   std::vector<TrackId> offered_ahead_;  ///< While a device chooses.
   std::vector<CopySpan> transfers_;     ///< By TransferId; empty without a timeline.
   std::size_t transfers_in_flight_ = 0;
+  std::array<Bytes, 3> moved_{};  ///< By direction.
   std::size_t candidates_ = 0;
   std::int64_t claims_made_ = 0;
   Turn turn_{};

@@ -33,7 +33,7 @@ void Driver::give_back(Device& device, std::size_t slot) {
     timeline_->given_back.push_back({claim.job, claim.unit, claim.minibatch, device_id(d),
                                      claim.number, claim.claimed_at, claim.turn});
   }
-  device.claims.erase(device.claims.begin() + static_cast<std::ptrdiff_t>(slot));
+  device.claims.erase(slot);
   if (device.running != kNothing && slot < device.running) --device.running;
   --tracks_[index(claim.track)].claims;
   claim_gone(d);

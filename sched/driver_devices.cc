@@ -62,7 +62,8 @@ bool Driver::held_on(JobId job, DeviceId device) const {
 void Driver::lose_claims(DeviceId lost) {
   Device& device = devices_[index(lost)];
   if (!device.claims.empty()) device.occupied += now_ - device.occupied_since;
-  const std::vector<Claim> claims = std::exchange(device.claims, {});
+  const std::vector<Claim> claims(device.claims.begin(), device.claims.end());
+  device.claims.clear();
   const std::uint32_t running = std::exchange(device.running, kNothing);
   for (std::size_t slot = 0; slot < claims.size(); ++slot) {
     const Claim& claim = claims[slot];

@@ -104,6 +104,9 @@ Outcome Driver::outcome() {
   assert(finished());
   Outcome outcome = outcome_;
   outcome.interrupted = interrupted_;
+  outcome.promoted = moved_[0];
+  outcome.demoted = moved_[1];
+  outcome.between_devices = moved_[2];
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     const Device& device = devices_[d];
     const bool claimed = !device.claims.empty();  // Of an interrupted run.
@@ -166,10 +169,18 @@ void Driver::admit_waiting() {
   if (interrupted_ || devices_away_ == devices_.size()) return;
   const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
   if (!released_.empty()) admit_released(limit);
-  for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
-    const JobId job = by_arrival_[i];
-    if (jobs_[index(job)].state == Job::State::kWaiting) admit(job);
-    if (i == next_waiting_ && jobs_[index(job)].state != Job::State::kWaiting) ++next_waiting_;
+  bool after_others = true;  // One that the policy admits after a later one.
+  while (std::exchange(after_others, false)) {
+    bool refused = false;
+    for (std::size_t i = next_waiting_; i < next_arrival_ && running_jobs_ < limit; ++i) {
+      const JobId job = by_arrival_[i];
+      if (jobs_[index(job)].state == Job::State::kWaiting) {
+        const bool may = policy_.admits(job);
+        after_others |= may && admit(job) && refused;
+        refused |= !may;
+      }
+      if (i == next_waiting_ && jobs_[index(job)].state != Job::State::kWaiting) ++next_waiting_;
+    }
   }
 }
 
@@ -206,6 +217,7 @@ void Driver::offer_all(JobId job) {
 /// is the one with the fewest jobs.
 DeviceId Driver::home(JobId job) {
   const DeviceId chosen = policy_.place(job);
+  if (chosen != kNoDevice && timeline_ != nullptr) timeline_->placed = true;
   if (chosen != kNoDevice && !devices_[index(chosen)].lost) return chosen;
   if (!residency_) return device_id(index(job) % devices_.size());
   std::vector<Bytes> room;

@@ -7,7 +7,8 @@ namespace shardlab {
 
 [[gnu::flatten]] void Driver::take_requests() {
   auto& requests = residency_->requests();
-  for (const TransferId id : requests) start(residency_->transfer(id));
+  const bool loaded = this->loaded();
+  for (const TransferId id : requests) start(residency_->transfer(id), loaded);
   requests.clear();
   clean_up();
 }
@@ -30,21 +31,19 @@ CopySpan Driver::span_of(const Transfer& transfer) const {
   return span;
 }
 
-void Driver::start(Transfer& transfer) {
+void Driver::start(Transfer& transfer, bool loaded) {
   transfer.minibatch = ledger_.minibatch(transfer.job);
-  transfer.loaded = loaded();
+  transfer.loaded = loaded;
   if (timeline_ != nullptr) {
     transfers_.resize(std::max<std::size_t>(transfers_.size(), transfer.id + 1));
     transfers_[transfer.id] = span_of(transfer);
   }
   ++transfers_in_flight_;
-  const bool lane_first =
-      transfer.direction == Direction::kDemote && copies_take_lane(transfer.device);
-  const bool by_link = transfer.direction == Direction::kPeer || copies_take_link(transfer.device);
-  if (!lane_first && by_link) {
+  Device& device = devices_[index(transfer.device)];
+  if (device.link_first[static_cast<std::size_t>(transfer.direction)]) {
     backend_.start_link(transfer);
   } else {
-    devices_[index(transfer.device)].lane_copies.push_back(transfer.id);
+    device.lane_copies.push_back(transfer.id);
     touch(index(transfer.device));
   }
 }
@@ -55,9 +54,7 @@ void Driver::complete(TransferId id) {
     transfers_[id].done = now_;
     timeline_->copies.push_back(transfers_[id]);
   }
-  (transfer.direction == Direction::kPromote  ? outcome_.promoted
-   : transfer.direction == Direction::kDemote ? outcome_.demoted
-                                              : outcome_.between_devices) += transfer.bytes;
+  moved_[static_cast<std::size_t>(transfer.direction)] += transfer.bytes;
   --transfers_in_flight_;
   const JobId job = transfer.job;
   look_again(transfer.device);
@@ -69,14 +66,6 @@ void Driver::complete(TransferId id) {
   }
   if (!retries_.empty()) retry_units();
   if (jobs_[index(job)].state != Job::State::kRunning) settle_state(job);
-}
-
-/// A copy has moved, or there may be more room.
-void Driver::look_again(DeviceId id) {
-  const Device& device = devices_[index(id)];
-  if (device.claims.empty()) return;
-  // What is reserved and computes waits for neither. Claims reserve in their order.
-  if (!device.lane_busy || !device.claims.back().reserved) touch(index(id));
 }
 
 /// Devices whose reservation is another than at the last instant.

@@ -69,11 +69,7 @@ void Driver::end_claim(DeviceId id) {
   const Claim& claim = device.claims[device.running];
   --jobs_[index(claim.job)].running;
   --tracks_[index(claim.track)].claims;
-  if (device.claims.size() == 1) {
-    device.claims.pop_back();
-  } else {
-    device.claims.erase(device.claims.begin() + device.running);
-  }
+  device.claims.erase(device.running);
   device.running = kNothing;
   device.lane_busy = false;
   --running_units_;

@@ -11,7 +11,7 @@ StateView::Lane DriverView::lane(DeviceId id) const {
   lane.free_at = driver_.now_;
   if (device.lost) lane.free_at = Instant{kNever.time_since_epoch() / 2};
   if (device.running != Driver::kNothing) {
-    const Driver::Claim& runs = device.claims[device.running];
+    const Claim& runs = device.claims[device.running];
     lane.running = runs.track;
     lane.unit = runs.unit;
     lane.since = runs.started_at;
@@ -19,7 +19,7 @@ StateView::Lane DriverView::lane(DeviceId id) const {
     lane.free_at = std::max(lane.free_at, lane.expected_end);
   }
   for (std::size_t slot = 0; slot < device.claims.size(); ++slot) {
-    const Driver::Claim& claim = device.claims[slot];
+    const Claim& claim = device.claims[slot];
     if (slot == device.running) continue;
     lane.free_at += expected_on(driver_.program_, claim.job, claim.unit, id);
   }
@@ -59,16 +59,13 @@ StateView::JobState DriverView::state(JobId job) const {
   return JobState::kEnded;
 }
 
-std::size_t DriverView::units_done(JobId job) const {
-  std::size_t count = 0;
-  const auto tracks = tracks_of(driver_.program_.jobs[index(job)]);
-  std::size_t which = 0;
-  for (const TrackId track : driver_.ledger_.track_ids(job)) {
-    const Track& its = tracks[which++];
-    count += static_cast<std::size_t>(driver_.ledger_.minibatch(track)) * its.count +
-             driver_.ledger_.unit(track) - its.first;
-  }
-  return count;
+std::size_t DriverView::units_done(TrackId track) const {
+  const Ledger& ledger = driver_.ledger_;
+  const JobId job = ledger.job(track);
+  const auto which = index(track) - index(ledger.track_ids(job).front());
+  const Track its = tracks_of(driver_.program_.jobs[index(job)])[which];
+  return static_cast<std::size_t>(ledger.minibatch(track)) * its.count + ledger.unit(track) -
+         its.first;
 }
 
 Duration DriverView::remaining(TrackId track) const {

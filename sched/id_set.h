@@ -21,11 +21,9 @@ class IdSet {
     used_ |= bit(id / 64);
   }
   void erase(std::size_t id) {
-    words_[id / 64] &= ~bit(id);
-    for (std::size_t word = id / 64 % 64; word < words_.size(); word += 64) {
-      if (words_[word] != 0) return;
-    }
-    used_ &= ~bit(id / 64);
+    const std::uint64_t left = words_[id / 64] &= ~bit(id);
+    if (words_.size() > 64 && left == 0 && others_used(id / 64)) return;
+    used_ &= ~(static_cast<std::uint64_t>(left == 0) << (id / 64 % 64));
   }
   [[nodiscard]] bool contains(std::size_t id) const { return (words_[id / 64] & bit(id)) != 0; }
   [[nodiscard]] bool empty() const { return used_ == 0; }
@@ -47,6 +45,13 @@ class IdSet {
   }
 
  private:
+  /// Of the words that share its bit in used_.
+  [[nodiscard]] bool others_used(std::size_t word) const {
+    for (word %= 64; word < words_.size(); word += 64) {
+      if (words_[word] != 0) return true;
+    }
+    return false;
+  }
   static std::uint64_t bit(std::size_t id) { return std::uint64_t{1} << (id % 64); }
   static std::uint64_t above(std::size_t id) { return ~std::uint64_t{0} << (id % 64); }
   static std::size_t lowest(std::uint64_t bits) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <ranges>
 #include <vector>
 
@@ -28,10 +27,12 @@ class Ledger {
       }
       first_.push_back(static_cast<std::uint32_t>(progress_.size()));
       for (const Track& track : tracks_of(job)) {
-        progress_.push_back({steps, job.units.data(), job_id(j), track.first,
-                             track.first + track.count, track.first, job.done, job.minibatches,
-                             (job.minibatches - job.done) * track_time(job, track)});
+        const Duration remaining = (job.minibatches - job.done) * track_time(job, track);
+        progress_.push_back({steps, job_id(j), track.first, track.first + track.count, track.first,
+                             job.done, job.minibatches, remaining});
+        if (track.count > 0) look_up(progress_.back());
       }
+      units_.push_back(job.units.data());
     }
     first_.push_back(static_cast<std::uint32_t>(progress_.size()));
   }
@@ -75,6 +76,7 @@ class Ledger {
     }
     now.unit = now.first;
     now.minibatch = minibatch;
+    look_up(now);
     return since * (now.end - now.first) + done;
   }
   /// Takes over where the job's units are bound now.
@@ -82,9 +84,13 @@ class Ledger {
     for (const TrackId track : track_ids(job)) {
       const Progress& now = at(track);
       Step* steps = steps_.data() + (now.steps - steps_.data());
-      for (std::uint32_t u = now.first; u < now.end; ++u) steps[u].bound = now.units[u].bound;
+      for (std::uint32_t u = now.first; u < now.end; ++u) {
+        steps[u].bound = units_[index(job)][u].bound;
+      }
     }
   }
+
+  void fetch(TrackId track) const { __builtin_prefetch(&progress_[index(track)]); }
 
   /// The track's current unit is done.
   void advance(TrackId track) { step(progress_[index(track)]); }
@@ -95,15 +101,18 @@ class Ledger {
   [[nodiscard]] std::int64_t minibatch(TrackId track) const { return at(track).minibatch; }
   /// Minibatches of the job that all its tracks have completed.
   [[nodiscard]] std::int64_t minibatch(JobId job) const {
-    std::int64_t least = std::numeric_limits<std::int64_t>::max();
-    for (const TrackId track : track_ids(job)) least = std::min(least, minibatch(track));
+    std::uint32_t track = first_[index(job)];
+    std::int64_t least = progress_[track].minibatch;
+    while (++track < first_[index(job) + 1]) least = std::min(least, progress_[track].minibatch);
     return least;
   }
   [[nodiscard]] std::uint32_t unit(TrackId track) const { return at(track).unit; }
   /// Requires: not complete.
-  [[nodiscard]] const Unit& current(TrackId track) const { return at(track).units[at(track).unit]; }
+  [[nodiscard]] const Unit& current(TrackId track) const {
+    return units_[index(at(track).job)][at(track).unit];
+  }
   /// Units of other tracks wait for the current one. Requires: not complete.
-  [[nodiscard]] bool leads(TrackId track) const { return at(track).steps[at(track).unit].leads; }
+  [[nodiscard]] bool leads(TrackId track) const { return at(track).leads; }
 
   /// All units of other tracks that the current unit (or, `ahead`, the one after it) waits for are
   /// done.
@@ -115,9 +124,10 @@ class Ledger {
       step(next);
       now = &next;
     }
-    if (!now->steps[now->unit].follows) return true;
-    for (const Dependency& on : now->units[now->unit].after) {
-      const Progress& other = at(track_of(now->job, now->units[on.unit]));
+    if (!now->follows) return true;
+    const Unit* units = units_[index(now->job)];
+    for (const Dependency& on : units[now->unit].after) {
+      const Progress& other = at(track_of(now->job, units[on.unit]));
       const std::int64_t wanted = now->minibatch - on.lag;
       const bool done =
           other.minibatch > wanted || (other.minibatch == wanted && other.unit > on.unit);
@@ -132,8 +142,8 @@ class Ledger {
     Progress now = at(track);
     if (ahead) step(now);
     const Step& unit = now.steps[now.unit];
-    return {track,         now.job,       now.unit, now.minibatch, unit.bound,
-            now.remaining, unit.expected, {},       ahead};
+    return {track,         now.job,      now.unit, now.minibatch, unit.bound,
+            now.remaining, now.expected, {},       ahead};
   }
   [[nodiscard]] bool has_next(TrackId track) const {
     const Progress& now = at(track);
@@ -149,24 +159,35 @@ class Ledger {
   };
   struct alignas(64) Progress {
     const Step* steps = nullptr;  ///< Of the job.
-    const Unit* units = nullptr;  ///< Likewise.
     JobId job{};
     std::uint32_t first = 0, end = 0;
     std::uint32_t unit = 0;
     std::int64_t minibatch = 0;
     std::int64_t minibatches = 0;
     Duration remaining{};  ///< Estimated time of all units of the track from the current one on.
+    // Of the current unit's Step, which is then not waited for when that ends.
+    Duration expected{};
+    bool leads = false, follows = false;
   };
+  static void look_up(Progress& now) {
+    const Step& current = now.steps[now.unit];
+    now.expected = current.expected;
+    now.leads = current.leads;
+    now.follows = current.follows;
+  }
   static void step(Progress& now) {
-    now.remaining -= now.steps[now.unit].expected;
-    if (++now.unit < now.end) return;
-    now.unit = now.first;
-    ++now.minibatch;
+    now.remaining -= now.expected;
+    if (++now.unit == now.end) {
+      now.unit = now.first;
+      ++now.minibatch;
+    }
+    look_up(now);
   }
   [[nodiscard]] const Progress& at(TrackId track) const { return progress_[index(track)]; }
 
   LargeArray<Step> steps_;  ///< Of all units of all jobs.
   LargeArray<Progress> progress_;
+  std::vector<const Unit*> units_;    ///< Per job.
   std::vector<std::uint32_t> first_;  ///< Per job, and one past the last: its first track.
 };
 

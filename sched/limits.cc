@@ -49,6 +49,19 @@ void refuse_job(const JobProgram& job, const Cluster& cluster, Bytes smallest) {
   }
 }
 
+/// Of what passes through the host's memory.
+void refuse_too_large_for_host(const Program& program, const Cluster& cluster) {
+  for (const JobProgram& job : program.jobs) {
+    for (const Item& item : job.items) {
+      if (item.kind == ItemKind::kGraph || item.bytes <= cluster.host_memory) continue;
+      throw Error(fmt::format(
+          "{}: {} of shard {} need {}, the host's memory is {}; cut the model into more shards",
+          job.name, to_string(item.kind), item.shard, format_bytes(item.bytes),
+          format_bytes(cluster.host_memory)));
+    }
+  }
+}
+
 /// Longest time and size that are reckoned with: what sums of them may reach stays below 2^63.
 constexpr double kMostTime = 0x1p61, kMostBytes = 0x1p61;
 
@@ -92,10 +105,12 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
                     "fewer jobs at once",
                     host * 0x1p-60));
   }
-  if (host <= static_cast<double>(cluster.host_memory)) return;
-  throw Error(
-      fmt::format("the jobs need {} of host memory, the cluster has {}; run fewer jobs at once",
-                  format_bytes(static_cast<Bytes>(host)), format_bytes(cluster.host_memory)));
+  const Bytes room = cluster.disk ? cluster.disk->memory : cluster.host_memory;
+  if (cluster.disk) refuse_too_large_for_host(program, cluster);
+  if (host <= static_cast<double>(room)) return;
+  throw Error(fmt::format("the jobs need {} of {}, the cluster has {}; run fewer jobs at once",
+                          format_bytes(static_cast<Bytes>(host)),
+                          cluster.disk ? "disk" : "host memory", format_bytes(room)));
 }
 
 // In floating point, so that nothing overflows before it is refused.
@@ -159,6 +174,12 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
     for (const double rate : {shared.bytes_per_second, shared.back_bytes_per_second,
                               shared.together_bytes_per_second}) {
       if (rate > 0) slowest = std::max(slowest, 1 / rate);
+    }
+  }
+  if (cluster.disk) {
+    for (const LinkSpec& link : {cluster.disk->read, cluster.disk->write}) {
+      if (link.bytes_per_second > 0) slowest += 1 / link.bytes_per_second;
+      latency += seconds(link.latency);
     }
   }
   double slow_down = 1;

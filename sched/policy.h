@@ -61,6 +61,9 @@ class Policy {
   /// The device runs nothing until it is back, if ever: what was left to it is for others.
   virtual void device_lost(DeviceId device) { static_cast<void>(device); }
 
+  /// The job may be admitted now if there is room; else it is asked again in the next round. Asked
+  /// in the order of arrival.
+  virtual bool admits(JobId) { return true; }
   /// Where a job goes that stays on one device: one of the cluster's, or kNoDevice for the one with
   /// most room. Asked at admission.
   virtual DeviceId place(JobId) { return kNoDevice; }
@@ -94,6 +97,10 @@ class Policy {
   virtual std::int64_t worth(JobId job, ItemIndex item, DeviceId device) {
     static_cast<void>(job), static_cast<void>(item), static_cast<void>(device);
     return 0;
+  }
+  /// That copy went to make room.
+  virtual void evicted(JobId job, ItemIndex item, DeviceId device) {
+    static_cast<void>(job), static_cast<void>(item), static_cast<void>(device);
   }
 };
 

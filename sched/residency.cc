@@ -12,7 +12,9 @@ namespace shardlab {
   const Reservation claim = new_reservation(job, unit, device);
   Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(job, unit);
-  if (!find_room(uses, claimed)) {
+  const bool found = find_room(uses, claimed);
+  devices_[index(device)].refused = !found;
+  if (!found) {
     unused_claims_.push_back(claim);
     return kNoRoom;
   }
@@ -20,8 +22,8 @@ namespace shardlab {
     const ItemUse& use = uses.needed[k];
     CopyIndex& copy = claimed.copies[k];
     if (copy != kNone) continue;
-    copy = add(job, use.item, device);
-    pin(copy);
+    copy = add(job, use.item, use.place, device);
+    ++copies_[copy].pins;
     // What it creates may still be there from the minibatch before, and is of no use.
     if (use.reads) fetch(copy);
   }
@@ -44,6 +46,7 @@ Residency::Reservation Residency::new_reservation(JobId job, std::uint32_t unit,
 /// Takes the room that is missing, and pins the copies that are there.
 bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
   Bytes need = uses.workspace;
+  bool present = false;
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const std::uint32_t place = uses.needed[k].place;
     const CopyIndex copy = claimed.copies[k] = find(place, claimed.device);
@@ -51,15 +54,17 @@ bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
       need += items_[place].bytes;
     } else if (copies_[copy].stale) {
       return false;  // An old version is still on its way here.
+    } else {
+      present = true;
     }
   }
   const auto each_present = [&](auto&& change) {
-    for (std::size_t k = 0; k < uses.needed.size(); ++k) {
+    for (std::size_t k = 0; present && k < uses.needed.size(); ++k) {
       if (claimed.copies[k] != kNone) change(claimed.copies[k]);
     }
   };
   each_present([&](CopyIndex copy) { pin(copy); });
-  if (held(claimed.job)) return true;
+  if (uses.held) return true;
   if (make_room(claimed.device, need)) {
     charge(claimed.device, need);
     return true;
@@ -71,7 +76,7 @@ bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
 void Residency::release(Reservation claim) {
   const Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(claimed.job, claimed.unit);
-  if (!held(claimed.job)) charge(claimed.device, -uses.workspace);
+  if (!uses.held) charge(claimed.device, -uses.workspace);
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const CopyIndex copy = claimed.copies[k];
     unpin(copy);
@@ -112,7 +117,7 @@ void Residency::begin(Reservation claim) {
 [[gnu::flatten]] void Residency::commit(Reservation claim) {
   const Claimed& claimed = claims_[claim];
   const UnitUses uses = uses_.of(claimed.job, claimed.unit);
-  if (!held(claimed.job)) charge(claimed.device, -uses.workspace);
+  if (!uses.held) charge(claimed.device, -uses.workspace);
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const ItemUse& use = uses.needed[k];
     const CopyIndex copy = claimed.copies[k];

@@ -111,11 +111,11 @@ class Residency {
     DeviceId device{};  ///< kNoDevice: host memory.
   };
   std::vector<Drop>& drops() { return drops_; }
-  /// There are requests, drops, or devices with more room.
+  /// There are requests, drops, or devices with more room for what found none.
   [[nodiscard]] bool stirred() const {
     return !requests_.empty() || !drops_.empty() || !roomier_.empty();
   }
-  /// Devices where room may have appeared since the last call.
+  /// Devices where room may have appeared, since the last call, for what was refused.
   [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
   template <typename Visit>
   void take_roomier(Visit&& visit) {
@@ -128,8 +128,13 @@ class Residency {
 
   /// What it is worth that a device keeps a copy; see Policy::worth().
   using Worth = std::function<std::int64_t(JobId job, ItemIndex item, DeviceId device)>;
-  /// From now on what is worth least goes first, of equals what was used longest ago.
-  void order_victims(Worth worth) { worth_ = std::move(worth); }
+  using Gone = std::function<void(JobId job, ItemIndex item, DeviceId device)>;
+  /// From now on what is worth least goes first, of equals what was used longest ago; `gone` hears
+  /// of each.
+  void order_victims(Worth worth, Gone gone) {
+    worth_ = std::move(worth);
+    gone_ = std::move(gone);
+  }
   /// Bytes of what the unit reads that are on the device or on their way there.
   [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const;
   /// Transfers that were asked for and are not finished: towards the device, or from it for
@@ -176,7 +181,10 @@ class Residency {
 
   Reservation new_reservation(JobId job, std::uint32_t unit, DeviceId device);
   bool find_room(const UnitUses& uses, Claimed& claimed);
-  CopyIndex add(JobId job, ItemIndex i, DeviceId device);
+  CopyIndex add(JobId job, ItemIndex i, DeviceId device) {
+    return add(job, i, places_.of(job, i), device);
+  }
+  CopyIndex add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device);
   void drop(CopyIndex copy);
   void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
@@ -228,6 +236,7 @@ class Residency {
   std::vector<DeviceId> roomier_;
   Bytes host_used_ = 0, host_peak_ = 0;
   Worth worth_;
+  Gone gone_;
   bool kept_ = false;  ///< Something, after its unit; see settle().
 };
 

@@ -8,7 +8,7 @@
 /// Copies of items: where they come from and go to, and which of them go first.
 namespace shardlab {
 
-Residency::CopyIndex Residency::add(JobId job, ItemIndex i, DeviceId device) {
+Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device) {
   if (unused_ == kNone) {
     unused_ = static_cast<CopyIndex>(copies_.size());
     copies_.emplace_back();
@@ -16,10 +16,11 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, DeviceId device) {
   const CopyIndex which = unused_;
   Copy& copy = copies_[which];
   unused_ = copy.sibling;
-  static const Copy kNew;
-  copy = kNew;  // Not {}, which is made in parts and read as a whole: that stalls the core.
-  copy.place = places_.of(job, i);
-  ItemState& here = items_[copy.place];
+  ItemState& here = items_[place];
+  copy.place = place;
+  copy.pins = copy.holders = 0;
+  copy.stage = Stage::kReserved;
+  copy.dirty = copy.leaving = copy.sending = copy.stale = false;
   copy.transfer.id = which;
   copy.transfer.job = job;
   copy.transfer.item = i;
@@ -177,7 +178,7 @@ void Residency::push(CopyIndex from, DeviceId reader) {
 
 void Residency::promote(CopyIndex copy) {
   copies_[copy].stage = Stage::kArriving;
-  pin(copy);
+  ++copies_[copy].pins;  // It may not go in any case.
   request(copy, Direction::kPromote, kNoDevice);
 }
 
@@ -237,7 +238,8 @@ void Residency::charge(DeviceId where, Bytes bytes) {
 }
 
 void Residency::note_roomier(DeviceId device) {
-  if (!std::exchange(devices_[index(device)].roomier, true)) roomier_.push_back(device);
+  Device& here = devices_[index(device)];
+  if (here.refused && !std::exchange(here.roomier, true)) roomier_.push_back(device);
 }
 
 void Residency::link(CopyIndex newest) {

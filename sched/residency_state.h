@@ -55,7 +55,8 @@ struct Device {
   Bytes set_aside = 0;   ///< For held jobs.
   Bytes clean = 0;       ///< Of copies that may be dropped at once.
   Bytes leaving = 0;     ///< Of copies being demoted.
-  bool roomier = false;  ///< Room may have appeared.
+  bool refused = false;  ///< A claim found no room when it asked last.
+  bool roomier = false;  ///< Since then room may have appeared.
 };
 
 }  // namespace shardlab::residency

@@ -60,6 +60,8 @@ bool Residency::make_room_by_worth(DeviceId where, Bytes need) {
   std::ranges::stable_sort(victims, {}, &Victim::worth);
   for (const Victim& victim : victims) {
     if (missing() <= (drops ? 0 : device.clean + device.leaving)) break;
+    const Transfer& its = copies_[victim.copy].transfer;
+    gone_(its.job, its.item, where);
     drops ? drop(victim.copy) : demote(victim.copy);
   }
   return drops;

@@ -52,8 +52,8 @@ class StateView {
   [[nodiscard]] virtual Bytes present(JobId job, std::uint32_t unit, DeviceId device) const = 0;
   [[nodiscard]] virtual JobState state(JobId job) const = 0;
   [[nodiscard]] virtual JobId job(TrackId track) const = 0;
-  /// Units that are done, of all the job's tracks and minibatches.
-  [[nodiscard]] virtual std::size_t units_done(JobId job) const = 0;
+  /// Units of the track that are done, of all minibatches.
+  [[nodiscard]] virtual std::size_t units_done(TrackId track) const = 0;
   /// Minibatches that the track has completed.
   [[nodiscard]] virtual std::int64_t minibatch(TrackId track) const = 0;
   /// Estimated time of all its units that are not done, on devices of class 0.

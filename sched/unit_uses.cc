@@ -24,12 +24,14 @@ ItemPlaces::ItemPlaces(const Program& program) {
 UsesOfUnits::UsesOfUnits(const Program& program, const ItemPlaces& places) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     first_.push_back(static_cast<std::uint32_t>(rows_.size()));
-    for (const Unit& unit : program.jobs[j].units) add(job_id(j), unit, places);
+    const JobProgram& job = program.jobs[j];
+    for (const Unit& unit : job.units) add(job_id(j), unit, job.held, places);
   }
 }
 
-void UsesOfUnits::add(JobId job, const Unit& unit, const ItemPlaces& places) {
+void UsesOfUnits::add(JobId job, const Unit& unit, bool held, const ItemPlaces& places) {
   Row row;
+  row.held = held;
   row.workspace = unit.workspace;
   row.first = static_cast<std::uint32_t>(uses_.size());
   const auto use = [&](ItemIndex i, bool reads, bool creates) {
@@ -38,7 +40,7 @@ void UsesOfUnits::add(JobId job, const Unit& unit, const ItemPlaces& places) {
   };
   for (const ItemIndex i : unit.reads) use(i, true, false);
   for (const ItemIndex i : unit.creates) use(i, false, true);
-  row.needed = static_cast<std::uint16_t>(uses_.size() - row.first);
+  row.needed = static_cast<std::uint8_t>(uses_.size() - row.first);
   for (const ItemIndex i : unit.consumes) {
     if (unit.reads.contains(i) || unit.creates.contains(i)) continue;
     use(i, false, false);

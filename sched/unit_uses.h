@@ -18,6 +18,7 @@ struct ItemUse {
 /// What a unit needs of its device.
 struct UnitUses {
   Bytes workspace = 0;
+  bool held = false;                  ///< Its job.
   std::span<const ItemUse> needed;    ///< What it reads, then what it creates.
   std::span<const ItemUse> consumed;  ///< But for what it also needs.
 };
@@ -49,16 +50,17 @@ class UsesOfUnits {
   [[nodiscard]] UnitUses of(JobId job, std::uint32_t unit) const {
     const Row& row = rows_[first_[index(job)] + unit];
     const ItemUse* uses = uses_.data() + row.first;
-    return {row.workspace, {uses, row.needed}, {uses + row.needed, row.consumed}};
+    return {row.workspace, row.held, {uses, row.needed}, {uses + row.needed, row.consumed}};
   }
 
  private:
   struct Row {
     Bytes workspace = 0;
     std::uint32_t first = 0;
-    std::uint16_t needed = 0, consumed = 0;
+    std::uint8_t needed = 0, consumed = 0;
+    bool held = false;
   };
-  void add(JobId job, const Unit& unit, const ItemPlaces& places);
+  void add(JobId job, const Unit& unit, bool held, const ItemPlaces& places);
 
   std::vector<std::uint32_t> first_;  ///< Per job.
   std::vector<Row> rows_;

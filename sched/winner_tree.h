@@ -34,13 +34,23 @@ class WinnerTree {
   /// Whose key it is. Requires: not empty.
   [[nodiscard]] std::uint64_t winner() const { return static_cast<std::uint64_t>(nodes_[1]); }
 
-  /// The least key but for the winner's. Requires: each leaf owns its key.
-  [[nodiscard]] Key second() const {
+  /// The least key but for the winner's, and whose it is. Requires: each leaf owns its key.
+  struct Entry {
+    Key key;
+    std::uint64_t owner;
+  };
+  [[nodiscard]] Entry second() const {
     Node second = kNobody;
     for (std::size_t node = leaves_ + winner(); node > 1; node /= 2) {
       second = std::min(second, nodes_[node ^ 1]);
     }
-    return key_of(second);
+    return {key_of(second), static_cast<std::uint64_t>(second)};
+  }
+  /// A leaf that is about to be set, in a tree that is larger than the nearest caches.
+  void fetch(std::size_t leaf) const {
+    if (leaves_ < 4096) return;
+    for (std::size_t node = leaves_ + leaf; node >= 512; node /= 2)
+      __builtin_prefetch(&nodes_[node]);
   }
 
  private:

@@ -31,7 +31,7 @@ std::vector<std::map<ItemName, ItemIndex>> name_items(const Program& program) {
 
 EstimatedCosts::EstimatedCosts(const Program& program) : program_(program) {
   for (const JobProgram& job : program.jobs) {
-    first_.push_back(times_.size());
+    first_.push_back(static_cast<std::uint32_t>(times_.size()));
     for (const Unit& unit : job.units) times_.push_back({unit.alone, unit.loaded});
   }
   const std::size_t units = times_.size();

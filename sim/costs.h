@@ -20,6 +20,8 @@ class Costs {
   virtual Duration lane_copy(const Transfer& transfer) = 0;
   /// By a copy engine; `by_link` is what its link takes.
   virtual Duration engine_copy(const Transfer& transfer, Duration by_link) = 0;
+  /// engine_copy() is always `by_link`, and need not be asked.
+  [[nodiscard]] virtual bool engines_keep_pace() const { return false; }
 };
 
 /// The profile's estimates.
@@ -32,6 +34,7 @@ class EstimatedCosts final : public Costs {
   }
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
+  [[nodiscard]] bool engines_keep_pace() const override { return true; }
 
  private:
   [[nodiscard]] std::size_t begin(DeviceId device) const {
@@ -42,7 +45,7 @@ class EstimatedCosts final : public Costs {
   /// Of all units, class by class: closer together than in the program.
   LargeArray<UnitTimes> times_;
   std::vector<std::size_t> class_begin_;  ///< Per device; empty: all are of class 0.
-  std::vector<std::size_t> first_;        ///< Per job, within its class.
+  std::vector<std::uint32_t> first_;      ///< Per job, within its class.
 };
 
 /// What every unit and copy took in a timeline; a copy that it does not have takes the estimate.

@@ -24,14 +24,16 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       })) {
     paces_.resize(devices.size());
   }
-  contended_ = fair_links_ || !paces_.empty();
+  if (cluster.disk) disk_.emplace(program, cluster);
+  contended_ = fair_links_ || !paces_.empty() || disk_;
   for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
     for (std::size_t d = 0; d < devices.size(); ++d) {
       Transfer transfer;
       transfer.device = device_id(d);
       transfer.direction = direction;
       ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
-                       link_index(cluster, transfer), devices[d].copy_engines > 0});
+                       link_index(cluster, transfer),
+                       devices[d].copy_engines > 0 && !costs.engines_keep_pace()});
     }
   }
   for (std::size_t d = 0; d < devices.size(); ++d) {
@@ -52,6 +54,7 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
   begin_lane(index(run.device), lane.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
+  if (disk_) disk_->changed(run.job, program_.jobs[index(run.job)].units[run.unit]);
 }
 
 void Simulator::start_lane_copy(const Transfer& transfer) {
@@ -66,7 +69,7 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
 /// whether its end is known.
 inline bool Simulator::begin_passage(std::size_t link) {
   if (contended_ && begin_contended(link)) return false;
-  set_end(link_ends_, link, passing_[queues_[link].first].passage.to);
+  set_link_end(link, passing_[queues_[link].first].passage.to);
   return true;
 }
 
@@ -75,23 +78,32 @@ inline bool Simulator::end_passage(std::size_t link) {
   Queue& queue = queues_[link];
   const Passing& done = passing_[queue.first];
   events_.emplace_back(std::in_place_type<LinkDone>, queue.first, done.passage.from, now_);
-  if (contended_) pass(link % lanes_.size(), done.direction, -1);
+  if (contended_) leave_link(link);
   queue.first = done.next;
   return queue.first != kNoTransfer;
 }
 
 inline void Simulator::end_of_link(std::size_t link) {
   const bool more = end_passage(link);
-  if (!more || !begin_passage(link)) link_ends_.clear(link);
+  if (!more || !begin_passage(link)) clear_link_end(link);
 }
 
-[[gnu::flatten]] void Simulator::start_link(const Transfer& transfer) {
+void Simulator::start_link(const Transfer& transfer) {
+  if (disk_ && transfer.direction != Direction::kPeer) {
+    disk_->start(transfer);
+    use_disk();
+  } else {
+    enter_link(transfer);
+  }
+}
+
+[[gnu::flatten]] void Simulator::enter_link(const Transfer& transfer) {
   const std::size_t device = index(transfer.device);
   const bool peer = transfer.direction == Direction::kPeer;
   const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
   const std::size_t link = peer ? link_index(cluster_, transfer) : way.queue;
   Duration time = peer ? link_time(cluster_, transfer) : transfer_time(transfer.bytes, way.link);
-  if (way.by_engine) time = costs_.engine_copy(transfer, time);
+  if (way.costs_say) time = costs_.engine_copy(transfer, time);
   Queue& queue = queues_[link];
   if (transfer.id >= passing_.size()) passing_.resize(transfer.id + 1);
   Passing& passing = passing_[transfer.id];
@@ -104,6 +116,7 @@ inline void Simulator::end_of_link(std::size_t link) {
     passing_[before].next = transfer.id;
   } else {
     queue.first = transfer.id;
+    if (apart_ == kNone && !contended_) apart_ = link;
     begin_passage(link);
   }
 }
@@ -124,12 +137,13 @@ bool Simulator::begin_contended(std::size_t link) {
 }
 
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
+  if (disk_) use_disk();
   if (!repaced_.empty()) set_paces();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
   events_.clear();
   const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
-  WinnerTree::Key instant = std::min({lanes, link_ends_.top(), alarm});
+  WinnerTree::Key instant = std::min({lanes, next_link_end(), alarm});
   if (fair_links_) {
     const Instant copy = fair_links_->next(Instant{Duration{instant}});
     instant = std::min(instant, copy.time_since_epoch().count());
@@ -138,9 +152,9 @@ bool Simulator::begin_contended(std::size_t link) {
   now_ = Instant{Duration{instant}};
   if (lanes == instant) end_lanes(instant);
   if (fair_links_) advance_fair_links();
-  while (link_ends_.top() == instant) end_of_link(link_ends_.winner());
+  while (next_link_end() == instant) end_of_link(next_link());
   if (alarm == instant) ring();
-  return events_;
+  return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.
 }
 
 void Simulator::set_paces() {
@@ -150,11 +164,14 @@ void Simulator::set_paces() {
 
 /// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
 void Simulator::end_lanes(WinnerTree::Key instant) {
-  while (lane_ends_.second() == instant) {
+  WinnerTree::Entry second = lane_ends_.second();
+  for (; second.key == instant; second = lane_ends_.second()) {
     const std::size_t device = lane_ends_.winner();
     end_of_lane(device);
     lane_ends_.clear(device);
   }
+  next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
+  if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
   reported_lane_ = lane_ends_.winner();
   end_of_lane(reported_lane_);
 }
@@ -162,18 +179,19 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
 /// Ends that come together come in the order of all links.
 void Simulator::advance_fair_links() {
   const auto passed = fair_links_->advance(now_);
-  if (passed.size() == 1 && link_ends_.top() > now_.time_since_epoch().count()) {
+  if (passed.size() == 1 && next_link_end() > now_.time_since_epoch().count()) {
     const std::uint32_t link = passed.front();
     if (end_passage(link)) begin_passage(link);
     return;
   }
-  for (const std::uint32_t link : passed) set_end(link_ends_, link, now_);
+  for (const std::uint32_t link : passed) set_link_end(link, now_);
 }
 
 void Simulator::end_of_lane(std::size_t device) {
   Lane& lane = lanes_[device];
   if (lane.copies) {
     events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
+    if (disk_) disk_->finished(lane.transfer);
   } else {
     if (!paces_.empty()) lane.recompute = slowed(device, lane.recompute);
     events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
@@ -244,7 +262,8 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
-      loses || std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
+      loses || cluster.disk ||
+      std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
         return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);
       });
@@ -259,7 +278,13 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
   Simulator simulator(program, cluster, costs);
   Driver driver(program, cluster, policy, simulator, timeline, tracks, tuner);
   if (loses) driver.may_lose_devices(own);
-  return drive(driver, simulator);
+  Outcome outcome = drive(driver, simulator);
+  if (const Disk* disk = simulator.disk()) {
+    outcome.host_peak = disk->peak();
+    outcome.read = disk->moved().read;
+    outcome.written = disk->moved().written;
+  }
+  return outcome;
 }
 
 }  // namespace shardlab

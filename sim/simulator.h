@@ -12,6 +12,7 @@
 #include "sched/link.h"
 #include "sched/winner_tree.h"
 #include "sim/costs.h"
+#include "sim/disk.h"
 #include "sim/fair_links.h"
 
 namespace shardlab {
@@ -33,9 +34,16 @@ class Simulator final : public Backend {
     wake_ = instant;
     set_alarm();
   }
-  [[nodiscard]] bool keeps_items() const override { return false; }
-  void dropped(JobId, ItemIndex, DeviceId) override {}
+  [[nodiscard]] bool keeps_items() const override { return disk_.has_value(); }
+  void dropped(JobId job, ItemIndex item, DeviceId from) override {
+    if (disk_ && from == kNoDevice) disk_->dropped(job, item);
+  }
+  bool restore(JobId job, std::int64_t minibatches) override;
+  [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
   std::span<const Event> wait() override;
+
+  /// Null without one.
+  [[nodiscard]] const Disk* disk() const { return disk_ ? &*disk_ : nullptr; }
 
  private:
   struct Lane {
@@ -74,7 +82,7 @@ class Simulator final : public Backend {
   struct Way {
     LinkSpec link;
     std::size_t queue = 0;
-    bool by_engine = false;
+    bool costs_say = false;  ///< Not the link alone: an engine copies.
   };
   struct Queue {
     Link link;
@@ -83,24 +91,54 @@ class Simulator final : public Backend {
   static void set_end(WinnerTree& ends, std::size_t of, Instant end) {
     ends.set(of, end.time_since_epoch().count());
   }
+  /// The first copy of a link ends then.
+  void set_link_end(std::size_t link, Instant end) {
+    if (apart_ == link) {
+      apart_end_ = end.time_since_epoch().count();
+    } else {
+      set_end(link_ends_, link, end);
+    }
+  }
+  void clear_link_end(std::size_t link) {
+    if (apart_ == link) {
+      apart_ = kNone;
+      apart_end_ = WinnerTree::kAbsent;
+    } else {
+      link_ends_.clear(link);
+    }
+  }
+  [[nodiscard]] WinnerTree::Key next_link_end() const {
+    return std::min(apart_end_, link_ends_.top());
+  }
+  /// Whose copy ends next: ties go to the lower. Requires: some link's does.
+  [[nodiscard]] std::size_t next_link() const {
+    const WinnerTree::Key others = link_ends_.top();
+    if (apart_end_ < others || (apart_end_ == others && apart_ < link_ends_.winner()))
+      return apart_;
+    return link_ends_.winner();
+  }
   void begin_lane(std::size_t device, Instant end) {
     set_end(lane_ends_, device, end);
     if (reported_lane_ == device) reported_lane_ = kNone;
   }
   void set_alarm() {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
+    if (disk_) alarm_ = std::min(alarm_, disk_->next());
   }
   [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
+  void enter_link(const Transfer& transfer);
+  [[gnu::noinline]] void use_disk();
   bool begin_passage(std::size_t link);
   [[gnu::noinline]] bool begin_contended(std::size_t link);
   bool end_passage(std::size_t link);
   void end_of_link(std::size_t link);
   [[gnu::noinline]] void advance_fair_links();
   [[gnu::noinline]] void pass(std::size_t device, Direction direction, int change);
+  [[gnu::noinline]] void leave_link(std::size_t link);
   [[nodiscard]] double slowness(std::size_t device) const;
   void start_pace(std::size_t device, Duration work);
   [[gnu::noinline]] void set_paces();
@@ -116,17 +154,23 @@ class Simulator final : public Backend {
   std::vector<Change> changes_;  ///< In order of time.
   std::size_t next_change_ = 0;
   std::vector<Lane> lanes_;
-  std::vector<Queue> queues_;            ///< By link_index().
-  std::vector<Passing> passing_;         ///< By TransferId.
-  std::vector<Way> ways_;                ///< By device and direction: promotions of all come first.
-  bool contended_ = false;               ///< Either of the next two is there.
+  std::vector<Queue> queues_;     ///< By link_index().
+  std::vector<Passing> passing_;  ///< By TransferId.
+  std::vector<Way> ways_;         ///< By device and direction: promotions of all come first.
+  bool contended_ = false;        ///< Any of the next three is there.
+  std::optional<Disk> disk_;
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.
   /// Two small trees, as most events are ends of units.
   WinnerTree lane_ends_, link_ends_;
+  /// A link whose end is not in the tree. Most often several copies follow each other on one link
+  /// while none is under way elsewhere; so they cost no walk.
+  std::size_t apart_ = kNone;
+  WinnerTree::Key apart_end_ = WinnerTree::kAbsent;
   /// A lane that was reported and may have begun anew: only if not, its old end must go.
   std::size_t reported_lane_ = kNone;
+  DeviceId next_lane_ = kNoDevice;  ///< After it, unless another begins that ends before.
   std::vector<Event> events_;
 };
 

@@ -76,7 +76,8 @@ RunResult train(const Workload& work, const Setting& setting) {
   Timeline checked = result.timeline;
   // Lanes of one GPU share its memory, and its peak is what is known.
   if (!fake()) checked.budget.assign(checked.budget.size(), sum(checked.budget));
-  if (result.outcome.redone == 0) expect_valid(checked, program);
+  const bool as_planned = result.outcome.redone == 0 && result.outcome.devices_lost == 0;
+  if (as_planned) expect_valid(checked, program);
   return result;
 }
 
@@ -195,7 +196,7 @@ TEST_F(AcceleratorFaults, JobsGoOnElsewhereToTheSameBitsWhenADeviceFails) {
   const std::vector<Setting> settings{
       {Strategy::kSpill, 2}, {Strategy::kResident, 2, 1}, {Strategy::kModelParallel, 2}};
   for (const Setting& setting : settings) {
-    for (const int nth : {5, 150, 700}) {
+    for (const int nth : {5, 60, 150, 400}) {  // The first while the device is prepared.
       SCOPED_TRACE(testing::Message() << to_string(setting.strategy) << ", work " << nth);
       fake::fail_work(1, nth);
       const RunResult result = train(work, setting);

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "profiler/activity_totals.h"
 #include "tests/error_of.h"
 
 namespace shardlab {
@@ -149,6 +150,37 @@ TEST(Attribution, AnActivityWithoutAnIdGoesWhereItWasLaunched) {
   EXPECT_EQ(found.ranges.at(2).kernels, 1);
   EXPECT_EQ(found.ranges.at(2).by_launch, 1);
   EXPECT_EQ(found.unattributed.kernels, 3);
+}
+
+TEST(ActivityTotals, SayWhereIdsAndLaunchesDisagreeAndWhatBelongsToNothing) {
+  const std::vector<LaunchWindow> windows{{1, 100, 200}, {2, 150, 300}};
+  ActivityLog log =
+      log_of({launched(kernel(1, 500, 530), 120), launched(kernel(2, 530, 560), 110),
+              launched(kernel(0, 560, 590), 160), launched(kernel(0, 590, 600), 250)});
+  log.dropped = 3;
+  ActivityTotals totals;
+  totals.add(log, attribute(log, windows), Duration(1000), Duration(1100));
+  const ActivityFacts facts = totals.facts("; a buffer was cut");
+  EXPECT_EQ(
+      facts.source,
+      "CUPTI activity records; a buffer was cut; mismatched cross-check: 1 of 4 records belong "
+      "to one layer by their id and to another by the time of their launch; 1 of 4 records "
+      "have no id and were launched while several layers were");
+  EXPECT_DOUBLE_EQ(facts.mismatched, 0.25);
+  EXPECT_DOUBLE_EQ(facts.by_launch, 0.25);
+  EXPECT_DOUBLE_EQ(facts.unattributed, 0.3);
+  EXPECT_DOUBLE_EQ(facts.slow_down, 0.1);
+  EXPECT_EQ(facts.dropped, 3);
+}
+
+TEST(ActivityTotals, SayNothingWhereAllAgrees) {
+  const std::vector<LaunchWindow> windows{{1, 100, 200}};
+  const ActivityLog log = log_of({launched(kernel(1, 500, 530), 120)});
+  ActivityTotals totals;
+  totals.add(log, attribute(log, windows), Duration(1000), Duration(900));
+  EXPECT_EQ(totals.facts("").source, "CUPTI activity records");
+  EXPECT_EQ(totals.facts("").slow_down, 0);
+  EXPECT_EQ(ActivityTotals().facts("").unattributed, 0);
 }
 
 TEST(Attribution, AWindowWithoutRangeOrWithItsEndFirstIsRefused) {

@@ -684,14 +684,23 @@ def test_links_measures_every_way_of_every_device():
         assert link["shared_bytes_per_second"] > 0 and link["copying"] == 4
         assert [size["bytes"] for size in link["sizes"]] == [2**n << 10 for n in [6, 8, 10, 12, 14]]
         assert all(size["time_ns"] > 0 for size in link["sizes"])
+    shared = [(each["through"], each["ways"], each["copying"]) for each in document["shared"]]
+    assert shared == [("host memory", "to device", 2), ("host memory", "to host", 2), ("host memory", "both", 4)]
+    for each in document["shared"]:
+        assert each["contention"] == pytest.approx(each["alone_bytes_per_second"] / each["together_bytes_per_second"])
+    assert [each["device"] for each in document["computing"]] == ["cpu-0", "cpu-1"]
+    assert all(each[way] >= 1 for each in document["computing"] for way in ["slow_down_promote", "slow_down_demote"])
 
 
 @needs_torch
 def test_links_prints_a_row_per_way():
-    header, *rows = good("links", ROOT / "examples/cluster.toml", "--rounds", 1).splitlines()
-    assert header.split("  ")[0] == "device" and "GB/s shared" in header
-    assert [re.split("  +", row)[:3] for row in rows] == [
+    links, shared, computing = (table.splitlines() for table in
+                                good("links", ROOT / "examples/cluster.toml", "--rounds", 1).split("\n\n"))
+    assert links[0].split("  ")[0] == "device" and "GB/s shared" in links[0]
+    assert [re.split("  +", row)[:3] for row in links[1:]] == [
         [device, way, "pageable"] for device in ["cpu-0", "cpu-1"] for way in ["to device", "to host"]]
+    assert "contention" in shared[0] and len(shared) == 4
+    assert "slow_down_promote" in computing[0] and [row.split()[0] for row in computing[1:]] == ["cpu-0", "cpu-1"]
 
 
 # Bad input
@@ -787,6 +796,35 @@ def tiny(tmp_path_factory):
 
 
 PATHS = ["workload.toml", "cluster.toml", "-p", "profile.json"]
+
+
+@needs_torch
+def test_profile_says_how_well_its_medians_are_known_and_what_the_machine_was_like(tiny):
+    inputs = ["workload.toml", "cluster.toml", "--seconds", "100", "--interval", "100", "-o", "known.json"]
+    text = good("profile", *inputs, cwd=tiny)
+    source = json.loads((tiny / "known.json").read_text())["provenance"]
+    assert source["repeats"]["ended_by"] == "interval" and source["rounds"] == 6
+    assert 0 < source["repeats"]["median_interval"] < source["repeats"]["wanted_interval"] == 1
+    assert [each["what"] for each in source["conditions"]] == ["CPU governor", "CPU frequency", "load average"]
+    assert all(each["before"] and each["after"] for each in source["conditions"])
+    assert "ended by interval" in text and "samples are outliers, kept" in text and "load average" in text
+    header = next(line for line in text.splitlines() if line.startswith("model "))
+    assert header.endswith("layers %")
+
+
+@needs_torch
+@pytest.mark.parametrize("output", ["/proc/profile.json", "missing/profile.json", "."])
+def test_profile_refuses_an_unwritable_output_before_it_measures(tiny, output):
+    began = time.monotonic()
+    error = bad("profile", "workload.toml", "cluster.toml", "--seconds", "1000", "-o", output, cwd=tiny)
+    assert f"{output}: cannot write here: " in error and "give another with --output" in error
+    assert time.monotonic() - began < 60
+
+
+@needs_torch
+def test_records_are_of_gpus_and_refused_for_the_cpu(tiny):
+    error = bad("profile", "workload.toml", "cluster.toml", "--add-records", "profile.json", cwd=tiny)
+    assert "activity records are of GPUs" in error
 
 
 EMULATED = """

@@ -283,6 +283,22 @@ TEST(ClusterFile, SaysThatAFileCannotBeRead) {
             "no/such.toml: cannot read: No such file or directory");
 }
 
+TEST(ClusterFile, ReadsADiskBelowTheHostsMemory) {
+  const std::string device = "[[device]]\nname = \"a\"\n";
+  const Cluster cluster =
+      parse("disk = { read = { latency_us = 80, rate = 3000 }, memory = 7000 }\n" + device);
+  ASSERT_TRUE(cluster.disk);
+  EXPECT_EQ(cluster.disk->read.latency, Duration{80'000});
+  EXPECT_EQ(cluster.disk->write.bytes_per_second, 3000);
+  EXPECT_EQ(cluster.disk->memory, 7000);
+  EXPECT_EQ(parse(cluster_toml(cluster)).disk->write.latency, Duration{80'000});
+  EXPECT_FALSE(parse(device).disk);
+  EXPECT_EQ(error("disk = { write = { rate = 1 } }\n" + device),
+            "c.toml:1: disk: read: missing; { rate = \"3 GB\" } is per second");
+  EXPECT_EQ(error("disk = { reed = 1 }\n" + device),
+            "c.toml:1: disk: reed: unknown key; a disk has read, write and memory");
+}
+
 TEST(ClusterFile, WritesWhatReadsBack) {
   const Cluster cluster = parse(
       "host_memory = \"16 GiB\"\nhost_watts = 200\nnetwork = { latency_us = 5, rate = 12 }\n"

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -104,6 +105,32 @@ def test_steps_that_fail_or_time_out_leave_the_others_running(tmp_path):
     assert results[4]["figures"] == {"said": "well"}
     assert kept == [1, 2, 3, 4, 5]
     assert (tmp_path / "logs/good-case.log").read_text() == "$ echo well\nwell\n\n"
+
+
+def test_steps_of_several_gpus_are_skipped_on_one_and_take_all_where_there_are_more(tmp_path):
+    one = context_in(tmp_path)
+    one.gpus = ["H100"]
+    results = runner.run_steps(runner.choose(steps.STEPS, ["gpus"]), one, lambda found: None)
+    assert [(step["name"], step["result"]) for step in results] == [("gpus:links", "skipped"), ("gpus:run", "skipped")]
+    assert results[0]["detail"] == "needs two GPUs or more; here is one"
+    one.gpus = ["H100"] * 3
+    devices = tomllib.loads(steps.cluster_of_all(one).read_text())["device"]
+    assert [(device["name"], device["ordinal"]) for device in devices] == [("gpu-0", 0), ("gpu-1", 1), ("gpu-2", 2)]
+    assert all(device["kind"] == "cuda" and device["memory"] == "1200 MiB" for device in devices)
+
+
+@pytest.mark.skipif(not (BUILD / "cli/libshardlab_torch.so").exists(), reason="built without LibTorch")
+def test_figures_of_links_are_those_of_the_verb(tmp_path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[[device]]\nname = "cpu"\ncount = 2\n')
+    found = steps.shardlab(context_in(tmp_path), "links", cluster, "--rounds", 1)
+    assert [steps.way(link) for link in found["links"]] == ["to device, pageable", "to host, pageable"] * 2
+    assert all(steps.link_figures(link)["shared_bytes_per_second"] > 0 for link in found["links"])
+    rows = steps.shared_rows(found)
+    assert [row["case"] for row in rows[:3]] == [
+        "2 at once, to device, pageable, through host memory", "2 at once, to host, pageable, through host memory",
+        "4 at once, both, pageable, through host memory"]
+    assert rows[-1]["slow_down_promote"] >= 1 and rows[-1]["slow_down_demote"] >= 1
 
 
 def test_a_step_without_the_build_says_which_step_comes_before(tmp_path):

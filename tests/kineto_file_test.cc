@@ -116,6 +116,30 @@ TEST(KinetoFile, OneBrokenEventIsCountedAndTheOthersAreRead) {
   EXPECT_EQ(unusable("{\"ph\"}"), (Reasons{{"they are no valid JSON", 1}}));
 }
 
+TEST(KinetoFile, ArgumentsAreFoundInAnyOrderAndBeforeTheCategory) {
+  const std::string members = R"("ph":"X","name":"n","pid":1,"tid":2,"ts":1,"dur":1,)";
+  const auto read_one = [&](const std::string& cat, const std::string& args) {
+    const std::string arguments = "\"args\":{" + args + ",\"grid\":[1,2,3]}";
+    const std::string category = "\"cat\":\"" + cat + "\"";
+    const Read found = read(trace("{" + members + category + "," + arguments + "},{" + members +
+                                  arguments + "," + category + "}"));
+    EXPECT_EQ(found.raw.size(), 2U) << args;
+    EXPECT_EQ(found.raw.at(0).correlation, found.raw.at(1).correlation) << args;
+    EXPECT_EQ(found.raw.at(0).sequence, found.raw.at(1).sequence) << args;
+    return found.raw.at(0);
+  };
+  for (const char* const args : {R"("device":0,"device":0,"bytes":3,"correlation":5)",
+                                 R"("x":{"correlation":6},"correlation":5,"bytes":3,"device":0)"}) {
+    EXPECT_EQ(read_one("cuda_runtime", args).correlation, 5);
+    EXPECT_EQ(read_one("kernel", args).correlation, 5);
+    EXPECT_EQ(read_one("gpu_memset", args).correlation, 5);
+    EXPECT_EQ(read_one("gpu_memcpy", args).correlation, 5);
+    EXPECT_EQ(read_one("gpu_memcpy", args).bytes, 3);
+  }
+  EXPECT_EQ(read_one("cpu_op", R"("Fwd thread id":1,"correlation":2,"Sequence number":9)").sequence,
+            9);
+}
+
 TEST(KinetoFile, DirectionAndHostMemoryOfACopyStandInItsName) {
   const auto of = [](const char* name) {
     const KinetoCopy copy = kineto_copy(name);

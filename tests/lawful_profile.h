@@ -20,10 +20,10 @@ inline ModelProfile lawful(const Shape& shape, const Rates& rates = kLawful) {
     const LayerKind kind = kind_of(shape.model, i);
     LayerCost layer;
     layer.name = i == 0 ? "embedding" : i <= shape.model.layers ? "block" : "head";
-    for (const LayerPhase phase : kLayerPhases) {
+    for (const Phase phase : kPhases) {
       const double ns = rates.time(layer_work(shape, kind, phase));
-      time_of(layer.alone, phase) = {Duration{std::llround(ns)}, {}, 5, std::nullopt};
-      time_of(layer.loaded, phase) = {Duration{std::llround(1.1 * ns)}, {}, 5, std::nullopt};
+      of(layer.alone, phase) = {Duration{std::llround(ns)}, {}, 5, std::nullopt};
+      of(layer.loaded, phase) = {Duration{std::llround(1.1 * ns)}, {}, 5, std::nullopt};
     }
     const Bytes own = parameter_bytes(shape.model, kind);
     const auto activation = static_cast<Bytes>(4 * shape.model.width * shape.vectors());

@@ -9,13 +9,14 @@
 #include "policies/registry.h"
 #include "sim/simulator.h"
 #include "tests/instances.h"
+#include "tests/least_makespan.h"
 
 /// Cases whose exact answer is known, and bounds that are proven or were never broken. Sources: the
 /// names in the comments; GPipe's and 1F1B's answers are in stage_order_test.cc.
 namespace shardlab {
 namespace {
 
-using Chains = std::vector<std::vector<int>>;
+using instances::Chains;
 
 std::int64_t makespan(const Program& program, const Cluster& cluster, const std::string& policy) {
   EstimatedCosts costs(program);
@@ -91,24 +92,6 @@ TEST(Oracle, LrtfStaysWithinItsConjecturedBound) {
   }
 }
 
-/// The least makespan of all: every order of all units is tried, each unit taking the device that
-/// is free first. Some such order gives an optimal schedule.
-std::int64_t optimum(const Chains& jobs, std::vector<std::size_t>& next,
-                     std::vector<std::int64_t>& job_free, std::vector<std::int64_t>& device_free) {
-  std::int64_t best = INT64_MAX;
-  for (std::size_t j = 0; j < jobs.size(); ++j) {
-    if (next[j] == jobs[j].size()) continue;
-    const auto device = std::ranges::min_element(device_free);
-    const std::int64_t was_free = *device, was_ready = job_free[j];
-    *device = job_free[j] = std::max(was_free, was_ready) + jobs[j][next[j]++];
-    best = std::min(best, optimum(jobs, next, job_free, device_free));
-    --next[j];
-    *device = was_free;
-    job_free[j] = was_ready;
-  }
-  return best == INT64_MAX ? *std::ranges::max_element(job_free) : best;
-}
-
 // Graham, "Bounds on multiprocessing timing anomalies" (1969): none leaves a device idle while a
 // unit is ready.
 TEST(Oracle, EveryPolicyIsWithinGrahamsFactorOfTheOptimum) {
@@ -116,9 +99,7 @@ TEST(Oracle, EveryPolicyIsWithinGrahamsFactorOfTheOptimum) {
   for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
     Drawn drawn = draw_chains(seed, 4, 2, 9);
     drawn.devices = 2 + seed % 2;
-    std::vector<std::size_t> next(drawn.jobs.size());
-    std::vector<std::int64_t> job_free(drawn.jobs.size()), device_free(drawn.devices);
-    const std::int64_t least = optimum(drawn.jobs, next, job_free, device_free);
+    const std::int64_t least = instances::LeastMakespan(drawn.jobs, drawn.devices).find();
     const auto devices = static_cast<std::int64_t>(drawn.devices);
     for (const std::string& policy : instances::work_conserving()) {
       const std::int64_t found = makespan(drawn.jobs, drawn.devices, policy);

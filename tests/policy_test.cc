@@ -145,7 +145,7 @@ TEST(StateView, SaysWhatRunsSinceWhenAndWhatIsLeft) {
       EXPECT_EQ(view_->lane(device.id).running, kNoTrack);
       EXPECT_EQ(view_->lane(device.id).free_at, device.now);
       EXPECT_EQ(view_->remaining(TrackId{1}), Duration{3});
-      EXPECT_EQ(view_->units_done(JobId{1}), 1U);
+      EXPECT_EQ(view_->units_done(TrackId{1}), 1U);
       EXPECT_EQ(view_->state(JobId{2}), StateView::JobState::kWaiting);
       EXPECT_EQ(view_->state(JobId{0}), StateView::JobState::kRunning);
       ++looked;

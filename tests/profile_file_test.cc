@@ -62,12 +62,16 @@ TEST(ProfileFile, PutsEachFieldInItsPlace) {
 /// What a profile of an accelerator has besides.
 Profile profile_of_a_gpu() {
   Profile profile = sample_profile();
-  profile.provenance.activity = {"CUPTI 130000", 0.01, 0.25, 0.125, 3};
+  profile.provenance.activity = {"CUPTI 130000", 0.01, 0.25, 0.125, 3, 0.5};
+  profile.provenance.repeats = {0.013, 0.02, "interval"};
+  profile.provenance.conditions = {{"GPU 0 power state", "P0", "P2"}};
+  profile.provenance.allocator_rounding = 0.001;
   ModelProfile& model = profile.models[0];
   model.model.precision = Precision::kBf16;
   model.whole = {Duration{4'000'000}, Duration{7}, 20, Duration{3'500'000}};
   model.layers[1].alone.forward.busy = Duration{850'000};
   model.layers[1].loaded.step.busy = Duration{};
+  model.layers[1].alone.backward.outliers = 2;
   return profile;
 }
 
@@ -81,6 +85,17 @@ TEST(ProfileFile, ReadsBackWhatOnlyAnAcceleratorHas) {
   EXPECT_EQ(read.provenance.activity->by_launch, 0.25);
   EXPECT_EQ(read.provenance.activity->slow_down, 0.125);
   EXPECT_EQ(read.provenance.activity->dropped, 3);
+  EXPECT_EQ(read.provenance.activity->mismatched, 0.5);
+  ASSERT_TRUE(read.provenance.repeats);
+  EXPECT_EQ(read.provenance.repeats->interval, 0.013);
+  EXPECT_EQ(read.provenance.repeats->wanted, 0.02);
+  EXPECT_EQ(read.provenance.repeats->ended, "interval");
+  ASSERT_EQ(read.provenance.conditions.size(), 1U);
+  EXPECT_EQ(read.provenance.conditions[0].what, "GPU 0 power state");
+  EXPECT_EQ(read.provenance.conditions[0].before, "P0");
+  EXPECT_EQ(read.provenance.conditions[0].after, "P2");
+  EXPECT_EQ(read.provenance.allocator_rounding, 0.001);
+  EXPECT_EQ(read.models.at(0).layers.at(1).alone.backward.outliers, 2);
   const ModelProfile& model = read.models.at(0);
   EXPECT_EQ(model.model.precision, Precision::kBf16);
   ASSERT_TRUE(model.whole);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -172,6 +173,40 @@ TEST(Profile, HoldsEveryDistinctModelOnceAndEveryField) {
   EXPECT_EQ(from.rounds, 3);
   EXPECT_GE(from.drift, 0);
   EXPECT_GT(from.fixed_work.count(), 0);
+  ASSERT_GE(from.conditions.size(), 3U);
+  EXPECT_EQ(from.conditions[2].what, "load average");
+  EXPECT_FALSE(from.conditions[2].after.empty());
+  EXPECT_FALSE(from.allocator_rounding);
+}
+
+TEST(Profile, TimesWholeMinibatchesBesideTheirLayers) {
+  for (const ModelProfile& model : profile(tiny(), two_lanes(), kShort).models) {
+    ASSERT_TRUE(model.whole);
+    EXPECT_GT(model.whole->median.count(), 0);
+    EXPECT_GE(model.whole->samples, 1);
+  }
+}
+
+TEST(Profile, EndsOnceMediansAreKnownWellEnoughAndSaysByWhat) {
+  const auto repeats = [](ProfileOptions options) {
+    const Profile found = profile(tiny(), two_lanes(), options);
+    EXPECT_TRUE(found.provenance.repeats);
+    return std::pair(found.provenance.repeats.value_or(Repeats{}), found.provenance.rounds);
+  };
+  ProfileOptions lax{.warm_up = 0, .min_rounds = 3, .max_rounds = 9, .seconds = 1e6};
+  lax.interval = 1e6;
+  const auto [easy, rounds] = repeats(lax);
+  EXPECT_EQ(easy.ended, "interval");
+  EXPECT_EQ(rounds, kRoundsOfInterval);
+  EXPECT_GT(easy.interval, 0);
+  EXPECT_EQ(easy.wanted, 1e6);
+  ProfileOptions strict = lax;
+  strict.interval = 0;
+  const auto [hard, most] = repeats(strict);
+  EXPECT_EQ(hard.ended, "rounds");
+  EXPECT_EQ(most, 9);
+  strict.seconds = 0;
+  EXPECT_EQ(repeats(strict).first.ended, "time");
 }
 
 TEST(Profile, ProgressRisesToOne) {

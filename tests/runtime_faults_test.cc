@@ -18,8 +18,14 @@
 namespace shardlab {
 namespace {
 
-enum class Fault : std::uint8_t { kUnitThrows, kCopyThrows, kUnitHangs, kCopyHangs };
-constexpr std::uint64_t kFaults = 4;
+enum class Fault : std::uint8_t {
+  kUnitThrows,
+  kCopyThrows,
+  kUnitHangs,
+  kCopyHangs,
+  kNeverPrepared
+};
+constexpr std::uint64_t kFaults = 5;
 
 /// Work that goes wrong on each chosen device at its n-th unit or copy. What hangs does so until
 /// release(), and says so to `hung`.
@@ -32,6 +38,11 @@ class FaultyWork final : public MixingWork {
   void go_wrong(std::size_t device, Fault how, int after) { plan_[device] = {how, after, true}; }
   std::function<void(DeviceId)> hung;
 
+  void prepare(DeviceId device, Engine engine) override {
+    const Plan& plan = plan_[index(device)];
+    const bool wrong = plan.armed && plan.how == Fault::kNeverPrepared;
+    if (wrong && engine == Engine::kCompute) throw DeviceFailure("made to fail");
+  }
   Pass run(const UnitRun& run) override {
     go_on(run.device, Fault::kUnitThrows, Fault::kUnitHangs);
     return MixingWork::run(run);
@@ -163,8 +174,8 @@ TEST(RuntimeFaults, ResultsAreThoseOfARunThatLosesNoDevice) {
 }
 
 TEST(RuntimeFaults, TheRunEndsWithItsReasonsWhenNoDeviceIsLeft) {
-  for (const Fault how :
-       {Fault::kUnitThrows, Fault::kCopyThrows, Fault::kUnitHangs, Fault::kCopyHangs}) {
+  for (const Fault how : {Fault::kUnitThrows, Fault::kCopyThrows, Fault::kUnitHangs,
+                          Fault::kCopyHangs, Fault::kNeverPrepared}) {
     const Drawn drawn = draw(3);
     FaultyWork work(drawn.program, drawn.cluster.devices.size());
     for (std::size_t d = 0; d < drawn.cluster.devices.size(); ++d) work.go_wrong(d, how, 2);

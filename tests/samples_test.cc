@@ -34,6 +34,17 @@ TEST(Samples, OneIsItsOwnMedianAndNoneIsZero) {
   EXPECT_EQ(summarize(Samples{}).samples, 0);
 }
 
+TEST(Samples, OutliersAreMarkedAndKept) {
+  Samples samples = range(0, 100);  // Quartiles 25 and 75: fences at -125 and 225.
+  EXPECT_EQ(summarize(samples).outliers, 0);
+  samples.emplace_back(225);
+  EXPECT_EQ(summarize(samples).outliers, 0) << "on the fence";
+  samples.emplace_back(5000);
+  samples.emplace_back(-5000);
+  EXPECT_EQ(summarize(samples).outliers, 2);
+  EXPECT_EQ(summarize(samples).samples, 104);
+}
+
 TEST(CopyCost, FindsLatencyAndRateDespiteAnOutlier) {
   std::vector<CopySample> samples;
   for (const Bytes bytes : {1000, 10'000, 100'000}) {

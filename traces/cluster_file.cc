@@ -28,8 +28,8 @@ class ClusterReader {
   explicit ClusterReader(const std::string& origin) : origin_(origin) {}
 
   void read(const toml::table& root) {
-    constexpr std::array<std::string_view, 6> kKeys{"host_memory", "host_memory_kind", "host_watts",
-                                                    "device",      "switch",           "network"};
+    constexpr std::array<std::string_view, 7> kKeys{
+        "host_memory", "host_memory_kind", "host_watts", "disk", "device", "switch", "network"};
     refuse_unknown_keys(root, origin_, kKeys);
     with(root, "host_watts",
          [&](const toml::node& node) { cluster_.host_watts = number_up_to(node, kMostUpkeep); });
@@ -42,6 +42,7 @@ class ClusterReader {
       }
     });
     with(root, "network", [&](const toml::node& node) { cluster_.network = link(node); });
+    with(root, "disk", [&](const toml::node& node) { cluster_.disk = disk(node); });
     if (root.contains("switch")) read_switches(tables(root, origin_, "switch"));
     for (const toml::table* table : tables(root, origin_, "device")) add(*table);
   }
@@ -262,6 +263,29 @@ class ClusterReader {
     }
     device.link = pageable;
     device.back = pageable_back;
+  }
+
+  [[nodiscard]] DiskSpec disk(const toml::node& node) const {
+    const toml::table* table = node.as_table();
+    if (table == nullptr) throw Error("must be a table: { read = { rate = \"3 GB\" } }");
+    DiskSpec result;
+    std::optional<LinkSpec> write;
+    for (const auto& [key, node_of_key] : *table) {
+      in_context(std::string(key.str()), [&, &name = key, &value = node_of_key] {
+        if (name == "read") {
+          result.read = link(value);
+        } else if (name == "write") {
+          write = link(value);
+        } else if (name == "memory") {
+          result.memory = size(value);
+        } else {
+          throw Error("unknown key; a disk has read, write and memory");
+        }
+      });
+    }
+    if (!result.read.paced()) throw Error("read: missing; { rate = \"3 GB\" } is per second");
+    result.write = write.value_or(result.read);
+    return result;
   }
 
   [[nodiscard]] LinkSpec link(const toml::node& node) const {

@@ -76,12 +76,20 @@ toml::table switch_table(const Cluster& cluster, const SwitchSpec& shared) {
   return table;
 }
 
+toml::table disk_table(const DiskSpec& disk) {
+  toml::table table{{"read", link_table(disk.read)}, {"write", link_table(disk.write)}};
+  if (disk.memory != kUnlimited) table.insert("memory", disk.memory);
+  table.is_inline(true);
+  return table;
+}
+
 }  // namespace
 
 std::string cluster_toml(const Cluster& cluster) {
   toml::table root;
   if (cluster.host_memory != kUnlimited) root.insert("host_memory", cluster.host_memory);
   insert_if(root, "host_watts", cluster.host_watts, 0);
+  if (cluster.disk) root.insert("disk", disk_table(*cluster.disk));
   if (cluster.network) root.insert("network", link_table(*cluster.network));
   toml::array devices, switches;
   for (const DeviceSpec& device : cluster.devices) devices.push_back(device_table(cluster, device));

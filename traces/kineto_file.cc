@@ -44,6 +44,9 @@ constexpr std::array<Category, 19> kCategories{{{"fwdbwd", KinetoKind::kLink},
                                                 {"python_function", KinetoKind::kModule},
                                                 {"PythonFunction", KinetoKind::kModule}}};
 
+/// Arguments of events that are read, as sets of bits.
+enum Argument : unsigned { kCorrelation = 1, kBytes = 2, kDevice = 4, kSequence = 8, kFrom = 16 };
+
 template <typename Result>
 auto value_of(Result result) {
   if (result.error() != simdjson::SUCCESS) throw UnusableEvent{"they are no valid JSON"};
@@ -157,46 +160,54 @@ class EventParser {
     if (!category_.empty() && event_.kind == KinetoKind::kOther) return;
     if (event_.kind == KinetoKind::kAnnotation || event_.kind == KinetoKind::kModule) return;
     od::object object = value_of(value.get_object());
-    int wanted = wanted_arguments();
+    unsigned wanted = wanted_arguments();
     for (auto each : object) {
       od::field field = value_of(std::move(each));
-      if (take_argument(field.key(), field.value()) && --wanted == 0) break;
+      wanted &= ~take_argument(field.key(), field.value());
+      if (wanted == 0) break;
     }
   }
 
   /// Of this kind of event: what follows the last of them is passed over. Not known yet: all.
-  [[nodiscard]] int wanted_arguments() const {
+  [[nodiscard]] unsigned wanted_arguments() const {
     switch (event_.kind) {
       case KinetoKind::kLaunch:
-        return 1;  // correlation
+        return kCorrelation;
       case KinetoKind::kKernel:
       case KinetoKind::kSet:
-      case KinetoKind::kOperator:
-        return 2;  // correlation and device; numbers of autograd and of the forward's thread
+        return kCorrelation | kDevice;
       case KinetoKind::kCopy:
-        return 3;
+        return kCorrelation | kDevice | kBytes;
+      case KinetoKind::kOperator:
+        return kSequence | kFrom;
       default:
-        return INT32_MAX;
+        return ~0U;
     }
   }
 
-  /// True where it is one of those.
-  bool take_argument(const od::raw_json_string& key, od::value value) {
+  /// Which one it is.
+  unsigned take_argument(const od::raw_json_string& key, od::value value) {
     if (is(key, "correlation")) {
       event_.correlation = kineto_integer(token(value));
-    } else if (is(key, "bytes") || is(key, "Bytes")) {
-      event_.bytes = kineto_integer(token(value));
-      return event_.kind == KinetoKind::kCopy;  // Sets have it too.
-    } else if (is(key, "device")) {
-      event_.device = kineto_integer(token(value));
-    } else if (is(key, "Sequence number")) {
-      event_.sequence = kineto_integer(token(value));
-    } else if (is(key, "Fwd thread id")) {
-      event_.backward = kineto_integer(token(value)) != 0;
-    } else {
-      return false;
+      return kCorrelation;
     }
-    return true;
+    if (is(key, "bytes") || is(key, "Bytes")) {
+      event_.bytes = kineto_integer(token(value));
+      return kBytes;
+    }
+    if (is(key, "device")) {
+      event_.device = kineto_integer(token(value));
+      return kDevice;
+    }
+    if (is(key, "Sequence number")) {
+      event_.sequence = kineto_integer(token(value));
+      return kSequence;
+    }
+    if (is(key, "Fwd thread id")) {
+      event_.backward = kineto_integer(token(value)) != 0;
+      return kFrom;
+    }
+    return 0;
   }
 
   bool finish() {

@@ -19,12 +19,16 @@ void put(ordered_json& to, const std::string& name, const Measured& measured) {
   to[name + "_spread_ns"] = measured.spread.count();
   to[name + "_samples"] = measured.samples;
   if (measured.busy) to[name + "_busy_ns"] = measured.busy->count();
+  if (measured.outliers > 0) to[name + "_outliers"] = measured.outliers;
 }
 
 Measured read_measured(const JsonObject& from, const std::string& name) {
   Measured result{from.duration(name + "_ns"), from.duration(name + "_spread_ns"),
                   from.integer(name + "_samples", 0, kMostInFile), std::nullopt};
   if (from.has(name + "_busy_ns")) result.busy = from.duration(name + "_busy_ns");
+  if (from.has(name + "_outliers")) {
+    result.outliers = from.integer(name + "_outliers", 0, result.samples);
+  }
   return result;
 }
 

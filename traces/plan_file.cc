@@ -24,6 +24,7 @@ constexpr std::array<std::string_view, 10> kOrderColumns{
     "device", "job",  "minibatch", "unit",       "claim_ns",
     "round",  "pass", "ahead",     "given_back", "kept"};
 constexpr std::size_t kLateOrderColumns = 6;
+constexpr std::array<std::string_view, 3> kEvictedColumns{"device", "job", "item"};
 
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();
@@ -102,6 +103,16 @@ OrderedUnit ordered_unit(const RowTable::Row& row) {
   return read;
 }
 
+std::string evicted_row(const Eviction& each) {
+  return fmt::format("[{},{},{}]", index(each.device), index(each.job), each.item);
+}
+
+Eviction eviction(const RowTable::Row& row) {
+  return {DeviceId{static_cast<std::uint32_t>(row.integer(0, INT32_MAX))},
+          JobId{static_cast<std::uint32_t>(row.integer(1, INT32_MAX))},
+          static_cast<std::uint32_t>(row.integer(2, UINT32_MAX))};
+}
+
 void read_order(const JsonObject& root, Plan& into) {
   if (into.policy != kReplay) {
     if (root.has("order")) {
@@ -115,6 +126,14 @@ void read_order(const JsonObject& root, Plan& into) {
   in_context("order", [&] {
     RowTable(order, kOrderColumns, kLateOrderColumns).each([&](const RowTable::Row& row) {
       into.order.push_back(ordered_unit(row));
+    });
+  });
+  if (root.has("places")) into.places = root.flag("places");
+  if (!root.has("evicted")) return;
+  const JsonObject evicted = root.object("evicted");
+  in_context("evicted", [&] {
+    RowTable(evicted, kEvictedColumns, 0).each([&](const RowTable::Row& row) {
+      into.evicted.push_back(eviction(row));
     });
   });
 }
@@ -134,7 +153,12 @@ std::string plan_json(const Plan& plan) {
   std::string text = root.dump(1, ' ', false, json::error_handler_t::replace);
   if (plan.policy == kReplay) {
     text.resize(text.size() - 2);  // Up to the closing brace and its line.
-    text += ",\n \"order\": " + rows_json(kOrderColumns, plan.order, order_row) + "\n}";
+    text += ",\n \"order\": " + rows_json(kOrderColumns, plan.order, order_row);
+    if (!plan.evicted.empty()) {
+      text += ",\n \"evicted\": " + rows_json(kEvictedColumns, plan.evicted, evicted_row);
+    }
+    if (!plan.places) text += ",\n \"places\": false";
+    text += "\n}";
   }
   return text + "\n";
 }

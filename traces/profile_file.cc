@@ -136,12 +136,15 @@ ordered_json activity_json(const ActivityFacts& from) {
           {"unattributed", json_number(from.unattributed)},
           {"by_launch", json_number(from.by_launch)},
           {"slow_down", json_number(from.slow_down)},
-          {"dropped", from.dropped}};
+          {"dropped", from.dropped},
+          {"mismatched", json_number(from.mismatched)}};
 }
 
 ActivityFacts activity(const JsonObject& from) {
-  return {from.text("source"), from.number("unattributed"), from.number("by_launch"),
-          from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
+  ActivityFacts result{from.text("source"), from.number("unattributed"), from.number("by_launch"),
+                       from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
+  if (from.has("mismatched")) result.mismatched = from.number("mismatched");
+  return result;
 }
 
 ordered_json estimate_json(const Estimate& from) {
@@ -161,6 +164,44 @@ Estimate estimate(const JsonObject& from) {
   return result;
 }
 
+void put_conditions(ordered_json& to, const std::vector<Condition>& from) {
+  for (const Condition& each : from) {
+    to["conditions"].push_back(
+        {{"what", each.what}, {"before", each.before}, {"after", each.after}});
+  }
+}
+
+/// How it was measured, beyond what every profile says.
+void put_plan(ordered_json& to, const Provenance& from) {
+  if (from.repeats) {
+    to["repeats"] = {{"median_interval", json_number(from.repeats->interval)},
+                     {"wanted_interval", json_number(from.repeats->wanted)},
+                     {"ended_by", from.repeats->ended}};
+  }
+  put_conditions(to, from.conditions);
+  if (from.allocator_rounding) to["allocator_rounding"] = json_number(*from.allocator_rounding);
+}
+
+void read_plan(const JsonObject& from, Provenance& to) {
+  if (from.has("repeats")) {
+    in_context("repeats", [&] {
+      const JsonObject repeats = from.object("repeats");
+      to.repeats = {repeats.number("median_interval"), repeats.number("wanted_interval"),
+                    repeats.text("ended_by")};
+    });
+  }
+  if (from.has("conditions")) {
+    in_context("conditions", [&] {
+      for (const json& each : from.array("conditions")) {
+        const JsonObject condition(each);
+        to.conditions.push_back(
+            {condition.text("what"), condition.text("before"), condition.text("after")});
+      }
+    });
+  }
+  if (from.has("allocator_rounding")) to.allocator_rounding = from.number("allocator_rounding");
+}
+
 ordered_json provenance_json(const Provenance& from) {
   ordered_json result{{"device", from.device},
                       {"libtorch", from.libtorch},
@@ -173,6 +214,7 @@ ordered_json provenance_json(const Provenance& from) {
                       {"rounds", from.rounds},
                       {"drift", json_number(from.drift)},
                       {"fixed_work_ns", from.fixed_work.count()}};
+  put_plan(result, from);
   if (from.activity) result["activity"] = activity_json(*from.activity);
   if (!from.notes.empty()) result["notes"] = from.notes;
   if (from.estimated) result["estimated"] = estimate_json(*from.estimated);
@@ -195,6 +237,7 @@ Provenance provenance(const JsonObject& from) {
   result.rounds = count("rounds");
   result.drift = from.number("drift");
   result.fixed_work = from.duration("fixed_work_ns");
+  read_plan(from, result);
   if (from.has("activity")) {
     result.activity = in_context("activity", [&] { return activity(from.object("activity")); });
   }

@@ -1,7 +1,8 @@
 """The results of a check as a page in Markdown. A pure function: the same results give the same page."""
 
 PERCENT = {"error", "naive_error", "layers_error", "overhead", "drift", "largest_spread", "occupied", "busy", "useful",
-           "hidden", "beside_copies", "unattributed", "by_launch", "recording", "residual"}
+           "hidden", "beside_copies", "unattributed", "by_launch", "recording", "residual", "mismatched", "median_interval",
+           "allocator_rounding"}
 UNITS = [  # the end of a figure's name -> what the page shows: unit, divisor, decimals
     ("_bytes_per_second", "GB/s", 1e9, 2),
     ("_bytes", "GiB", 2**30, 2),
@@ -76,7 +77,7 @@ def page(results):
         text += figures(group, [step for step in results["steps"] if step["name"].partition(":")[0] == group])
     told = [step for step in results["steps"] if step["detail"]]
     if told:
-        text += "\n## Not passed\n" + "".join(
+        text += "\n## Not passed, or not run\n" + "".join(
             f"\n{step['name']}, {step['result']}:\n\n" + "".join(f"    {line}\n" for line in step["detail"].splitlines())
             for step in told)
     return text + NOT_EXPRESSIBLE

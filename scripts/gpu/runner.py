@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PROGRESS_S = 15  # between lines that say that a step still runs
-PASSED, FAILED = "passed", "failed"
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 class Failed(Exception):
@@ -19,6 +19,10 @@ class Failed(Exception):
     def __init__(self, text, figures=None):
         super().__init__(text)
         self.figures = figures or {}
+
+
+class Skipped(Exception):
+    """The step cannot run on this machine; the text says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def run_step(step, context):
         figures = step.act(context)
     except TimeoutError:
         result, detail = FAILED, f"not done after {step.limit_s:g} s"
+    except Skipped as lacking:
+        result, detail = SKIPPED, str(lacking)
     except Exception as problem:  # Of whatever kind: the other steps run.
         result, detail = FAILED, str(problem) or repr(problem)
         figures = getattr(problem, "figures", {})

@@ -7,7 +7,7 @@ import statistics
 import sys
 from functools import partial
 
-from runner import Failed, Step
+from runner import Failed, Skipped, Step
 
 HERE = pathlib.Path(__file__).resolve().parent
 SPILL = ["--strategy", "spill", "--policy", "lrtf", "--slots", "2"]
@@ -117,7 +117,9 @@ def recorded_figures(found):
     activity = found["provenance"]["activity"]
     return {"whole_ms": whole / 1e6, "layers_error": alone / whole - 1, "busy": busy / alone,
             "unattributed": activity["unattributed"], "by_launch": activity["by_launch"], "recording": activity["slow_down"],
-            "records_lost": activity["dropped"]}
+            "mismatched": activity["mismatched"], "records_lost": activity["dropped"],
+            "median_interval": found["provenance"].get("repeats", {}).get("median_interval"),
+            "allocator_rounding": found["provenance"].get("allocator_rounding")}
 
 
 def profile(context, case, workload, cluster, seconds):
@@ -131,23 +133,60 @@ def profile(context, case, workload, cluster, seconds):
     return figures
 
 
+def way(link):
+    if "peer" in link:
+        return f"{link['device']} to {link['peer']}"
+    return f"{'to device' if link['to_device'] else 'to host'}, {'page-locked' if link['pinned'] else 'pageable'}"
+
+
+def link_figures(link):
+    return {"latency_us": link["latency_ns"] / 1e3, "copy_bytes_per_second": link["bytes_per_second"],
+            "residual": link["residual"], "shared_bytes_per_second": link.get("shared_bytes_per_second")}
+
+
+def shared_rows(found):
+    """What several copies share, and computing beside a copy."""
+    rows = [{"case": f"{each['copying']} at once, {each['ways']}, {'page-locked' if each['pinned'] else 'pageable'}, "
+                     f"through {each['through']}", "shared_bytes_per_second": each["together_bytes_per_second"],
+             "contention": each["contention"]} for each in found["shared"]]
+    return rows + [{"case": f"computing on {each['device']} beside a copy", "slow_down_promote": each["slow_down_promote"],
+                    "slow_down_demote": each["slow_down_demote"]} for each in found["computing"]]
+
+
 def links(context):
     """Our fit of each way, page-locked and pageable, against plain cudaMemcpyAsync loops over 256 MiB."""
-    found = shardlab(context, "links", toml("cluster"))["links"]
+    found = shardlab(context, "links", toml("cluster"))
     plain = json.loads(context.command(sys.executable, HERE / "cuda_copies.py"))
     rows = []
-    for link in found:
-        ours = link["bytes_per_second"]
+    for link in found["links"]:
         theirs = plain[f"{'to_device' if link['to_device'] else 'to_host'}_{'pinned' if link['pinned'] else 'pageable'}"]
-        rows.append({"case": f"{'to device' if link['to_device'] else 'to host'}, "
-                             f"{'page-locked' if link['pinned'] else 'pageable'}",
-                     "latency_us": link["latency_ns"] / 1e3, "copy_bytes_per_second": ours,
-                     "plain_bytes_per_second": theirs, "error": ours / theirs - 1, "residual": link["residual"],
-                     "shared_bytes_per_second": link["shared_bytes_per_second"]})
+        rows.append({"case": way(link), **link_figures(link), "plain_bytes_per_second": theirs,
+                     "error": link["bytes_per_second"] / theirs - 1})
     worst = max(abs(row["error"]) for row in rows if "page-locked" in row["case"])
+    rows += shared_rows(found)
     if worst > 0.05:
         raise Failed(f"page-locked copies are {100 * worst:.1f} % off the plain loops, more than 5 %", {"rows": rows})
     return {"rows": rows}
+
+
+def cluster_of_all(context):
+    """A cluster file of all GPUs here, each with the memory of cluster-small. Raises Skipped where there is one."""
+    if len(context.gpus) < 2:
+        raise Skipped("needs two GPUs or more; here is one")
+    one = toml("cluster-small").read_text()
+    path = context.out / "cluster-gpus.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(one.replace('name = "gpu"', f'name = "gpu-{i}"\nordinal = {i}')
+                              for i in range(len(context.gpus))))
+    return path
+
+
+def links_of_all(context):
+    """Links of all GPUs: from each to each other, and what they share of the way to host memory."""
+    found = shardlab(context, "links", cluster_of_all(context), "--rounds", 5)
+    ways = [{"case": way(link) if "peer" in link else f"{link['device']} {way(link)}", **link_figures(link)}
+            for link in found["links"]]
+    return {"rows": ways + shared_rows(found)}
 
 
 def train(context, case, workload, cluster, plan, seconds):
@@ -182,6 +221,10 @@ def run_steps():
                    partial(train, case=case, workload=toml(workload), cluster=toml(cluster), plan=plan, seconds=seconds))
 
 
+def train_on_all(context):
+    return train(context, "gpus", toml("two-deep"), cluster_of_all(context), SPILL, 10)
+
+
 STEPS = [
     Step("build", "Shardlab against this LibTorch and this toolkit", 420, build),
     Step("doctor", "the build sees LibTorch, driver, GPU and CUPTI", 60, doctor),
@@ -189,4 +232,6 @@ STEPS = [
     *profile_steps(),
     Step("links", "copies between host and device", 60, links),
     *run_steps(),
+    Step("gpus:links", "copies between all GPUs, where there are several", 120, links_of_all),
+    Step("gpus:run", "two-deep on all GPUs, where there are several: predicted against measured", 300, train_on_all),
 ]

@@ -1,0 +1,77 @@
+#include "cli/order_search.h"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/prediction.h"
+#include "cli/terminal.h"
+#include "core/error.h"
+#include "planning/search.h"
+#include "policies/replay.h"
+#include "policies/tuners.h"
+#include "sched/lower.h"
+
+namespace shardlab {
+namespace {
+
+constexpr double kUsualTime = 10;  // Seconds.
+
+std::string found_text(const SearchedOrder& found) {
+  const double began = seconds(found.began), best = seconds(found.makespan());
+  std::string text =
+      fmt::format("the best of {} simulated runs, {:.2f} % shorter than sharp's {:.3f} s",
+                  found.evaluations, began > 0 ? 100 * (began - best) / began : 0, began);
+  if (found.policy != "sharp") text += fmt::format(", first found under {}", found.policy);
+  if (found.shortest) text += "; none is shorter";
+  return text;
+}
+
+}  // namespace
+
+void add_search_options(CLI::App& app, PlanOptions& options) {
+  app.add_option("--search-seconds", options.search_s,
+                 "how long --policy search searches at most: 10s, 2min, 1h (10s, or as long as "
+                 "--search-evaluations takes)")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
+                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+      ->check(CLI::PositiveNumber);
+  app.add_option("--search-evaluations", options.search_evaluations,
+                 "runs that --policy search simulates at most: the same number gives the same plan")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+}
+
+void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoice& choice) {
+  using Clock = std::chrono::steady_clock;
+  Plan& plan = *choice.plan;
+  const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
+  if (!fits_timeline(program)) {
+    throw Error(fmt::format(
+        "policy search keeps every unit of a run, at most {}; give fewer minibatches", kMostSpans));
+  }
+  OrderSearch how;
+  how.seed = plan.seed;
+  how.evaluations = options.search_evaluations.value_or(INT64_MAX);
+  how.tuner = [&] { return make_tuner(inputs.workload); };
+  if (!how.tuner()) how.tuner = {};
+  const bool timed = options.search_s || !options.search_evaluations;
+  const auto end =
+      Clock::now() + std::chrono::duration<double>(options.search_s.value_or(kUsualTime));
+  ProgressLine line;
+  const Interrupt interrupt;
+  const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
+    line.update(fmt::format("{} runs simulated, best {:.3f} s", evaluations, seconds(best)));
+    return !interrupt.stop() && (!timed || Clock::now() < end);
+  };
+  const SearchedOrder found = search_order(program, inputs.cluster, how, progress);
+  choice.note = found_text(found);
+  plan = replaying(std::move(plan), found.timeline);
+}
+
+}  // namespace shardlab

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/inputs.h"
+
+namespace shardlab {
+
+/// Of `--policy search`; see planning/search.h.
+void add_search_options(CLI::App& app, PlanOptions& options);
+
+/// The choice's plan with the best order that is found, and what that gained as its note. Shows its
+/// progress on a terminal; Ctrl-C ends it with what it has.
+void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoice& choice);
+
+}  // namespace shardlab

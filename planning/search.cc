@@ -1,0 +1,146 @@
+#include "planning/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/error.h"
+#include "planning/direction_changes.h"
+#include "policies/bounds.h"
+#include "policies/registry.h"
+#include "sim/costs.h"
+#include "sim/simulator.h"
+
+namespace shardlab {
+namespace {
+
+constexpr int kStale = 200;       // Runs that are no better, before the best is gone back to.
+constexpr double kWarmth = 0.25;  // Mean of how much longer a run may be, in mean times of a unit.
+
+class Search {
+ public:
+  Search(const Program& program, const Cluster& cluster, const OrderSearch& how,
+         const SearchProgress& progress)
+      : program_(program),
+        cluster_(cluster),
+        how_(how),
+        progress_(progress),
+        changes_(program, cluster, how.seed),
+        bound_(bounds(program, cluster, static_cast<bool>(how.tuner)).greatest()) {}
+
+  SearchedOrder run() {
+    try_policies();
+    if (going_) improve();
+    best_.shortest = best_.makespan() <= bound_;
+    return std::move(best_);
+  }
+
+ private:
+  /// A run that is gone on from.
+  struct Step {
+    Directions directions;
+    Timeline timeline;
+  };
+
+  void try_policies() {
+    best_.policy = "sharp";
+    best_.timeline = simulated(*make_policy(best_.policy, program_, how_.seed));
+    best_.began = best_.makespan();
+    note_progress();
+    for (const PolicyInfo& policy : known_policies()) {
+      if (!going_) return;
+      if (policy.name == "sharp") continue;
+      std::string name(policy.name);
+      Timeline found = simulated(*make_policy(name, program_, how_.seed));
+      if (found.makespan < best_.timeline.makespan) {
+        best_.policy = std::move(name);
+        best_.timeline = std::move(found);
+      }
+      note_progress();
+    }
+  }
+
+  void improve() {
+    Step best{directions_of(best_.timeline, program_), best_.timeline};
+    best.directions.keeps = std::ranges::any_of(best_.timeline.units, &UnitSpan::kept);
+    Step now = best;
+    changes_.look_at(now.timeline);
+    for (int stale = 0; going_; ++stale) {
+      if (stale == kStale) {
+        stale = 0;
+        now = best;
+        changes_.look_at(now.timeline);
+      }
+      Step next{now.directions, {}};
+      changes_.apply(next.directions);
+      if (!tried(next)) continue;
+      const double longer = seconds(next.timeline.makespan) - seconds(now.timeline.makespan);
+      if (longer > -std::log(changes_.draw()) * kWarmth * mean_unit(now.timeline)) continue;
+      go_on_from(next);
+      if (next.timeline.makespan < best.timeline.makespan) {
+        best = next;
+        best_.timeline = next.timeline;
+        stale = 0;
+      }
+      now = std::move(next);
+    }
+  }
+
+  /// False where it stopped for ever: nobody took what was left.
+  bool tried(Step& step) {
+    Directed policy(step.directions);
+    try {
+      step.timeline = simulated(policy);
+    } catch (const Error&) {
+      note_progress();
+      return false;
+    }
+    note_progress();
+    return true;
+  }
+
+  /// Its units are named as they ran, not as they were asked for.
+  void go_on_from(Step& step) {
+    Directions as_it_ran = directions_of(step.timeline, program_);
+    step.directions.tracks = std::move(as_it_ran.tracks);
+    changes_.look_at(step.timeline);
+  }
+
+  Timeline simulated(Policy& policy) {
+    ++best_.evaluations;
+    EstimatedCosts costs(program_);
+    const auto tuner = how_.tuner ? how_.tuner() : nullptr;
+    Timeline timeline;
+    simulate(program_, cluster_, policy, costs, &timeline, tuner.get());
+    return timeline;
+  }
+
+  static double mean_unit(const Timeline& timeline) {
+    double sum = 0;
+    for (const UnitSpan& span : timeline.units) sum += seconds(span.to - span.from);
+    return sum / static_cast<double>(std::max<std::size_t>(1, timeline.units.size()));
+  }
+
+  void note_progress() {
+    const bool wanted = !progress_ || progress_(best_.evaluations, best_.makespan());
+    going_ = wanted && best_.evaluations < how_.evaluations && best_.makespan() > bound_;
+  }
+
+  const Program& program_;
+  const Cluster& cluster_;
+  const OrderSearch& how_;
+  const SearchProgress& progress_;
+  DirectionChanges changes_;
+  Duration bound_;
+  SearchedOrder best_;
+  bool going_ = true;
+};
+
+}  // namespace
+
+SearchedOrder search_order(const Program& program, const Cluster& cluster, const OrderSearch& how,
+                           const SearchProgress& progress) {
+  return Search(program, cluster, how, progress).run();
+}
+
+}  // namespace shardlab

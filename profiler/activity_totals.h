@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/profile.h"
+#include "profiler/activity.h"
+#include "profiler/attribution.h"
+
+namespace shardlab {
+
+/// How far the activity records of several models can be trusted.
+class ActivityTotals {
+ public:
+  /// One model's records, and how long its minibatch took without and with recording.
+  void add(const ActivityLog& log, const Attribution& found, Duration undisturbed,
+           Duration recorded);
+
+  /// `problems` goes behind what the records are, and so does what the cross-check by the times of
+  /// launches found.
+  [[nodiscard]] ActivityFacts facts(const std::string& problems) const;
+
+ private:
+  Duration kernels_{}, unattributed_{};
+  Duration undisturbed_{}, recorded_{};
+  std::int64_t activities_ = 0, by_launch_ = 0, mismatched_ = 0, ambiguous_ = 0, dropped_ = 0;
+};
+
+}  // namespace shardlab

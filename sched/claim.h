@@ -1,0 +1,58 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/ids.h"
+#include "core/time.h"
+#include "sched/residency.h"
+
+namespace shardlab {
+
+/// A unit that a device has chosen. What every end of a unit looks at comes first.
+struct Claim {
+  TrackId track{};
+  JobId job{};
+  std::uint32_t unit = 0;
+  Residency::Reservation reservation = Residency::kNoRoom;  ///< With a Residency.
+  std::int64_t minibatch = 0;
+  Instant started_at{};
+  bool ready = false, reserved = false, ahead = false;
+  Turn turn{};
+  std::int64_t number = 0;  ///< See UnitSpan::claim.
+  Instant claimed_at{}, ready_at{}, reserved_at{};
+};
+
+/// Those of one device, in order of claim, in room that the Driver has for all devices together: it
+/// knows where a device's claims are before it has looked at the device.
+class Claims {
+ public:
+  Claims() = default;
+  explicit Claims(Claim* room) : first_(room) {}
+
+  [[nodiscard]] Claim* begin() { return first_; }
+  [[nodiscard]] Claim* end() { return first_ + size_; }
+  [[nodiscard]] const Claim* begin() const { return first_; }
+  [[nodiscard]] const Claim* end() const { return first_ + size_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] Claim& operator[](std::size_t slot) { return first_[slot]; }
+  [[nodiscard]] const Claim& operator[](std::size_t slot) const { return first_[slot]; }
+  [[nodiscard]] const Claim& front() const { return *first_; }
+  [[nodiscard]] const Claim& back() const { return first_[size_ - 1]; }
+
+  /// Its last values are still there. Requires: fewer claims than Program::slots.
+  Claim& add() { return first_[size_++]; }
+  void erase(std::size_t slot) {
+    --size_;
+    std::copy(first_ + slot + 1, first_ + size_ + 1, first_ + slot);
+  }
+  void clear() { size_ = 0; }
+
+ private:
+  Claim* first_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace shardlab
