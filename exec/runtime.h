@@ -13,10 +13,10 @@
 #include <span>
 #include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
 #include "core/cluster.h"
+#include "exec/lanes.h"
 #include "exec/task_thread.h"
 #include "exec/work.h"
 #include "sched/backend.h"
@@ -25,8 +25,8 @@
 
 namespace shardlab {
 
-/// When a unit or a copy that does not end loses its device: after so long and so many times what it
-/// should take. Never where `least` is 0.
+/// When a unit or a copy that does not end loses its device: after so long and so many times what
+/// it should take. Never where `least` is 0.
 struct Watch {
   Duration least = std::chrono::seconds(30);
   double times = 20;
@@ -82,50 +82,19 @@ class Runtime final : public Backend {
   std::span<const Event> wait() override;
 
  private:
-  using Order = std::variant<std::monostate, UnitRun, Transfer>;
-  struct Passing {
-    Transfer transfer;
-    Link::Passage passage;
-  };
-  /// What a thread does now.
-  struct Task {
-    Instant since{};
-    Duration limit = Duration::max();
-  };
-  struct Lane {
-    Order order;
-    bool prepared = false, working = false, ended = false;
-    Task task;
-    std::condition_variable has_order;
-    std::thread thread;
-  };
-  /// A thread that copies beside the lane: one per link of a device with copy engines, and one for
-  /// what a device sends straight to others.
-  struct CopyEngine {
-    struct Request {
-      Transfer transfer;
-      Instant asked;
-    };
-    std::deque<Request> queue;
-    bool prepared = false, working = false, ended = false;
-    Task task;
-    std::condition_variable has_work;
-    std::thread thread;
-  };
-
   void start_engine(std::size_t link);
   void serve_lane(std::size_t device);
   template <typename Server>
   void prepare(Server& server, std::size_t device, Work::Engine engine,
                std::unique_lock<std::mutex>& lock);
   [[nodiscard]] bool all_prepared() const;
-  void carry_out(const Order& order, std::unique_lock<std::mutex>& lock);
+  void carry_out(const ComputeLane::Order& order, std::unique_lock<std::mutex>& lock);
   void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
   void serve_links();
   void serve_engine(std::size_t link);
-  void give(std::size_t device, const Order& order);
-  [[nodiscard]] Task task(Duration estimate) const;
+  void give(std::size_t device, const ComputeLane::Order& order);
+  [[nodiscard]] LaneTask task(Duration estimate) const;
   [[nodiscard]] Duration estimate(const Transfer& transfer) const;
   void report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure);
   bool may_retry(const UnitRun& run);
@@ -149,7 +118,7 @@ class Runtime final : public Backend {
   Observer observer_;
   Watch watch_;
   mutable std::mutex mutex_;
-  std::vector<Lane> lanes_;
+  std::vector<ComputeLane> lanes_;
   std::vector<Link> links_;          ///< By link_index().
   std::vector<CopyEngine> engines_;  ///< Likewise; those without a thread are not used.
   std::vector<Passing> passing_;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <exception>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -25,14 +26,24 @@ std::string text_of(const std::exception_ptr& failure) {
   }
 }
 
-template <typename Kind>
-bool is(const std::exception_ptr& failure) {
+bool is_of_device(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
-  } catch (const Kind&) {
+  } catch (const DeviceFailure&) {
     return true;
   } catch (...) {
     return false;
+  }
+}
+
+/// Of an OutOfMemory: whether it is spoilt.
+std::optional<bool> out_of_memory(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const OutOfMemory& none) {
+    return none.spoilt;
+  } catch (...) {
+    return {};
   }
 }
 
@@ -41,12 +52,13 @@ bool is(const std::exception_ptr& failure) {
 /// A unit that came to nothing: its device is lost, or it is tried again, or its job stops.
 void Runtime::report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure) {
   const std::string text = text_of(failure);
-  if (is<DeviceFailure>(failure)) return lose(index(run.device), text);
-  failures_.push_back(text);
-  if (is<OutOfMemory>(failure) && may_retry(run)) {
-    reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, failures_.back()});
+  if (is_of_device(failure)) return lose(index(run.device), text);
+  const std::optional<bool> spoilt = out_of_memory(failure);
+  if (spoilt && may_retry(run)) {
+    reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, *spoilt});
     return;
   }
+  failures_.push_back(text);
   if (observer_.unit) observer_.unit(run, {}, text);
   reported_.emplace_back(
       UnitFailed{run.device, run.job, run.attempt, from, now(), failures_.back()});
@@ -61,7 +73,7 @@ bool Runtime::may_retry(const UnitRun& run) {
   return !again;
 }
 
-Runtime::Task Runtime::task(Duration estimate) const {
+LaneTask Runtime::task(Duration estimate) const {
   if (watch_.least == Duration{}) return {};
   const double times = watch_.times * static_cast<double>(estimate.count());
   const Duration limit{static_cast<Duration::rep>(std::min(times, 1e18))};
@@ -75,7 +87,7 @@ Duration Runtime::estimate(const Transfer& transfer) const {
 /// Whether everything that runs is within its time.
 void Runtime::check_watch() {
   const Instant instant = now();
-  const auto check = [&](std::size_t device, bool working, const Task& task, const char* what) {
+  const auto check = [&](std::size_t device, bool working, const LaneTask& task, const char* what) {
     if (!working || !lost_[device].empty() || instant - task.since <= task.limit) return;
     lose(device, fmt::format("{} did not end within {:.1f} s", what,
                              std::chrono::duration<double>(task.limit).count()));

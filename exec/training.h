@@ -74,6 +74,7 @@ class Training final : public Work {
   void step_on_sums(const UnitRun& run, const Unit& unit);
   void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);
+  std::vector<Recording> take_graph(const UnitRun& run, const Unit& unit);
   std::vector<Recording>& graph_of(const UnitRun& run, ItemIndex item);
   [[nodiscard]] at::Tensor sums(const UnitRun& run, const Unit& unit);
   static void note_loss(double loss, Pass& pass);

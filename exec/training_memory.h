@@ -86,6 +86,8 @@ struct DeviceMemory {
   std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
   /// By job and item, kept from forward to backward: one at most.
   std::vector<std::vector<std::vector<Recording>>> graphs;
+  /// What the unit that runs adds to was added to in part, or what it uses up is gone.
+  bool spoilt = false;
   bool lost = false;  ///< What its threads still do is of no account.
 };
 

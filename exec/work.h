@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/error.h"
 #include "sched/backend.h"
@@ -12,10 +13,13 @@ class DeviceFailure : public Error {
  public:
   using Error::Error;
 };
-/// The device had no memory for the unit, which changed nothing.
+/// The device had no memory for the unit.
 class OutOfMemory : public Error {
  public:
-  using Error::Error;
+  explicit OutOfMemory(const std::string& text, bool spoils = false)
+      : Error(text), spoilt(spoils) {}
+  /// What the unit adds to was added to in part, or what it uses up is gone.
+  bool spoilt;
 };
 
 /// What lanes and copy engines do with data: the part of the executor that knows tensors. The
@@ -33,13 +37,15 @@ class Work {
   /// straight to other devices.
   enum class Engine : std::uint8_t { kCompute, kPromote, kDemote, kSend };
 
-  /// On each thread of `device`, once, before anything else there.
+  /// On each thread of `device`, once, before anything else there. DeviceFailure loses the device,
+  /// anything else ends the run.
   virtual void prepare(DeviceId device, Engine engine) = 0;
   /// Once, when all threads are prepared and before anything runs.
   virtual void begin() {}
   /// On the thread of the lane. All that the unit reads is in the device's memory. A throw, or a
   /// loss that is no finite number, must leave everything as it was. DeviceFailure loses the
-  /// device, OutOfMemory has the unit tried again, anything else stops its job.
+  /// device, OutOfMemory has the unit tried again or, where it is spoilt, its job go back; anything
+  /// else stops its job.
   virtual Pass run(const UnitRun& run) = 0;
   /// On the thread of the lane or of a copy engine: between host memory and the device's, or two
   /// devices'. Returns when all has arrived. Whatever it throws loses the device.
@@ -50,8 +56,8 @@ class Work {
   /// Copies a job's parameters and state from host memory, where nothing changes them meanwhile, to
   /// a place of their own. On a thread that does nothing else; never while save() of the job runs.
   virtual void keep(JobId, std::int64_t /*minibatches*/) {}
-  /// Puts back what keep() copied last, or what the run began with. On the thread of keep(). Nothing
-  /// of the job runs or moves but on lost devices.
+  /// Puts back what keep() copied last, or what the run began with. On the thread of keep().
+  /// Nothing of the job runs or moves but on lost devices.
   virtual void restore(JobId) {}
   /// The device is lost: what its threads still do must change nothing that others see.
   virtual void lose(DeviceId) {}

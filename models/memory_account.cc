@@ -8,8 +8,6 @@
 
 #include <c10/core/Allocator.h>
 
-#include "core/error.h"
-
 namespace shardlab {
 
 struct MemoryAccount::Counters {
@@ -22,8 +20,8 @@ struct MemoryAccount::Counters {
     const Bytes allowed = limit.load();
     if (now > allowed) {
       current.fetch_sub(bytes);
-      throw Error("out of memory: " + format_bytes(bytes) + " asked for, " +
-                  format_bytes(now - bytes) + " of " + format_bytes(allowed) + " in use");
+      throw NoMemoryLeft("out of memory: " + format_bytes(bytes) + " asked for, " +
+                         format_bytes(now - bytes) + " of " + format_bytes(allowed) + " in use");
     }
     Bytes highest = peak.load();
     while (highest < now && !peak.compare_exchange_weak(highest, now)) {
@@ -74,7 +72,7 @@ class CountingAllocator : public c10::Allocator {
     void* memory = std::malloc(size + 2 * kLine);
     if (memory == nullptr) {
       if (account) account->current.fetch_sub(bytes);
-      throw Error("out of memory: this machine has no " + format_bytes(bytes) + " left");
+      throw NoMemoryLeft("out of memory: this machine has no " + format_bytes(bytes) + " left");
     }
     const auto address = reinterpret_cast<std::uintptr_t>(memory);
     char* data = static_cast<char*>(memory) + (2 * kLine - address % kLine);

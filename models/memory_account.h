@@ -3,8 +3,15 @@
 #include <memory>
 
 #include "core/bytes.h"
+#include "core/error.h"
 
 namespace shardlab {
+
+/// An allocation beyond what an account may hold, or the machine has.
+class NoMemoryLeft : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Exact bytes of tensor memory of one lane: what was asked of the allocator, not what the process
 /// holds. Memory is charged to the account of the thread that allocates and credited to the same
@@ -26,7 +33,8 @@ class MemoryAccount {
 };
 
 /// Tensors that this thread allocates while the scope lives are charged to `account`; scopes nest.
-/// An allocation beyond the account's limit throws Error. Without a scope nothing is counted.
+/// An allocation beyond the account's limit throws NoMemoryLeft. Without a scope nothing is
+/// counted.
 class AccountScope {
  public:
   explicit AccountScope(const MemoryAccount& account);

@@ -78,12 +78,13 @@ struct DeviceLost {
 struct DeviceJoined {
   DeviceId device{};
 };
-/// The unit found no memory and changed nothing: it may be tried again with less beside it.
+/// The unit found no memory: it may be tried again with less beside it, and what it was to change
+/// is as it was; unless it is `spoilt`.
 struct UnitRetried {
   DeviceId device{};
   JobId job{};
   std::int32_t attempt = 1;
-  std::string_view reason;  ///< Lives as long as the backend.
+  bool spoilt = false;
 };
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};

@@ -98,12 +98,11 @@ void Driver::release_restored(JobId id) {
   released_.push_back(id);
 }
 
-/// The unit is tried again once all has left the device that can. One that used up a kept graph, or
-/// may have added to a sum, cannot be: its job goes back.
+/// The unit is tried again once all has left the device that can. Where what it needs is spoilt,
+/// its job goes back.
 void Driver::take_in(const UnitRetried& event) {
   const Device& device = devices_[index(event.device)];
   const Claim claim = device.claims[device.running];
-  const Unit& tried = unit(claim.job, claim.unit);
   end_claim(event.device);
   residency_->abort(claim.reservation);
   Job& job = jobs_[index(claim.job)];
@@ -112,13 +111,9 @@ void Driver::take_in(const UnitRetried& event) {
   tracks_[index(claim.track)].offered = false;
   give_back_all(claim.track);  // First, as what they hold must go too.
   residency_->evict(event.device);
-  const auto& items = program_.jobs[index(claim.job)].items;
-  const bool used_up = std::ranges::any_of(tried.reads, [&](ItemIndex i) {
-    return items[i].kind == ItemKind::kGraph || items[i].kind == ItemKind::kWeightGradient;
-  });
   if (job.failed) {
     if (job.running == 0) end_halt(claim.job);
-  } else if (used_up) {
+  } else if (event.spoilt) {
     go_back(claim.job);
   } else {
     retries_.emplace_back(claim.track, event.device);

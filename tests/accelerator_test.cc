@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -49,7 +50,7 @@ Bytes sum(const std::vector<Bytes>& all) {
   return std::accumulate(all.begin(), all.end(), Bytes{});
 }
 
-RunResult train(const Workload& work, const Setting& setting) {
+RunResult train(const Workload& work, const Setting& setting, RunOptions options = {}) {
   const auto first =
       cut(work, setting.strategy == Strategy::kResident ? 99 : setting.layers_per_shard);
   Plan plan;
@@ -70,7 +71,6 @@ RunResult train(const Workload& work, const Setting& setting) {
   const Program program = lower(work, cluster, rough_profile(work), plan);
   for (DeviceSpec& each : cluster.devices) each.memory = instances::tight_budget(program);
   const auto policy = make_policy("lrtf", work.jobs.size(), 1);
-  RunOptions options;
   options.keep_weights = true;
   RunResult result = run(work, cluster, program, first, *policy, options);
   Timeline checked = result.timeline;
@@ -174,6 +174,32 @@ TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
     EXPECT_EQ(here.provenance.activity->source.substr(0, 6), "none: ");
   }
   EXPECT_FALSE(cpu.provenance.activity);
+}
+
+class AcceleratorMemory : public Accelerator {};
+
+/// So often the accelerator's own allocator was asked for memory, beneath LibTorch's.
+std::int64_t taken_from_the_device() {
+  const c10::DeviceType type = c10::Device(kind()).type();
+  return at::getDeviceAllocator(type)->getDeviceStats(0).num_device_alloc;
+}
+
+TEST_F(AcceleratorMemory, IsTakenFromTheDeviceOnceAndNotUnitByUnit) {
+  for (const Strategy strategy : {Strategy::kSpill, Strategy::kResident}) {
+    SCOPED_TRACE(to_string(strategy));
+    Workload work = small_jobs();
+    if (strategy == Strategy::kResident) work.jobs.resize(1);  // Others would come when it is done.
+    for (Job& job : work.jobs) job.minibatches = 32;
+    std::vector<std::int64_t> taken;
+    RunOptions options;
+    options.progress = [&](const RunProgress&) { taken.push_back(taken_from_the_device()); };
+    const RunResult result = train(work, {strategy}, options);
+    ASSERT_EQ(taken.size(), 32 * work.jobs.size());
+    // Of the latter half only sizes that meet at a moment when they never met before.
+    const std::int64_t late = taken.back() - taken[taken.size() / 2];
+    EXPECT_LE(late, static_cast<std::int64_t>(result.timeline.units.size()) / 100);
+    RecordProperty(to_string(strategy), static_cast<int>(late));
+  }
 }
 
 class AcceleratorFaults : public Accelerator {};

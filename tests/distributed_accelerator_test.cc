@@ -1,5 +1,6 @@
 // Pipelines and replicas on accelerators: four fake ones, or lanes of the GPU where
 // SHARDLAB_ACCELERATOR says "cuda".
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 #include "models/torch_device.h"
 #include "tests/distributed.h"
 #include "tests/fake_accelerator.h"
+#include "tests/instances.h"
+#include "tests/random_runs.h"
 
 namespace shardlab {
 namespace {
@@ -65,6 +68,38 @@ TEST_P(DistributedAccelerator, ResultsDoNotDependOnLuckWithStreams) {
   fake::set_order(fake::Order::kEager);
   fake::set_delays({std::chrono::microseconds(200), std::chrono::microseconds(0)});
   expect_plain(work, train(work, on_accelerators(GetParam(), true)), kind());
+}
+
+class RandomFaults : public DistributedAccelerator {};
+
+TEST_F(RandomFaults, ChangeNoBitOfWhatCompletes) {
+  if (!fake()) GTEST_SKIP() << "only the fake accelerator fails on purpose";
+  const Workload work = jobs_of_eight();
+  const std::uint64_t seeds = std::min<std::uint64_t>(instances::seeds(30), 300);
+  int lost = 0, redone = 0, stopped = 0;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Draw draw(seed);
+    DistributedSetting setting = draw_setting(draw, draw_strategies(draw, work.jobs.size()));
+    setting.kind = kind();
+    setting.devices = fake::kDevices;
+    setting.copy_engines = static_cast<int>(draw.below(3));
+    setting.room = 4;
+    for (int device = 0; device < fake::kDevices; ++device) {
+      const int nth = 1 + static_cast<int>(draw.below(1500));
+      if (draw.below(3) == 0) fake::fail_allocation(device, nth);
+      if (device > 0 && draw.below(3) == 0) fake::fail_work(device, nth);
+    }
+    const Trained trained = train(work, setting);
+    fake::reset();
+    lost += trained.result.outcome.devices_lost;
+    redone += trained.result.outcome.redone;
+    stopped += expect_plain_if_completed(work, trained, kind());
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(lost, 5);
+  EXPECT_GT(redone, 30);
+  EXPECT_LT(stopped, 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, DistributedAccelerator,

@@ -225,6 +225,43 @@ TEST(RuntimeFaults, AUnitThatFindsNoMemoryIsTriedOnceMoreThenItsJobStopsAlone) {
   }
 }
 
+/// Work that once finds no memory when it has changed half of what it adds to.
+class SpoilingWork final : public MixingWork {
+ public:
+  SpoilingWork(const Program& program, std::size_t devices, std::uint32_t unit)
+      : MixingWork(program, devices), unit_(unit) {}
+  Pass run(const UnitRun& run) override {
+    const bool now = run.unit == unit_ && run.minibatch == 2 && index(run.job) == 0;
+    const Pass pass = MixingWork::run(run);
+    if (now && !spoilt_.exchange(true)) throw OutOfMemory("out of memory: half way", true);
+    return pass;
+  }
+
+ private:
+  std::uint32_t unit_;
+  std::atomic<bool> spoilt_ = false;
+};
+
+TEST(RuntimeFaults, AJobGoesBackWhenAUnitSpoiltWhatItAddsTo) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Drawn drawn = draw(seed);
+    drawn.program.checkpoints.minibatches = static_cast<std::int64_t>(seed % 2);
+    const std::size_t units = drawn.program.jobs[0].units.size();
+    SpoilingWork work(drawn.program, drawn.cluster.devices.size(),
+                      static_cast<std::uint32_t>(seed % units));
+    const auto policy = make_policy("lrtf", drawn.program, 1);
+    Runtime runtime(drawn.cluster, work, {}, unwatched());
+    Driver driver(drawn.program, drawn.cluster, *policy, runtime, nullptr, true);
+    const Outcome outcome = runtime.run(driver, nullptr);
+    EXPECT_GE(outcome.redone, 1);
+    for (std::size_t j = 0; j < drawn.program.jobs.size(); ++j) {
+      ASSERT_TRUE(outcome.jobs[j].completed) << outcome.jobs[j].reason;
+      ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+    }
+  }
+}
+
 /// Work that hangs for ever on one device, until the test ends.
 TEST(RuntimeFaults, TheWatchdogTakesOutADeviceThatDoesNotAnswer) {
   Drawn drawn = draw(0);

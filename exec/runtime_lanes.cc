@@ -1,0 +1,170 @@
+#include <array>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "exec/runtime.h"
+
+/// What the threads of lanes and copy engines do.
+namespace shardlab {
+
+void Runtime::serve_lane(std::size_t device) {
+  std::unique_lock lock(mutex_);
+  ComputeLane& lane = lanes_[device];
+  try {
+    prepare(lane, device, Work::Engine::kCompute, lock);
+    while (true) {
+      lane.has_order.wait(lock, [&] {
+        return quit_ || !lost_[device].empty() ||
+               !std::holds_alternative<std::monostate>(lane.order);
+      });
+      if (quit_ || !lost_[device].empty()) break;
+      const ComputeLane::Order order = std::exchange(lane.order, {});
+      lane.working = true;
+      carry_out(order, lock);
+      lane.working = false;
+      if (!quit_ && failure_ == nullptr) turn();
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    fail(std::current_exception());
+  }
+  lane.ended = true;
+  thread_ended_.notify_all();
+}
+
+/// Before the clock starts: an accelerator's libraries take a while to load. A device that fails
+/// here is lost like any other; any other failure ends the run before it begins.
+template <typename Server>
+void Runtime::prepare(Server& server, std::size_t device, Work::Engine engine,
+                      std::unique_lock<std::mutex>& lock) {
+  server.working = true;
+  server.task = task({});
+  lock.unlock();
+  std::string failure;
+  try {
+    work_.prepare(device_id(device), engine);
+  } catch (const DeviceFailure& error) {
+    failure = error.what();
+  }
+  lock.lock();
+  server.working = false;
+  server.prepared = true;
+  if (!failure.empty()) lose(device, failure);
+  over_changed_.notify_all();
+}
+
+bool Runtime::all_prepared() const {
+  for (std::size_t d = 0; d < lanes_.size(); ++d) {
+    if (!lost_[d].empty()) continue;
+    if (!lanes_[d].prepared) return false;
+    for (std::size_t link = d; link < engines_.size(); link += lanes_.size()) {
+      if (engines_[link].thread.joinable() && !engines_[link].prepared) return false;
+    }
+  }
+  return true;
+}
+
+void Runtime::carry_out(const ComputeLane::Order& order, std::unique_lock<std::mutex>& lock) {
+  if (const auto* run = std::get_if<UnitRun>(&order)) {
+    run_unit(*run, lock);
+  } else {
+    copy(std::get<Transfer>(order), lock);
+  }
+}
+
+void Runtime::run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock) {
+  lanes_[index(run.device)].task = task(watch_.estimate ? watch_.estimate(run) : Duration{});
+  lock.unlock();
+  Work::Pass pass;
+  std::exception_ptr failure;
+  const Instant from = now();
+  try {
+    pass = work_.run(run);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const Instant to = now();
+  lock.lock();
+  if (!lost_[index(run.device)].empty()) return;  // Too late: it runs elsewhere.
+  if (failure) {
+    report_failure(run, from, failure);
+    return;
+  }
+  if (observer_.unit) observer_.unit(run, pass, "");
+  reported_.emplace_back(UnitDone{run.device, run.job, run.attempt, from, to, pass.recompute});
+}
+
+void Runtime::copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock) {
+  const std::size_t device = index(transfer.device);
+  lanes_[device].task = task(estimate(transfer));
+  lock.unlock();
+  const Instant from = now();
+  std::string failure;
+  try {
+    work_.copy(transfer);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  const Instant to = now();
+  lock.lock();
+  if (!lost_[device].empty()) return;
+  if (!failure.empty()) return lose(device, failure);
+  reported_.emplace_back(LaneCopyDone{transfer.id, from, to});
+}
+
+/// Copies one after another, in the order of their requests. Where the link is paced too, a copy
+/// that was faster waits for its passage, and the next passage for a copy that was slower.
+void Runtime::serve_engine(std::size_t link) {
+  std::unique_lock lock(mutex_);
+  CopyEngine& engine = engines_[link];
+  const std::size_t device = link % lanes_.size();
+  try {
+    constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote,
+                                  Work::Engine::kSend};
+    prepare(engine, device, kEngines.at(link / lanes_.size()), lock);
+    Instant free{};
+    while (true) {
+      engine.has_work.wait(
+          lock, [&] { return quit_ || !lost_[device].empty() || !engine.queue.empty(); });
+      if (quit_ || !lost_[device].empty()) break;
+      const auto [transfer, asked] = engine.queue.front();
+      engine.queue.pop_front();
+      const Link::Passage passage =
+          links_[link].pass(std::max(asked, free), link_time(cluster_, transfer));
+      engine.working = true;
+      engine.task = task(estimate(transfer));
+      lock.unlock();
+      const Instant from = std::max(now(), passage.from);
+      std::string failure;
+      try {
+        work_.copy(transfer);
+      } catch (const std::exception& error) {
+        failure = error.what();
+      }
+      free = now();
+      lock.lock();
+      engine.working = false;
+      if (!lost_[device].empty()) break;
+      // What goes to a lost device ends at nothing.
+      const bool to_nobody = !lost_[index(transfer.device)].empty();
+      if (!failure.empty() && !to_nobody) {
+        lose(device, failure);
+      } else if (free < passage.to) {
+        passing_.push_back({transfer, passage});
+        passing_changed_.notify_one();
+        continue;
+      } else {
+        reported_.emplace_back(LinkDone{transfer.id, from, free});
+      }
+      if (!quit_ && failure_ == nullptr) turn();
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    fail(std::current_exception());
+  }
+  engine.ended = true;
+  thread_ended_.notify_all();
+}
+
+}  // namespace shardlab
