@@ -116,7 +116,10 @@ void write_reports(const Options& options, const std::vector<Study>& studies,
     write_file_atomically(options.latex, study_latex(studies, origin(result)));
   }
   if (!options.markdown.empty()) {
-    write_file_atomically(options.markdown, study_markdown(studies, origin(result)));
+    const auto folder = std::filesystem::path(options.markdown).parent_path();
+    const auto csv = std::filesystem::path(options.csv).lexically_proximate(folder);
+    write_file_atomically(options.markdown,
+                          study_markdown(studies, origin(result), csv.generic_string()));
   }
 }
 
@@ -224,7 +227,8 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--csv", options->csv, "write one row per policy and setting");
   app.add_option("--latex", options->latex, "write all tables for a paper");
-  app.add_option("--markdown", options->markdown, "write a page with all tables");
+  app.add_option("--markdown", options->markdown,
+                 "write a page: what wins where, ties, published figures");
   app.add_option("--show-grid", options->shown_grid, "print a grid that comes along, and stop");
   app.add_option("--save-instance", options->saved,
                  "GRID/SETTING,NUMBER FOLDER: write this instance as inputs of simulate, and stop")

@@ -15,6 +15,22 @@ std::pair<std::string_view, Duration> best(const Bounds& bounds) {
   return *std::ranges::max_element(all, {}, &std::pair<std::string_view, Duration>::second);
 }
 
+/// What was bound to a device that leaves goes on elsewhere: as if nothing were bound.
+Program unbound(Program program) {
+  for (JobProgram& job : program.jobs) {
+    job.resident = false;
+    for (Unit& unit : job.units) unit.bound = kNoDevice;
+  }
+  return program;
+}
+
+Bounds of_bound(const Program& program, const Cluster& cluster, bool may_pause) {
+  const ComputeBounds compute = compute_bounds(program, cluster, may_pause);
+  const MoveBounds move = move_bounds(program, cluster);
+  return {compute.work,   compute.levels, compute.packing, critical_chain(program, cluster),
+          compute.device, move.link,      move.traffic};
+}
+
 }  // namespace
 
 std::array<std::pair<std::string_view, Duration>, 7> Bounds::all() const {
@@ -32,10 +48,11 @@ Duration Bounds::greatest() const { return best(*this).second; }
 std::string_view Bounds::binding() const { return best(*this).first; }
 
 Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause) {
-  const ComputeBounds compute = compute_bounds(program, cluster, may_pause);
-  const MoveBounds move = move_bounds(program, cluster);
-  return {compute.work,   compute.levels, compute.packing, critical_chain(program, cluster),
-          compute.device, move.link,      move.traffic};
+  const bool some_leave = std::ranges::any_of(
+      cluster.devices, [](const DeviceSpec& device) { return !device.leaves.empty(); });
+  // A job of which something was lost waits until it is admitted again, as if it were paused.
+  if (some_leave) return of_bound(unbound(program), cluster, /*may_pause=*/true);
+  return of_bound(program, cluster, may_pause);
 }
 
 Duration naive_estimate(const Program& program, const Cluster& cluster) {

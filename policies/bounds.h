@@ -10,9 +10,9 @@
 
 namespace shardlab {
 
-/// Times below which no run of a lowered plan can come, whatever its policy: docs/design.md, Bounds.
-/// A unit counts with the least of its costs, except where work says more. Dispatch and waiting
-/// count nothing.
+/// Times below which no run of a lowered plan can come, whatever its policy: see docs/design.md,
+/// Bounds. A unit counts with the least of its costs, except where work says more. Dispatch and
+/// waiting count nothing.
 struct Bounds {
   Duration work{};     ///< All units over all devices, or as many of them as jobs may run at once.
   Duration levels{};   ///< The longest few tracks over as many of the fastest devices.
@@ -29,7 +29,8 @@ struct Bounds {
   [[nodiscard]] std::string_view binding() const;
 };
 
-/// `may_pause`: jobs may pause, as for a tuner, and others then cost what they cost alone.
+/// `may_pause`: jobs may pause, as for a tuner, and others then cost what they cost alone. Where a
+/// device leaves, its absence itself counts nothing, and what is bound counts as if it were not.
 Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause = false);
 
 /// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs

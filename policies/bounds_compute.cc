@@ -30,6 +30,7 @@ class Compute {
                       [&](std::size_t j) { return program_.jobs[j].arrival; });
     Duration longest{}, sum{};
     for (const std::size_t j : by_arrival) {
+      if (job_work_[j] == Duration{}) continue;
       sum += job_work_[j];
       longest = std::max(longest, program_.jobs[j].arrival.time_since_epoch() + over_all(sum));
     }

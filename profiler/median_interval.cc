@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "core/quantile.h"
 
 namespace shardlab {
@@ -42,6 +44,10 @@ std::optional<double> median_interval(const std::vector<LayerSamples>& layers) {
   }
   if (medians <= Duration{}) return std::nullopt;
   return seconds(half_widths) / seconds(medians);
+}
+
+std::string interval_text(double interval) {
+  return fmt::format("medians within {:.1f} %", 100 * interval);
 }
 
 }  // namespace shardlab

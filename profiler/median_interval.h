@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 
 #include "profiler/samples.h"
 
@@ -19,5 +20,8 @@ std::optional<Duration> median_half_width(Samples samples);
 /// Of one minibatch: half widths of all phases of all layers over their medians, in sum, as if they
 /// erred together. None while a phase has fewer than 6 samples.
 std::optional<double> median_interval(const std::vector<LayerSamples>& layers);
+
+/// "medians within 1.3 %".
+std::string interval_text(double interval);
 
 }  // namespace shardlab

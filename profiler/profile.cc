@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
 #include <torch/version.h>
 
 #include "core/error.h"
@@ -135,8 +134,8 @@ class Rounds {
     const bool keep = round_ >= options_.warm_up;
     LaneSamples thrown_away;
     if (keep && taken_.probes.empty()) taken_.probes.push_back(probe_.run());
-    const auto doing = [&](const char* what) {
-      return interval_ ? fmt::format("{}, medians within {:.1f} %", what, 100 * *interval_) : what;
+    const auto doing = [&](const std::string& what) {
+      return interval_ ? what + ", " + interval_text(*interval_) : what;
     };
     run_round(two_lanes(), Beside::kInTurn, keep ? taken_.alone : thrown_away,
               [&] { report(share(), doing("one lane at a time")); });

@@ -19,8 +19,8 @@ class CandidateIndex {
       : any_(tracks), where_(tracks, kNoDevice), tracks_(tracks) {}
 
   void set(const Candidate& unit, Key key) {
-    if (unit.bound != kNoDevice || !bound_.empty()) where_[index(unit.track)] = unit.bound;
-    tree(unit.bound).insert(unit.track, key);
+    const bool bound = unit.bound != kNoDevice || !bound_.empty();
+    bound ? set_bound(unit, key) : any_.insert(unit.track, key);
   }
   void clear(TrackId track) { tree(where_[index(track)]).erase(track); }
 
@@ -38,6 +38,10 @@ class CandidateIndex {
     CandidateTree* tree = nullptr;
     CandidateTree::Winner winner{std::numeric_limits<Key>::min(), kNoTrack};
   };
+  [[gnu::noinline]] void set_bound(const Candidate& unit, Key key) {
+    where_[index(unit.track)] = unit.bound;
+    tree(unit.bound).insert(unit.track, key);
+  }
   First find(DeviceId device) {
     CandidateTree* own = index(device) < bound_.size() ? bound_[index(device)].get() : nullptr;
     if (own != nullptr && own->empty()) own = nullptr;
@@ -54,8 +58,8 @@ class CandidateIndex {
     return {best, winner};
   }
 
-  CandidateTree& tree(DeviceId bound) {
-    if (bound == kNoDevice) return any_;
+  CandidateTree& tree(DeviceId bound) { return bound == kNoDevice ? any_ : tree_of(bound); }
+  [[gnu::noinline]] CandidateTree& tree_of(DeviceId bound) {
     if (index(bound) >= bound_.size()) bound_.resize(index(bound) + 1);
     auto& own = bound_[index(bound)];
     if (!own) own = std::make_unique<CandidateTree>(tracks_);

@@ -55,6 +55,7 @@ void Driver::ask_policy() {
   policy_.begin(*view_);
   looks_ahead_ = program_.slots > 1 && policy_.lookahead();
   policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
+  plain_ = !residency_ && tuner_ == nullptr && !policy_awaits_ && program_.slots == 1;
   always_decides_ = tuner_ != nullptr || timeline_ != nullptr || policy_awaits_ || !residency_;
   if (!residency_ || !policy_.evicts()) return;
   residency_->order_victims([this](JobId job, ItemIndex item,
@@ -78,6 +79,8 @@ void Driver::advance(std::span<const Event> events) {
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   bool seldom = false;
   const DeviceId next = foresee();
+  const bool simple = plain_ && events.size() == 1 && empty_.empty() && touched_.empty();
+  const auto* freed = simple ? std::get_if<UnitDone>(&events.front()) : nullptr;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -88,7 +91,11 @@ void Driver::advance(std::span<const Event> events) {
       seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (seldom || !quiet()) decide();
+  if (freed != nullptr && only_freed()) {
+    decide_for(index(freed->device));
+  } else if (seldom || !quiet()) {
+    decide();
+  }
   fetch_track(next);
 }
 
@@ -121,6 +128,13 @@ bool Driver::finished() const {
   if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
+}
+
+/// As decide() does then: for every unit, where nothing but computing takes time.
+[[gnu::flatten]] void Driver::decide_for(std::size_t device) {
+  claim_one(device, /*buffer=*/false, /*ahead=*/false);
+  touched_.erase(device);
+  progress(device);
 }
 
 /// Device by device, until nothing changes.

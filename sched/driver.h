@@ -162,6 +162,11 @@ class Driver {
   }
   void ask_policy();
   [[gnu::noinline]] void decide();
+  /// One device holds nothing any more, no other looks for a unit, and nothing else has changed.
+  [[nodiscard]] bool only_freed() const {
+    return !interrupted_ && next_waiting_ >= next_arrival_ && released_.empty();
+  }
+  [[gnu::noinline]] void decide_for(std::size_t device);
   void skip_done_jobs();
   void await_arrivals();
   void await_next();
@@ -292,6 +297,7 @@ class Driver {
   std::optional<Residency> residency_;
   bool looks_ahead_ = false;     ///< See Policy::lookahead().
   bool always_decides_ = false;  ///< See quiet().
+  bool plain_ = false;           ///< Nothing is decided but what a device that is free takes next.
   const bool several_devices_;
   LargeArray<Claim> claims_;  ///< Room for those of each device, device by device.
   LargeArray<Device> devices_;

@@ -60,13 +60,15 @@ class WinnerTree {
   static Key key_of(Node node) { return static_cast<Key>(node >> 64); }
 
   void put(std::size_t leaf, Node winner) {
-    Node* const nodes = nodes_.data();
-    std::size_t node = leaves_ + leaf;
-    nodes[node] = winner;
-    while (node > 1) {
-      winner = std::min(winner, nodes[node ^ 1]);
-      node /= 2;
-      nodes[node] = winner;
+    char* const nodes = reinterpret_cast<char*>(nodes_.data());
+    // In bytes: counted in nodes, each would be multiplied twice.
+    constexpr std::size_t kSize = sizeof(Node);
+    std::size_t at = (leaves_ + leaf) * kSize;
+    *reinterpret_cast<Node*>(nodes + at) = winner;
+    while (at > kSize) {
+      winner = std::min(winner, *reinterpret_cast<const Node*>(nodes + (at ^ kSize)));
+      at = at / 2 & ~(kSize - 1);
+      *reinterpret_cast<Node*>(nodes + at) = winner;
     }
   }
 

@@ -31,14 +31,19 @@ std::vector<std::map<ItemName, ItemIndex>> name_items(const Program& program) {
 
 EstimatedCosts::EstimatedCosts(const Program& program) : program_(program) {
   for (const JobProgram& job : program.jobs) {
-    first_.push_back(static_cast<std::uint32_t>(times_.size()));
-    for (const Unit& unit : job.units) times_.push_back({unit.alone, unit.loaded});
+    first_.push_back(static_cast<std::uint32_t>(alone_.size()));
+    for (const Unit& unit : job.units) add({unit.alone, unit.loaded});
   }
-  const std::size_t units = times_.size();
+  const std::size_t units = alone_.size();
   for (const auto& jobs : program.times) {
-    for (const auto& job : jobs) times_.insert(times_.end(), job.begin(), job.end());
+    for (const auto& job : jobs) std::ranges::for_each(job, [&](auto& times) { add(times); });
   }
   for (const std::uint16_t which : program.class_of) class_begin_.push_back(which * units);
+}
+
+void EstimatedCosts::add(const UnitTimes& times) {
+  alone_.push_back(times.alone);
+  loaded_.push_back(times.loaded);
 }
 
 Duration EstimatedCosts::lane_copy(const Transfer& transfer) {

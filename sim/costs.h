@@ -29,8 +29,8 @@ class EstimatedCosts final : public Costs {
  public:
   explicit EstimatedCosts(const Program& program);
   UnitCost unit(const UnitRun& run) override {
-    const UnitTimes& times = times_[begin(run.device) + first_[index(run.job)] + run.unit];
-    return run.loaded ? times.loaded : times.alone;
+    const std::size_t which = begin(run.device) + first_[index(run.job)] + run.unit;
+    return (run.loaded ? loaded_ : alone_)[which];
   }
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
@@ -42,8 +42,10 @@ class EstimatedCosts final : public Costs {
   }
 
   const Program& program_;
+  void add(const UnitTimes& times);
+
   /// Of all units, class by class: closer together than in the program.
-  LargeArray<UnitTimes> times_;
+  LargeArray<UnitCost> alone_, loaded_;
   std::vector<std::size_t> class_begin_;  ///< Per device; empty: all are of class 0.
   std::vector<std::uint32_t> first_;      ///< Per job, within its class.
 };

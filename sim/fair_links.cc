@@ -11,7 +11,8 @@ namespace {
 
 WinnerTree::Key key(Instant at) { return at.time_since_epoch().count(); }
 Instant first(const WinnerTree& tree) {
-  return tree.empty() ? kNever : Instant{Duration{tree.top()}};
+  static_assert(Instant{Duration{WinnerTree::kAbsent}} == kNever);
+  return Instant{Duration{tree.top()}};
 }
 double nanoseconds(Duration time) { return static_cast<double>(time.count()); }
 
@@ -123,7 +124,7 @@ void FairLinks::join_first(std::size_t which) {
 
 void FairLinks::schedule_join(std::size_t which) {
   const auto& waiting = groups_[which].waiting;
-  joins_.set(which, waiting.empty() ? WinnerTree::kAbsent : key(waiting.front().until));
+  joins_.set(which, key(waiting.empty() ? kNever : waiting.front().until));
 }
 
 /// All copies of the group that end now.
@@ -155,7 +156,7 @@ void FairLinks::settle() {
       find_end(kind, now_);
       end = std::min(end, kind.end);
     }
-    ends_.set(which, end == kNever ? WinnerTree::kAbsent : key(end));
+    ends_.set(which, key(end));
   }
   stale_.clear();
 }

@@ -143,7 +143,13 @@ bool Simulator::begin_contended(std::size_t link) {
   reported_lane_ = kNone;
   events_.clear();
   const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
-  WinnerTree::Key instant = std::min({lanes, next_link_end(), alarm});
+  WinnerTree::Key instant = std::min(next_link_end(), alarm);
+  if (lanes < instant && !fair_links_) {
+    now_ = Instant{Duration{lanes}};
+    end_lanes(lanes);
+    return events_;
+  }
+  instant = std::min(lanes, instant);
   if (fair_links_) {
     const Instant copy = fair_links_->next(Instant{Duration{instant}});
     instant = std::min(instant, copy.time_since_epoch().count());

@@ -1,6 +1,8 @@
 #include "study/report.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -41,6 +43,101 @@ std::string names(const Study& study, const CellResult& result) {
   return all;
 }
 
+std::size_t index_of(const Study& study, const std::string& policy) {
+  const auto& policies = study.grid.policies;
+  return static_cast<std::size_t>(std::find(policies.begin(), policies.end(), policy) -
+                                  policies.begin());
+}
+
+/// Settings of one kind.
+struct Group {
+  std::string name;
+  std::vector<const CellResult*> cells;
+
+  /// Per policy, each setting with the same weight.
+  [[nodiscard]] std::vector<double> mean_gaps() const {
+    std::vector<double> means(cells.front()->policies.size());
+    for (const CellResult* cell : cells) {
+      for (std::size_t p = 0; p < means.size(); ++p) {
+        means[p] += cell->policies[p].gap.mean / static_cast<double>(cells.size());
+      }
+    }
+    return means;
+  }
+};
+
+/// In the order in which their names come first.
+template <typename Name>
+std::vector<Group> grouped(const Study& study, const Name& name_of) {
+  std::vector<Group> all;
+  for (const CellResult& result : study.cells) {
+    const std::string name = name_of(result.cell);
+    const auto same = [&](const Group& group) { return group.name == name; };
+    auto group = std::find_if(all.begin(), all.end(), same);
+    if (group == all.end()) group = all.insert(all.end(), {name, {}});
+    group->cells.push_back(&result);
+  }
+  return all;
+}
+
+/// "lrtf, fifo": those whose mean gap is within a tenth of a percent of `gap`.
+std::string names_at(const Study& study, const std::vector<double>& gaps, double gap) {
+  std::string all;
+  for (std::size_t p = 0; p < gaps.size(); ++p) {
+    if (std::abs(gaps[p] - gap) > 0.001) continue;
+    all += (all.empty() ? "" : ", ") + study.grid.policies[p];
+  }
+  return all;
+}
+
+StudySection short_section(const Study& study) {
+  const std::string& baseline = study.grid.baseline;
+  TextTable table({"devices, link", "least mean gap", "gap %", "next", "gap %", baseline + " %",
+                   "best or tie in"});
+  const std::vector<Group> groups = grouped(study, [](const StudyCell& cell) {
+    return cell.devices.name + ", " + to_string(cell.transfer.link);
+  });
+  for (const Group& group : groups) {
+    const std::vector<double> gaps = group.mean_gaps();
+    const auto best = std::min_element(gaps.begin(), gaps.end());
+    double next = std::numeric_limits<double>::infinity();
+    for (const double gap : gaps) {
+      if (gap > *best + 0.001) next = std::min(next, gap);
+    }
+    const auto which = static_cast<std::size_t>(best - gaps.begin());
+    const auto ties = std::count_if(
+        group.cells.begin(), group.cells.end(),
+        [&](const CellResult* cell) { return cell->policies[which].ties_with_best(); });
+    const bool more = next < std::numeric_limits<double>::infinity();
+    table.row({group.name, names_at(study, gaps, *best), percent(*best),
+               more ? names_at(study, gaps, next) : "-", more ? percent(next) : "-",
+               percent(gaps[index_of(study, baseline)]),
+               fmt::format("{} of {}", ties, group.cells.size())});
+  }
+  return {
+      "In short",
+      "Mean gaps over the settings of a kind, all jobs, loads and slots. Best or tie in: so many "
+      "settings of them, the first policy with the least mean gap.",
+      table};
+}
+
+StudySection kinds_section(const Study& study) {
+  std::vector<std::string> headers{"devices", "transfer"};
+  headers.insert(headers.end(), study.grid.policies.begin(), study.grid.policies.end());
+  TextTable table(headers);
+  const std::vector<Group> groups = grouped(
+      study, [](const StudyCell& cell) { return cell.devices.name + "/" + cell.transfer.name; });
+  for (const Group& group : groups) {
+    const std::vector<double> gaps = group.mean_gaps();
+    const double least = *std::min_element(gaps.begin(), gaps.end());
+    const StudyCell& first = group.cells.front()->cell;
+    std::vector<std::string> cells{first.devices.name, first.transfer.name};
+    for (const double gap : gaps) cells.push_back(percent(gap) + (gap == least ? " *" : ""));
+    table.row(std::move(cells));
+  }
+  return {"Mean gap by transfer, %", "Over jobs and slots; a star: the least of the row.", table};
+}
+
 StudySection summary_section(const Study& study) {
   const std::string& baseline = study.grid.baseline;
   TextTable table({"policy", "mean gap %", "worst gap %", "best or tie", "over " + baseline + " %",
@@ -65,9 +162,7 @@ StudySection summary_section(const Study& study) {
 
 StudySection best_section(const Study& study) {
   TextTable table({"setting", "gap %", "±", "worst %", study.grid.baseline + " %", "best, ties"});
-  const auto& policies = study.grid.policies;
-  const auto baseline = static_cast<std::size_t>(
-      std::find(policies.begin(), policies.end(), study.grid.baseline) - policies.begin());
+  const std::size_t baseline = index_of(study, study.grid.baseline);
   for (const CellResult& result : study.cells) {
     const auto best =
         std::min_element(result.policies.begin(), result.policies.end(),
@@ -152,13 +247,16 @@ StudySection detail_section(const Study& study, const DetailRows& rows, const st
 }  // namespace
 
 std::vector<StudySection> overview(const Study& study) {
-  std::vector<StudySection> all{summary_section(study), best_section(study)};
+  std::vector<StudySection> all{short_section(study), summary_section(study)};
   if (!study.grid.published.empty()) all.push_back(published_section(study));
+  all.push_back(best_section(study));
   return all;
 }
 
-std::vector<StudySection> details(const Study& study) {
+std::vector<StudySection> details(const Study& study, std::size_t most_settings) {
   std::vector<StudySection> all;
+  if (study.grid.transfers.size() > 1) all.push_back(kinds_section(study));
+  if (study.cells.size() > most_settings) return all;
   for (const DetailRows& rows : detail_rows(study)) {
     all.push_back(
         detail_section(study, rows, "Gap over the lower bound, %", [](const PolicyInCell& policy) {

@@ -16,19 +16,26 @@ struct StudySection {
   TextTable table;
 };
 
-/// Per policy over all settings; per setting the best and who ties with it; what others published
-/// beside what was found.
+/// What wins where; per policy over all settings; what others published beside what was found; per
+/// setting the best and who ties with it.
 std::vector<StudySection> overview(const Study& study);
 
-/// Per kind of jobs and devices every policy in every setting: its gap over the lower bound, and
-/// its difference from the baseline.
-std::vector<StudySection> details(const Study& study);
+/// Every policy by transfer. Of a study of at most so many settings also every policy in every
+/// setting, per kind of jobs and devices: its gap over the lower bound, its difference from the
+/// baseline.
+std::vector<StudySection> details(const Study& study, std::size_t most_settings);
+
+/// Settings of which a page shows every policy.
+constexpr std::size_t kMostOnPage = 24;
 
 /// For a terminal: overviews.
 std::string study_text(const std::vector<Study>& studies);
 
-/// A page with all tables; `origin` says how it was made: command, version, seed, hashes.
-std::string study_markdown(const std::vector<Study>& studies, const std::string& origin);
+/// A page with all tables, but for every policy in every setting where these are more than
+/// kMostOnPage; `origin` says how it was made: command, version, seed, hashes.
+/// `csv`: where the page finds study_rows() as a file; empty: nowhere.
+std::string study_markdown(const std::vector<Study>& studies, const std::string& origin,
+                           const std::string& csv = "");
 
 /// The same as `table`s to be put into a document; `origin` is a comment.
 std::string study_latex(const std::vector<Study>& studies, const std::string& origin);

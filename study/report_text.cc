@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -9,9 +10,12 @@
 namespace shardlab {
 namespace {
 
-std::vector<StudySection> all_sections(const Study& study) {
+/// The longest table last.
+std::vector<StudySection> all_sections(const Study& study, std::size_t most_settings) {
   std::vector<StudySection> all = overview(study);
-  for (StudySection& each : details(study)) all.push_back(std::move(each));
+  std::vector<StudySection> more = details(study, most_settings);
+  all.insert(all.end() - 1, std::make_move_iterator(more.begin()),
+             std::make_move_iterator(more.end()));
   return all;
 }
 
@@ -34,16 +38,20 @@ std::string wrapped(std::string_view text, std::size_t width) {
 constexpr std::size_t kPage = 120, kTerminal = 100;
 
 constexpr const char* kHowToRead =
-    "A setting is a kind of jobs on a kind of devices, with a kind of transfer (link and its load: "
-    "what loading a shard takes over what a unit computes, on average) and slots: units claimed at "
-    "once per device, which has room for as many of the largest, or for more (`2 in 8`). Its "
-    "instances are drawn from the seed; all policies run the same ones. The gap of a policy is its "
-    "makespan over the best lower bound known, less 1: a bound, not the optimum, so the best "
-    "policy "
-    "has a gap too, a large one where links are busy. `3.1 ± 0.4 (7.9) *` is a mean gap of 3.1 % "
-    "with its 95 % interval, the worst of any instance, and a star where the policy is the best of "
-    "its setting, or where the interval of its difference from that one, instance by instance, "
-    "holds 0. Intervals are Student's; each holds for itself, not all of them at once.";
+    "A setting is a kind of jobs on a kind of devices, with a kind of transfer and slots. "
+    "Transfer: "
+    "the link, and its load: what loading a shard takes over what a unit computes, on average. "
+    "Slots: units claimed at once per device, which has room for as many of the largest, or for "
+    "more (`2 in 8`). Instances are drawn from the seed; all policies run the same ones. The gap "
+    "of "
+    "a policy is its makespan over the best lower bound known, less 1: a bound, not the optimum, "
+    "so "
+    "the best policy has a gap too, a large one where links are busy. Intervals (`3.1 ± 0.4`) hold "
+    "95 %, by Student's t, each for itself; in parentheses is the worst of any instance. A star, "
+    "or "
+    "a tie: the policy is the best of its setting, or the interval of its difference from that "
+    "one, "
+    "instance by instance, holds 0.";
 
 }  // namespace
 
@@ -60,13 +68,18 @@ std::string study_text(const std::vector<Study>& studies) {
   return all;
 }
 
-std::string study_markdown(const std::vector<Study>& studies, const std::string& origin) {
+std::string study_markdown(const std::vector<Study>& studies, const std::string& origin,
+                           const std::string& csv) {
+  const std::string table = csv.empty() ? "`--csv`" : fmt::format("[{0}]({0})", csv);
   std::string all = "# A study of policies\n\n" + wrapped(origin, kPage) + "\n\n" +
                     wrapped(kHowToRead, kPage) + "\n";
   for (const Study& study : studies) {
     all += fmt::format("\n## {}\n\n", study.grid.name);
     if (!study.grid.about.empty()) all += wrapped(study.grid.about, kPage) + "\n";
-    for (const StudySection& each : all_sections(study)) {
+    if (study.cells.size() > kMostOnPage) {
+      all += fmt::format("\nEvery policy in every setting: {}.\n", table);
+    }
+    for (const StudySection& each : all_sections(study, kMostOnPage)) {
       all += fmt::format("\n### {}\n\n{}{}{}", each.title, wrapped(each.text, kPage),
                          each.text.empty() ? "" : "\n\n", each.table.markdown());
     }
@@ -77,7 +90,7 @@ std::string study_markdown(const std::vector<Study>& studies, const std::string&
 std::string study_latex(const std::vector<Study>& studies, const std::string& origin) {
   std::string all = "% " + origin + "\n";
   for (const Study& study : studies) {
-    for (const StudySection& each : all_sections(study)) {
+    for (const StudySection& each : all_sections(study, study.cells.size())) {
       const std::string caption = fmt::format("{}: {}. {}", study.grid.name, each.title, each.text);
       all += fmt::format("\n\\begin{{table}}\n\\caption{{{}}}\n{}\\end{{table}}\n",
                          latex_text(caption), each.table.latex());

@@ -152,8 +152,13 @@ TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
   ProfileOptions brief;
   brief.max_rounds = 2;
   brief.seconds = 0.1;
-  const Profile here = profile(work, {kUnlimited, {device(0, kUnlimited, 2)}}, brief);
-  const Profile cpu = profile(work, {kUnlimited, {DeviceSpec{}}}, brief);
+  const auto profiled = [&](const DeviceSpec& on) {
+    Cluster cluster;
+    cluster.devices.push_back(on);
+    return profile(work, cluster, brief);
+  };
+  const Profile here = profiled(device(0, kUnlimited, 2));
+  const Profile cpu = profiled({});
   ASSERT_EQ(here.models.size(), 2U);
   for (std::size_t m = 0; m < here.models.size(); ++m) {
     EXPECT_TRUE(here.models[m].whole);

@@ -51,7 +51,7 @@ TEST(Bounds, ParametersAndStateHaveToCrossTheLinks) {
 }
 
 TEST(Bounds, FewTracksCannotUseAllDevices) {
-  // Two classes: the second takes twice as long. 1 + 1/2 nanoseconds of work in one for both tracks.
+  // Two classes: the second takes twice as long. For both tracks 1 + 1/2 ns of work in one.
   Program program = instances::chains({{9, 9}, {9}, {1}});
   program.class_of = {0, 1, 1, 1};
   auto& slower = program.times.emplace_back();
@@ -74,6 +74,14 @@ TEST(Bounds, AfterAnArrivalComesAllThatArrivesThen) {
   EXPECT_EQ(bounds(program, instances::devices(2)).work, Duration{112});
 }
 
+// It stopped before it ran.
+TEST(Bounds, AJobWithNothingToDoNeedNotArrive) {
+  Program program = instances::chains({{4}, {6}});
+  program.jobs[1].arrival = Instant{Duration{100}};
+  program.jobs[1].minibatches = 0;
+  EXPECT_EQ(bounds(program, instances::devices(2)).greatest(), Duration{4});
+}
+
 TEST(Bounds, JobsThatStayOnADeviceCannotBeSpread) {
   Program program = instances::chains({{6}, {6}, {6}});
   EXPECT_EQ(bounds(program, instances::devices(2)).packing, Duration{});
@@ -92,7 +100,7 @@ TEST(Bounds, WorkIsLoadedWhereNothingPauses) {
 }
 
 TEST(Bounds, AChainGoesThroughTracksAndMinibatches) {
-  // Two stages of one microbatch, F and B of 3 ns each: down and up again before the next minibatch.
+  // Two stages of one microbatch, F and B of 3 ns each: down and up before the next minibatch.
   Program program = instances::chains({{3, 3, 3, 3}});
   JobProgram& job = program.jobs.front();
   job.tracks = {{0, 2}, {2, 2}};  // F0 B0, F1 B1.
@@ -209,6 +217,66 @@ void complicate(scenarios::Lowered& drawn, std::uint64_t seed) {
   for (DeviceSpec& device : drawn.cluster.devices) {
     if (device.copy_engines > 0 && below(3) == 0) device.slow_down_promote = 1 + 0.1 * below(9);
   }
+}
+
+/// Devices leave and come back; the first is there at the end.
+void draw_absences(std::uint64_t seed, Cluster& cluster) {
+  std::mt19937_64 draws(seed);
+  const auto upto = [&](std::uint64_t most) {
+    return Duration{1 + static_cast<std::int64_t>(draws() % most)};
+  };
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    Instant at{};
+    for (std::uint64_t times = draws() % 4; times > 0; --times) {
+      cluster.devices[d].leaves.push_back(at += upto(120));
+      at += upto(60);
+      if (d > 0 && draws() % 4 == 0) break;
+      cluster.devices[d].returns.push_back(at);
+    }
+  }
+}
+
+// What was bound to a device that leaves goes on elsewhere, so nothing counts as bound.
+TEST(Bounds, BoundWorkIsSharedWhereADeviceLeaves) {
+  Program program = instances::chains({{6}, {6}, {6}});
+  for (JobProgram& job : program.jobs) job.units.front().bound = DeviceId{1};
+  Cluster cluster = instances::devices(2);
+  EXPECT_EQ(bounds(program, cluster).greatest(), Duration{18});
+  cluster.devices[1].leaves = {Instant{Duration{1}}};
+  EXPECT_EQ(bounds(program, cluster).greatest(), Duration{9});
+  for (JobProgram& job : program.jobs) job.resident = true;
+  EXPECT_EQ(bounds(program, cluster).packing, Duration{});
+}
+
+/// The minibatches that jobs ran before they stopped.
+Program that_ran(Program program, const Outcome& outcome) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    program.jobs[j].minibatches = outcome.jobs[j].minibatches;
+  }
+  return program;
+}
+
+TEST(Bounds, NoSimulationIsFasterThoughDevicesLeaveAndComeBack) {
+  int lost = 0, whole = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(3000); ++seed) {
+    const auto policies = known_policies();
+    const std::string name(policies[seed % policies.size()].name);
+    scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, name));
+    complicate(drawn, seed);
+    draw_absences(seed, drawn.cluster);
+    if (seed % 3 == 0) drawn.program.checkpoints.minibatches = 1;
+    const Program program = drawn.program;
+    EstimatedCosts costs(drawn.program);
+    const auto policy = make_policy(name, drawn.program, 1);
+    const Outcome outcome = simulate(drawn.program, drawn.cluster, *policy, costs, nullptr);
+    const Bounds found = bounds(that_ran(program, outcome), drawn.cluster);
+    ASSERT_GE(outcome.makespan.time_since_epoch(), found.greatest())
+        << found.binding() << ", " << name << ", seed " << seed;
+    lost += outcome.devices_lost;
+    whole += std::ranges::all_of(outcome.jobs, &JobEnd::completed) ? 1 : 0;
+  }
+  EXPECT_GT(lost, 1000);
+  EXPECT_GT(whole, 1000);
 }
 
 class RandomScenarios : public testing::TestWithParam<const char*> {};

@@ -618,6 +618,39 @@ def test_partition_may_be_searched_for(tmp_path):
     assert "--partition is of spill" in bad("simulate", *INPUTS, "--strategy", "resident", "--partition", "search", code=2)
 
 
+def test_an_order_may_be_searched_for_and_its_plan_is_run_to_the_same_makespan(tmp_path):
+    plan, again, result = tmp_path / "plan.json", tmp_path / "again.json", tmp_path / "result.json"
+    search = ["simulate", *INPUTS, "--policy", "search", "--search-evaluations", "60", "--json"]
+    found = json.loads(good(*search, "--save-plan", plan, "--result", result))["plans"][0]
+    sharp = json.loads(good("simulate", *INPUTS, "--policy", "sharp", "--json"))["plans"][0]["predicted_s"]
+    assert found["name"] == "spill/search" and found["predicted_s"] <= sharp
+    assert re.match(r"the best of \d+ simulated runs, ", found["note"])
+    assert json.loads(good("simulate", *INPUTS, "--plan", plan, "--json"))["plans"][0]["predicted_s"] == found["predicted_s"]
+    good(*search, "--save-plan", again, "--with-order")
+    assert again.read_bytes() == plan.read_bytes()
+    assert "the same output to the byte" in good("rerun", result)
+    assert "search makes a plan, which others follow" in bad("run", *INPUTS, "--policy", "search", code=2)
+    assert "are of --policy search" in bad("simulate", *INPUTS, "--policy", "lrtf", "--search-seconds", "1s", code=2)
+    for unbounded in ([], ["--search-evaluations", "9", "--search-seconds", "1s"]):
+        error = bad("simulate", *INPUTS, "--policy", "search", *unbounded, "--result", result, code=2)
+        assert "so that rerun finds the same" in error
+
+
+def test_a_search_ends_in_time_and_at_ctrl_c_with_what_it_has():
+    began = time.monotonic()
+    assert "spill/search" in good("simulate", *INPUTS, "--policy", "search", "--search-seconds", "0.2s")
+    assert time.monotonic() - began < 100
+    progress, terminal = os.openpty()
+    run = subprocess.Popen([str(COMMAND), "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h"],
+                           stdout=subprocess.PIPE, stderr=terminal, text=True)
+    os.close(terminal)
+    assert b"runs simulated, best " in os.read(progress, 1000)
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=100)
+    os.close(progress)
+    assert run.returncode == 0 and "spill/search" in out
+
+
 # plan
 
 def plannable(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ BUILD = pathlib.Path(os.environ.get("SHARDLAB_BUILD", ROOT / "build"))
 COMMAND = BUILD / "cli/shardlab"
 FIXTURES = ROOT / "tests/fixtures"
 sys.path.insert(0, str(ROOT / "python"))
+pytest.importorskip("ortools", reason="exact plans need OR-Tools: .venv/bin/python -m pip install -r requirements.txt")
 
 from shardlab import exact  # noqa: E402
 from shardlab.program import Problem, Program, Task, read_program  # noqa: E402
@@ -85,37 +87,58 @@ def test_192_units_of_12_models_on_8_devices_are_proven():
     assert result.makespan >= max(-(-work // 8), max(map(sum, chains)))
 
 
-def test_a_bound_that_is_proven_with_copies_holds_for_the_simulation(tmp_path):
-    program = tmp_path / "program.json"
+def test_204_units_from_files_are_proven_and_replayed_to_the_same_nanosecond(tmp_path, capsys):
+    draw = random.Random(2)
+    widths = [32 * (4 + j) for j in range(12)]
+    work = "".join(f'[[job]]\nname = "j{width}"\nmodel = "gpt"\nlayers = 7\nwidth = {width}\nheads = 4\ncontext = 64\n'
+                   "dropout = 0.1\nbatch = 4\nminibatches = 1\n" for width in widths)
+    inputs = files(tmp_path, [1] * 8, work)
+    path = tmp_path / "profile.json"
+    profile = json.loads(path.read_text())
+    layers = profile["models"][0]["costs"]
+    profile["models"] = [{**profile["models"][0], "layers": 7, "width": width,
+                          "costs": [layers[0], *({**layers[1], "name": f"block {i}"} for i in range(7)), layers[-1]]}
+                         for width in widths]
+    profile = json.loads(json.dumps(profile))  # Layers of their own for each model.
+    for layer in (layer for model in profile["models"] for layer in model["costs"]):
+        for key in ("forward_ns", "recompute_ns", "backward_ns", "step_ns"):
+            layer["alone"][key] = layer["loaded"][key] = draw.randint(1, 9) * 1_000_000
+    path.write_text(json.dumps(profile))
+    cut = tmp_path / "cut.json"
+    cut.write_text(json.dumps({
+        "format": "shardlab-plan", "version": 1, "name": "cut", "policy": "lrtf", "seed": 1, "admit": 0, "slots": 1,
+        "jobs": [{"strategy": "spill", "first_layer": list(range(9)), "device": [], "recompute": True}] * len(widths)}))
+    result, simulated = solved(tmp_path, capsys, inputs, 100, "--plan", cut)
+    assert result["units"] == 204
+    assert result["status"] == "optimal"
+    assert round(simulated * 1e9) == result["makespan_ns"] == result["bound_ns"]
+
+
+def test_a_bound_that_is_proven_with_copies_holds_for_the_simulation(tmp_path, capsys):
     inputs = [FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json"]
-    simulate(*inputs, "--strategy", "spill", "--save-program", program)
-    result = exact.solve(read_program(program), seconds=20)
-    assert result.relaxed
-    plan = tmp_path / "plan.json"
-    assert exact.main([str(program), "--time-limit", "20", "--save-plan", str(plan)]) == 0
+    result, simulated = solved(tmp_path, capsys, inputs, 2)
+    assert result["relaxed"]
+    assert round(simulated * 1e9) >= result["bound_ns"]
     for policy in ("lrtf", "fifo", "random"):
         predicted = simulate(*inputs, "--strategy", "spill", "--policy", policy)["plans"][0]["predicted_s"]
-        assert round(predicted * 1e9) >= result.bound
-    assert round(simulate(*inputs, "--plan", plan)["plans"][0]["predicted_s"] * 1e9) >= result.bound
+        assert round(predicted * 1e9) >= result["bound_ns"]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_plan_without_copies_is_simulated_to_the_same_nanosecond(tmp_path, seed):
-    inputs = drawn_inputs(tmp_path, random.Random(seed))
-    program, plan = tmp_path / "program.json", tmp_path / "plan.json"
-    simulate(*inputs, "--strategy", "spill", "--policy", "lrtf", "--save-program", program)
-    result = exact.solve(read_program(program), seconds=20)
-    assert not result.relaxed
-    assert exact.main([str(program), "--time-limit", "20", "--save-plan", str(plan)]) == 0
-    saved = read_program(program)
-    written = json.loads(plan.read_text())["order"]
-    assert len(written["rows"]) == len(saved.tasks)
-    simulated = simulate(*inputs, "--plan", plan)["plans"][0]
-    orders = [[] for _ in saved.devices]
-    for device, job, minibatch, unit, _ in written["rows"]:
-        orders[device].append(Task(job, minibatch, unit))
-    assert round(simulated["predicted_s"] * 1e9) == Schedule(saved, orders).makespan
-    assert Schedule(saved, orders).makespan >= result.bound
+@pytest.mark.parametrize("speeds", [(1, 1), (1, 0.5)])
+def test_a_plan_without_copies_is_simulated_to_the_same_nanosecond(tmp_path, capsys, speeds):
+    work = re.sub(r"minibatches = \d", "minibatches = 3", (FIXTURES / "workload.toml").read_text())
+    result, simulated = solved(tmp_path, capsys, files(tmp_path, speeds, work), 60)
+    assert not result["relaxed"]
+    assert result["status"] == "optimal"
+    assert round(simulated * 1e9) == result["makespan_ns"] == result["bound_ns"]
+
+
+def solved(folder, capsys, inputs, seconds, *plan_options):
+    """What the search says of the plan for these files, and the makespan that the command predicts of what it wrote."""
+    program, plan = folder / "program.json", folder / "plan.json"
+    simulate(*inputs, *(plan_options or ("--strategy", "spill")), "--save-program", program)
+    assert exact.main([str(program), "--time-limit", str(seconds), "--save-plan", str(plan), "--json"]) == 0
+    return json.loads(capsys.readouterr().out), simulate(*inputs, "--plan", plan)["plans"][0]["predicted_s"]
 
 
 def simulate(*arguments):
@@ -124,14 +147,15 @@ def simulate(*arguments):
     return json.loads(run.stdout)
 
 
-def drawn_inputs(folder, draw):
-    """Copies and memory are free here; units cost less alone, and one device may be slower."""
+def files(folder, speeds, work):
+    """Copies and memory are free here; units cost less alone. Whole milliseconds: soon proven."""
     profile = json.loads((FIXTURES / "profile.json").read_text())
     for state in ("alone", "loaded"):
-        profile[state]["copy_bytes_per_second"] = 0
-        profile[state]["copy_latency_ns"] = 0
-    work = (FIXTURES / "workload.toml").read_text()
-    speeds = [1, draw.choice([1, 0.5])]
+        for key in ("copy_bytes_per_second", "copy_latency_ns", "dispatch_ns", "unit_overhead_ns"):
+            profile[state][key] = 0
+        for layer in (layer for model in profile["models"] for layer in model["costs"]):
+            for key in ("forward_ns", "recompute_ns", "backward_ns", "step_ns"):
+                layer[state][key] = -(-layer[state][key] // 1_000_000) * 1_000_000
     cluster = "".join(f'[[device]]\nname = "d{d}"\nmemory = "1 TiB"\nspeed = {speed}\n' for d, speed in enumerate(speeds))
     for name, text in (("work.toml", work), ("cluster.toml", cluster), ("profile.json", json.dumps(profile))):
         (folder / name).write_text(text)
@@ -154,12 +178,14 @@ def test_ctrl_c_stops_the_search_and_keeps_the_best_schedule(tmp_path):
     assert len(json.loads(plan.read_text())["order"]["rows"]) == 360
 
 
-def test_what_is_wrong_with_a_file_is_said(tmp_path):
+def test_what_is_wrong_with_a_file_is_said(tmp_path, monkeypatch, capsys):
     file = tmp_path / "program.json"
     for text, said in (("{", "Expecting"), ("{}", "is no shardlab-program"), ('{"format":"shardlab-program"}', "version None"),
                        ('{"format":"shardlab-program","version":1}', "'jobs'")):
         file.write_text(text)
         with pytest.raises(Problem, match=said):
             read_program(file)
-    file.write_text(json.dumps(instance([[1] * 100] * 300)))
+    file.write_text(json.dumps(instance([[1] * 10] * 3)))
+    monkeypatch.setattr(exact, "MOST_TASKS", 29)
     assert exact.main([str(file)]) == 1
+    assert "30 units are too many for an exact search, at most 29" in capsys.readouterr().err

@@ -15,6 +15,7 @@
 #include "tests/instances.h"
 #include "tests/least_makespan.h"
 #include "tests/scenario.h"
+#include "tests/timeline_check.h"
 #include "traces/plan_file.h"
 
 namespace shardlab {
@@ -44,6 +45,10 @@ TEST(OrderSearch, IsNeverWorseThanSharpNorThanTheOthersItTried) {
     const SearchedOrder found = search(drawn, policies + 60);
     ASSERT_EQ(Instant{found.began}, makespan(drawn.program, drawn.cluster, "sharp"));
     ASSERT_LE(found.makespan(), found.began);
+    expect_valid(found.timeline, drawn.program);
+    for (std::size_t d = 0; d < drawn.cluster.devices.size(); ++d) {
+      ASSERT_LE(found.timeline.peak[d], drawn.cluster.devices[d].memory);
+    }
     if (found.evaluations < policies) continue;
     Instant best = kNever;
     for (const PolicyInfo& policy : known_policies()) {
@@ -69,8 +74,8 @@ TEST(OrderSearch, MakesAPlanThatReplayRunsToItsMakespan) {
   }
 }
 
-// 400 instances of two to four jobs of one to three units on two or three devices, of which some
-// policy finds the optimum in 351 and sharp in 292.
+// 400 instances of two to four jobs of one to three units on two or three devices: sharp finds the
+// optimum of 358, the search of 398.
 TEST(OrderSearch, FindsTheOptimumOfSmallInstances) {
   int optimal = 0, sharp = 0;
   constexpr int kInstances = 400;
@@ -88,7 +93,7 @@ TEST(OrderSearch, FindsTheOptimumOfSmallInstances) {
     optimal += found.makespan().count() == least ? 1 : 0;
     sharp += found.began.count() == least ? 1 : 0;
   }
-  EXPECT_LT(sharp, kInstances * 9 / 10) << "what sharp finds says nothing of the search";
+  EXPECT_LT(sharp, kInstances * 19 / 20) << "what sharp finds says nothing of the search";
   EXPECT_GE(optimal, kInstances * 99 / 100);
   RecordProperty("optimal", optimal);
   RecordProperty("sharp", sharp);

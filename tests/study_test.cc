@@ -13,6 +13,7 @@
 #include "study/instance.h"
 #include "study/report.h"
 #include "tests/error_of.h"
+#include "tests/instances.h"
 #include "traces/cluster_file.h"
 #include "traces/csv.h"
 #include "traces/csv_rows.h"
@@ -195,7 +196,7 @@ TEST(Study, TheLatexIsBalanced) {
     return found;
   };
   EXPECT_EQ(text.find("% made by"), 0u);
-  EXPECT_EQ(count("\\begin{table}"), 6u);  // Two overviews, two of each kind of jobs.
+  EXPECT_EQ(count("\\begin{table}"), 8u);  // Four overviews, two of each kind of jobs.
   for (const char* what : {"table", "tabular"}) {
     EXPECT_EQ(count(std::string("\\begin{") + what + "}"),
               count(std::string("\\end{") + what + "}"));
@@ -208,6 +209,51 @@ TEST(Study, TheLatexIsBalanced) {
 TEST(Study, TheGridsThatComeAlongAreRead) {
   for (const BuiltinGrid& each : builtin_grids()) {
     EXPECT_EQ(parse_study_grid(each.toml, std::string(each.name)).name, each.name);
+  }
+}
+
+/// The grid of docs/study.md, with fewer instances and these policies, lrtf first.
+Study comes_along(const std::vector<std::string>& policies, std::uint64_t instances) {
+  StudyGrid policies_grid = parse_study_grid(builtin_grids()[0].toml, "policies");
+  policies_grid.policies = policies;
+  policies_grid.instances = static_cast<std::int64_t>(instances);
+  return run(policies_grid, 1, 2);
+}
+
+// The bars of docs/design.md, Policies, in every setting of that page. The first: 132 of them.
+TEST(SharpInTheStudy, IsNowhereOnePercentWorseThanLrtf) {
+  for (const CellResult& result : comes_along({"lrtf", "sharp"}, instances::seeds(2)).cells) {
+    EXPECT_LE(result.policies.at(1).against_baseline.mean, 0.01) << result.cell.name();
+  }
+}
+
+TEST(SharpInTheStudy, IsNearTheBestWhereTheSharedLinkIsSaturatedAndMemoryHoldsEightUnits) {
+  const Study study = comes_along({"lrtf", "sharp", "task_parallel", "sticky", "hold", "random"},
+                                  instances::seeds(1));
+  int settings = 0;
+  for (const CellResult& result : study.cells) {
+    const bool saturated =
+        result.cell.transfer.name == "shared 0.5" || result.cell.transfer.name == "shared 1";
+    if (!saturated || result.cell.memory != 8) continue;
+    EXPECT_LE(result.policies.at(1).over_best.mean, 0.1) << result.cell.name();
+    EXPECT_GE(result.policies.at(0).over_best.mean, 1) << result.cell.name();
+    ++settings;
+  }
+  EXPECT_EQ(settings, 24);
+}
+
+// With so many claims as jobs a device could hold all of them.
+TEST(SharpInTheStudy, LeavesJobsToOthersHoweverManyItMayClaim) {
+  const Study study = comes_along({"lrtf", "sharp"}, 1);
+  const auto of = [&](const std::string& setting) {
+    return seconds(std::find_if(study.cells.begin(), study.cells.end(),
+                                [&](const auto& each) { return each.cell.name() == setting; })
+                       ->policies.at(1)
+                       .makespans.at(0));
+  };
+  for (const char* kind :
+       {"homogeneous/identical/shared 0.5/", "heterogeneous/mixed/dedicated 1/"}) {
+    EXPECT_EQ(of(std::string(kind) + "8"), of(std::string(kind) + "2 in 8"));
   }
 }
 

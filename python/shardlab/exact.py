@@ -10,6 +10,7 @@ time make units optional intervals, one per kind or per device. Ctrl-C stops the
 """
 
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -38,6 +39,7 @@ class Model:
         self.true = self.cp.new_constant(1)
         self.start = {}
         self.end = {}
+        self.size = {}
         self.present = {}  # Per task: literals by group, or by the group's only device.
         self.over = []  # Per job: when its last unit is done.
         self._add_tasks()
@@ -98,6 +100,7 @@ class Model:
             self.start[task] = self.cp.new_int_var(self.program.arrival(task), self.horizon, "")
             self.end[task] = self.cp.new_int_var(0, self.horizon, "")
             size = self.cp.new_int_var_from_domain(cp_model.Domain.from_values(all_times), "")
+            self.size[task] = size
             literals = [self.true] if len(where) == 1 else [self.cp.new_bool_var("") for _ in where]
             self.cp.add_exactly_one(literals)
             self.present[task] = dict(zip(where, literals))
@@ -168,16 +171,42 @@ class Model:
                 self.cp.add_max_equality(either, [ended, before])
                 away.append(either)
             self.cp.add_min_equality(alone, away)
+        if not any(job["arrival_ns"] for job in self.program.jobs):
+            self._add_last()
+
+    def _add_last(self):
+        """Of jobs that all come at once only one is ever alone, with all that is left of it: said once more, for proofs."""
+        for chain in self.program.chains():
+            for task, following in zip(chain, chain[1:]):
+                if task in self.alone and following in self.alone:
+                    self.cp.add_implication(self.alone[task], self.alone[following])
+        last = [self.cp.new_bool_var("") for _ in self.program.jobs]
+        self.cp.add_at_most_one(last)
+        for task, alone in self.alone.items():
+            self.cp.add_implication(alone, last[task.job])
 
     def _add_makespan(self):
         """Also that no group of devices computes for longer, which the solver would have to find out."""
         for g, group in enumerate(self.groups):
             times = [min(self._times(task, group[0])) * literals[g] for task, literals in self.present.items() if g in literals]
             self.cp.add(sum(times) <= len(group) * self.makespan)
+        self._add_idle_while_alone()
         for chain in self.program.chains():
             if chain:
                 home = write_back(self.program, chain[-1]) if self.transfers else 0
                 self.cp.add(self.makespan >= self.end[chain[-1]] + home)
+
+    def _add_idle_while_alone(self):
+        """All devices but one are idle while a unit is alone, where nobody can arrive meanwhile."""
+        program = self.program
+        if not self.alone or any(job["arrival_ns"] for job in program.jobs):
+            return
+        devices = len(program.devices)
+        idle = [
+            alone * ((devices - 1) * min(program.time(task, d, True) for d in program.where(task)))
+            for task, alone in self.alone.items()
+        ]
+        self.cp.add(sum(self.size.values()) + sum(idle) <= devices * self.makespan)
 
     def _hint(self, first):
         """Where copies take time, its starts are none of the model's."""
@@ -219,6 +248,23 @@ class _Progress(cp_model.CpSolverSolutionCallback):
         self._say(self.wall_time, self.objective_value, self.best_objective_bound)
 
 
+def _search(solver, model, progress):
+    """Until Ctrl-C at most, which is handled here: where OR-Tools does, it ends the process now and then."""
+    solver.parameters.catch_sigint_signal = False
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        found = thread.submit(solver.solve, model, progress)
+        stopped = False
+        while True:
+            try:
+                return found.result(0.1)
+            except concurrent.futures.TimeoutError:
+                if stopped:
+                    solver.stop_search()  # Again, as it may not have begun.
+            except KeyboardInterrupt:
+                stopped = True
+                solver.stop_search()
+
+
 def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     """The best schedule that is found in that time, or the first within that fraction of the bound.
 
@@ -236,7 +282,7 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     solver.parameters.num_workers = threads or max(8, os.cpu_count() or 1)
     solver.parameters.random_seed = seed
     solver.parameters.relative_gap_limit = gap
-    status = solver.solve(model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
+    status = _search(solver, model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
     if status == cp_model.MODEL_INVALID:
         raise RuntimeError(model.cp.validate())
     schedule = Schedule(program, first.orders)
