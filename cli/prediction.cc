@@ -146,9 +146,11 @@ Program that_ran(Program program, const Outcome& outcome) {
 }  // namespace
 
 std::string lost_devices_text(const Outcome& outcome) {
-  return fmt::format("a device was lost {} time{}, {} unit{} began again", outcome.devices_lost,
-                     outcome.devices_lost == 1 ? "" : "s", outcome.redone,
-                     outcome.redone == 1 ? "" : "s");
+  const std::string again =
+      fmt::format("{} unit{} began again", outcome.redone, outcome.redone == 1 ? "" : "s");
+  if (outcome.devices_lost == 0) return again + " for want of memory";
+  return fmt::format("a device was lost {} time{}, {}", outcome.devices_lost,
+                     outcome.devices_lost == 1 ? "" : "s", again);
 }
 
 bool fits_timeline(const Program& program) {

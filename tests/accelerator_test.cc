@@ -174,11 +174,7 @@ TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
     }
   }
   EXPECT_GT(here.alone.copy_back.bytes_per_second, 0);
-  ASSERT_TRUE(here.provenance.activity);
-  if (fake()) {
-    EXPECT_EQ(here.provenance.activity->source.substr(0, 6), "none: ");
-  }
-  EXPECT_FALSE(cpu.provenance.activity);
+  EXPECT_FALSE(here.provenance.activity);  // In a process of its own; see add_records().
 }
 
 class AcceleratorMemory : public Accelerator {};

@@ -290,9 +290,9 @@ def test_a_study_reports_every_policy_in_every_setting(tmp_path):
     assert all(float(row["worst_gap"]) >= float(row["mean_gap"]) >= 0 for row in rows)
     output = json.loads(result)["output"]
     assert [row["mean_gap"] for row in output["rows"]] == [float(row["mean_gap"]) for row in rows]
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 6
     lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer" in line]
-    assert [line.count("&") for line in lines] == [4, 4]
+    assert [line.count("&") for line in lines] == [4, 4, 4]
     origin = f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}"
     assert origin in " ".join(page.split())
     assert page.count("\n| shared 0.5 | ") == 4
@@ -1048,11 +1048,13 @@ def test_run_of_which_nothing_came_still_says_why(tiny):
             layer[room] = 1  # Far too little: no unit gets the memory that it needs.
     (tiny / "stingy.json").write_text(json.dumps(profile))
     (tiny / "small.toml").write_text(TINY_CLUSTER.replace("640", "240"))
-    run = shardlab("run", "workload.toml", "small.toml", "-p", "stingy.json", "--strategy", "spill", "--slots", 1,
+    (tiny / "alone.toml").write_text("[[job]]".join(TINY.split("[[job]]")[:2]))
+    run = shardlab("run", "alone.toml", "small.toml", "-p", "stingy.json", "--strategy", "spill", "--slots", 1,
                    "-o", "hopeless", cwd=tiny)
     assert (run.returncode, run.stderr) == (1, "")
     assert "  one stopped in minibatch 1 of 3: out of memory: " in run.stdout
-    assert "\ntwo            0           -          -  " in run.stdout and "written: hopeless/" in run.stdout
+    assert "\none            0           -          -  " in run.stdout and "written: hopeless/" in run.stdout
+    assert " began again for want of memory\n" in run.stdout
 
 
 @needs_torch

@@ -111,22 +111,26 @@ TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
       ASSERT_GE(span.claimed, program.jobs[index(span.job)].arrival);
     }
 
-    // Who waits on purpose is followed with times, the others as early as their order allows.
-    constexpr std::array kWait = {"heft", "hold", "sharp", "task_parallel"};
-    const bool waits = std::ranges::count(kWait, policy) > 0;
-
     // The same decisions with the same durations are the same run; what copy engines took was
     // measured, whatever the links of the cluster would say.
     for (DeviceSpec& device : cluster.devices) {
       if (device.copy_engines > 0) device.link = {Duration{1000}, 1e6};
     }
-    Replay replay(order_of(timeline), program, cluster.devices.size(),
-                  waits ? Replay::Times::kKept : Replay::Times::kIgnored);
-    MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
-    Timeline again;
-    simulate(program, cluster, replay, measured, &again);
-    expect_valid(again, program);
-    ASSERT_EQ(again.makespan, timeline.makespan);
+    const auto followed = [&](Replay::Times times) {
+      Replay replay(order_of(timeline), program, cluster.devices.size(), times);
+      MeasuredCosts measured(timeline, program, MeasuredCosts::Detail::kEach);
+      Timeline again;
+      simulate(program, cluster, replay, measured, &again);
+      expect_valid(again, program);
+      return seconds(again.makespan);
+    };
+    ASSERT_EQ(followed(Replay::Times::kKept), seconds(timeline.makespan));
+    // Without times jobs are admitted in the order of their first claims and nobody waits on
+    // purpose, which changes little for policies that never do.
+    constexpr std::array kWait = {"heft", "hold", "sharp", "task_parallel"};
+    if (std::ranges::count(kWait, policy) == 0) {
+      ASSERT_NEAR(followed(Replay::Times::kIgnored) / seconds(timeline.makespan), 1, 0.01);
+    }
     if (HasFailure()) return;
   }
 }
@@ -195,8 +199,8 @@ TEST(Driver, DoubleBufferingHidesLoadsBehindComputing) {
   EXPECT_LT(with, without * 9 / 10);
 }
 
-/// Equal jobs whose units all take as long, and whose copies take half of that, as in
-/// bench/emulated.py.
+/// Equal jobs whose units all take as long, and whose copies take half of that, where no device
+/// waits for room.
 TEST(Driver, DoubleBufferingHidesNearlyAllOfCopiesHalfAsLongAsComputing) {
   constexpr Bytes kParameters = 64 << 20;
   constexpr std::int64_t kUnit = 50'000'000, kUnits = 7, kLayers = 4, kDevices = 8;
@@ -216,7 +220,7 @@ TEST(Driver, DoubleBufferingHidesNearlyAllOfCopiesHalfAsLongAsComputing) {
   const double copied = static_cast<double>(kParameters) * (kUnits + kLayers);
   const double rate = copied / (0.5 * kUnits * kUnit * 1e-9);
   const auto makespan = [&](LinkSpec link) {
-    const Cluster cluster = instances::devices(kDevices, 7 * kParameters, link, 2);
+    const Cluster cluster = instances::devices(kDevices, 20 * kParameters, link, 2);
     const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
     return seconds(run(program, cluster, "lrtf").makespan);
   };

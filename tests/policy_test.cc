@@ -9,6 +9,7 @@
 
 #include "policies/lrtf.h"
 #include "policies/registry.h"
+#include "sched/policy_factory.h"
 #include "sim/simulator.h"
 #include "tests/error_of.h"
 #include "tests/instances.h"
@@ -99,9 +100,10 @@ TEST(ExternalPolicy, IsRefusedWithAClearErrorWhenItCannotBeUsed) {
   };
   EXPECT_EQ(error("so:./nowhere.so").find("policy ./nowhere.so: cannot be loaded: "), 0U);
   const std::string old = std::getenv("SHARDLAB_OLD_POLICY");
-  EXPECT_EQ(error(old), "policy " + old +
-                            ": was built for version 2 of the policy interface, this is version 1; "
-                            "build it again with the headers of this shardlab");
+  EXPECT_EQ(error(old),
+            "policy " + old + ": was built for version " + std::to_string(kPolicyInterface + 1) +
+                " of the policy interface, this is version " + std::to_string(kPolicyInterface) +
+                "; build it again with the headers of this shardlab");
   EXPECT_EQ(error("most_bytes").find("\"most_bytes\" is no policy; there are lrtf, sharp, "), 0U);
   EXPECT_EQ(error("sticky(-1)"),
             "\"sticky(-1)\": the parameter of sticky(S) is a number from 0 to 1000000");
