@@ -28,8 +28,8 @@ MoveBounds move_bounds(const Program& program, const Cluster& cluster);
 /// Minibatches of a job that are still to run.
 inline std::int64_t minibatches_left(const JobProgram& job) { return job.minibatches - job.done; }
 
-/// Of a time that takes whole nanoseconds and no less than this, but for what sums of floating-point
-/// numbers may be off.
+/// Of a time that takes whole nanoseconds and no less than this, but for what sums of doubles may
+/// be off.
 inline Duration at_least(double nanoseconds) {
   return Duration{static_cast<Duration::rep>(std::ceil(nanoseconds * (1 - 1e-12) - 1e-3))};
 }

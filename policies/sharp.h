@@ -14,7 +14,7 @@ namespace shardlab {
 ///     of all work, and moving what a device holds of it there and back takes c of them. Moves then
 ///     take n c / s, and ends that differ by s leave about 2 s idle: as much. s = 0 where nothing
 ///     is lost by moving: each unit is as long as its copies, and they are hidden behind it;
-///  2. loads that nothing hides, of what a device cannot hold of a job, are time that remains of it;
+///  2. loads that nothing hides, of what a device cannot hold of a job, count as remaining time;
 ///  3. what it changed stays there, if its job fits and write-backs would take most of the time;
 ///  4. a device claims one unit ahead, however many slots there are, so that others find work; and
 ///     only while a unit computes there, so that it is known who will be ready in time (completion
