@@ -22,8 +22,8 @@ struct Measured {
   /// Of the median: how long kernels ran on an accelerator, by its activity records; the rest are
   /// gaps between launches. None: not recorded.
   std::optional<Duration> busy = std::nullopt;
-  /// Of the samples, those beyond Tukey's outer fences: further from a quartile than three times the
-  /// spread. They are samples like the others.
+  /// Of the samples, those beyond Tukey's outer fences: further from a quartile than three times
+  /// the spread. They are samples like the others.
   std::int64_t outliers = 0;
 };
 
@@ -136,8 +136,8 @@ struct Provenance {
   std::optional<ActivityFacts> activity = std::nullopt;
   std::optional<Repeats> repeats = std::nullopt;
   std::vector<Condition> conditions = {};
-  /// What the accelerator's allocator took beyond what it was asked for, relative, at its peak while
-  /// bytes were counted. None: the CPU, where what is asked for counts.
+  /// What the accelerator's allocator took beyond what it was asked for, relative, at its peak
+  /// while bytes were counted. None: the CPU, where what is asked for counts.
   std::optional<double> allocator_rounding = std::nullopt;
   /// Of imported costs, in words: what was derived or left unused, set by the user or filled.
   std::vector<std::string> notes = {};

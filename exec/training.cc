@@ -136,7 +136,7 @@ void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   const Item& item = program_.jobs[index(job)].items[i];
   if (item.kind == ItemKind::kGraph) devices_[index(from)]->graphs[index(job)][i].clear();
   devices_[index(from)]->items[index(job)][i].reset();
-  devices_[index(from)]->found_no_room[index(job)][i] = 0;
+  devices_[index(from)]->elsewhere[index(job)][i].reset();
 }
 
 void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->keep(minibatches); }

@@ -66,7 +66,8 @@ class Training final : public Work {
                                           int shard);
   Pass compute(const UnitRun& run, const Unit& unit);
   [[noreturn]] void explain(const UnitRun& run, const Unit& unit);
-  void promote(JobId job, ItemIndex item, DeviceMemory& memory);
+  void receive(JobId job, ItemIndex item, const at::Tensor& from, DeviceMemory& memory);
+  void promote(const Transfer& transfer);
   void send(const Transfer& transfer);
   void demote(const Transfer& transfer);
   bool leave_nothing(const UnitRun& run, const Unit& unit);

@@ -22,34 +22,38 @@ at::Tensor allocate(const TorchDevice& device, std::int64_t floats) {
 
 }  // namespace
 
-/// From host memory's current version, on the thread's own queue.
-void Training::promote(JobId id, ItemIndex i, DeviceMemory& memory) {
-  const JobMemory& job = *jobs_[index(id)];
+/// Fills the item's place with what lies elsewhere, on the thread's own queue. Where there is no
+/// room, notes where that is: the unit that needs it asks again, since a held job's are not evicted.
+void Training::receive(JobId id, ItemIndex i, const at::Tensor& from, DeviceMemory& memory) {
   at::Tensor& here = memory.items[index(id)][i];
-  const at::Tensor host = [&] {
-    const std::lock_guard lock(versions_);
-    return job.host[i];
-  }();
-  if (!here.defined()) here = allocate(memory.device, host.numel());
-  memory.found_no_room[index(id)][i] = here.defined() ? 0 : 1;
-  if (!here.defined()) return;  // The unit that needs it says so.
-  memory.device.copy(here, host);
+  if (!here.defined()) here = allocate(memory.device, from.numel());
+  memory.elsewhere[index(id)][i] = here.defined() ? at::Tensor{} : from;
+  if (!here.defined()) return;
+  const JobMemory& job = *jobs_[index(id)];
   const ItemKind kind = program_.jobs[index(id)].items[i].kind;
   const bool boundary = kind == ItemKind::kActivation || kind == ItemKind::kGradient;
-  if (boundary) here = here.view(view_activation(nullptr, job.job.model, job.sequences).sizes());
+  here = here.view(boundary ? view_activation(nullptr, job.job.model, job.sequences).sizes()
+                            : from.sizes());
+  memory.device.copy(here, from.view(here.sizes()));
   memory.device.synchronize();
 }
 
+void Training::promote(const Transfer& transfer) {
+  const JobMemory& job = *jobs_[index(transfer.job)];
+  const at::Tensor host = [&] {
+    const std::lock_guard lock(versions_);
+    return job.host[transfer.item];
+  }();
+  receive(transfer.job, transfer.item, host, *devices_[index(transfer.device)]);
+}
+
 void Training::send(const Transfer& transfer) {
-  DeviceMemory& memory = *devices_[index(transfer.device)];
-  const DeviceMemory& source = *devices_[index(transfer.source)];
-  at::Tensor& here = memory.items[index(transfer.job)][transfer.item];
-  const at::Tensor& there = source.items[index(transfer.job)][transfer.item];
-  here = allocate(memory.device, there.numel());
-  if (!here.defined()) return;
-  here = here.view(there.sizes());
-  memory.device.copy(here, there);
-  memory.device.synchronize();
+  const auto of = [&](DeviceId device) -> at::Tensor& {
+    return devices_[index(device)]->items[index(transfer.job)][transfer.item];
+  };
+  of(transfer.device).reset();
+  const at::Tensor there = of(transfer.source);  // Which the source forgets once this is done.
+  receive(transfer.job, transfer.item, there, *devices_[index(transfer.device)]);
 }
 
 void Training::demote(const Transfer& transfer) {
@@ -71,7 +75,7 @@ void Training::copy(const Transfer& transfer) {
   const AccountScope scope(memory.meter.account());
   switch (transfer.direction) {
     case Direction::kPromote:
-      return promote(transfer.job, transfer.item, memory);
+      return promote(transfer);
     case Direction::kDemote:
       return demote(transfer);
     case Direction::kPeer:

@@ -193,7 +193,7 @@ DeviceMemory::DeviceMemory(const DeviceSpec& spec, const Program& program)
     : device(spec), meter(device, spec.memory) {
   for (const JobProgram& job : program.jobs) {
     items.emplace_back(job.items.size());
-    found_no_room.emplace_back(job.items.size());
+    elsewhere.emplace_back(job.items.size());
     graphs.emplace_back(job.items.size());
   }
 }

@@ -83,8 +83,9 @@ struct DeviceMemory {
 
   TorchDevice device;
   MemoryMeter meter;
-  std::vector<std::vector<at::Tensor>> items;    ///< By job and item; undefined: not here.
-  std::vector<std::vector<char>> found_no_room;  ///< By job and item: its promotion.
+  std::vector<std::vector<at::Tensor>> items;  ///< By job and item; undefined: not here.
+  /// By job and item: what should be here and found no room.
+  std::vector<std::vector<at::Tensor>> elsewhere;
   /// By job and item, kept from forward to backward: one at most.
   std::vector<std::vector<std::vector<Recording>>> graphs;
   /// What the unit that runs adds to was added to in part, or what it uses up is gone.

@@ -73,8 +73,8 @@ const at::Tensor& Training::present(const UnitRun& run, const Unit& unit, ItemKi
   const ItemIndex i = find(program_.jobs[index(run.job)], unit, kind, shard);
   DeviceMemory& memory = *devices_[index(run.device)];
   const at::Tensor& there = memory.items[index(run.job)].at(i);
-  // What a held job has here is not evicted, so nobody promotes it again.
-  if (memory.found_no_room[index(run.job)][i] != 0) promote(run.job, i, memory);
+  const at::Tensor elsewhere = memory.elsewhere[index(run.job)][i];
+  if (elsewhere.defined()) receive(run.job, i, elsewhere, memory);
   if (there.defined()) return there;
   throw OutOfMemory(cluster_.devices[index(run.device)].name + ": out of memory: no room for the " +
                     to_string(kind) + " of shard " + std::to_string(shard) +

@@ -14,7 +14,8 @@ struct ProfileOptions {
   int min_rounds = 3;   ///< Kept, even beyond the time below.
   int max_rounds = 20;  ///< Kept.
   double seconds = 24;  ///< After which no round is started that min_rounds does not ask for.
-  /// No round is started either once every minibatch's median_interval() is below, alone and loaded.
+  /// No round is started either once every minibatch's median_interval() is below it, alone and
+  /// loaded.
   /// Never before kRoundsOfInterval: what one round has in common shows between rounds only.
   double interval = 0.02;
 };
@@ -34,8 +35,8 @@ Profile profile(const Workload& workload, const Cluster& cluster,
                 const ProfileOptions& options = {}, const Progress& progress = {});
 
 /// Takes activity records on the first device of `cluster`, an accelerator, and adds to `profile`,
-/// which was made of the same workload, how long kernels ran in each layer. In a process of its own,
-/// as recording slows it from then on. Throws Error where the profile is of other models.
+/// which was made of the same workload, how long kernels ran in each layer. In a process of its
+/// own, as recording slows it from then on. Throws Error where the profile is of other models.
 void add_records(const Workload& workload, const Cluster& cluster, Profile& profile,
                  const Progress& progress = {});
 
