@@ -23,7 +23,7 @@ at::Tensor allocate(const TorchDevice& device, std::int64_t floats) {
 }  // namespace
 
 /// Fills the item's place with what lies elsewhere, on the thread's own queue. Where there is no
-/// room, notes where that is: the unit that needs it asks again, since a held job's are not evicted.
+/// room, notes where that is: the unit that needs it asks again, as a held job's are not evicted.
 void Training::receive(JobId id, ItemIndex i, const at::Tensor& from, DeviceMemory& memory) {
   at::Tensor& here = memory.items[index(id)][i];
   if (!here.defined()) here = allocate(memory.device, from.numel());

@@ -11,8 +11,8 @@ namespace shardlab {
 
 /// The host's memory where a disk lies below it: which items are in memory and which on the disk
 /// alone. What a device gets or gives passes through memory, so an item is there while it is
-/// copied; else it may go, least recently used first: at once if the disk has it too, else when it is
-/// written. Nothing here knows time.
+/// copied; else it may go, least recently used first: at once if the disk has it too, else when it
+/// is written. Nothing here knows time.
 ///
 /// At the beginning what lasts is in memory, in the order of the jobs, as far as there is room.
 /// Requires: each item fits in by itself. Then what waits for room gets it in the end, since what
