@@ -135,15 +135,15 @@ Action declare_links(CLI::App& app) {
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(
-      "Sizes from 64 KiB up, by least squares of relative errors; `residual` is the worst of them. "
-      "`GB/s shared` is while\nall directions of all devices copy at once. `contention` is the sum "
-      "of "
-      "what each passes alone over what all pass\ntogether: for 2, 3 ... devices, for all, and "
-      "below "
-      "each switch of the cluster. Last, by how much longer a small\nmodel trains beside copies, "
-      "as "
-      "the cluster file wants it.\n"
-      "Example:\n  shardlab links cluster.toml");
+      "Sizes from 64 KiB up, by least squares of relative errors; `residual` is the worst of "
+      "them. `GB/s shared` is while\n"
+      "all directions of all devices copy at once. `contention` is the sum of what each passes "
+      "alone over what all pass\n"
+      "together: for 2, 3 ... devices, for all, and below each switch of the cluster. Last, by "
+      "how much longer a small\n"
+      "model trains beside copies, as the cluster file wants it.\n"
+      "Example:\n"
+      "  shardlab links cluster.toml");
   return [options] { return measure(*options); };
 }
 

@@ -111,8 +111,7 @@ std::string measurement_text(const Profile& profile) {
   if (from.repeats) {
     text += fmt::format(
         "medians of minibatches are known to {:.1f} % (95 %, wanted {:.1f} %); ended by {}; {} of "
-        "{} "
-        "samples are outliers, kept\n",
+        "{} samples are outliers, kept\n",
         100 * from.repeats->interval, 100 * from.repeats->wanted, from.repeats->ended, outliers,
         samples);
   }

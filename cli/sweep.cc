@@ -291,12 +291,12 @@ Computation recompute_sweep(CLI::App& app) {
 Action declare_sweep(CLI::App& app) {
   const auto options = declare_options(app);
   app.footer(
-      "With --noise, settings with as many devices are compared by the same draws: how far each is "
-      "above the one\nwith the smallest mean makespan, the 95 % interval of that, and a tie where "
-      "it "
-      "holds 0.\n"
-      "Examples:\n  shardlab sweep workload.toml cluster.toml -p profile.json "
-      "--policies lrtf,fifo --slots 1,2 --devices 1,2,4 -o sweep.csv\n"
+      "With --noise, settings with as many devices are compared by the same draws: how far each "
+      "is above the one\n"
+      "with the smallest mean makespan, the 95 % interval of that, and a tie where it holds 0.\n"
+      "Examples:\n"
+      "  shardlab sweep workload.toml cluster.toml -p profile.json --policies lrtf,fifo --slots "
+      "1,2 --devices 1,2,4 -o sweep.csv\n"
       "  shardlab sweep workload.toml cluster.toml -p profile.json --noise lognormal:0.1 "
       "--replications 100 --seed 7");
   return [options] { return sweep(*options); };

@@ -42,12 +42,12 @@ Action declare_validate_perseus(CLI::App& app) {
   add_json_flag(app, options->json);
   app.footer(
       "Replays each pipeline with the time that every pass of it took. Transfers between stages "
-      "and "
-      "the optimizer's step\nare fitted per machine, on one half of its runs, and applied to the "
-      "other. `blind`: medians per stage over the\nfirst half of the iterations predict the "
-      "second. "
-      "More in docs/validation.md.\n"
-      "Example:\n  shardlab validate perseus perseus/ --json");
+      "and the optimizer's step\n"
+      "are fitted per machine, on one half of its runs, and applied to the other. `blind`: "
+      "medians per stage over the\n"
+      "first half of the iterations predict the second. More in docs/validation.md.\n"
+      "Example:\n"
+      "  shardlab validate perseus perseus/ --json");
   return [options] { return validate(*options); };
 }
 

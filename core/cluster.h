@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,6 +86,12 @@ struct Cluster {
   double host_watts = 0;  ///< What the host draws all the time; 0: not given.
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
   std::vector<SwitchSpec> switches = {};
+
+  /// Some device leaves during the run.
+  [[nodiscard]] bool loses_devices() const {
+    return std::ranges::any_of(devices,
+                               [](const DeviceSpec& device) { return !device.leaves.empty(); });
+  }
 };
 
 }  // namespace shardlab

@@ -36,6 +36,7 @@ struct CopyEngine {
     Instant asked;
   };
   std::deque<Request> queue;
+  Instant free{};  ///< When its last copy ended.
   bool prepared = false, working = false, ended = false;
   LaneTask task;
   std::condition_variable has_work;

@@ -68,13 +68,11 @@ bool Runtime::close(Duration grace) {
   return true;
 }
 
-/// Of all devices' threads, but for those that must end by themselves.
+/// The threads of lost devices; all others must end by themselves.
 bool Runtime::ended() const {
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
-    if (lost_[d].empty()) continue;
-    if (!lanes_[d].ended) return false;
-    for (std::size_t link = d; link < engines_.size(); link += lanes_.size()) {
-      if (engines_[link].thread.joinable() && !engines_[link].ended) return false;
+    if (!lost_[d].empty() && !every_thread(d, [](const auto& server) { return server.ended; })) {
+      return false;
     }
   }
   return true;

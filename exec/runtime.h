@@ -83,6 +83,17 @@ class Runtime final : public Backend {
 
  private:
   void start_engine(std::size_t link);
+  /// Of the device's threads: whether `holds` of each.
+  template <typename Holds>
+  [[nodiscard]] bool every_thread(std::size_t device, const Holds& holds) const {
+    bool all = holds(lanes_[device]);
+    for (std::size_t link = device; all && link < engines_.size(); link += lanes_.size()) {
+      all = !engines_[link].thread.joinable() || holds(engines_[link]);
+    }
+    return all;
+  }
+  template <typename Server, typename DoWork>
+  void serve(Server& server, std::size_t device, Work::Engine engine, const DoWork& work);
   void serve_lane(std::size_t device);
   template <typename Server>
   void prepare(Server& server, std::size_t device, Work::Engine engine,
@@ -93,6 +104,8 @@ class Runtime final : public Backend {
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
   void serve_links();
   void serve_engine(std::size_t link);
+  bool copy_next(std::size_t link, std::unique_lock<std::mutex>& lock);
+  std::string try_to_copy(const Transfer& transfer);
   void give(std::size_t device, const ComputeLane::Order& order);
   [[nodiscard]] LaneTask task(Duration estimate) const;
   [[nodiscard]] Duration estimate(const Transfer& transfer) const;

@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <cstdint>
 #include <exception>
-#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,33 +15,25 @@ namespace {
 /// No copy of a device that works is slower.
 constexpr double kSlowestCopy = 50e6;  // Bytes per second.
 
-std::string text_of(const std::exception_ptr& failure) {
+/// Whose failure it is, and what it says.
+struct Failure {
+  enum class Of : std::uint8_t { kJob, kDevice, kMemory } of = Of::kJob;
+  std::string text = "unknown failure";
+  bool spoilt = false;  ///< Of kMemory; see OutOfMemory.
+};
+
+Failure describe(const std::exception_ptr& failure) {
+  const auto of = [](Failure::Of whose, const std::string& text, bool spoilt = false) {
+    return Failure{whose, text.empty() ? Failure{}.text : text, spoilt};
+  };
   try {
     std::rethrow_exception(failure);
+  } catch (const DeviceFailure& error) {
+    return of(Failure::Of::kDevice, error.what());
+  } catch (const OutOfMemory& error) {
+    return of(Failure::Of::kMemory, error.what(), error.spoilt);
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    return text.empty() ? "unknown failure" : text;
-  } catch (...) {
-    return "unknown failure";
-  }
-}
-
-bool is_of_device(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const DeviceFailure&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
-
-/// Of an OutOfMemory: whether it is spoilt.
-std::optional<bool> out_of_memory(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const OutOfMemory& none) {
-    return none.spoilt;
+    return of(Failure::Of::kJob, error.what());
   } catch (...) {
     return {};
   }
@@ -51,15 +43,14 @@ std::optional<bool> out_of_memory(const std::exception_ptr& failure) {
 
 /// A unit that came to nothing: its device is lost, or it is tried again, or its job stops.
 void Runtime::report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure) {
-  const std::string text = text_of(failure);
-  if (is_of_device(failure)) return lose(index(run.device), text);
-  const std::optional<bool> spoilt = out_of_memory(failure);
-  if (spoilt && may_retry(run)) {
-    reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, *spoilt});
+  const Failure what = describe(failure);
+  if (what.of == Failure::Of::kDevice) return lose(index(run.device), what.text);
+  if (what.of == Failure::Of::kMemory && may_retry(run)) {
+    reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, what.spoilt});
     return;
   }
-  failures_.push_back(text);
-  if (observer_.unit) observer_.unit(run, {}, text);
+  failures_.push_back(what.text);
+  if (observer_.unit) observer_.unit(run, {}, what.text);
   reported_.emplace_back(
       UnitFailed{run.device, run.job, run.attempt, from, now(), failures_.back()});
 }

@@ -8,29 +8,37 @@
 /// What the threads of lanes and copy engines do.
 namespace shardlab {
 
-void Runtime::serve_lane(std::size_t device) {
+/// A thread from its preparation to its end; what `work` throws ends the run.
+template <typename Server, typename DoWork>
+void Runtime::serve(Server& server, std::size_t device, Work::Engine engine, const DoWork& work) {
   std::unique_lock lock(mutex_);
-  ComputeLane& lane = lanes_[device];
   try {
-    prepare(lane, device, Work::Engine::kCompute, lock);
+    prepare(server, device, engine, lock);
+    work(lock);
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    fail(std::current_exception());
+  }
+  server.ended = true;
+  thread_ended_.notify_all();
+}
+
+void Runtime::serve_lane(std::size_t device) {
+  ComputeLane& lane = lanes_[device];
+  serve(lane, device, Work::Engine::kCompute, [&](std::unique_lock<std::mutex>& lock) {
     while (true) {
       lane.has_order.wait(lock, [&] {
         return quit_ || !lost_[device].empty() ||
                !std::holds_alternative<std::monostate>(lane.order);
       });
-      if (quit_ || !lost_[device].empty()) break;
+      if (quit_ || !lost_[device].empty()) return;
       const ComputeLane::Order order = std::exchange(lane.order, {});
       lane.working = true;
       carry_out(order, lock);
       lane.working = false;
       if (!quit_ && failure_ == nullptr) turn();
     }
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    fail(std::current_exception());
-  }
-  lane.ended = true;
-  thread_ended_.notify_all();
+  });
 }
 
 /// Before the clock starts: an accelerator's libraries take a while to load. A device that fails
@@ -56,10 +64,8 @@ void Runtime::prepare(Server& server, std::size_t device, Work::Engine engine,
 
 bool Runtime::all_prepared() const {
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
-    if (!lost_[d].empty()) continue;
-    if (!lanes_[d].prepared) return false;
-    for (std::size_t link = d; link < engines_.size(); link += lanes_.size()) {
-      if (engines_[link].thread.joinable() && !engines_[link].prepared) return false;
+    if (lost_[d].empty() && !every_thread(d, [](const auto& server) { return server.prepared; })) {
+      return false;
     }
   }
   return true;
@@ -100,12 +106,7 @@ void Runtime::copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock)
   lanes_[device].task = task(estimate(transfer));
   lock.unlock();
   const Instant from = now();
-  std::string failure;
-  try {
-    work_.copy(transfer);
-  } catch (const std::exception& error) {
-    failure = error.what();
-  }
+  const std::string failure = try_to_copy(transfer);
   const Instant to = now();
   lock.lock();
   if (!lost_[device].empty()) return;
@@ -113,58 +114,64 @@ void Runtime::copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock)
   reported_.emplace_back(LaneCopyDone{transfer.id, from, to});
 }
 
-/// Copies one after another, in the order of their requests. Where the link is paced too, a copy
-/// that was faster waits for its passage, and the next passage for a copy that was slower.
+/// Returns why it failed; empty: it did not.
+std::string Runtime::try_to_copy(const Transfer& transfer) {
+  try {
+    work_.copy(transfer);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Copies one after another, in the order of their requests.
 void Runtime::serve_engine(std::size_t link) {
-  std::unique_lock lock(mutex_);
+  constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote, Work::Engine::kSend};
   CopyEngine& engine = engines_[link];
   const std::size_t device = link % lanes_.size();
-  try {
-    constexpr std::array kEngines{Work::Engine::kPromote, Work::Engine::kDemote,
-                                  Work::Engine::kSend};
-    prepare(engine, device, kEngines.at(link / lanes_.size()), lock);
-    Instant free{};
+  serve(engine, device, kEngines.at(link / lanes_.size()), [&](std::unique_lock<std::mutex>& lock) {
     while (true) {
       engine.has_work.wait(
           lock, [&] { return quit_ || !lost_[device].empty() || !engine.queue.empty(); });
-      if (quit_ || !lost_[device].empty()) break;
-      const auto [transfer, asked] = engine.queue.front();
-      engine.queue.pop_front();
-      const Link::Passage passage =
-          links_[link].pass(std::max(asked, free), link_time(cluster_, transfer));
-      engine.working = true;
-      engine.task = task(estimate(transfer));
-      lock.unlock();
-      const Instant from = std::max(now(), passage.from);
-      std::string failure;
-      try {
-        work_.copy(transfer);
-      } catch (const std::exception& error) {
-        failure = error.what();
-      }
-      free = now();
-      lock.lock();
-      engine.working = false;
-      if (!lost_[device].empty()) break;
-      // What goes to a lost device ends at nothing.
-      const bool to_nobody = !lost_[index(transfer.device)].empty();
-      if (!failure.empty() && !to_nobody) {
-        lose(device, failure);
-      } else if (free < passage.to) {
-        passing_.push_back({transfer, passage});
-        passing_changed_.notify_one();
-        continue;
-      } else {
-        reported_.emplace_back(LinkDone{transfer.id, from, free});
-      }
-      if (!quit_ && failure_ == nullptr) turn();
+      if (quit_ || !lost_[device].empty()) return;
+      const bool reported = copy_next(link, lock);
+      if (reported && !quit_ && failure_ == nullptr) turn();
     }
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    fail(std::current_exception());
+  });
+}
+
+/// Where the link is paced too, a copy that was faster waits for its passage, and the next passage
+/// for a copy that was slower. Returns whether there is something to report.
+bool Runtime::copy_next(std::size_t link, std::unique_lock<std::mutex>& lock) {
+  CopyEngine& engine = engines_[link];
+  const std::size_t device = link % lanes_.size();
+  const auto [transfer, asked] = engine.queue.front();
+  engine.queue.pop_front();
+  const Link::Passage passage =
+      links_[link].pass(std::max(asked, engine.free), link_time(cluster_, transfer));
+  engine.working = true;
+  engine.task = task(estimate(transfer));
+  lock.unlock();
+  const Instant from = std::max(now(), passage.from);
+  const std::string failure = try_to_copy(transfer);
+  const Instant to = now();
+  lock.lock();
+  engine.free = to;
+  engine.working = false;
+  if (!lost_[device].empty()) return false;
+  // What goes to a lost device ends at nothing.
+  const bool to_nobody = !lost_[index(transfer.device)].empty();
+  if (!failure.empty() && !to_nobody) {
+    lose(device, failure);
+    return true;
   }
-  engine.ended = true;
-  thread_ended_.notify_all();
+  if (to < passage.to) {
+    passing_.push_back({transfer, passage});
+    passing_changed_.notify_one();
+    return false;
+  }
+  reported_.emplace_back(LinkDone{transfer.id, from, to});
+  return true;
 }
 
 }  // namespace shardlab

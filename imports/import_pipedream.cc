@@ -83,8 +83,7 @@ Imported import_pipedream(const std::string& path, const ImportOptions& options)
   }
   result.notes.emplace_back(
       "output_bytes: of all outputs from below that an operator above takes, for a graph that is "
-      "no "
-      "chain");
+      "no chain");
   return result;
 }
 

@@ -22,9 +22,8 @@ Directions directions_of(const Timeline& timeline, const Program& program) {
   for (const UnitSpan& span : timeline.units) {
     const Unit& unit = program.jobs[index(span.job)].units[span.unit];
     const std::size_t t = index(ledger.track_of(span.job, unit));
-    const std::size_t number =
-        static_cast<std::size_t>(span.minibatch) * tracks[t].count + span.unit - tracks[t].first;
-    made.tracks[t][number] = {static_cast<double>(span.claim), span.device};
+    made.tracks[t][tracks[t].number(span.minibatch, span.unit)] = {static_cast<double>(span.claim),
+                                                                   span.device};
   }
   return made;
 }
@@ -39,10 +38,8 @@ void Directed::begin(const StateView& view) {
 }
 
 const Directions::Unit& Directed::direction(const Candidate& unit) const {
-  const Track& its = its_[index(unit.track)];
-  const std::size_t number =
-      static_cast<std::size_t>(unit.minibatch) * its.count + unit.unit - its.first;
-  return directions_.tracks[index(unit.track)][number];
+  const std::size_t t = index(unit.track);
+  return directions_.tracks[t][its_[t].number(unit.minibatch, unit.unit)];
 }
 
 bool Directed::own(const Candidate& unit, DeviceId device) const {

@@ -39,7 +39,8 @@ class Search {
   /// A run that is gone on from.
   struct Step {
     Directions directions;
-    Timeline timeline;
+    Instant makespan{};
+    double mean_unit = 0;  ///< Time, in seconds.
   };
 
   void try_policies() {
@@ -61,49 +62,47 @@ class Search {
   }
 
   void improve() {
-    Step best{directions_of(best_.timeline, program_), best_.timeline};
-    best.directions.keeps = std::ranges::any_of(best_.timeline.units, &UnitSpan::kept);
-    Step now = best;
-    changes_.look_at(now.timeline);
+    Directions best = directions_of(best_.timeline, program_);
+    best.keeps = std::ranges::any_of(best_.timeline.units, &UnitSpan::kept);
+    Step now = step_of(best, best_.timeline);
     for (int stale = 0; going_; ++stale) {
       if (stale == kStale) {
         stale = 0;
-        now = best;
-        changes_.look_at(now.timeline);
+        now = step_of(best, best_.timeline);
       }
-      Step next{now.directions, {}};
-      changes_.apply(next.directions);
-      if (!tried(next)) continue;
-      const double longer = seconds(next.timeline.makespan) - seconds(now.timeline.makespan);
-      if (longer > -std::log(changes_.draw()) * kWarmth * mean_unit(now.timeline)) continue;
-      go_on_from(next);
-      if (next.timeline.makespan < best.timeline.makespan) {
-        best = next;
-        best_.timeline = next.timeline;
+      Directions changed = now.directions;
+      changes_.apply(changed);
+      Timeline found;
+      if (!tried(changed, found)) continue;
+      const double longer = seconds(found.makespan) - seconds(now.makespan);
+      if (longer > -std::log(changes_.draw()) * kWarmth * now.mean_unit) continue;
+      // Its units are named as they ran, not as they were asked for.
+      changed.tracks = directions_of(found, program_).tracks;
+      now = step_of(std::move(changed), found);
+      if (found.makespan < best_.timeline.makespan) {
+        best = now.directions;
+        best_.timeline = std::move(found);
         stale = 0;
       }
-      now = std::move(next);
     }
   }
 
   /// False where it stopped for ever: nobody took what was left.
-  bool tried(Step& step) {
-    Directed policy(step.directions);
+  bool tried(const Directions& directions, Timeline& found) {
+    Directed policy(directions);
+    bool ended = true;
     try {
-      step.timeline = simulated(policy);
+      found = simulated(policy);
     } catch (const Error&) {
-      note_progress();
-      return false;
+      ended = false;
     }
     note_progress();
-    return true;
+    return ended;
   }
 
-  /// Its units are named as they ran, not as they were asked for.
-  void go_on_from(Step& step) {
-    Directions as_it_ran = directions_of(step.timeline, program_);
-    step.directions.tracks = std::move(as_it_ran.tracks);
-    changes_.look_at(step.timeline);
+  Step step_of(Directions directions, const Timeline& timeline) {
+    changes_.look_at(timeline);
+    return {std::move(directions), timeline.makespan, mean_unit(timeline)};
   }
 
   Timeline simulated(Policy& policy) {

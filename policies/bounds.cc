@@ -48,10 +48,8 @@ Duration Bounds::greatest() const { return best(*this).second; }
 std::string_view Bounds::binding() const { return best(*this).first; }
 
 Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause) {
-  const bool some_leave = std::ranges::any_of(
-      cluster.devices, [](const DeviceSpec& device) { return !device.leaves.empty(); });
   // A job of which something was lost waits until it is admitted again, as if it were paused.
-  if (some_leave) return of_bound(unbound(program), cluster, /*may_pause=*/true);
+  if (cluster.loses_devices()) return of_bound(unbound(program), cluster, /*may_pause=*/true);
   return of_bound(program, cluster, may_pause);
 }
 

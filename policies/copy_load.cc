@@ -17,23 +17,31 @@ struct Way {
   }
 };
 
+/// Devices below each switch.
+std::vector<double> devices_below(const Cluster& cluster) {
+  std::vector<double> below(cluster.switches.size());
+  for (const DeviceSpec& device : cluster.devices) {
+    for (int at = device.parent; at != kNoSwitch;
+         at = cluster.switches[static_cast<std::size_t>(at)].parent) {
+      ++below[static_cast<std::size_t>(at)];
+    }
+  }
+  return below;
+}
+
 /// The least share that a switch above the device leaves each device below it, in bytes per second;
 /// 0: no limit.
-double share(const Cluster& cluster, const DeviceSpec& device, bool there) {
+double share(const Cluster& cluster, const std::vector<double>& below, const DeviceSpec& device,
+             bool there) {
   double least = 0;
   for (int at = device.parent; at != kNoSwitch;
        at = cluster.switches[static_cast<std::size_t>(at)].parent) {
-    double below = 0;
-    for (const DeviceSpec& other : cluster.devices) {
-      for (int up = other.parent; up != kNoSwitch;
-           up = cluster.switches[static_cast<std::size_t>(up)].parent) {
-        below += up == at ? 1 : 0;
-      }
-    }
     const SwitchSpec& its = cluster.switches[static_cast<std::size_t>(at)];
     for (const double rate : {there ? its.bytes_per_second : its.back_bytes_per_second,
                               its.together_bytes_per_second / 2}) {
-      if (rate > 0) least = least > 0 ? std::min(least, rate / below) : rate / below;
+      if (rate <= 0) continue;
+      const double each = rate / below[static_cast<std::size_t>(at)];
+      least = least > 0 ? std::min(least, each) : each;
     }
   }
   return least;
@@ -42,10 +50,11 @@ double share(const Cluster& cluster, const DeviceSpec& device, bool there) {
 Way way(const StateView& view, bool there) {
   const Cluster& cluster = view.cluster();
   const Program& program = view.program();
+  const std::vector<double> below = devices_below(cluster);
   Way mean;
   for (const DeviceSpec& device : cluster.devices) {
     const LinkSpec& link = there ? device.link : device.link_back();
-    const double own = link.bytes_per_second, shared = share(cluster, device, there);
+    const double own = link.bytes_per_second, shared = share(cluster, below, device, there);
     const double rate = own > 0 && shared > 0 ? std::min(own, shared) : std::max(own, shared);
     mean.add(static_cast<double>(link.latency.count()), rate);
     if (device.copy_engines == 0) {
@@ -60,12 +69,6 @@ Way way(const StateView& view, bool there) {
 Bytes lasting(const JobProgram& job, const ItemList& items) {
   Bytes bytes = 0;
   for (const ItemIndex i : items) bytes += job.items[i].lasting ? job.items[i].bytes : 0;
-  return bytes;
-}
-
-Bytes lasting_of_job(const JobProgram& job) {
-  Bytes bytes = 0;
-  for (const Item& item : job.items) bytes += item.lasting ? item.bytes : 0;
   return bytes;
 }
 
@@ -114,9 +117,9 @@ CopyLoad copy_load(const StateView& view) {
       its.exposed += hides ? std::max(0.0, loads - time) : loads;
       written += count * back.time(lasting(job, job.units[u].writes));
     }
-    const Bytes stays = std::min(lasting_of_job(job), memory);
-    const auto all = static_cast<double>(lasting_of_job(job));
-    its.again = all > 0 ? its.exposed * (1 - static_cast<double>(stays) / all) : 0;
+    const Bytes all = lasting_bytes(job), stays = std::min(all, memory);
+    const double kept = all > 0 ? static_cast<double>(stays) / static_cast<double>(all) : 1;
+    its.again = its.exposed * (1 - kept);
     its.move = to.time(stays) + back.time(stays);
     load.work_per_device += count * its.minibatch;
   }

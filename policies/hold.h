@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "policies/level_hold.h"
 #include "sched/candidate_index.h"
 
@@ -12,27 +10,20 @@ namespace shardlab {
 /// equal devices it is LRTF.
 class Hold final : public Policy {
  public:
-  explicit Hold(std::size_t tracks) : index_(tracks), waiting_(tracks) {}
+  explicit Hold(std::size_t tracks) : index_(tracks) {}
 
   void begin(const StateView& view) override { levels_.begin(view); }
   void ready(const Candidate& unit) override {
     levels_.offered(unit);
-    waiting_[index(unit.track)] = unit;
-    index_.set(unit, unit.remaining.count());
+    index_.set(unit, key(unit));
   }
   void gone(TrackId track) override { index_.clear(track); }
   TrackId pick(const DeviceView& device) override {
-    TrackId chosen = index_.take(device.id);
-    if (!levels_.mixed() || chosen == kNoTrack) return chosen;
-    levels_.chooses(device);
-    left_.clear();
-    while (chosen != kNoTrack && levels_.holds(waiting_[index(chosen)])) {
-      left_.push_back(chosen);
-      chosen = index_.take(device.id);
-    }
-    for (const TrackId track : left_) {
-      index_.set(waiting_[index(track)], waiting_[index(track)].remaining.count());
-    }
+    if (!levels_.mixed()) return index_.take(device.id);
+    const TrackId leader = index_.first(device.id).track;
+    if (leader == kNoTrack) return kNoTrack;
+    const TrackId chosen = levels_.first_not_held(device, leader, index_, key);
+    if (chosen != kNoTrack) gone(chosen);
     return chosen;
   }
   void completed(JobId job) override { levels_.ended(job); }
@@ -40,10 +31,10 @@ class Hold final : public Policy {
   [[nodiscard]] bool lookahead() const override { return true; }
 
  private:
+  static CandidateIndex::Key key(const Candidate& unit) { return unit.remaining.count(); }
+
   CandidateIndex index_;
-  std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
   LevelHold levels_;
-  std::vector<TrackId> left_;
 };
 
 }  // namespace shardlab

@@ -11,9 +11,7 @@ void Homes::begin(const StateView& view) {
   copies_cost_ = copy.bytes_per_second > 0 || copy.latency > Duration{} ||
                  std::ranges::any_of(view.cluster().devices, &DeviceSpec::paced);
   for (const JobProgram& job : view.program().jobs) {
-    Bytes lasting = 0;
-    for (const Item& item : job.items) lasting += item.lasting ? item.bytes : 0;
-    lasting_.push_back(lasting);
+    lasting_.push_back(lasting_bytes(job));
     for (const Unit& unit : job.units) largest_ = std::max(largest_, need(job, unit));
   }
 }

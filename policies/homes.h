@@ -18,10 +18,11 @@ class Homes {
   /// The rule of Policy::keeps(). Not in the last minibatch, whose results are written back anyway.
   /// Nor where copies take no time.
   [[nodiscard]] bool keeps(JobId job, DeviceId device) const;
+
+ private:
   /// All of the job that lasts, and a unit of another, have room on the device.
   [[nodiscard]] bool fits(JobId job, DeviceId device) const;
 
- private:
   const StateView* view_ = nullptr;
   std::vector<TrackId> last_;   ///< Per device.
   std::vector<Bytes> lasting_;  ///< Per job: parameters and state.

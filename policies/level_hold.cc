@@ -25,6 +25,7 @@ void LevelHold::begin(const StateView& view) {
       level_.push_back(program.jobs[j].minibatches * track_time(program.jobs[j], track).count());
     }
   }
+  waiting_.resize(level_.size());
   measure_speeds();
   awaited_.resize(speed_.size());
 }

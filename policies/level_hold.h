@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sched/policy.h"
+#include "sched/candidate_index.h"
 
 namespace shardlab {
 
@@ -14,12 +14,10 @@ namespace shardlab {
 ///   R_j <= S_j T  for j = 1, 2, ... devices, and for all tracks and all devices,
 ///
 /// R_j the sum of the j greatest levels and S_j of the j greatest speeds. A device of speed v, with
-/// k
-/// faster ones, that takes a track of rank i < k (i have greater levels) for a unit of time p keeps
-/// the tracks up to j, i < j <= k, from their j devices: they get (s_j - v) p less than S_j p.
-/// While
-/// S_j T - R_j is more than that for all these j, nothing is lost. Else the unit waits, if a faster
-/// device, busy or not, should be done with it earlier.
+/// k faster ones, that takes a track of rank i < k (i have greater levels) for a unit of time p
+/// keeps the tracks up to j, i < j <= k, from their j devices: they get (s_j - v) p less than
+/// S_j p. While S_j T - R_j is more than that for all these j, nothing is lost. Else the unit
+/// waits, if a faster device, busy or not, should be done with it earlier.
 /// Source: own, after the level algorithm: of it only the order of levels can be kept where units
 /// cannot be interrupted.
 class LevelHold {
@@ -29,14 +27,30 @@ class LevelHold {
   /// Devices differ in speed. Without that nothing is held, and nothing below need be called.
   [[nodiscard]] bool mixed() const { return mixed_; }
   /// A unit was offered.
-  void offered(const Candidate& unit) { level_[index(unit.track)] = unit.remaining.count(); }
+  void offered(const Candidate& unit) {
+    level_[index(unit.track)] = unit.remaining.count();
+    waiting_[index(unit.track)] = unit;
+  }
   /// No more comes of the job.
   void ended(JobId job);
 
-  /// A device chooses: asked before holds(), once.
-  void chooses(const DeviceView& device);
-  /// The device that chooses shall leave the unit to others. A faster device waits for one unit.
-  bool holds(const Candidate& unit);
+  /// `chosen`, or after it in `order` the first that the device does not have to leave to others;
+  /// kNoTrack: it must leave all. `order` is as it was. `key` of a Candidate is that in `order`.
+  template <typename KeyOf>
+  TrackId first_not_held(const DeviceView& device, TrackId chosen, CandidateIndex& order,
+                         const KeyOf& key) {
+    chooses(device);
+    left_.clear();
+    while (chosen != kNoTrack && holds(waiting_[index(chosen)])) {
+      left_.push_back(chosen);
+      order.clear(chosen);
+      chosen = order.first(device.id).track;
+    }
+    for (const TrackId track : left_) {
+      order.set(waiting_[index(track)], key(waiting_[index(track)]));
+    }
+    return chosen;
+  }
 
  private:
   struct Speed {
@@ -45,6 +59,9 @@ class LevelHold {
   };
   void measure_speeds();
   void refresh();
+  void chooses(const DeviceView& device);
+  /// The device that chooses shall leave the unit to others. A faster device waits for one unit.
+  bool holds(const Candidate& unit);
   [[nodiscard]] bool loses(std::size_t rank, double time) const;
   bool faster_is_earlier(const Candidate& unit, Instant end);
   [[nodiscard]] Duration time(const Candidate& unit, DeviceId device) const {
@@ -57,6 +74,7 @@ class LevelHold {
   std::vector<DeviceId> by_speed_;            ///< The fastest first.
   std::vector<double> sum_of_speeds_;         ///< Of the first j + 1 of them.
   std::vector<std::int64_t> level_;           ///< Per track.
+  std::vector<Candidate> waiting_;            ///< Per track, what was offered last.
   std::vector<std::vector<TrackId>> tracks_;  ///< Per job.
 
   std::vector<std::int64_t> highest_;  ///< Levels, as many as there are devices.
@@ -66,6 +84,7 @@ class LevelHold {
   DeviceId chooser_{};
   Instant free_at_{};
   std::vector<bool> awaited_;  ///< Per device, in this choice.
+  std::vector<TrackId> left_;  ///< In this choice.
 };
 
 }  // namespace shardlab

@@ -23,11 +23,10 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
     keeps_ |= claim.kept;
     const JobProgram& job = program.jobs.at(index(claim.job));
     if (claim.minibatch < job.done) continue;  // Before this run.
-    const TrackId track = tracks.track_of(claim.job, job.units.at(claim.unit));
-    const Track its = tracks_of(job)[index(track) - index(tracks.track_ids(claim.job).front())];
-    const std::size_t number =
-        static_cast<std::size_t>(claim.minibatch) * its.count + claim.unit - its.first;
-    devices_.at(index(claim.device)).order.push_back({track, number, claim});
+    const Unit& unit = job.units.at(claim.unit);
+    const std::size_t number = tracks_of(job)[unit.track].number(claim.minibatch, claim.unit);
+    devices_.at(index(claim.device))
+        .order.push_back({tracks.track_of(claim.job, unit), number, claim});
   }
   if (times == Times::kIgnored) note_first_claims(order);
 }

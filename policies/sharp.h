@@ -4,7 +4,7 @@
 
 #include "policies/homes.h"
 #include "policies/level_hold.h"
-#include "sched/candidate_index.h"
+#include "policies/patience.h"
 
 namespace shardlab {
 
@@ -23,7 +23,7 @@ namespace shardlab {
 /// Source: own; 1 is the economic order quantity of Harris (1913).
 class Sharp final : public Policy {
  public:
-  explicit Sharp(std::size_t tracks) : index_(tracks), waiting_(tracks), there_(tracks) {}
+  explicit Sharp(std::size_t tracks) : index_(tracks), patience_(tracks) {}
 
   void begin(const StateView& view) override;
   void ready(const Candidate& unit) override;
@@ -43,17 +43,12 @@ class Sharp final : public Policy {
     return left + static_cast<std::int64_t>(static_cast<double>(left) * again_[index(unit.track)]);
   }
   [[nodiscard]] bool may_prefetch(DeviceId device) const;
-  [[nodiscard]] TrackId prefer_home(DeviceId device, CandidateTree::Winner leader) const;
-  TrackId first_not_held(const DeviceView& device, TrackId chosen);
 
   const StateView* view_ = nullptr;
   CandidateIndex index_;
-  std::vector<Candidate> waiting_;  ///< Per track, what was offered last.
-  std::vector<bool> there_;         ///< Per track: it can be picked.
-  std::vector<double> patience_;    ///< Per track: s minibatches, in ns.
-  std::vector<double> again_;       ///< Per track: loads that come again, over computing.
-  std::vector<TrackId> left_;       ///< While a device chooses.
+  std::vector<double> again_;  ///< Per track: loads that come again, over computing.
   Homes homes_;
+  Patience patience_;  ///< s minibatches, in ns.
   LevelHold levels_;
   bool prefetches_ = true, keeps_ = false;
 };

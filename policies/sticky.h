@@ -1,8 +1,7 @@
 #pragma once
 
-#include <vector>
-
 #include "policies/homes.h"
+#include "policies/patience.h"
 #include "sched/candidate_index.h"
 
 namespace shardlab {
@@ -14,7 +13,7 @@ namespace shardlab {
 /// Source: own; measured against LRTF in docs/design.md ("Policies").
 class Sticky final : public Policy {
  public:
-  Sticky(std::size_t tracks, double s) : index_(tracks), waiting_(tracks), s_(s) {}
+  Sticky(std::size_t tracks, double s) : index_(tracks), patience_(tracks), s_(s) {}
 
   void begin(const StateView& view) override;
   void ready(const Candidate& unit) override;
@@ -26,15 +25,9 @@ class Sticky final : public Policy {
   }
 
  private:
-  struct Waiting {
-    Duration remaining{};
-    DeviceId bound = kNoDevice;
-    bool there = false;
-  };
   CandidateIndex index_;
-  std::vector<Waiting> waiting_;  ///< Per track.
-  std::vector<double> patience_;  ///< Per track: s minibatches, in ns.
   Homes homes_;
+  Patience patience_;  ///< s minibatches, in ns.
   double s_;
 };
 

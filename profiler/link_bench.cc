@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "profiler/copy_slow_down.h"
@@ -33,17 +34,26 @@ double sum(std::span<const double> values) {
   return total;
 }
 
-/// All of them at once; their rates too, where asked for.
-SharedCopies copy_together(std::span<CopyWay* const> ways, int rounds,
-                           std::vector<double>* rates = nullptr) {
+/// All of them at once, through what they share. Returns what each then passes.
+std::vector<double> copy_together(std::span<CopyWay* const> ways, std::string through,
+                                  std::string which, int rounds, LinkReport& report) {
   SharedCopies found;
+  found.through = std::move(through);
+  found.ways = std::move(which);
   found.pinned = ways.front()->link().pinned;
   found.copying = static_cast<int>(ways.size());
   for (CopyWay* way : ways) found.alone += way->alone(rounds);
-  const std::vector<double> together = rates_together(ways, rounds);
-  found.together = sum(together);
-  if (rates != nullptr) *rates = together;
-  return found;
+  std::vector<double> rates = rates_together(ways, rounds);
+  found.together = sum(rates);
+  report.shared.push_back(std::move(found));
+  return rates;
+}
+
+void note_shared_rates(std::span<CopyWay* const> ways, const std::vector<double>& rates) {
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    ways[i]->link().shared_rate = rates[i];
+    ways[i]->link().copying = static_cast<int>(ways.size());
+  }
 }
 
 /// Switches that a device's copies pass.
@@ -89,7 +99,7 @@ class HostCopies {
     const std::vector<CopyWay*> all = both(ways_);
     for (CopyWay* way : all) way->measure(options_.rounds);
     several_one_way(report);
-    everything(all, report);
+    note_shared_rates(all, copy_together(all, kHostMemory, "both", options_.rounds, report));
     below_switches(report);
     for (CopyWay* way : all) report.links.push_back(way->link());
   }
@@ -106,22 +116,8 @@ class HostCopies {
         const bool in = direction == LinkWay::kToDevice;
         some.push_back(in ? each.to_device.get() : each.to_host.get());
         if (some.size() < 2) continue;
-        SharedCopies found = copy_together(some, options_.rounds);
-        found.through = kHostMemory;
-        found.ways = in ? "to device" : "to host";
-        report.shared.push_back(std::move(found));
+        copy_together(some, kHostMemory, in ? "to device" : "to host", options_.rounds, report);
       }
-    }
-  }
-  void everything(const std::vector<CopyWay*>& all, LinkReport& report) {
-    std::vector<double> rates;
-    SharedCopies found = copy_together(all, options_.rounds, &rates);
-    found.through = kHostMemory;
-    found.ways = "both";
-    report.shared.push_back(found);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      all[i]->link().shared_rate = rates[i];
-      all[i]->link().copying = found.copying;
     }
   }
   void below_switches(LinkReport& report) {
@@ -133,10 +129,7 @@ class HostCopies {
         below.push_back(each.to_host.get());
       }
       if (below.empty()) continue;
-      SharedCopies found = copy_together(below, options_.rounds);
-      found.through = cluster_.switches[s].name;
-      found.ways = "both";
-      report.shared.push_back(std::move(found));
+      copy_together(below, cluster_.switches[s].name, "both", options_.rounds, report);
     }
   }
 
@@ -176,16 +169,9 @@ void measure_peers(const std::vector<Named>& devices, const LinkOptions& options
   if (ring.empty()) return;
   std::vector<CopyWay*> together;
   for (const auto& each : ring) together.push_back(each.get());
-  std::vector<double> rates;
-  SharedCopies found = copy_together(together, options.rounds, &rates);
-  found.through = "device to device";
-  found.ways = "a ring";
-  report.shared.push_back(found);
-  for (std::size_t i = 0; i < ring.size(); ++i) {
-    ring[i]->link().shared_rate = rates[i];
-    ring[i]->link().copying = found.copying;
-    report.links.push_back(ring[i]->link());
-  }
+  note_shared_rates(together,
+                    copy_together(together, "device to device", "a ring", options.rounds, report));
+  for (CopyWay* way : together) report.links.push_back(way->link());
 }
 
 }  // namespace

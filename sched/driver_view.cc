@@ -59,15 +59,6 @@ StateView::JobState DriverView::state(JobId job) const {
   return JobState::kEnded;
 }
 
-std::size_t DriverView::units_done(TrackId track) const {
-  const Ledger& ledger = driver_.ledger_;
-  const JobId job = ledger.job(track);
-  const auto which = index(track) - index(ledger.track_ids(job).front());
-  const Track its = tracks_of(driver_.program_.jobs[index(job)])[which];
-  return static_cast<std::size_t>(ledger.minibatch(track)) * its.count + ledger.unit(track) -
-         its.first;
-}
-
 Duration DriverView::remaining(TrackId track) const {
   return driver_.ledger_.complete(track) ? Duration{} : driver_.ledger_.candidate(track).remaining;
 }

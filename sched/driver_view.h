@@ -18,7 +18,9 @@ class DriverView final : public StateView {
   [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const override;
   [[nodiscard]] JobState state(JobId job) const override;
   [[nodiscard]] JobId job(TrackId track) const override { return driver_.ledger_.job(track); }
-  [[nodiscard]] std::size_t units_done(TrackId track) const override;
+  [[nodiscard]] std::size_t units_done(TrackId track) const override {
+    return driver_.ledger_.units_done(track);
+  }
   [[nodiscard]] std::int64_t minibatch(TrackId track) const override {
     return driver_.ledger_.minibatch(track);
   }

@@ -99,6 +99,11 @@ class Ledger {
     return at(track).minibatch == at(track).minibatches;
   }
   [[nodiscard]] std::int64_t minibatch(TrackId track) const { return at(track).minibatch; }
+  /// Units of the track that are done, those before this run included.
+  [[nodiscard]] std::size_t units_done(TrackId track) const {
+    const Progress& now = at(track);
+    return Track{now.first, now.end - now.first}.number(now.minibatch, now.unit);
+  }
   /// Minibatches of the job that all its tracks have completed.
   [[nodiscard]] std::int64_t minibatch(JobId job) const {
     std::uint32_t track = first_[index(job)];

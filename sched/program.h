@@ -78,6 +78,11 @@ struct alignas(64) Unit {
 /// Units of a job that run in order, minibatch after minibatch, at most one of them at a time.
 struct Track {
   std::uint32_t first = 0, count = 0;  ///< Of JobProgram::units.
+
+  /// Of one of its units among those of all minibatches, from 0.
+  [[nodiscard]] std::size_t number(std::int64_t minibatch, std::uint32_t unit) const {
+    return static_cast<std::size_t>(minibatch) * count + unit - first;
+  }
 };
 
 /// Something that sits in memories as a whole.
@@ -134,6 +139,13 @@ inline Duration minibatch_time(const JobProgram& job) {
 inline void expect(JobProgram& job, bool alone) {
   job.expects_alone = alone;
   for (Unit& unit : job.units) unit.expected = (alone ? unit.alone : unit.loaded).total;
+}
+
+/// Parameters and state of all its shards.
+inline Bytes lasting_bytes(const JobProgram& job) {
+  Bytes bytes = 0;
+  for (const Item& item : job.items) bytes += item.lasting ? item.bytes : 0;
+  return bytes;
 }
 
 /// What `unit` of `job` needs on its device at once.

@@ -253,15 +253,10 @@ Duration Simulator::slowed(std::size_t device, Duration part) {
                static_cast<double>(pace.work.count()));
 }
 
-bool may_lose_devices(const Cluster& cluster) {
-  return std::ranges::any_of(cluster.devices,
-                             [](const DeviceSpec& device) { return !device.leaves.empty(); });
-}
-
 Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, Costs& costs,
                  Timeline* timeline, Tuner* tuner) {
   refuse_what_cannot_fit(given, cluster);
-  const bool loses = may_lose_devices(cluster);
+  const bool loses = cluster.loses_devices();
   Program own;  // In which the Driver binds anew.
   if (loses) own = given;
   const Program& program = loses ? own : given;

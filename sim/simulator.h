@@ -150,7 +150,7 @@ class Simulator final : public Backend {
   Costs& costs_;
   Instant now_{};
   Instant wake_ = kNever;
-  Instant alarm_ = kNever;       ///< Of the next wake or change.
+  Instant alarm_ = kNever;       ///< Of the next wake, change, or end at the disk.
   std::vector<Change> changes_;  ///< In order of time.
   std::size_t next_change_ = 0;
   std::vector<Lane> lanes_;

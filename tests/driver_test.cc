@@ -67,10 +67,7 @@ class EveryPolicy : public testing::TestWithParam<PolicyInfo> {};
 TEST_P(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudget) {
   const std::string policy(GetParam().name);
   for (std::uint64_t seed = 0; seed < instances::seeds(400); ++seed) {
-    std::mt19937_64 generator(seed);
-    const auto pick = [&](int n) {
-      return static_cast<int>(generator() % static_cast<std::uint64_t>(n));
-    };
+    instances::Draw pick(seed);
     instances::Shape shape;
     shape.jobs = 1 + pick(6);
     shape.shards = 1 + pick(4);

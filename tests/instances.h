@@ -37,6 +37,22 @@ inline std::vector<std::string> work_conserving() {
   return names;
 }
 
+/// Numbers one after another, from a seed.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : random_(seed) {}
+  /// From 0; not `end`.
+  std::size_t below(std::size_t end) { return static_cast<std::size_t>(random_() % end); }
+  int operator()(int end) { return static_cast<int>(below(static_cast<std::size_t>(end))); }
+  template <typename Value>
+  const Value& of(const std::vector<Value>& values) {
+    return values[below(values.size())];
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
 /// How many seeds a random test draws: `usual`, or SHARDLAB_SEEDS in the long tier.
 inline std::uint64_t seeds(std::uint64_t usual) {
   const char* wanted = std::getenv("SHARDLAB_SEEDS");

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <mutex>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -119,10 +118,7 @@ struct Drawn {
 
 /// Of every three seeds one has no copy engines, one has one and one has two.
 inline Drawn draw(std::uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  const auto pick = [&](int n) {
-    return static_cast<int>(generator() % static_cast<std::uint64_t>(n));
-  };
+  instances::Draw pick(seed);
   instances::Shape shape;
   shape.jobs = 1 + pick(6);
   shape.shards = 1 + pick(4);

@@ -5,29 +5,18 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/checkpoint.h"
 #include "tests/distributed.h"
+#include "tests/instances.h"
 
 /// Random mixtures of strategies, policies, budgets and clusters, and runs that are killed.
 namespace shardlab {
 
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) : random_(seed) {}
-  std::size_t below(std::size_t end) { return static_cast<std::size_t>(random_() % end); }
-  template <typename Value>
-  const Value& of(const std::vector<Value>& values) {
-    return values[below(values.size())];
-  }
-
- private:
-  std::mt19937_64 random_;
-};
+using instances::Draw;
 
 /// For each of so many jobs.
 inline std::vector<std::string> draw_strategies(Draw& draw, std::size_t jobs) {

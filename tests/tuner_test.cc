@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <random>
 
 #include <gtest/gtest.h>
 
@@ -313,10 +312,7 @@ TEST_P(EveryPolicy, EndsEveryJobUnderEveryMethod) {
   const std::string policy(GetParam().name);
   std::map<std::string, int> ran;
   for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
-    std::mt19937_64 generator(seed);
-    const auto pick = [&](int n) {
-      return static_cast<int>(generator() % static_cast<std::uint64_t>(n));
-    };
+    instances::Draw pick(seed);
     instances::Shape shape;
     shape.jobs = 1 + pick(12);
     shape.shards = 1 + pick(4);
