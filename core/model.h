@@ -30,6 +30,7 @@ struct ModelSpec {
   double dropout = 0;  ///< Probability, in [0, 1).
   Precision precision = Precision::kFp32;
   std::string imported = {};  ///< Name of an imported model, which has nothing of the above.
+  bool batch_norm = false;    ///< In each block of an mlp. A microbatch then has two sequences.
 
   auto operator<=>(const ModelSpec&) const = default;
 };

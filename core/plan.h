@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,8 +33,18 @@ struct JobPlan {
   bool recompute = true;  ///< false: a forward keeps its graph on the device until its backward.
   int microbatches = 1;   ///< Of one replica's share of a minibatch.
   int replicas = 1;
+  std::vector<bool> recompute_shard = {};  ///< Per shard, where they differ; else empty.
 
   [[nodiscard]] int shards() const { return static_cast<int>(first_layer.size()); }
+  [[nodiscard]] bool recomputes(int shard) const {
+    return recompute_shard.empty() ? recompute : recompute_shard[static_cast<std::size_t>(shard)];
+  }
+  /// Of any shard.
+  [[nodiscard]] bool keeps_graphs() const {
+    if (recompute_shard.empty()) return !recompute;
+    return std::find(recompute_shard.begin(), recompute_shard.end(), false) !=
+           recompute_shard.end();
+  }
 };
 
 constexpr bool pipelined(Strategy strategy) {

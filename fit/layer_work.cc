@@ -14,7 +14,7 @@ double parameters(const ModelSpec& model, LayerKind kind) {
       if (is_mlp(model)) return (kVocabulary + 1) * kByteWidth + w * context * kByteWidth + w;
       return (kVocabulary + 1 + context) * w;
     case LayerKind::kBlock:
-      return is_mlp(model) ? w * w + w : 12 * w * w + 13 * w;
+      return is_mlp(model) ? w * w + (model.batch_norm ? 5 : 1) * w : 12 * w * w + 13 * w;
     case LayerKind::kHead:
       break;
   }
@@ -36,7 +36,10 @@ ForwardWork forward_work(const Shape& shape, LayerKind kind) {
       }
       return {2, 0, 5 * w * vectors};
     case LayerKind::kBlock: {
-      if (is_mlp(shape.model)) return {3, 2 * w * w * vectors, 5 * w * vectors};
+      if (is_mlp(shape.model)) {
+        const double norm = shape.model.batch_norm ? 1 : 0;
+        return {3 + norm, 2 * w * w * vectors, (5 + 3 * norm) * w * vectors};
+      }
       const double seen = shape.model.architecture == Architecture::kGpt ? 0.5 : 1;
       // Norms 4, qkv 4, attention 4, copy 2, join 2, up 5, gelu 8, down 5, additions 6; rounded.
       return {12, (24 * w * w + 4 * seen * context * w) * vectors, 40 * w * vectors};
@@ -64,7 +67,8 @@ bool comparable(const ModelProfile& measured, const Shape& shape) {
   if (imported(measured.model) || imported(shape.model)) return false;
   return missing_costs(measured).empty() && is_mlp(measured.model) == is_mlp(shape.model) &&
          measured.model.precision == shape.model.precision &&
-         measured.model.dropout == shape.model.dropout;
+         measured.model.dropout == shape.model.dropout &&
+         measured.model.batch_norm == shape.model.batch_norm;
 }
 
 bool alike(const ModelProfile& measured, const Shape& shape) {

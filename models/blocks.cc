@@ -10,6 +10,7 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 
+#include "models/batch_norm.h"
 #include "models/layer_parameters.h"
 #include "models/validate.h"
 
@@ -31,15 +32,19 @@ class MlpBlock : public Layer {
   MlpBlock(const ModelSpec& spec, int index)
       : Layer("block " + std::to_string(index), block_parameters(spec)),
         dropout_(spec.dropout),
+        batch_norm_(spec.batch_norm),
         index_(index) {}
 
   at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
                      const PassKey& key) const override {
-    return dropout(at::gelu(at::linear(input, p[0], p[1])), dropout_, key, index_, 0);
+    at::Tensor x = at::linear(input, p[0], p[1]);
+    if (batch_norm_) x = batch_norm(x.to(at::kFloat), {p[2], p[3], p[4], p[5]});
+    return dropout(at::gelu(x), dropout_, key, index_, 0);
   }
 
  private:
   double dropout_;
+  bool batch_norm_;
   int index_;
 };
 

@@ -36,7 +36,15 @@ std::vector<ParameterSpec> embedding_parameters(const ModelSpec& spec) {
 std::vector<ParameterSpec> block_parameters(const ModelSpec& spec) {
   const std::int64_t w = spec.width;
   if (is_mlp(spec)) {
-    return {{"weight", {w, w}, Initial::kNormal, std::sqrt(2.0 / spec.width)}, {"bias", {w}}};
+    std::vector<ParameterSpec> linear{
+        {"weight", {w, w}, Initial::kNormal, std::sqrt(2.0 / spec.width)}, {"bias", {w}}};
+    if (spec.batch_norm) {
+      linear.push_back({"norm_weight", {w}, Initial::kOne});
+      linear.push_back({"norm_bias", {w}});
+      linear.push_back({"running_mean", {w}, Initial::kZero, 0, true});
+      linear.push_back({"running_variance", {w}, Initial::kOne, 0, true});
+    }
+    return linear;
   }
   // GPT-2 scales what is added to the residual by 1 / sqrt(number of additions).
   const double residual = kDeviation / std::sqrt(2.0 * spec.layers);

@@ -19,7 +19,8 @@ class Sizes {
   Sizes(const ModelSpec& spec, int batch)
       : boundary_(kFloat * boundary_elements(spec, batch)),
         rows_(batch * targets_per_sequence(spec)),
-        dropout_(spec.dropout > 0 ? 1 : 0) {}
+        dropout_(spec.dropout > 0 ? 1 : 0),
+        norm_(spec.batch_norm ? 1 : 0) {}
 
   void embedding(const ModelSpec& spec, int batch, LayerCost& to) const {
     const bool mlp = spec.architecture == Architecture::kMlp;
@@ -34,9 +35,10 @@ class Sizes {
   void block(const ModelSpec& spec, LayerCost& to) const {
     to.output = boundary_;
     if (spec.architecture == Architecture::kMlp) {
-      to.forward_workspace = (2 + 2 * dropout_) * boundary_;
-      to.saved = (1 + dropout_) * boundary_;
-      to.backward_workspace = 2 * boundary_;
+      const Bytes statistics = 4 * norm_ * kFloat * spec.width;  // Of the batch, in two forms.
+      to.forward_workspace = (2 + 2 * dropout_ + norm_) * boundary_ + statistics;
+      to.saved = (1 + dropout_ + norm_) * boundary_ + statistics;
+      to.backward_workspace = (2 + norm_) * boundary_;
       return;
     }
     // Both norms (2), queries, keys and values (3), attended and joined (2), their sum with the
@@ -55,7 +57,7 @@ class Sizes {
   }
 
  private:
-  Bytes boundary_, rows_, dropout_;
+  Bytes boundary_, rows_, dropout_, norm_;
 };
 
 /// In floating point; more than any layer has.

@@ -43,6 +43,13 @@ void adamw(const OptimizerSpec& optimizer, std::int64_t step, std::size_t size, 
 
 }  // namespace
 
+void move_statistic(std::span<float> running, std::span<const float> batch) {
+  assert(running.size() == batch.size());
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    running[i] = (1 - kStatisticMomentum) * running[i] + kStatisticMomentum * batch[i];
+  }
+}
+
 void step_range(const OptimizerSpec& optimizer, std::int64_t step, std::int64_t first,
                 std::span<float> parameters, std::span<const float> gradients,
                 std::span<float> state) {

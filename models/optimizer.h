@@ -12,6 +12,13 @@ constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
 
+/// How much of a batch goes into a running statistic: the default of torch::nn::BatchNorm.
+constexpr float kStatisticMomentum = 0.1F;
+
+/// What a step does to a statistic: running <- (1 - kStatisticMomentum) running +
+/// kStatisticMomentum batch. Of a minibatch in parts, `batch` is the mean over these.
+void move_statistic(std::span<float> running, std::span<const float> batch);
+
 /// One step over one parameter, in place. `step` counts from 1. `state` starts as zeros and holds,
 /// for n parameters, [momentum: n] for SGD and [first moment: n | second moment: n] for AdamW.
 /// Equal to torch::optim up to rounding. Requires gradients.size() == n and state.size() == n *

@@ -15,6 +15,9 @@ struct ParameterSpec {
   std::vector<std::int64_t> shape;
   Initial initial = Initial::kZero;
   double deviation = 0;  ///< Of kNormal; its mean is zero.
+  /// A running mean of what a batch has, such as its variance. Where a parameter that trains gets
+  /// its gradient, this one gets what the batch has, and a step is move_statistic().
+  bool statistic = false;
 
   [[nodiscard]] std::int64_t elements() const;
 };

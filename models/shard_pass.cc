@@ -238,11 +238,16 @@ void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
       const at::Tensor& flat = *gradient++;
       const std::int64_t count = spec.elements();
       const float* values = flat.const_data_ptr<float>();
-      at::parallel_for(0, count, kPerThread, [&](std::int64_t from, std::int64_t to) {
-        step_range(optimizer, step, from, {parameters, static_cast<std::size_t>(count)},
-                   {values + from, static_cast<std::size_t>(to - from)},
-                   {state, static_cast<std::size_t>(count * factor)});
-      });
+      if (spec.statistic) {
+        move_statistic({parameters, static_cast<std::size_t>(count)},
+                       {values, static_cast<std::size_t>(count)});
+      } else {
+        at::parallel_for(0, count, kPerThread, [&](std::int64_t from, std::int64_t to) {
+          step_range(optimizer, step, from, {parameters, static_cast<std::size_t>(count)},
+                     {values + from, static_cast<std::size_t>(to - from)},
+                     {state, static_cast<std::size_t>(count * factor)});
+        });
+      }
       parameters += padded_elements(spec);
       state += padded_elements(spec) * factor;
     }
@@ -256,12 +261,20 @@ void ShardPass::step_on_accelerator(const OptimizerSpec& optimizer, std::int64_t
   const at::NoGradGuard no_graph;
   const c10::Device device = gradients.front().device();
   const bool adamw = optimizer.kind == OptimizerKind::kAdamW;
-  std::vector<at::Tensor> weights, first, second;
+  std::vector<at::Tensor> weights, trained, first, second;
+  auto gradient = gradients.begin();
   for (int i = first_; i < last_; ++i) {
     for (const ParameterSpec& spec : model_->layer(i).parameters()) {
-      weights.push_back(view_floats(parameters, spec.shape, device));
-      first.push_back(view_floats(state, spec.shape, device));
-      if (adamw) second.push_back(view_floats(state + spec.elements(), spec.shape, device));
+      const at::Tensor weight = view_floats(parameters, spec.shape, device);
+      if (spec.statistic) {
+        weight.mul_(1 - kStatisticMomentum).add_(*gradient * kStatisticMomentum);
+      } else {
+        weights.push_back(weight);
+        trained.push_back(*gradient);
+        first.push_back(view_floats(state, spec.shape, device));
+        if (adamw) second.push_back(view_floats(state + spec.elements(), spec.shape, device));
+      }
+      ++gradient;
       parameters += padded_elements(spec);
       state += padded_elements(spec) * state_factor(optimizer.kind);
     }
@@ -269,11 +282,11 @@ void ShardPass::step_on_accelerator(const OptimizerSpec& optimizer, std::int64_t
   if (adamw) {
     const std::vector<at::Tensor> steps(
         weights.size(), at::full({}, static_cast<double>(step), gradients.front().options()));
-    at::_fused_adamw_(weights, gradients, first, second, {}, steps, optimizer.learning_rate, kBeta1,
+    at::_fused_adamw_(weights, trained, first, second, {}, steps, optimizer.learning_rate, kBeta1,
                       kBeta2, optimizer.weight_decay, kEpsilon, /*amsgrad=*/false,
                       /*maximize=*/false);
   } else {  // Momentum starts as zeros, so that the first step is like the others.
-    at::_fused_sgd_(weights, gradients, first, optimizer.weight_decay, optimizer.momentum,
+    at::_fused_sgd_(weights, trained, first, optimizer.weight_decay, optimizer.momentum,
                     optimizer.learning_rate, /*dampening=*/0, /*nesterov=*/false,
                     /*maximize=*/false, /*is_first_step=*/false);
   }

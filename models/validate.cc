@@ -24,6 +24,10 @@ void validate(const ModelSpec& spec) {
   if (!(spec.dropout >= 0 && spec.dropout < 1)) {
     throw Error(fmt::format("dropout is {}, must be at least 0 and below 1", spec.dropout));
   }
+  if (spec.batch_norm && spec.architecture != Architecture::kMlp) {
+    throw Error(fmt::format("a {} has layer norms; only an mlp takes norm = \"batch\"",
+                            to_string(spec.architecture)));
+  }
   if (spec.architecture == Architecture::kMlp) {
     if (spec.heads != 1)
       throw Error(

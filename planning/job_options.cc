@@ -2,11 +2,21 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <numeric>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "core/error.h"
 #include "planning/evaluation.h"
 #include "policies/group_plan.h"
+#include "sched/limits.h"
+#include "sched/lower.h"
+#include "sched/partitioned.h"
+#include "sched/shard_cost.h"
 
 namespace shardlab {
 namespace {
@@ -79,14 +89,51 @@ std::optional<Duration> alone(Job job, const Cluster& cluster, const Profile& pr
   return times[1] + (times[1] - times[0]) / (counts[1] - counts[0]) * (all - counts[1]);
 }
 
+bool fits(const Job& job, const Cluster& cluster, const Profile& profile, const JobPlan& plan) {
+  try {
+    refuse_what_cannot_fit(lower({{job}}, cluster, profile, {"", {plan}, "lrtf"}), cluster);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// Of a plan that recomputes: which shards still do when others keep their graphs as far as these
+/// fit, first those whose recomputation takes longest per byte of graph.
+std::vector<bool> kept_where_it_fits(const Job& job, const Cluster& cluster, const Profile& profile,
+                                     JobPlan plan) {
+  const std::vector<ShardCost> costs = cut(job, plan, cluster, profile);
+  std::vector<std::size_t> order(costs.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto time_per_byte = [&](std::size_t s) {
+    return seconds(costs[s].loaded.recompute) / static_cast<double>(costs[s].graph + 1);
+  };
+  std::ranges::stable_sort(order, std::greater<>(), time_per_byte);
+  plan.recompute_shard.assign(costs.size(), true);
+  for (const std::size_t s : order) {
+    plan.recompute_shard[s] = false;
+    if (!fits(job, cluster, profile, plan)) plan.recompute_shard[s] = true;
+  }
+  return plan.recompute_shard;
+}
+
+enum class Graphs : std::uint8_t { kKept, kWhereTheyFit, kRecomputed };
+
 /// With its time, where it can run; activations kept where they fit.
 std::optional<JobOption> tried(const Job& job, const Cluster& cluster, const Profile& profile,
                                JobOption option, int slots) {
-  for (const bool recompute : {false, true}) {
-    if (option.devices <= 1 && recompute != (option.devices == 0)) continue;
-    option.recompute = recompute;
+  for (const Graphs graphs : {Graphs::kKept, Graphs::kWhereTheyFit, Graphs::kRecomputed}) {
+    if (option.devices == 0 && graphs != Graphs::kRecomputed) continue;  // Spill never keeps.
+    if (option.devices == 1 && graphs != Graphs::kKept) continue;        // One unit, fused.
+    option.recompute = graphs != Graphs::kKept;
+    option.recompute_shard.clear();
     try {
-      const JobPlan plan = lay_out(job, cluster, profile, option, 0, slots);
+      JobPlan plan = lay_out(job, cluster, profile, option, 0, slots);
+      if (graphs == Graphs::kWhereTheyFit) {
+        option.recompute_shard = kept_where_it_fits(job, cluster, profile, plan);
+        plan.recompute_shard = option.recompute_shard;
+        if (!plan.keeps_graphs()) continue;
+      }
       const auto time = alone(job, cluster, profile, plan, slots);
       if (!time) continue;
       option.alone = *time;
@@ -101,7 +148,11 @@ std::optional<JobOption> tried(const Job& job, const Cluster& cluster, const Pro
 }  // namespace
 
 std::string to_string(const JobOption& option) {
-  return to_string(option.choice) + (option.recompute && option.devices > 1 ? "/recompute" : "");
+  if (!option.recompute || option.devices <= 1) return to_string(option.choice);
+  if (option.recompute_shard.empty()) return to_string(option.choice) + "/recompute";
+  const auto count = std::ranges::count(option.recompute_shard, true);
+  return fmt::format("{}/recompute {} of {} shards", to_string(option.choice), count,
+                     option.recompute_shard.size());
 }
 
 std::vector<JobOption> job_options(const Job& job, const Cluster& cluster, const Profile& profile,
@@ -135,8 +186,10 @@ JobPlan lay_out(const Job& job, const Cluster& cluster, const Profile& profile,
   if (option.devices == 1) {  // Bound, as where a resident job goes is not the plan's to say.
     return {Strategy::kModelParallel, {0}, {device_id(static_cast<std::size_t>(group))}, false};
   }
-  return plan_on_group(job, static_cast<std::size_t>(group), cluster, profile, option.choice,
-                       option.recompute);
+  JobPlan plan = plan_on_group(job, static_cast<std::size_t>(group), cluster, profile,
+                               option.choice, option.recompute);
+  plan.recompute_shard = option.recompute_shard;
+  return plan;
 }
 
 }  // namespace shardlab

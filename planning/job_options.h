@@ -15,7 +15,8 @@ namespace shardlab {
 struct JobOption {
   StrategyChoice choice{};
   bool recompute = true;
-  int devices = 0;   ///< Of the group; 0: its shards run on any device (spill).
+  int devices = 0;  ///< Of the group; 0: its shards run on any device (spill).
+  std::vector<bool> recompute_shard = {};  ///< See JobPlan.
   Duration alone{};  ///< All minibatches of the job with nothing beside it, simulated.
 };
 
@@ -25,7 +26,8 @@ std::string to_string(const JobOption& option);
 /// What the job can do on groups of 1, 2, 4, ... devices and of all of them: `spill`, `resident`,
 /// data_parallel, one_f_one_b and gpipe with every number of microbatches that divides the batch,
 /// and data_parallel around one_f_one_b. Of those with as many devices the two fastest; none that
-/// takes longer than one with fewer devices. Where activations fit, they are kept. By devices, then
+/// takes longer than one with fewer devices. Activations are kept where they fit, of
+/// as many shards as do. By devices, then
 /// by time. Microbatches that the profile has no costs for are left out: they are never a share of
 /// a larger batch's.
 /// Throws Error when the job cannot run in any of these ways.

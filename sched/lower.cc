@@ -29,7 +29,7 @@ class ChainLowering {
         shards_(plan.shards()),
         costs_(std::move(costs)) {
     program_.resident = plan.strategy == Strategy::kResident;
-    program_.held = program_.resident || !plan.recompute;
+    program_.held = program_.resident || plan.keeps_graphs();
   }
 
   JobProgram lower() {
@@ -79,7 +79,8 @@ class ChainLowering {
         return {kind, s, cost(s).backward ? cost(s).output : 0, false, device(s)};
       case ItemKind::kGraph:
         // The fused unit of the last shard leaves none.
-        return {kind, s, s + 1 < shards_ ? cost(s).graph : 0, false, device(s)};
+        return {kind, s, s + 1 < shards_ && !plan_.recomputes(s) ? cost(s).graph : 0, false,
+                device(s)};
       case ItemKind::kWeightGradient:
         break;  // Part of the workspace of a unit that steps itself.
       case ItemKind::kFrozen:
@@ -93,7 +94,7 @@ class ChainLowering {
     unit.kind = kind;
     unit.shard = s;
     unit.bound = device(s);
-    const Phases phases = phases_of(kind, plan_);
+    const Phases phases = phases_of(kind, s, plan_);
     unit.alone = unit_cost(cost(s).alone, phases, profile_.alone.unit_overhead);
     unit.loaded = unit_cost(cost(s).loaded, phases, profile_.loaded.unit_overhead);
     return unit;
@@ -107,14 +108,14 @@ class ChainLowering {
     if (s > 0) unit.reads.add(item(ItemKind::kActivation, s - 1));
     if (s > 0 && !cost(s).backward) unit.consumes.add(item(ItemKind::kActivation, s - 1));
     unit.creates.add(item(ItemKind::kActivation, s));
-    if (!plan_.recompute && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, s));
+    if (!plan_.recomputes(s) && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, s));
     return unit;
   }
 
   /// The last shard's unit is fused: its recorded forward is the first, not a repetition.
   [[nodiscard]] Unit backward(int s) const {
     const bool fused = s == shards_ - 1;
-    const bool kept = !fused && !plan_.recompute;
+    const bool kept = !fused && !plan_.recomputes(s);
     Unit unit = pass(fused ? UnitKind::kFused : UnitKind::kBackward, s);
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
     if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));

@@ -75,7 +75,7 @@ class TrackLowering {
   /// With the times of its layers.
   [[nodiscard]] Unit timed(UnitKind kind, int r, int m, int s) const {
     Unit unit = blank(kind, r, m, s);
-    const Phases phases = phases_of(kind, plan_);
+    const Phases phases = phases_of(kind, s, plan_);
     unit.alone = unit_cost(cost(s).alone, phases, profile_.alone.unit_overhead);
     unit.loaded = unit_cost(cost(s).loaded, phases, profile_.loaded.unit_overhead);
     return unit;
@@ -88,14 +88,14 @@ class TrackLowering {
     if (s > 0) unit.reads.add(item(ItemKind::kActivation, r, m, s - 1));
     if (s > 0 && !cost(s).backward) unit.consumes.add(item(ItemKind::kActivation, r, m, s - 1));
     if (s + 1 < shards_) unit.creates.add(item(ItemKind::kActivation, r, m, s));
-    if (!plan_.recompute && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, r, m, s));
+    if (!plan_.recomputes(s) && cost(s).backward) unit.creates.add(item(ItemKind::kGraph, r, m, s));
     return unit;
   }
 
   /// `fused`: with its forward, which then needs no repetition. The first microbatch makes the
   /// weight gradients to which the others add.
   [[nodiscard]] Unit backward(int r, int m, int s, bool fused) const {
-    const bool kept = !fused && !plan_.recompute;
+    const bool kept = !fused && !plan_.recomputes(s);
     Unit unit = timed(fused ? UnitKind::kFused : UnitKind::kBackward, r, m, s);
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
     read_parameters(unit, r, s);
@@ -309,7 +309,7 @@ class TrackLowering {
     for (int r = 0; r < plan_.replicas; ++r) {
       for (int s = 0; s < shards_; ++s) {
         Bytes& here = program_.peak[index(device(r, s))];
-        const bool graphs = !plan_.recompute && cost(s).backward &&
+        const bool graphs = !plan_.recomputes(s) && cost(s).backward &&
                             backward_[place(r, 0, s)] != forward_[place(r, 0, s)];
         here += cost(s).frozen + cost(s).parameters + cost(s).state + items_.sum_of_gradients(s) +
                 (graphs ? live(r, s) * cost(s).graph : 0);

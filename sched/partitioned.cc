@@ -28,8 +28,13 @@ void refuse_no_partition(const Job& job, const JobPlan& plan, int layers) {
 }
 
 void refuse_contradictions(const Job& job, const JobPlan& plan) {
-  if (plan.strategy == Strategy::kSpill && !plan.recompute) {
+  if (plan.strategy == Strategy::kSpill && plan.keeps_graphs()) {
     throw Error(job.name + ": spill cannot keep activations; let it recompute them");
+  }
+  const std::size_t said = plan.recompute_shard.size();
+  if (said != 0 && said != plan.first_layer.size()) {
+    throw Error(fmt::format("{}: says of {} shards whether they recompute, but has {}", job.name,
+                            said, plan.shards()));
   }
   if (plan.strategy == Strategy::kSpill && plan.replicas > 1) {
     throw Error(job.name + ": replicas of spill share its parameters: that is zero_offload");
@@ -69,6 +74,9 @@ std::vector<ShardCost> cut(const Job& job, const JobPlan& plan, const Cluster& c
   }
   const int batch = in_context(
       job.name, [&] { return microbatch_size(job.batch, plan.microbatches, plan.replicas); });
+  if (job.model.batch_norm && batch < 2) {
+    throw Error(job.name + ": batch norm needs two sequences in a microbatch; take fewer parts");
+  }
   const auto entry = job_profile(profile, job, batch);
   const ModelProfile& model = *entry;
   const int layers = static_cast<int>(model.layers.size());

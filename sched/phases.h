@@ -17,12 +17,13 @@ struct Phases {
   bool repeats = false;  ///< `recompute` repeats a forward that ran before.
 };
 
-constexpr Phases phases_of(UnitKind kind, const JobPlan& plan) {
+inline Phases phases_of(UnitKind kind, int shard, const JobPlan& plan) {
   const bool forward = kind == UnitKind::kForward, fused = kind == UnitKind::kFused;
+  const bool recomputes = plan.recomputes(shard);
   Phases phases;
-  phases.forward = forward && plan.recompute;
-  phases.repeats = kind == UnitKind::kBackward && plan.recompute;
-  phases.recompute = phases.repeats || fused || (forward && !plan.recompute);
+  phases.forward = forward && recomputes;
+  phases.repeats = kind == UnitKind::kBackward && recomputes;
+  phases.recompute = phases.repeats || fused || (forward && !recomputes);
   phases.backward = fused || kind == UnitKind::kBackward;
   phases.step = kind == UnitKind::kStep || (phases.backward && !sums_gradients(plan));
   return phases;

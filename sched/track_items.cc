@@ -77,7 +77,7 @@ Item TrackItems::make(ItemKind kind, int r, int m, int s) const {
       item.bytes = cost(s).backward ? cost(s).output : 0;
       break;
     case ItemKind::kGraph:
-      item.bytes = plan_.recompute ? 0 : cost(s).graph;
+      item.bytes = plan_.recomputes(s) ? 0 : cost(s).graph;
       break;
   }
   return item;

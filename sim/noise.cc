@@ -52,7 +52,7 @@ struct Shards {
   }
   [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers) const {
     Sum alone(layers), loaded(layers);
-    const Phases phases = phases_of(unit.kind, plan);
+    const Phases phases = phases_of(unit.kind, unit.shard, plan);
     const auto shard = static_cast<std::size_t>(unit.shard);
     const std::size_t end = shard + 1 < plan.first_layer.size()
                                 ? static_cast<std::size_t>(plan.first_layer[shard + 1])

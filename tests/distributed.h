@@ -22,9 +22,10 @@
 namespace shardlab {
 
 /// Batches that parts of 1, 2, 4 and 8 divide.
+/// Eight parts divide their batches; a batch norm wants two sequences in each.
 inline Workload jobs_of_eight() {
   Workload work = small_jobs();
-  for (Job& job : work.jobs) job.batch = 8;
+  for (Job& job : work.jobs) job.batch = job.model.batch_norm ? 16 : 8;
   return work;
 }
 
@@ -48,6 +49,7 @@ struct DistributedSetting {
   std::size_t devices = 2;
   int slots = 1;
   bool recompute = true;
+  unsigned keeping = 0;  ///< Not 0: instead, bound shard s keeps its graph where bit s is set.
   std::string policy = "lrtf";
   LinkSpec link = {};
   bool peers = false;
@@ -92,7 +94,12 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
         is_chain(choice.strategy, choice.replicas)
             ? chain(choice.strategy, setting.recompute)
             : plan_on_group(work.jobs[j], j, cluster, profile, choice, setting.recompute));
-    first_layers.push_back(plan.jobs.back().first_layer);
+    JobPlan& laid_out = plan.jobs.back();
+    for (int s = 0; s < laid_out.shards() && setting.keeping != 0 && binds(laid_out.strategy);
+         ++s) {
+      laid_out.recompute_shard.push_back((setting.keeping >> s & 1U) == 0);
+    }
+    first_layers.push_back(laid_out.first_layer);
   }
   Program program = lower(work, cluster, profile, plan);
   program.checkpoints = setting.checkpoints;

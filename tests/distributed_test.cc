@@ -56,6 +56,7 @@ TEST(Distributed, MixturesOfStrategiesOnRandomClustersTrainLikeEachJobAlone) {
     setting.devices = 4 + draw(2);
     setting.slots = 1 + static_cast<int>(draw(3));
     setting.recompute = draw(2) == 0;
+    setting.keeping = static_cast<unsigned>(draw(4));
     setting.policy = known_policies()[draw(known_policies().size())].name;
     if (draw(3) == 0) setting.link = {Duration{20'000}, 2e9};
     setting.peers = draw(3) == 0;
@@ -65,7 +66,7 @@ TEST(Distributed, MixturesOfStrategiesOnRandomClustersTrainLikeEachJobAlone) {
 
 TEST(Distributed, ActivationsGoStraightToTheNextStageWhereDevicesAreJoined) {
   const Workload work = jobs_of_eight();
-  const Trained trained = train(work, {{"gpipe(2,4)"}, 2, 1, true, "lrtf", {}, true});
+  const Trained trained = train(work, {{"gpipe(2,4)"}, 2, 1, true, 0, "lrtf", {}, true});
   EXPECT_GT(trained.result.outcome.between_devices, 0);
   expect_plain(work, trained);
 }

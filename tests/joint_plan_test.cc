@@ -1,6 +1,8 @@
 #include "planning/joint_plan.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -74,6 +76,37 @@ TEST(JobOptions, MoreDevicesAreOptionsOnlyWhereTheyAreFaster) {
       before = options[i].alone;
     }
   }
+}
+
+/// Of two devices of so much memory; none where the job cannot run on them, or faster on one.
+std::optional<JobOption> on_two(const Job& job, const Profile& profile, Bytes memory) {
+  try {
+    for (const JobOption& each : job_options(job, cluster_of(2, memory), profile, 2)) {
+      if (each.devices == 2) return each;
+    }
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
+
+TEST(JobOptions, GraphsAreKeptOfAsManyShardsAsFit) {
+  const Job job = gpt("a");
+  const Profile profile = profile_of({job});
+  int mixed = 0;
+  Bytes memory = Bytes{1} << 36;
+  for (auto option = on_two(job, profile, memory); option;
+       memory -= memory / 64, option = on_two(job, profile, memory)) {
+    if (option->recompute_shard.empty()) {
+      EXPECT_EQ(option->recompute, mixed > 0) << "all keep with more memory, none with less";
+      continue;
+    }
+    ++mixed;
+    EXPECT_EQ(std::ranges::count(option->recompute_shard, false), 1);
+    EXPECT_NE(to_string(*option).find("/recompute 1 of 2 shards"), std::string::npos);
+    const JobPlan plan = lay_out(job, cluster_of(2, memory), profile, *option, 0, 2);
+    EXPECT_EQ(plan.recompute_shard, option->recompute_shard);
+  }
+  EXPECT_GT(mixed, 0);
 }
 
 TEST(JobOptions, MicrobatchesThatNobodyMeasuredAreNone) {

@@ -70,6 +70,7 @@ class PlainTraining {
       const at::Tensor view = at::from_blob(from, spec.shape, at::kFloat);
       parameters_.back().push_back(view.clone().to(device_).set_requires_grad(true));
       states_.push_back(at::zeros({state_factor(job_.optimizer.kind), spec.elements()}, device_));
+      statistic_.push_back(spec.statistic);
       from += padded_elements(spec);
     }
   }
@@ -89,12 +90,12 @@ class PlainTraining {
         sum += microbatch(s, r * microbatches_ + m, tokens, targets);
       add_to(totals);
     }
-    auto state = states_.begin();
-    auto total = totals.begin();
+    std::size_t i = 0;
     for (const auto& layer : parameters_) {
       for (const at::Tensor& parameter : layer) {
-        parameter.mutable_grad() = *total++;
-        take_step(s + 1, parameter, *state++);
+        parameter.mutable_grad() = totals[i];
+        take_step(s + 1, parameter, states_[i], statistic_[i]);
+        ++i;
         parameter.mutable_grad().reset();
       }
     }
@@ -128,14 +129,17 @@ class PlainTraining {
     }
   }
 
-  void take_step(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state) {
+  void take_step(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state,
+                 bool statistic) {
     const at::NoGradGuard no_graph;
     const OptimizerSpec& how = job_.optimizer;
     at::Tensor gradient = parameter.grad().contiguous();
     if (const int parts = microbatches_ * replicas_; parts > 1) gradient = gradient * (1.0 / parts);
     const auto size = static_cast<std::size_t>(parameter.numel());
     const at::Tensor first = state[0].view(parameter.sizes());
-    if (device_.is_cpu()) {
+    if (statistic) {
+      parameter.mul_(0.9F).add_(gradient * 0.1F);
+    } else if (device_.is_cpu()) {
       step(how, count, {parameter.data_ptr<float>(), size}, {gradient.data_ptr<float>(), size},
            {state.data_ptr<float>(), static_cast<std::size_t>(state.numel())});
     } else if (how.kind == OptimizerKind::kAdamW) {
@@ -157,6 +161,7 @@ class PlainTraining {
   int microbatches_, replicas_;
   std::vector<std::vector<at::Tensor>> parameters_;
   std::vector<at::Tensor> states_;  ///< Per parameter: one row per moment.
+  std::vector<bool> statistic_;     ///< Likewise.
 };
 
 }  // namespace shardlab

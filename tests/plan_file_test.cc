@@ -40,6 +40,28 @@ TEST(PlanFile, PutsEachFieldInItsPlace) {
   EXPECT_FALSE(read.jobs.at(1).recompute);
 }
 
+TEST(PlanFile, SaysOfEachShardWhetherItRecomputes) {
+  Plan plan = sample_plan();
+  plan.jobs[1].recompute_shard = {true, false};
+  const std::string text = plan_json(plan);
+  const JobPlan read = parse_plan(text).jobs.at(1);
+  EXPECT_EQ(read.recompute_shard, plan.jobs[1].recompute_shard);
+  EXPECT_TRUE(read.recomputes(0));
+  EXPECT_FALSE(read.recomputes(1));
+  EXPECT_EQ(plan_json(parse_plan(text)), text);
+  const auto bound = [](const std::string& recompute) {
+    return plan_of(R"({"strategy":"model_parallel","first_layer":[0,2],"device":[0,1],)"
+                   R"("recompute":)" +
+                   recompute + "}");
+  };
+  EXPECT_NE(error_of([&] {
+              parse_plan(bound("[true]"));
+            }).find("recompute: has 1 flags, must have one for each of 2 shards"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { parse_plan(bound("[true,1]")); }).find("recompute: must be true or"),
+            std::string::npos);
+}
+
 TEST(PlanFile, KeepsAllBitsOfTheSeed) {
   Plan plan = sample_plan();
   plan.seed = UINT64_MAX;

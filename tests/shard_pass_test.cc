@@ -118,6 +118,11 @@ Trained train_sharded(const Case& item, const std::vector<int>& first_layer) {
   return result;
 }
 
+ModelSpec with_batch_norm(ModelSpec spec) {
+  spec.batch_norm = true;
+  return spec;
+}
+
 ModelSpec in_bf16(ModelSpec spec) {
   spec.precision = Precision::kBf16;
   return spec;
@@ -146,6 +151,8 @@ TEST_P(ShardPassCut, EveryPartitionTrainsToTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(
     Models, ShardPassCut,
     testing::Values(Case{"mlp", {Architecture::kMlp, 3, 40, 1, 12, 0.1}, kSgd},
+                    Case{"mlp_batch_norm", with_batch_norm({Architecture::kMlp, 3, 40, 1, 12, 0.1}),
+                         kAdamW},
                     Case{"gpt", {Architecture::kGpt, 3, 48, 3, 24, 0.1}, kAdamW},
                     Case{"gpt_no_dropout", {Architecture::kGpt, 2, 32, 2, 40, 0}, kSgd},
                     Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),

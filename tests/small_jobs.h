@@ -61,6 +61,7 @@ inline Workload small_jobs() {
   work.jobs.push_back(small_job("bert", Architecture::kBert, {2, 48, 3, 16}, 0.2));
   work.jobs.push_back(small_job("mlp", Architecture::kMlp, {4, 40, 1, 8}, 0.1));
   work.jobs.push_back(small_job("gpt2", Architecture::kGpt, {4, 32, 4, 8}, 0.3));
+  work.jobs[2].model.batch_norm = true;
   train_by(work.jobs[0], adamw, 4, 3, 11);
   train_by(work.jobs[1], sgd, 3, 4, 12);
   train_by(work.jobs[2], adamw, 5, 5, 13);

@@ -151,21 +151,23 @@ std::string_view header_in(std::string_view file) {
 Identity identity_of(const Job& job, std::uint64_t data_hash) {
   const ModelSpec& model = job.model;
   const OptimizerSpec& optimizer = job.optimizer;
-  return {{"name", job.name},
-          {"model", to_string(model.architecture)},
-          {"layers", fmt::format("{}", model.layers)},
-          {"width", fmt::format("{}", model.width)},
-          {"heads", fmt::format("{}", model.heads)},
-          {"context", fmt::format("{}", model.context)},
-          {"dropout", fmt::format("{}", model.dropout)},
-          {"precision", to_string(model.precision)},
-          {"batch", fmt::format("{}", job.batch)},
-          {"optimizer", to_string(optimizer.kind)},
-          {"learning_rate", fmt::format("{}", optimizer.learning_rate)},
-          {"momentum", fmt::format("{}", optimizer.momentum)},
-          {"weight_decay", fmt::format("{}", optimizer.weight_decay)},
-          {"seed", fmt::format("{}", job.seed)},
-          {"data", "of hash " + hash_text(data_hash)}};
+  Identity identity{{"name", job.name},
+                    {"model", to_string(model.architecture)},
+                    {"layers", fmt::format("{}", model.layers)},
+                    {"width", fmt::format("{}", model.width)},
+                    {"heads", fmt::format("{}", model.heads)},
+                    {"context", fmt::format("{}", model.context)},
+                    {"dropout", fmt::format("{}", model.dropout)},
+                    {"precision", to_string(model.precision)},
+                    {"batch", fmt::format("{}", job.batch)},
+                    {"optimizer", to_string(optimizer.kind)},
+                    {"learning_rate", fmt::format("{}", optimizer.learning_rate)},
+                    {"momentum", fmt::format("{}", optimizer.momentum)},
+                    {"weight_decay", fmt::format("{}", optimizer.weight_decay)},
+                    {"seed", fmt::format("{}", job.seed)},
+                    {"data", "of hash " + hash_text(data_hash)}};
+  if (model.batch_norm) identity.emplace_back("norm", "batch");
+  return identity;
 }
 
 std::string difference(const Identity& kept, const Identity& wanted) {

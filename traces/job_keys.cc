@@ -43,6 +43,12 @@ void set_heads(JobDraft& d, std::int64_t v) { d.job.model.heads = count(v); }
 void set_context(JobDraft& d, std::int64_t v) { d.job.model.context = count(v); }
 void set_dropout(JobDraft& d, double v) { d.job.model.dropout = below_one(v); }
 void set_precision(JobDraft& d, std::string v) { d.job.model.precision = parse_precision(v); }
+void set_norm(JobDraft& d, std::string v) {
+  if (v != "none" && v != "batch") {
+    throw Error(fmt::format("\"{}\" is no norm of an mlp; there are none and batch", v));
+  }
+  d.job.model.batch_norm = v == "batch";
+}
 void set_batch(JobDraft& d, std::int64_t v) { d.job.batch = count(v); }
 void set_optimizer(JobDraft& d, std::string v) { d.job.optimizer.kind = parse_optimizer(v); }
 void set_learning_rate(JobDraft& d, double v) { d.job.optimizer.learning_rate = positive(v); }
@@ -83,6 +89,7 @@ constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"context", set_context, true},
     {"dropout", set_dropout},
     {"precision", set_precision},
+    {"norm", set_norm},
     {"batch", set_batch, true},
     {"optimizer", set_optimizer},
     {"learning_rate", set_learning_rate},
@@ -108,8 +115,8 @@ bool is_imported(const JobDraft& draft) {
 
 /// What a model is made of.
 bool is_shape(std::string_view key) {
-  constexpr std::array<std::string_view, 6> kShape{"layers",  "width",   "heads",
-                                                   "context", "dropout", "precision"};
+  constexpr std::array<std::string_view, 7> kShape{"layers",  "width",     "heads", "context",
+                                                   "dropout", "precision", "norm"};
   return std::find(kShape.begin(), kShape.end(), key) != kShape.end();
 }
 
@@ -167,6 +174,18 @@ std::optional<JobFault> check_heads(const JobDraft& draft) {
                   fmt::format("{} does not divide width, which is {}", model.heads, model.width)};
 }
 
+std::optional<JobFault> check_norm(const JobDraft& draft) {
+  const Job& job = draft.job;
+  if (is_imported(draft) || !given(draft, "norm")) return {};
+  if (job.model.architecture != Architecture::kMlp) {
+    return JobFault{"norm", fmt::format("a {} has layer norms; only an mlp takes another",
+                                        to_string(job.model.architecture))};
+  }
+  if (!job.model.batch_norm || job.batch >= 2) return {};
+  return JobFault{"norm",
+                  "batch norm has nothing to normalize over at batch 1; take batch = 2 or more"};
+}
+
 std::optional<JobFault> check_stop(const Job& job) {
   if (job.stop_after < job.minibatches) return {};
   return JobFault{"stop_after", fmt::format("{} is no early stop: the job has {} minibatches",
@@ -212,6 +231,7 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = missing_or_twice(draft)) return fault;
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
+  if (auto fault = check_norm(draft)) return fault;
   if (auto fault = check_stop(draft.job)) return fault;
   return check_frozen(draft.job);
 }

@@ -82,6 +82,11 @@ std::int64_t JsonObject::integer(const std::string& key, std::int64_t least,
 
 bool JsonObject::has(const std::string& key) const { return value_->contains(key); }
 
+bool JsonObject::is_array(const std::string& key) const {
+  const auto found = value_->find(key);
+  return found != value_->end() && found->is_array();
+}
+
 bool JsonObject::is_null(const std::string& key) const { return has(key) && at(key).is_null(); }
 
 Duration JsonObject::duration(const std::string& key) const {

@@ -35,6 +35,7 @@ class JsonObject {
   explicit JsonObject(const nlohmann::json& value);
 
   [[nodiscard]] bool has(const std::string& key) const;
+  [[nodiscard]] bool is_array(const std::string& key) const;  ///< It is there, and a list.
   /// It is there, and null.
   [[nodiscard]] bool is_null(const std::string& key) const;
   [[nodiscard]] Duration duration(const std::string& key) const;  ///< Nanoseconds, not negative.

@@ -33,6 +33,7 @@ ordered_json job_json(const JobPlan& job) {
                       {"first_layer", job.first_layer},
                       {"device", std::move(devices)},
                       {"recompute", job.recompute}};
+  if (!job.recompute_shard.empty()) result["recompute"] = job.recompute_shard;
   if (job.microbatches > 1) result["microbatches"] = job.microbatches;
   if (job.replicas > 1) result["replicas"] = job.replicas;
   return result;
@@ -66,6 +67,23 @@ std::vector<DeviceId> devices(const json& from, const JobPlan& job) {
   return result;
 }
 
+/// One flag, or one per shard.
+void read_recompute(const JsonObject& from, JobPlan& to) {
+  if (!from.is_array("recompute")) {
+    to.recompute = from.flag("recompute");
+    return;
+  }
+  const json& shards = from.array("recompute");
+  if (shards.size() != to.first_layer.size()) {
+    throw Error(fmt::format("recompute: has {} flags, must have one for each of {} shards",
+                            shards.size(), to.shards()));
+  }
+  for (const json& value : shards) {
+    if (!value.is_boolean()) throw Error("recompute: must be true or false, or a list of these");
+    to.recompute_shard.push_back(value.get<bool>());
+  }
+}
+
 JobPlan job_plan(const JsonObject& from) {
   JobPlan result;
   result.strategy = in_context("strategy", [&] { return parse_strategy(from.text("strategy")); });
@@ -77,7 +95,7 @@ JobPlan job_plan(const JsonObject& from) {
   }
   const json& device = from.array("device");
   result.device = in_context("device", [&] { return devices(device, result); });
-  result.recompute = from.flag("recompute");
+  read_recompute(from, result);
   return result;
 }
 

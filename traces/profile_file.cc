@@ -23,13 +23,15 @@ ordered_json shape_json(const ModelProfile& entry) {
     return {{"model", describe(model)},
             {"input_bytes", entry.input ? ordered_json(*entry.input) : ordered_json()}};
   }
-  return {{"model", to_string(model.architecture)},
-          {"layers", model.layers},
-          {"width", model.width},
-          {"heads", model.heads},
-          {"context", model.context},
-          {"dropout", json_number(model.dropout)},
-          {"precision", to_string(model.precision)}};
+  ordered_json shape{{"model", to_string(model.architecture)},
+                     {"layers", model.layers},
+                     {"width", model.width},
+                     {"heads", model.heads},
+                     {"context", model.context},
+                     {"dropout", json_number(model.dropout)},
+                     {"precision", to_string(model.precision)}};
+  if (model.batch_norm) shape["norm"] = "batch";
+  return shape;
 }
 
 ordered_json model_json(const ModelProfile& model) {
@@ -67,6 +69,11 @@ void read_shape(const JsonObject& from, ModelProfile& to) {
   if (from.has("precision")) {
     model.precision =
         in_context("precision", [&] { return parse_precision(from.text("precision")); });
+  }
+  if (from.has("norm")) {
+    const std::string norm = from.text("norm");
+    if (norm != "batch") throw Error(fmt::format("norm: is \"{}\", must be \"batch\"", norm));
+    model.batch_norm = true;
   }
 }
 

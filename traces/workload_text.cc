@@ -33,6 +33,7 @@ void add_model(const ModelSpec& model, toml::table& table) {
   table.insert("context", model.context);
   table.insert("dropout", model.dropout);
   table.insert("precision", to_string(model.precision));
+  if (model.batch_norm) table.insert("norm", "batch");
 }
 
 toml::table job_table(const Job& job) {
