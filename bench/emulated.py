@@ -10,6 +10,7 @@ those of the machine as it is.
 
 Examples:
   bench/emulated.py
+  bench/emulated.py --units 50 --room 7
   bench/emulated.py --devices 64 --jobs 128 --units 50 --repeats 1
 """
 import argparse
@@ -65,8 +66,8 @@ def link_rate(unit_ns, load):
     return PARAMETERS * (UNITS + LAYERS) / (load * UNITS * unit_ns * 1e-9)
 
 
-def cluster(devices, rate):
-    return (f'[[device]]\nname = "device"\ncount = {devices}\nkind = "emulated"\nmemory = "{7 * PARAMETERS}"\n'
+def cluster(devices, room, rate):
+    return (f'[[device]]\nname = "device"\ncount = {devices}\nkind = "emulated"\nmemory = "{round(room * PARAMETERS)}"\n'
             f'copy_engines = 2\nlink = {{ rate = "{rate / 1e6:.3f} MB" }}\n')
 
 
@@ -76,7 +77,7 @@ def measure(options, unit_ms, folder):
     files = [folder / name for name in ("workload.toml", "cluster.toml", "profile.json")]
     files[0].write_text(workload(options.jobs, minibatches))
     rate = link_rate(unit_ns, options.load)
-    files[1].write_text(cluster(options.devices, rate))
+    files[1].write_text(cluster(options.devices, options.room, rate))
     files[2].write_text(json.dumps(profile(unit_ns)))
     run = shardlab("run", *files[:2], "-p", files[2], "--strategy", "spill", "--policy", options.policy,
                    "-o", folder / "out", "--json")
@@ -118,6 +119,8 @@ def main():
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--load", type=float, default=0.5, help="of links, relative to computing (0.5)")
+    parser.add_argument("--room", type=float, default=12,
+                        help="of a device, in parameters of a layer; a unit that steps takes three (12)")
     parser.add_argument("--policy", default="lrtf")
     parser.add_argument("--seconds", type=float, default=5, help="that a run takes, about (5)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each length (3)")
