@@ -75,6 +75,17 @@ Profile profile_of_a_gpu() {
   return profile;
 }
 
+TEST(ProfileFile, ReadsBackANormOrRefusesOneThatNobodyKnows) {
+  Profile profile = sample_profile();
+  profile.models[0].model.batch_norm = true;
+  std::string written = profile_json(profile);
+  EXPECT_TRUE(parse_profile(written).models[0].model.batch_norm);
+  const std::string norm = "\"norm\": \"batch\"";
+  written.replace(written.find(norm), norm.size(), "\"norm\": \"group\"");
+  EXPECT_NE(error_of([&] { parse_profile(written); }).find("norm: is \"group\", must be \"batch\""),
+            std::string::npos);
+}
+
 TEST(ProfileFile, ReadsBackWhatOnlyAnAcceleratorHas) {
   const std::string written = profile_json(profile_of_a_gpu());
   const Profile read = parse_profile(written);

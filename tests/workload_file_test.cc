@@ -187,6 +187,24 @@ TEST(WorkloadFile, HeadsDivideWidth) {
             "w.toml:6: heads: an mlp has no attention; set heads = 1 or leave it out");
 }
 
+TEST(WorkloadFile, AnMlpMayHaveBatchNorms) {
+  const auto mlp = [](const std::string& batch, const std::string& norm) {
+    return "[[job]]\nname = 'a'\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nminibatches = "
+           "1\n"
+           "batch = " +
+           batch + "\nnorm = " + norm + "\n";
+  };
+  const Workload workload = parse(mlp("2", "['none', 'batch']"));
+  EXPECT_FALSE(workload.jobs[0].model.batch_norm);
+  EXPECT_TRUE(workload.jobs[1].model.batch_norm);
+  EXPECT_EQ(error(mlp("2", "'layer'")),
+            "w.toml:9: norm: \"layer\" is no norm of an mlp; there are none and batch");
+  EXPECT_NE(error(mlp("1", "'batch'")).find("norm: batch norm has nothing to normalize over"),
+            std::string::npos);
+  EXPECT_EQ(error_with("norm = \"batch\""),
+            "w.toml:2: norm: a gpt has layer norms; only an mlp takes another");
+}
+
 TEST(WorkloadFile, RefusesAGridWithoutJobs) {
   EXPECT_EQ(error(""), "w.toml: no [[job]] in it");
   EXPECT_EQ(error("job = []\n"),
