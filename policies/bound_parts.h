@@ -21,7 +21,7 @@ ComputeBounds compute_bounds(const Program& program, const Cluster& cluster, boo
 Duration critical_chain(const Program& program, const Cluster& cluster);
 
 struct MoveBounds {
-  Duration link{}, traffic{};
+  Duration link{}, traffic{}, disk{};
 };
 MoveBounds move_bounds(const Program& program, const Cluster& cluster);
 

@@ -28,19 +28,20 @@ Bounds of_bound(const Program& program, const Cluster& cluster, bool may_pause) 
   const ComputeBounds compute = compute_bounds(program, cluster, may_pause);
   const MoveBounds move = move_bounds(program, cluster);
   return {compute.work,   compute.levels, compute.packing, critical_chain(program, cluster),
-          compute.device, move.link,      move.traffic};
+          compute.device, move.link,      move.traffic,    move.disk};
 }
 
 }  // namespace
 
-std::array<std::pair<std::string_view, Duration>, 7> Bounds::all() const {
+std::array<std::pair<std::string_view, Duration>, 8> Bounds::all() const {
   return {{{"work", work},
            {"levels", levels},
            {"packing", packing},
            {"chain", chain},
            {"device", device},
            {"link", link},
-           {"traffic", traffic}}};
+           {"traffic", traffic},
+           {"disk", disk}}};
 }
 
 Duration Bounds::greatest() const { return best(*this).second; }

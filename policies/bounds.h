@@ -21,9 +21,10 @@ struct Bounds {
   Duration device{};  ///< The device to which most work is bound.
   Duration link{};    ///< What lasts goes to a device and back once: bytes over the links' rates.
   Duration traffic{};  ///< The same with what must come again because memory cannot keep it.
+  Duration disk{};  ///< What neither devices nor host can keep is read from the disk, and written.
 
   /// With their names.
-  [[nodiscard]] std::array<std::pair<std::string_view, Duration>, 7> all() const;
+  [[nodiscard]] std::array<std::pair<std::string_view, Duration>, 8> all() const;
   [[nodiscard]] Duration greatest() const;
   /// Which one that is: "work", "chain"; of equals the first above.
   [[nodiscard]] std::string_view binding() const;

@@ -82,6 +82,23 @@ class Moves {
     }
   }
 
+  /// What the disk reads and writes because neither the devices nor the host can keep it.
+  [[nodiscard]] Duration disk_time() const {
+    const auto host = static_cast<double>(cluster_.host_memory);
+    Amount amount;
+    for (const JobProgram& job : program_.jobs) {
+      const auto count = static_cast<double>(minibatches_left(job));
+      if (count == 0 || tracks_of(job).size() != 1) continue;
+      const Passes passes = passes_of(job, [](const Unit&) { return true; });
+      const auto beyond = [&](double bytes) { return std::max(0.0, bytes - host - all_memory_); };
+      amount.in += count * (beyond(passes.up) + beyond(passes.down));
+      amount.back += (count - 1) * beyond(passes.changed);
+    }
+    amount.in = std::max(amount.in, once_ - host);  // It begins with the rest on the disk.
+    return time_of(amount, {or_unbounded(cluster_.disk->read.bytes_per_second),
+                            or_unbounded(cluster_.disk->write.bytes_per_second), kUnbounded});
+  }
+
   [[nodiscard]] Duration time() const {
     Duration longest = time_of(all_, below_switch(cluster_, kNoSwitch));
     for (std::size_t d = 0; d < on_.size(); ++d) {
@@ -100,36 +117,48 @@ class Moves {
       const double memory = !chain ? kUnbounded : anywhere ? all_memory_ : memory_[index(place)];
       const Amount amount = amount_of(job, place, memory);
       all_.add(amount);
+      once_ += passes_of(job, [&](const Unit& unit) { return unit.bound == place; }).once;
       if (!anywhere) on_[index(place)].add(amount);
     }
     add_shared(job);
   }
 
-  /// Of what units bound there read and change, on a job's own.
-  [[nodiscard]] static Amount amount_of(const JobProgram& job, DeviceId place, double memory) {
+  /// Of what a job's units read in a minibatch on its way up and down, and change, bytes that last
+  /// and are the job's own; `once`: of either way.
+  struct Passes {
+    double once = 0, up = 0, down = 0, changed = 0;
+  };
+  template <typename Counts>
+  [[nodiscard]] static Passes passes_of(const JobProgram& job, const Counts& counts) {
     std::vector<bool> up(job.items.size()), down(job.items.size()), changed(job.items.size());
     bool turned = false;
     for (const Unit& unit : job.units) {
       turned = turned || unit.kind != UnitKind::kForward;
-      if (unit.bound != place) continue;
+      if (!counts(unit)) continue;
       for (const ItemIndex i : unit.reads) (turned ? down : up)[i] = true;
       for (const ItemIndex i : unit.writes) changed[i] = true;
     }
-    double once = 0, upwards = 0, downwards = 0, dirty = 0;
+    Passes passes;
     for (std::size_t i = 0; i < job.items.size(); ++i) {
       const Item& item = job.items[i];
       if (!item.lasting || item.shared != Item::kNotShared) continue;
       const auto bytes = static_cast<double>(item.bytes);
-      once += up[i] || down[i] ? bytes : 0;
-      upwards += up[i] ? bytes : 0;
-      downwards += down[i] ? bytes : 0;
-      dirty += changed[i] ? bytes : 0;
+      passes.once += up[i] || down[i] ? bytes : 0;
+      passes.up += up[i] ? bytes : 0;
+      passes.down += down[i] ? bytes : 0;
+      passes.changed += changed[i] ? bytes : 0;
     }
+    return passes;
+  }
+
+  /// Of units bound there.
+  [[nodiscard]] static Amount amount_of(const JobProgram& job, DeviceId place, double memory) {
+    const Passes passes = passes_of(job, [&](const Unit& unit) { return unit.bound == place; });
     const auto beyond = [&](double bytes) { return std::max(0.0, bytes - memory); };
     const auto again = static_cast<double>(minibatches_left(job) - 1);
-    return {
-        std::max(once, upwards + beyond(downwards)) + again * (beyond(upwards) + beyond(downwards)),
-        dirty + again * beyond(dirty)};
+    return {std::max(passes.once, passes.up + beyond(passes.down)) +
+                again * (beyond(passes.up) + beyond(passes.down)),
+            passes.changed + again * beyond(passes.changed)};
   }
 
   /// What jobs share comes once for all of them.
@@ -141,7 +170,9 @@ class Moves {
     for (std::size_t i = 0; i < job.items.size(); ++i) {
       const Item& item = job.items[i];
       const bool shared = item.lasting && item.shared != Item::kNotShared;
-      if (shared && read[i] && first_(item)) all_.in += static_cast<double>(item.bytes);
+      if (!shared || !read[i] || !first_(item)) continue;
+      all_.in += static_cast<double>(item.bytes);
+      once_ += static_cast<double>(item.bytes);
     }
   }
 
@@ -149,6 +180,7 @@ class Moves {
   const Cluster& cluster_;
   std::vector<double> memory_;
   double all_memory_ = 0;
+  double once_ = 0;  ///< All that is read.
   Amount all_;
   std::vector<Amount> on_;  ///< Of what is bound to a device.
   FirstSight first_;
@@ -158,7 +190,9 @@ class Moves {
 
 MoveBounds move_bounds(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) return {};
-  return {Moves(program, cluster, true).time(), Moves(program, cluster, false).time()};
+  const Moves limited(program, cluster, false);
+  return {Moves(program, cluster, true).time(), limited.time(),
+          cluster.disk ? limited.disk_time() : Duration{}};
 }
 
 }  // namespace shardlab

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "policies/bounds.h"
 #include "policies/registry.h"
 #include "sched/limits.h"
 #include "sim/costs.h"
@@ -149,6 +150,7 @@ Bytes largest_item(const Program& program) {
 // Memory for one item is enough: all that waits gets its turn, whatever strategy, buffer or engine.
 TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
   Bytes read = 0;
+  int bound = 0;
   for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Lowered lowered = scenarios::lower(scenarios::draw(seed, "sharp"));
@@ -157,6 +159,9 @@ TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
     lowered.cluster.host_memory = least + static_cast<Bytes>(seed % 4) * least / 2;
     const Ran ran = run(lowered, "sharp");
     ASSERT_LE(ran.outcome.host_peak, lowered.cluster.host_memory);
+    const Bounds least_time = bounds(lowered.program, lowered.cluster);
+    ASSERT_GE(makespan(ran), least_time.greatest().count()) << least_time.binding();
+    bound += least_time.disk > Duration{} ? 1 : 0;
     expect_valid(ran.timeline, lowered.program);
     const Ran again = run(lowered, "sharp");
     ASSERT_EQ(makespan(again), makespan(ran));
@@ -164,6 +169,16 @@ TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
     read += ran.outcome.read;
   }
   EXPECT_GT(read, 0);
+  EXPECT_GT(bound, 0);
+}
+
+// Three jobs of 10 bytes, two minibatches each, on a device and a host that hold one of them: 10
+// bytes stay, 20 are read once, whoever runs when.
+TEST(Disk, WhatNothingHoldsBoundsTheTime) {
+  Lowered lowered = scenarios::lower(jobs_of_ten_bytes(3, 2));
+  lowered.cluster.disk = slow_disk();
+  lowered.cluster.host_memory = 10;
+  EXPECT_EQ(bounds(lowered.program, lowered.cluster).disk, Duration{2 * 20});
 }
 
 TEST(Disk, ADeviceThatIsLostLeavesNothingBehindIt) {
