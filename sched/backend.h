@@ -125,6 +125,10 @@ class Backend {
   virtual void completed(JobId) {}
   /// The device whose lane probably reports next, or kNoDevice.
   [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
+  /// The next event, if it is the end of a copy over a link and nothing else happens at its instant,
+  /// which is `to`: as wait() would report it. Else null, and nothing has happened. Valid until the
+  /// next call.
+  virtual const LinkDone* next_copy() { return nullptr; }
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

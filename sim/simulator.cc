@@ -136,6 +136,34 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
+/// Not where links share: there an end is known when the next event is.
+[[gnu::flatten]] const LinkDone* Simulator::next_copy() {
+  if (contended_) return nullptr;
+  if (reported_lane_ != kNone) {
+    lane_ends_.clear(reported_lane_);
+    reported_lane_ = kNone;
+  }
+  const WinnerTree::Key end = next_link_end();
+  if (end >= std::min(lane_ends_.top(), alarm_.time_since_epoch().count())) return nullptr;
+  const std::size_t link = next_link();
+  const WinnerTree::Key other = link == apart_ ? link_ends_.top()
+                                               : std::min(apart_end_, link_ends_.second().key);
+  if (end == other) return nullptr;
+  Queue& queue = queues_[link];
+  const Passing& done = passing_[queue.first];
+  copy_ = {queue.first, done.passage.from, done.passage.to};
+  if (done.next == kNoTransfer) {
+    clear_link_end(link);
+  } else if (passing_[done.next].passage.to == copy_.to) {
+    return nullptr;
+  } else {
+    set_link_end(link, passing_[done.next].passage.to);
+  }
+  queue.first = done.next;
+  now_ = copy_.to;
+  return &copy_;
+}
+
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
   if (disk_) use_disk();
   if (!repaced_.empty()) set_paces();

@@ -40,6 +40,7 @@ class Simulator final : public Backend {
   }
   bool restore(JobId job, std::int64_t minibatches) override;
   [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
+  const LinkDone* next_copy() override;
   std::span<const Event> wait() override;
 
   /// Null without one.
@@ -172,6 +173,7 @@ class Simulator final : public Backend {
   std::size_t reported_lane_ = kNone;
   DeviceId next_lane_ = kNoDevice;  ///< After it, unless another begins that ends before.
   std::vector<Event> events_;
+  LinkDone copy_;  ///< What next_copy() told.
 };
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
