@@ -93,6 +93,12 @@ using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, 
                            SnapshotTaken, Restored, DeviceLost, DeviceJoined, UnitRetried>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
+/// At most one of them.
+struct Lone {
+  const UnitDone* unit = nullptr;
+  const LinkDone* copy = nullptr;
+};
+
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
 /// at a time.
 class Backend {
@@ -125,10 +131,10 @@ class Backend {
   virtual void completed(JobId) {}
   /// The device whose lane probably reports next, or kNoDevice.
   [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
-  /// The next event, if it is the end of a copy over a link and nothing else happens at its instant,
-  /// which is `to`: as wait() would report it. Else null, and nothing has happened. Valid until the
-  /// next call.
-  virtual const LinkDone* next_copy() { return nullptr; }
+  /// The next event, if it is the end of a unit or of a copy over a link and nothing else happens at
+  /// its instant, which is `to`: what wait() would report, in less time. Else none, and nothing has
+  /// happened. Valid until the next call.
+  virtual Lone next_alone() { return {}; }
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

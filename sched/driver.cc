@@ -79,8 +79,6 @@ void Driver::advance(std::span<const Event> events) {
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   bool seldom = false;
   const DeviceId next = foresee();
-  const bool simple = plain_ && events.size() == 1 && empty_.empty() && touched_.empty();
-  const auto* freed = simple ? std::get_if<UnitDone>(&events.front()) : nullptr;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -91,9 +89,36 @@ void Driver::advance(std::span<const Event> events) {
       seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (freed != nullptr && only_freed()) {
-    decide_for(index(freed->device));
-  } else if (seldom || !quiet()) {
+  if (seldom || !quiet()) decide();
+  fetch_track(next);
+}
+
+[[gnu::flatten]] void Driver::advance_alone() {
+  // Most copies end while the devices that wait for them compute: between two instants at which
+  // something is decided, only what the end of a copy may change is looked at after each.
+  bool calm = this->calm();
+  for (Lone event = backend_.next_alone(); event.unit != nullptr || event.copy != nullptr;
+       event = backend_.next_alone()) {
+    const Instant now = event.copy != nullptr ? event.copy->to : event.unit->to;
+    turn_ = {now == std::exchange(now_, now) ? turn_.round + 1 : 0, 0};
+    if (event.copy != nullptr) {
+      const bool runs = pass(*event.copy);
+      if (calm && runs && unmoved()) continue;
+      if (!quiet()) decide();
+    } else {
+      take_in_alone(*event.unit);
+    }
+    calm = this->calm();
+  }
+}
+
+void Driver::take_in_alone(const UnitDone& event) {
+  const DeviceId next = foresee();
+  const bool simple = plain_ && empty_.empty() && touched_.empty();
+  take_in(event);
+  if (simple && only_freed()) {
+    decide_for(index(event.device));
+  } else if (!quiet()) {
     decide();
   }
   fetch_track(next);

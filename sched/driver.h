@@ -69,9 +69,9 @@ class Driver {
   void start();
   /// Takes in the events of one instant, then decides.
   void advance(std::span<const Event> events);
-  /// Takes in what ends next as long as that is a copy alone, and decides where there is something
-  /// to decide. Does what advance() does with the events of wait(), in less time.
-  void advance_copies();
+  /// Takes in what ends next as long as each unit or copy ends alone, and decides after it. Does
+  /// what advance() does with the events of wait(), in less time.
+  void advance_alone();
   /// All jobs have ended, or the run was interrupted and nothing runs or moves any more.
   [[nodiscard]] bool finished() const;
   /// Requires finished(). Also completes the timeline.
@@ -137,6 +137,7 @@ class Driver {
 
   // Taking in.
   [[gnu::noinline]] void take_in(const UnitDone& event);
+  void take_in_alone(const UnitDone& event);
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);

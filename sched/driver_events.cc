@@ -251,7 +251,7 @@ std::string Driver::stuck() const {
 Outcome drive(Driver& driver, Backend& backend) {
   driver.start();
   while (true) {
-    driver.advance_copies();
+    driver.advance_alone();
     if (driver.finished()) break;
     const auto events = backend.wait();
     if (events.empty()) throw Error(driver.stuck());

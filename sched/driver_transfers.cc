@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <utility>
 
 #include "sched/driver.h"
 
@@ -46,21 +45,6 @@ void Driver::start(Transfer& transfer, bool loaded) {
   } else {
     device.lane_copies.push_back(transfer.id);
     touch(index(transfer.device));
-  }
-}
-
-/// Thousands of copies end between two instants at which something is decided, where devices are
-/// many; so that is looked at first, and only what the end of a copy changes after each.
-[[gnu::flatten]] void Driver::advance_copies() {
-  if (!residency_) return;
-  bool calm = this->calm();
-  while (const LinkDone* copy = backend_.next_copy()) {
-    const Instant before = std::exchange(now_, copy->to);
-    turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
-    const bool runs = pass(*copy);
-    if (calm && runs && unmoved()) continue;
-    if (!quiet()) decide();
-    calm = this->calm();
   }
 }
 

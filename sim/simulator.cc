@@ -137,31 +137,40 @@ bool Simulator::begin_contended(std::size_t link) {
 }
 
 /// Not where links share: there an end is known when the next event is.
-[[gnu::flatten]] const LinkDone* Simulator::next_copy() {
-  if (contended_) return nullptr;
-  if (reported_lane_ != kNone) {
-    lane_ends_.clear(reported_lane_);
-    reported_lane_ = kNone;
-  }
-  const WinnerTree::Key end = next_link_end();
-  if (end >= std::min(lane_ends_.top(), alarm_.time_since_epoch().count())) return nullptr;
+[[gnu::flatten]] Lone Simulator::next_alone() {
+  if (contended_) return {};
+  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+  reported_lane_ = kNone;
+  const WinnerTree::Key lane = lane_ends_.top(), copy = next_link_end();
+  if (std::min(lane, copy) >= alarm_.time_since_epoch().count()) return {};
+  return lane < copy ? Lone{lone_unit(lane), nullptr} : Lone{nullptr, lone_copy(copy, lane)};
+}
+
+inline const UnitDone* Simulator::lone_unit(WinnerTree::Key end) {
+  const WinnerTree::Entry second = lane_ends_.second();
+  const std::size_t device = lane_ends_.winner();
+  const Lane& lane = lanes_[device];
+  if (second.key == end || lane.copies) return nullptr;
+  now_ = Instant{Duration{end}};
+  lone_unit_ = {device_id(device), lane.job, lane.attempt, lane.from, now_, lane.recompute};
+  foresee(device, second);
+  return &lone_unit_;
+}
+
+inline const LinkDone* Simulator::lone_copy(WinnerTree::Key end, WinnerTree::Key lane) {
   const std::size_t link = next_link();
-  const WinnerTree::Key other = link == apart_ ? link_ends_.top()
-                                               : std::min(apart_end_, link_ends_.second().key);
-  if (end == other) return nullptr;
+  const WinnerTree::Key other =
+      link == apart_ ? link_ends_.top() : std::min(apart_end_, link_ends_.second().key);
   Queue& queue = queues_[link];
   const Passing& done = passing_[queue.first];
-  copy_ = {queue.first, done.passage.from, done.passage.to};
-  if (done.next == kNoTransfer) {
-    clear_link_end(link);
-  } else if (passing_[done.next].passage.to == copy_.to) {
+  const bool more = done.next != kNoTransfer;
+  if (end == lane || end == other || (more && passing_[done.next].passage.to == done.passage.to))
     return nullptr;
-  } else {
-    set_link_end(link, passing_[done.next].passage.to);
-  }
+  lone_copy_ = {queue.first, done.passage.from, done.passage.to};
+  now_ = lone_copy_.to;
   queue.first = done.next;
-  now_ = copy_.to;
-  return &copy_;
+  more ? set_link_end(link, passing_[done.next].passage.to) : clear_link_end(link);
+  return &lone_copy_;
 }
 
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
@@ -204,9 +213,7 @@ void Simulator::end_lanes(WinnerTree::Key instant) {
     end_of_lane(device);
     lane_ends_.clear(device);
   }
-  next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
-  if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
-  reported_lane_ = lane_ends_.winner();
+  foresee(lane_ends_.winner(), second);
   end_of_lane(reported_lane_);
 }
 

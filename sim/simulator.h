@@ -40,7 +40,7 @@ class Simulator final : public Backend {
   }
   bool restore(JobId job, std::int64_t minibatches) override;
   [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
-  const LinkDone* next_copy() override;
+  Lone next_alone() override;
   std::span<const Event> wait() override;
 
   /// Null without one.
@@ -126,6 +126,14 @@ class Simulator final : public Backend {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
     if (disk_) alarm_ = std::min(alarm_, disk_->next());
   }
+  /// A lane has ended alone; the one after it.
+  void foresee(std::size_t reported, const WinnerTree::Entry& second) {
+    reported_lane_ = reported;
+    next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
+    if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
+  }
+  const UnitDone* lone_unit(WinnerTree::Key end);
+  const LinkDone* lone_copy(WinnerTree::Key end, WinnerTree::Key lane);
   [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
@@ -173,7 +181,8 @@ class Simulator final : public Backend {
   std::size_t reported_lane_ = kNone;
   DeviceId next_lane_ = kNoDevice;  ///< After it, unless another begins that ends before.
   std::vector<Event> events_;
-  LinkDone copy_;  ///< What next_copy() told.
+  UnitDone lone_unit_;  ///< What next_alone() told.
+  LinkDone lone_copy_;
 };
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
