@@ -125,7 +125,7 @@ void Simulator::start_link(const Transfer& transfer) {
 bool Simulator::begin_contended(std::size_t link) {
   Passing& first = passing_[queues_[link].first];
   const std::size_t device = link % lanes_.size();
-  pass(device, first.direction, 1);
+  if (!paces_.empty()) pass(device, first.direction, 1);
   if (first.direction == Direction::kPeer || cluster_.devices[device].parent == kNoSwitch) {
     return false;
   }
@@ -136,14 +136,26 @@ bool Simulator::begin_contended(std::size_t link) {
       now_);
 }
 
-/// Not where links share: there an end is known when the next event is.
 [[gnu::flatten]] Lone Simulator::next_alone() {
-  if (contended_) return {};
+  if (contended_) return next_alone_contended();
   if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
   reported_lane_ = kNone;
   const WinnerTree::Key lane = lane_ends_.top(), copy = next_link_end();
   if (std::min(lane, copy) >= alarm_.time_since_epoch().count()) return {};
   return lane < copy ? Lone{lone_unit(lane), nullptr} : Lone{nullptr, lone_copy(copy, lane)};
+}
+
+/// Where links share; not where anything else moves ends.
+[[gnu::flatten]] Lone Simulator::next_alone_contended() {
+  if (!paces_.empty() || disk_) return {};
+  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+  reported_lane_ = kNone;
+  const WinnerTree::Key lane = lane_ends_.top();
+  const WinnerTree::Key other = std::min(next_link_end(), alarm_.time_since_epoch().count());
+  const Instant limit{Duration{std::min(lane, other)}};
+  const Instant shared = fair_links_->next(limit);
+  if (shared <= limit) return {nullptr, shared < limit ? lone_shared(shared) : nullptr};
+  return {lane < other ? lone_unit(lane) : nullptr, nullptr};
 }
 
 inline const UnitDone* Simulator::lone_unit(WinnerTree::Key end) {
@@ -173,6 +185,27 @@ inline const LinkDone* Simulator::lone_copy(WinnerTree::Key end, WinnerTree::Key
   return &lone_copy_;
 }
 
+/// Of several that end together, or of one that takes no time after it, wait() tells.
+inline const LinkDone* Simulator::lone_shared(Instant end) {
+  now_ = end;
+  const auto passed = fair_links_->advance(now_);
+  const std::uint32_t link = passed.front();
+  Queue& queue = queues_[link];
+  const Passing& done = passing_[queue.first];
+  const auto takes_no_time = [&](TransferId id) {
+    return id != kNoTransfer && passing_[id].passage.from == passing_[id].passage.to;
+  };
+  ended_together_ = passed.size() > 1 || takes_no_time(done.next);
+  if (ended_together_) {
+    for (const std::uint32_t each : passed) set_link_end(each, now_);
+    return nullptr;
+  }
+  lone_copy_ = {queue.first, done.passage.from, now_};
+  queue.first = done.next;
+  if (queue.first != kNoTransfer) begin_passage(link);
+  return &lone_copy_;
+}
+
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
   if (disk_) use_disk();
   if (!repaced_.empty()) set_paces();
@@ -187,14 +220,15 @@ inline const LinkDone* Simulator::lone_copy(WinnerTree::Key end, WinnerTree::Key
     return events_;
   }
   instant = std::min(lanes, instant);
-  if (fair_links_) {
+  const bool ended = std::exchange(ended_together_, false);  // At `instant`, which is now.
+  if (fair_links_ && !ended) {
     const Instant copy = fair_links_->next(Instant{Duration{instant}});
     instant = std::min(instant, copy.time_since_epoch().count());
   }
   if (instant == WinnerTree::kAbsent) return {};
   now_ = Instant{Duration{instant}};
   if (lanes == instant) end_lanes(instant);
-  if (fair_links_) advance_fair_links();
+  if (fair_links_ && !ended) advance_fair_links();
   while (next_link_end() == instant) end_of_link(next_link());
   if (alarm == instant) ring();
   return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.

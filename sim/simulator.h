@@ -132,8 +132,10 @@ class Simulator final : public Backend {
     next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
     if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
   }
+  [[gnu::noinline]] Lone next_alone_contended();
   const UnitDone* lone_unit(WinnerTree::Key end);
   const LinkDone* lone_copy(WinnerTree::Key end, WinnerTree::Key lane);
+  const LinkDone* lone_shared(Instant end);
   [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
@@ -183,6 +185,7 @@ class Simulator final : public Backend {
   std::vector<Event> events_;
   UnitDone lone_unit_;  ///< What next_alone() told.
   LinkDone lone_copy_;
+  bool ended_together_ = false;  ///< Copies of links that share, now: their ends are in link_ends_.
 };
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
