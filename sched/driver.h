@@ -163,8 +163,8 @@ class Driver {
     return next_waiting_ >= next_arrival_ && released_.empty() && !interrupted_ && done_.empty();
   }
   /// Nor did one bring anything about: most end while the devices that wait for them compute.
-  [[nodiscard]] bool unmoved() const { return touched_.empty() && !residency_->stirred(); }
-  [[nodiscard]] bool quiet() const { return calm() && unmoved(); }
+  [[nodiscard]] bool unmoved() { return touched_.empty() && !residency_->stirred(); }
+  [[nodiscard]] bool quiet() { return calm() && unmoved(); }
   void ask_policy();
   [[gnu::noinline]] void decide();
   /// One device holds nothing any more, no other looks for a unit, and nothing else has changed.

@@ -73,12 +73,14 @@ bool Driver::complete(TransferId id) {
   moved_[static_cast<std::size_t>(transfer.direction)] += transfer.bytes;
   --transfers_in_flight_;
   const JobId job = transfer.job;
-  look_again(transfer.device);
+  const DeviceId device = transfer.device;
+  look_again(device);
   if (transfer.direction == Direction::kPeer) look_again(transfer.source);
   residency_->finished(id);
   for (const TrackId track : ledger_.track_ids(job)) {
     const Track& state = tracks_[index(track)];
-    if (state.claims > 0) look_again(state.last_claim);  // It may have waited for that.
+    // It may have waited for that.
+    if (state.claims > 0 && state.last_claim != device) look_again(state.last_claim);
   }
   if (!retries_.empty()) retry_units();
   if (jobs_[index(job)].state == Job::State::kRunning) return true;

@@ -38,9 +38,7 @@ void Residency::drop(CopyIndex gone) {
   while (*to != gone) to = &copies_[*to].sibling;
   *to = copy.sibling;
   if (!copy.aside) charge(copy.transfer.device, -copy.transfer.bytes);
-  if (notes_drops_) {
-    drops_.push_back({copy.transfer.job, copy.transfer.item, copy.transfer.device});
-  }
+  if (notes_drops_) note_drop({copy.transfer.job, copy.transfer.item, copy.transfer.device});
   copy.sibling = std::exchange(unused_, gone);
 }
 
@@ -68,7 +66,7 @@ void Residency::drop_host(JobId job, ItemIndex i) {
   ItemState& here = state(job, i);
   if (!std::exchange(here.host, false)) return;
   host_used_ -= here.bytes;
-  if (notes_drops_) drops_.push_back({job, i, kNoDevice});
+  if (notes_drops_) note_drop({job, i, kNoDevice});
 }
 
 void Residency::pin(CopyIndex copy) {
@@ -204,6 +202,7 @@ void Residency::request(CopyIndex which, Direction direction, DeviceId source) {
   copy.transfer.source = source;
   ++items_[copy.place].moving;
   requests_.push_back(which);
+  stirs_ = true;
 }
 
 bool Residency::make_room(DeviceId where, Bytes need) {
@@ -239,7 +238,9 @@ void Residency::charge(DeviceId where, Bytes bytes) {
 
 void Residency::note_roomier(DeviceId device) {
   Device& here = devices_[index(device)];
-  if (here.refused && !std::exchange(here.roomier, true)) roomier_.push_back(device);
+  if (!here.refused || std::exchange(here.roomier, true)) return;
+  roomier_.push_back(device);
+  stirs_ = true;
 }
 
 void Residency::link(CopyIndex newest) {
