@@ -33,6 +33,7 @@ struct Transfer {
   DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
   Direction direction{};
   bool loaded = false;
+  bool lane_last = false;  ///< A lane copies it once it has come over its link.
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.

@@ -34,6 +34,8 @@ CopySpan Driver::span_of(const Transfer& transfer) const {
 void Driver::start(Transfer& transfer, bool loaded) {
   transfer.minibatch = ledger_.minibatch(transfer.job);
   transfer.loaded = loaded;
+  transfer.lane_last =
+      transfer.direction == Direction::kPromote && copies_take_lane(transfer.device);
   if (timeline_ != nullptr) {
     transfers_.resize(std::max<std::size_t>(transfers_.size(), transfer.id + 1));
     transfers_[transfer.id] = span_of(transfer);
@@ -56,9 +58,7 @@ bool Driver::pass(const LinkDone& event) {
     transfers_[event.transfer].link_from = event.from;
     transfers_[event.transfer].link_to = event.to;
   }
-  if (transfer.direction != Direction::kPromote || !copies_take_lane(transfer.device)) {
-    return complete(event.transfer);
-  }
+  if (!transfer.lane_last) return complete(event.transfer);
   devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
   touch(index(transfer.device));
   return true;

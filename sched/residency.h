@@ -188,6 +188,7 @@ class Residency {
   }
   CopyIndex add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device);
   void drop(CopyIndex copy);
+  void remove(CopyIndex copy);
   void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
   void note_drop(const Drop& drop) {

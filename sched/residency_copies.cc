@@ -11,7 +11,7 @@ namespace shardlab {
 Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device) {
   if (unused_ == kNone) {
     unused_ = static_cast<CopyIndex>(copies_.size());
-    copies_.emplace_back();
+    copies_.emplace_back().transfer.id = unused_;
   }
   const CopyIndex which = unused_;
   Copy& copy = copies_[which];
@@ -21,7 +21,6 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place,
   copy.pins = copy.holders = 0;
   copy.stage = Stage::kReserved;
   copy.dirty = copy.leaving = copy.sending = copy.stale = false;
-  copy.transfer.id = which;
   copy.transfer.job = job;
   copy.transfer.item = i;
   copy.transfer.device = device;
@@ -32,8 +31,13 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place,
 }
 
 void Residency::drop(CopyIndex gone) {
+  if (copies_[gone].evictable()) unlink(gone);
+  remove(gone);
+}
+
+/// One that is in no order of use.
+void Residency::remove(CopyIndex gone) {
   Copy& copy = copies_[gone];
-  if (copy.evictable()) unlink(gone);
   CopyIndex* to = &items_[copy.place].first;
   while (*to != gone) to = &copies_[*to].sibling;
   *to = copy.sibling;
@@ -214,7 +218,10 @@ bool Residency::make_room(DeviceId where, Bytes need) {
   if (missing() <= device.clean) {
     for (CopyIndex copy = copies_[ring].newer; missing() > 0;) {
       const CopyIndex newer = copies_[copy].newer;
-      if (!copies_[copy].dirty) drop(copy);
+      if (!copies_[copy].dirty) {
+        unlink(copy);
+        remove(copy);
+      }
       copy = newer;
     }
     return true;
@@ -231,9 +238,12 @@ bool Residency::make_room(DeviceId where, Bytes need) {
 void Residency::charge(DeviceId where, Bytes bytes) {
   Device& device = devices_[index(where)];
   device.used += bytes;
-  device.peak = std::max(device.peak, device.used);
   assert(device.used >= 0 && device.used <= device.budget);
-  if (bytes < 0) note_roomier(where);
+  if (bytes < 0) {
+    note_roomier(where);
+  } else {
+    device.peak = std::max(device.peak, device.used);
+  }
 }
 
 void Residency::note_roomier(DeviceId device) {
