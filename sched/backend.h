@@ -132,9 +132,9 @@ class Backend {
   virtual void completed(JobId) {}
   /// The device whose lane probably reports next, or kNoDevice.
   [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
-  /// The next event, if it is the end of a unit or of a copy over a link and nothing else happens at
-  /// its instant, which is `to`: what wait() would report, in less time. Else none, and nothing has
-  /// happened. Valid until the next call.
+  /// The next event, if it is the end of a unit or of a copy over a link, and nothing else happens
+  /// at its instant, `to`: what wait() would report, in less time. Else none, and nothing has
+  /// happened. Valid until anything is started.
   virtual Lone next_alone() { return {}; }
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.

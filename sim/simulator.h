@@ -131,6 +131,10 @@ class Simulator final : public Backend {
     next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
     if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
   }
+  void forget_reported() {
+    if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+    reported_lane_ = kNone;
+  }
   [[gnu::noinline]] Lone next_alone_contended();
   const UnitDone* lone_unit(WinnerTree::Key end);
   const LinkDone* lone_apart();

@@ -99,8 +99,7 @@ bool Simulator::begin_contended(std::size_t link) {
 
 [[gnu::flatten]] Lone Simulator::next_alone() {
   if (contended_) return next_alone_contended();
-  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
-  reported_lane_ = kNone;
+  forget_reported();
   const WinnerTree::Key lane = lane_ends_.top(), link = link_ends_.top();
   const WinnerTree::Key alarm = alarm_.time_since_epoch().count();
   if (apart_end_ < std::min({lane, link, alarm})) return {nullptr, lone_apart()};
@@ -111,8 +110,7 @@ bool Simulator::begin_contended(std::size_t link) {
 /// Where links share; not where anything else moves ends.
 [[gnu::flatten]] Lone Simulator::next_alone_contended() {
   if (!paces_.empty() || disk_) return {};
-  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
-  reported_lane_ = kNone;
+  forget_reported();
   const WinnerTree::Key lane = lane_ends_.top();
   const WinnerTree::Key other = std::min(next_link_end(), alarm_.time_since_epoch().count());
   const Instant limit{Duration{std::min(lane, other)}};
@@ -189,8 +187,7 @@ inline const LinkDone* Simulator::lone_shared(Instant end) {
 [[gnu::flatten]] std::span<const Event> Simulator::wait() {
   if (disk_) use_disk();
   if (!repaced_.empty()) set_paces();
-  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
-  reported_lane_ = kNone;
+  forget_reported();
   events_.clear();
   const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
   WinnerTree::Key instant = std::min(next_link_end(), alarm);
