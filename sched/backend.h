@@ -33,6 +33,7 @@ struct Transfer {
   DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
   Direction direction{};
   bool loaded = false;
+  bool lane_last = false;  ///< A lane copies it once it has come over its link.
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.
@@ -93,6 +94,12 @@ using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, 
                            SnapshotTaken, Restored, DeviceLost, DeviceJoined, UnitRetried>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
+/// At most one of them.
+struct Lone {
+  const UnitDone* unit = nullptr;
+  const LinkDone* copy = nullptr;
+};
+
 /// Devices and links, simulated or real. The Driver starts at most one unit or lane copy per device
 /// at a time.
 class Backend {
@@ -125,6 +132,10 @@ class Backend {
   virtual void completed(JobId) {}
   /// The device whose lane probably reports next, or kNoDevice.
   [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
+  /// The next event, if it is the end of a unit or of a copy over a link, and nothing else happens
+  /// at its instant, `to`: what wait() would report, in less time. Else none, and nothing has
+  /// happened. Valid until anything is started.
+  virtual Lone next_alone() { return {}; }
   /// Events of one instant, in a fixed order; empty when none can come any more. The simulator
   /// moves its clock; the executor hands over what has been reported.
   virtual std::span<const Event> wait() = 0;

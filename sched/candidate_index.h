@@ -26,6 +26,7 @@ class CandidateIndex {
 
   /// Takes the first out. kNoTrack: there is none for the device.
   TrackId take(DeviceId device) {
+    if (bound_.empty()) return any_.empty() ? kNoTrack : any_.take();
     const First first = find(device);
     if (first.tree != nullptr) first.tree->take_top();
     return first.winner.track;

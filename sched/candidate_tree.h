@@ -51,6 +51,13 @@ class CandidateTree {
     }
     return {~tree_.top(), TrackId{static_cast<std::uint32_t>(tree_.winner() >> 32)}};
   }
+  /// The greatest, which leaves. Requires: not empty.
+  TrackId take() {
+    const TrackId track = top().track;
+    take_top();
+    return track;
+  }
+  /// Requires: nothing has changed since top().
   void take_top() {
     --size_;
     hole_ = static_cast<std::uint32_t>(tree_.winner());

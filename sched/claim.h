@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -46,7 +45,7 @@ class Claims {
   Claim& add() { return first_[size_++]; }
   void erase(std::size_t slot) {
     --size_;
-    std::copy(first_ + slot + 1, first_ + size_ + 1, first_ + slot);
+    for (; slot < size_; ++slot) first_[slot] = first_[slot + 1];
   }
   void clear() { size_ = 0; }
 

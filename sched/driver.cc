@@ -79,8 +79,6 @@ void Driver::advance(std::span<const Event> events) {
   turn_ = {before == now_ ? turn_.round + 1 : 0, 0};
   bool seldom = false;
   const DeviceId next = foresee();
-  const bool simple = plain_ && events.size() == 1 && empty_.empty() && touched_.empty();
-  const auto* freed = simple ? std::get_if<UnitDone>(&events.front()) : nullptr;
   for (const Event& event : events) {
     if (const auto* done = std::get_if<UnitDone>(&event)) {
       take_in(*done);
@@ -91,11 +89,7 @@ void Driver::advance(std::span<const Event> events) {
       seldom = true;  // A device was lost, for example: nobody may rely on quiet() seeing it.
     }
   }
-  if (freed != nullptr && only_freed()) {
-    decide_for(index(freed->device));
-  } else if (seldom || !quiet()) {
-    decide();
-  }
+  if (seldom || !quiet()) decide();
   fetch_track(next);
 }
 

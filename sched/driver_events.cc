@@ -37,19 +37,7 @@ void Driver::fail(JobId job) {
   }
 }
 
-[[gnu::flatten]] void Driver::take_in(const LinkDone& event) {
-  const Transfer& transfer = residency_->transfer(event.transfer);
-  if (timeline_ != nullptr) {
-    transfers_[event.transfer].link_from = event.from;
-    transfers_[event.transfer].link_to = event.to;
-  }
-  if (transfer.direction == Direction::kPromote && copies_take_lane(transfer.device)) {
-    devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
-    touch(index(transfer.device));
-  } else {
-    complete(event.transfer);
-  }
-}
+[[gnu::flatten]] void Driver::take_in(const LinkDone& event) { pass(event); }
 
 void Driver::take_in(const LaneCopyDone& event) {
   const Transfer& transfer = residency_->transfer(event.transfer);
@@ -262,7 +250,9 @@ std::string Driver::stuck() const {
 
 Outcome drive(Driver& driver, Backend& backend) {
   driver.start();
-  while (!driver.finished()) {
+  while (true) {
+    driver.advance_alone();
+    if (driver.finished()) break;
     const auto events = backend.wait();
     if (events.empty()) throw Error(driver.stuck());
     driver.advance(events);

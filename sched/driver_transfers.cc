@@ -34,6 +34,8 @@ CopySpan Driver::span_of(const Transfer& transfer) const {
 void Driver::start(Transfer& transfer, bool loaded) {
   transfer.minibatch = ledger_.minibatch(transfer.job);
   transfer.loaded = loaded;
+  transfer.lane_last =
+      transfer.direction == Direction::kPromote && copies_take_lane(transfer.device);
   if (timeline_ != nullptr) {
     transfers_.resize(std::max<std::size_t>(transfers_.size(), transfer.id + 1));
     transfers_[transfer.id] = span_of(transfer);
@@ -48,7 +50,21 @@ void Driver::start(Transfer& transfer, bool loaded) {
   }
 }
 
-void Driver::complete(TransferId id) {
+/// A copy has come over its link. Returns whether its job runs, so that nothing waits for it but
+/// claims.
+bool Driver::pass(const LinkDone& event) {
+  const Transfer& transfer = residency_->transfer(event.transfer);
+  if (timeline_ != nullptr) {
+    transfers_[event.transfer].link_from = event.from;
+    transfers_[event.transfer].link_to = event.to;
+  }
+  if (!transfer.lane_last) return complete(event.transfer);
+  devices_[index(transfer.device)].lane_copies.push_back(event.transfer);
+  touch(index(transfer.device));
+  return true;
+}
+
+bool Driver::complete(TransferId id) {
   const Transfer& transfer = residency_->transfer(id);
   if (timeline_ != nullptr) {
     transfers_[id].done = now_;
@@ -57,15 +73,19 @@ void Driver::complete(TransferId id) {
   moved_[static_cast<std::size_t>(transfer.direction)] += transfer.bytes;
   --transfers_in_flight_;
   const JobId job = transfer.job;
-  look_again(transfer.device);
+  const DeviceId device = transfer.device;
+  look_again(device);
   if (transfer.direction == Direction::kPeer) look_again(transfer.source);
   residency_->finished(id);
   for (const TrackId track : ledger_.track_ids(job)) {
     const Track& state = tracks_[index(track)];
-    if (state.claims > 0) look_again(state.last_claim);  // It may have waited for that.
+    // It may have waited for that.
+    if (state.claims > 0 && state.last_claim != device) look_again(state.last_claim);
   }
   if (!retries_.empty()) retry_units();
-  if (jobs_[index(job)].state != Job::State::kRunning) settle_state(job);
+  if (jobs_[index(job)].state == Job::State::kRunning) return true;
+  settle_state(job);
+  return false;
 }
 
 /// Devices whose reservation is another than at the last instant.

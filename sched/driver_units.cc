@@ -1,9 +1,41 @@
 #include <cassert>
+#include <utility>
 
 #include "sched/driver.h"
 
 /// How the Driver takes in that a unit is done, and offers what comes next.
 namespace shardlab {
+
+[[gnu::flatten]] void Driver::advance_alone() {
+  // Most copies end while the devices that wait for them compute: between two instants at which
+  // something is decided, only what the end of a copy may change is looked at after each.
+  bool calm = this->calm();
+  for (Lone event = backend_.next_alone(); event.unit != nullptr || event.copy != nullptr;
+       event = backend_.next_alone()) {
+    const Instant now = event.copy != nullptr ? event.copy->to : event.unit->to;
+    turn_ = {now == std::exchange(now_, now) ? turn_.round + 1 : 0, 0};
+    if (event.copy != nullptr) {
+      const bool runs = pass(*event.copy);
+      if (calm && runs && unmoved()) continue;
+      if (!quiet()) decide();
+    } else {
+      take_in_alone(*event.unit);
+    }
+    calm = this->calm();
+  }
+}
+
+void Driver::take_in_alone(const UnitDone& event) {
+  const DeviceId next = foresee();
+  const bool simple = plain_ && empty_.empty() && touched_.empty();
+  take_in(event);
+  if (simple && only_freed()) {
+    decide_for(index(event.device));
+  } else if (!quiet()) {
+    decide();
+  }
+  fetch_track(next);
+}
 
 /// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
 /// time; in few functions, as the registers do not suffice for one.

@@ -112,8 +112,10 @@ class Residency {
   };
   std::vector<Drop>& drops() { return drops_; }
   /// There are requests, drops, or devices with more room for what found none.
-  [[nodiscard]] bool stirred() const {
-    return !requests_.empty() || !drops_.empty() || !roomier_.empty();
+  [[nodiscard]] bool stirred() {
+    // Asked after each of the many copies that bring nothing about.
+    if (stirs_) stirs_ = !requests_.empty() || !drops_.empty() || !roomier_.empty();
+    return stirs_;
   }
   /// Devices where room may have appeared, since the last call, for what was refused.
   [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
@@ -186,8 +188,13 @@ class Residency {
   }
   CopyIndex add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device);
   void drop(CopyIndex copy);
+  void remove(CopyIndex copy);
   void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
+  void note_drop(const Drop& drop) {
+    drops_.push_back(drop);
+    stirs_ = true;
+  }
   void pin(CopyIndex copy);
   void unpin(CopyIndex copy);
   bool unpin_as_if_never_pinned(CopyIndex copy);
@@ -234,6 +241,7 @@ class Residency {
   std::vector<TransferId> requests_;
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;
+  bool stirs_ = false;  ///< Something was added to one of these three; see stirred().
   Bytes host_used_ = 0, host_peak_ = 0;
   Worth worth_;
   Gone gone_;

@@ -11,7 +11,7 @@ namespace shardlab {
 Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device) {
   if (unused_ == kNone) {
     unused_ = static_cast<CopyIndex>(copies_.size());
-    copies_.emplace_back();
+    copies_.emplace_back().transfer.id = unused_;
   }
   const CopyIndex which = unused_;
   Copy& copy = copies_[which];
@@ -21,7 +21,6 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place,
   copy.pins = copy.holders = 0;
   copy.stage = Stage::kReserved;
   copy.dirty = copy.leaving = copy.sending = copy.stale = false;
-  copy.transfer.id = which;
   copy.transfer.job = job;
   copy.transfer.item = i;
   copy.transfer.device = device;
@@ -32,15 +31,18 @@ Residency::CopyIndex Residency::add(JobId job, ItemIndex i, std::uint32_t place,
 }
 
 void Residency::drop(CopyIndex gone) {
+  if (copies_[gone].evictable()) unlink(gone);
+  remove(gone);
+}
+
+/// One that is in no order of use.
+void Residency::remove(CopyIndex gone) {
   Copy& copy = copies_[gone];
-  if (copy.evictable()) unlink(gone);
   CopyIndex* to = &items_[copy.place].first;
   while (*to != gone) to = &copies_[*to].sibling;
   *to = copy.sibling;
   if (!copy.aside) charge(copy.transfer.device, -copy.transfer.bytes);
-  if (notes_drops_) {
-    drops_.push_back({copy.transfer.job, copy.transfer.item, copy.transfer.device});
-  }
+  if (notes_drops_) note_drop({copy.transfer.job, copy.transfer.item, copy.transfer.device});
   copy.sibling = std::exchange(unused_, gone);
 }
 
@@ -68,7 +70,7 @@ void Residency::drop_host(JobId job, ItemIndex i) {
   ItemState& here = state(job, i);
   if (!std::exchange(here.host, false)) return;
   host_used_ -= here.bytes;
-  if (notes_drops_) drops_.push_back({job, i, kNoDevice});
+  if (notes_drops_) note_drop({job, i, kNoDevice});
 }
 
 void Residency::pin(CopyIndex copy) {
@@ -204,6 +206,7 @@ void Residency::request(CopyIndex which, Direction direction, DeviceId source) {
   copy.transfer.source = source;
   ++items_[copy.place].moving;
   requests_.push_back(which);
+  stirs_ = true;
 }
 
 bool Residency::make_room(DeviceId where, Bytes need) {
@@ -215,7 +218,10 @@ bool Residency::make_room(DeviceId where, Bytes need) {
   if (missing() <= device.clean) {
     for (CopyIndex copy = copies_[ring].newer; missing() > 0;) {
       const CopyIndex newer = copies_[copy].newer;
-      if (!copies_[copy].dirty) drop(copy);
+      if (!copies_[copy].dirty) {
+        unlink(copy);
+        remove(copy);
+      }
       copy = newer;
     }
     return true;
@@ -232,14 +238,19 @@ bool Residency::make_room(DeviceId where, Bytes need) {
 void Residency::charge(DeviceId where, Bytes bytes) {
   Device& device = devices_[index(where)];
   device.used += bytes;
-  device.peak = std::max(device.peak, device.used);
   assert(device.used >= 0 && device.used <= device.budget);
-  if (bytes < 0) note_roomier(where);
+  if (bytes < 0) {
+    note_roomier(where);
+  } else {
+    device.peak = std::max(device.peak, device.used);
+  }
 }
 
 void Residency::note_roomier(DeviceId device) {
   Device& here = devices_[index(device)];
-  if (here.refused && !std::exchange(here.roomier, true)) roomier_.push_back(device);
+  if (!here.refused || std::exchange(here.roomier, true)) return;
+  roomier_.push_back(device);
+  stirs_ = true;
 }
 
 void Residency::link(CopyIndex newest) {

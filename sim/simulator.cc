@@ -26,14 +26,14 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
   }
   if (cluster.disk) disk_.emplace(program, cluster);
   contended_ = fair_links_ || !paces_.empty() || disk_;
-  for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
-    for (std::size_t d = 0; d < devices.size(); ++d) {
+  for (std::size_t d = 0; d < devices.size(); ++d) {
+    const bool costs_say = devices[d].copy_engines > 0 && !costs.engines_keep_pace();
+    for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
       Transfer transfer;
       transfer.device = device_id(d);
       transfer.direction = direction;
       ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
-                       link_index(cluster, transfer),
-                       devices[d].copy_engines > 0 && !costs.engines_keep_pace()});
+                       link_index(cluster, transfer), costs_say, !costs_say && !disk_});
     }
   }
   for (std::size_t d = 0; d < devices.size(); ++d) {
@@ -48,11 +48,12 @@ void Simulator::start_unit(const UnitRun& run) {
   const UnitCost cost = costs_.unit(run);
   Lane& lane = lanes_[index(run.device)];
   lane.copies = false;
-  lane.job = run.job;
-  lane.attempt = run.attempt;
-  lane.recompute = cost.recompute;
-  lane.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
-  begin_lane(index(run.device), lane.from + cost.total);
+  lane.unit.device = run.device;
+  lane.unit.job = run.job;
+  lane.unit.attempt = run.attempt;
+  lane.unit.recompute = cost.recompute;
+  lane.unit.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
+  begin_lane(index(run.device), lane.unit.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
   if (disk_) disk_->changed(run.job, program_.jobs[index(run.job)].units[run.unit]);
 }
@@ -61,148 +62,13 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   Lane& lane = lanes_[index(transfer.device)];
   lane.copies = true;
   lane.transfer = transfer.id;
-  lane.from = now_;
+  lane.unit.from = now_;
   begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
-}
-
-/// Of the first in its queue: it was just asked for, or the one before it just ended. Returns
-/// whether its end is known.
-inline bool Simulator::begin_passage(std::size_t link) {
-  if (contended_ && begin_contended(link)) return false;
-  set_link_end(link, passing_[queues_[link].first].passage.to);
-  return true;
-}
-
-/// Returns whether there are more in the queue.
-inline bool Simulator::end_passage(std::size_t link) {
-  Queue& queue = queues_[link];
-  const Passing& done = passing_[queue.first];
-  events_.emplace_back(std::in_place_type<LinkDone>, queue.first, done.passage.from, now_);
-  if (contended_) leave_link(link);
-  queue.first = done.next;
-  return queue.first != kNoTransfer;
-}
-
-inline void Simulator::end_of_link(std::size_t link) {
-  const bool more = end_passage(link);
-  if (!more || !begin_passage(link)) clear_link_end(link);
-}
-
-void Simulator::start_link(const Transfer& transfer) {
-  if (disk_ && transfer.direction != Direction::kPeer) {
-    disk_->start(transfer);
-    use_disk();
-  } else {
-    enter_link(transfer);
-  }
-}
-
-[[gnu::flatten]] void Simulator::enter_link(const Transfer& transfer) {
-  const std::size_t device = index(transfer.device);
-  const bool peer = transfer.direction == Direction::kPeer;
-  const Way& way = ways_[device + (transfer.direction == Direction::kDemote ? lanes_.size() : 0)];
-  const std::size_t link = peer ? link_index(cluster_, transfer) : way.queue;
-  Duration time = peer ? link_time(cluster_, transfer) : transfer_time(transfer.bytes, way.link);
-  if (way.costs_say) time = costs_.engine_copy(transfer, time);
-  Queue& queue = queues_[link];
-  if (transfer.id >= passing_.size()) passing_.resize(transfer.id + 1);
-  Passing& passing = passing_[transfer.id];
-  passing.passage = queue.link.pass(now_, time);
-  passing.bytes = transfer.bytes;
-  passing.next = kNoTransfer;
-  passing.direction = transfer.direction;
-  const TransferId before = std::exchange(queue.last, transfer.id);
-  if (queue.first != kNoTransfer) {
-    passing_[before].next = transfer.id;
-  } else {
-    queue.first = transfer.id;
-    if (apart_ == kNone && !contended_) apart_ = link;
-    begin_passage(link);
-  }
-}
-
-/// Returns whether it shares what it passes through.
-bool Simulator::begin_contended(std::size_t link) {
-  Passing& first = passing_[queues_[link].first];
-  const std::size_t device = link % lanes_.size();
-  pass(device, first.direction, 1);
-  if (first.direction == Direction::kPeer || cluster_.devices[device].parent == kNoSwitch) {
-    return false;
-  }
-  const Duration time = first.passage.to - first.passage.from;
-  first.passage = {now_, now_ + time};
-  return fair_links_->begin(
-      {static_cast<std::uint32_t>(link), device_id(device), first.direction, first.bytes, time},
-      now_);
-}
-
-[[gnu::flatten]] std::span<const Event> Simulator::wait() {
-  if (disk_) use_disk();
-  if (!repaced_.empty()) set_paces();
-  if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
-  reported_lane_ = kNone;
-  events_.clear();
-  const WinnerTree::Key lanes = lane_ends_.top(), alarm = alarm_.time_since_epoch().count();
-  WinnerTree::Key instant = std::min(next_link_end(), alarm);
-  if (lanes < instant && !fair_links_) {
-    now_ = Instant{Duration{lanes}};
-    end_lanes(lanes);
-    return events_;
-  }
-  instant = std::min(lanes, instant);
-  if (fair_links_) {
-    const Instant copy = fair_links_->next(Instant{Duration{instant}});
-    instant = std::min(instant, copy.time_since_epoch().count());
-  }
-  if (instant == WinnerTree::kAbsent) return {};
-  now_ = Instant{Duration{instant}};
-  if (lanes == instant) end_lanes(instant);
-  if (fair_links_) advance_fair_links();
-  while (next_link_end() == instant) end_of_link(next_link());
-  if (alarm == instant) ring();
-  return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.
 }
 
 void Simulator::set_paces() {
   for (const std::size_t device : repaced_) set_pace(device);
   repaced_.clear();
-}
-
-/// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.
-void Simulator::end_lanes(WinnerTree::Key instant) {
-  WinnerTree::Entry second = lane_ends_.second();
-  for (; second.key == instant; second = lane_ends_.second()) {
-    const std::size_t device = lane_ends_.winner();
-    end_of_lane(device);
-    lane_ends_.clear(device);
-  }
-  next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
-  if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
-  reported_lane_ = lane_ends_.winner();
-  end_of_lane(reported_lane_);
-}
-
-/// Ends that come together come in the order of all links.
-void Simulator::advance_fair_links() {
-  const auto passed = fair_links_->advance(now_);
-  if (passed.size() == 1 && next_link_end() > now_.time_since_epoch().count()) {
-    const std::uint32_t link = passed.front();
-    if (end_passage(link)) begin_passage(link);
-    return;
-  }
-  for (const std::uint32_t link : passed) set_link_end(link, now_);
-}
-
-void Simulator::end_of_lane(std::size_t device) {
-  Lane& lane = lanes_[device];
-  if (lane.copies) {
-    events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.from, now_);
-    if (disk_) disk_->finished(lane.transfer);
-  } else {
-    if (!paces_.empty()) lane.recompute = slowed(device, lane.recompute);
-    events_.emplace_back(std::in_place_type<UnitDone>, device_id(device), lane.job, lane.attempt,
-                         lane.from, now_, lane.recompute);
-  }
 }
 
 /// A copy begins or ends to be in flight. What that does to the unit that runs is settled when the
@@ -226,7 +92,7 @@ void Simulator::start_pace(std::size_t device, Duration work) {
   pace.work = work;
   pace.left = static_cast<double>(work.count());
   pace.slowness = 1;
-  pace.since = lanes_[device].from;
+  pace.since = lanes_[device].unit.from;
   set_pace(device);
 }
 
@@ -247,7 +113,7 @@ void Simulator::set_pace(std::size_t device) {
 Duration Simulator::slowed(std::size_t device, Duration part) {
   Pace& pace = paces_[device];
   pace.computes = false;
-  const Duration took = now_ - lanes_[device].from;
+  const Duration took = now_ - lanes_[device].unit.from;
   if (took <= pace.work) return part;
   return whole(static_cast<double>(part.count()) * static_cast<double>(took.count()) /
                static_cast<double>(pace.work.count()));

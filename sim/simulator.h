@@ -40,19 +40,18 @@ class Simulator final : public Backend {
   }
   bool restore(JobId job, std::int64_t minibatches) override;
   [[nodiscard]] DeviceId next_lane() const override { return next_lane_; }
+  Lone next_alone() override;
   std::span<const Event> wait() override;
 
   /// Null without one.
   [[nodiscard]] const Disk* disk() const { return disk_ ? &*disk_ : nullptr; }
 
  private:
+  /// What it does, in the form in which its end is told.
   struct Lane {
-    bool copies = false;
-    JobId job{};
-    std::int32_t attempt = 1;
-    Duration recompute{};
+    UnitDone unit;
+    bool copies = false;  ///< Since unit.from.
     TransferId transfer = 0;
-    Instant from{};
   };
   /// Of the unit that a device computes, where copies slow that.
   struct Pace {
@@ -66,7 +65,7 @@ class Simulator final : public Backend {
   static constexpr std::size_t kNone = SIZE_MAX;
   /// A transfer on its link, or in the queue before it.
   struct Passing {
-    Link::Passage passage;
+    LinkDone done;
     Bytes bytes = 0;
     TransferId next = kNoTransfer;  ///< In the queue.
     Direction direction{};
@@ -83,6 +82,7 @@ class Simulator final : public Backend {
     LinkSpec link;
     std::size_t queue = 0;
     bool costs_say = false;  ///< Not the link alone: an engine copies.
+    bool plain = false;      ///< The link alone, and no disk.
   };
   struct Queue {
     Link link;
@@ -125,12 +125,33 @@ class Simulator final : public Backend {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
     if (disk_) alarm_ = std::min(alarm_, disk_->next());
   }
+  /// A lane has ended alone; the one after it.
+  void foresee(std::size_t reported, const WinnerTree::Entry& second) {
+    reported_lane_ = reported;
+    next_lane_ = DeviceId{static_cast<std::uint32_t>(second.owner)};
+    if (second.key != WinnerTree::kAbsent) __builtin_prefetch(&lanes_[second.owner]);
+  }
+  void forget_reported() {
+    if (reported_lane_ != kNone) lane_ends_.clear(reported_lane_);
+    reported_lane_ = kNone;
+  }
+  [[gnu::noinline]] Lone next_alone_contended();
+  const UnitDone* lone_unit(WinnerTree::Key end);
+  const LinkDone* lone_apart();
+  const LinkDone* lone_copy(WinnerTree::Key end);
+  const LinkDone* lone_shared(Instant end);
   [[gnu::noinline]] void ring();
   void lose(DeviceId device);
   void lose_link(std::size_t link);
   void end_lanes(WinnerTree::Key instant);
   void end_of_lane(std::size_t device);
-  void enter_link(const Transfer& transfer);
+  [[gnu::noinline]] void enter_link(const Transfer& transfer);
+  void enter(std::size_t link, const Transfer& transfer, Duration time);
+  [[gnu::noinline]] void enter_first(std::size_t link, TransferId transfer);
+  [[gnu::noinline]] void grow(TransferId transfer);
+  [[nodiscard]] const Way& way(const Transfer& transfer) const {
+    return ways_[2 * index(transfer.device) + static_cast<std::size_t>(transfer.direction)];
+  }
   [[gnu::noinline]] void use_disk();
   bool begin_passage(std::size_t link);
   [[gnu::noinline]] bool begin_contended(std::size_t link);
@@ -156,7 +177,7 @@ class Simulator final : public Backend {
   std::vector<Lane> lanes_;
   std::vector<Queue> queues_;     ///< By link_index().
   std::vector<Passing> passing_;  ///< By TransferId.
-  std::vector<Way> ways_;         ///< By device and direction: promotions of all come first.
+  std::vector<Way> ways_;         ///< By device, to it and from it.
   bool contended_ = false;        ///< Any of the next three is there.
   std::optional<Disk> disk_;
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
@@ -172,6 +193,7 @@ class Simulator final : public Backend {
   std::size_t reported_lane_ = kNone;
   DeviceId next_lane_ = kNoDevice;  ///< After it, unless another begins that ends before.
   std::vector<Event> events_;
+  bool ended_together_ = false;  ///< Copies of links that share, now: their ends are in link_ends_.
 };
 
 /// Lowered, refused if it cannot fit, driven to its end. `timeline` may be null: metrics only.
