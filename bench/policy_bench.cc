@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <benchmark/benchmark.h>
 
@@ -9,7 +10,8 @@
 #include "tests/instances.h"
 
 /// What a decision costs each policy: a unit is offered and another picked, with so many jobs ready
-/// on 8 devices. The view answers from tables; what the Driver takes to answer comes on top.
+/// on 8 devices, which are equal, of two speeds, or that with links that copies pass. The view
+/// answers from tables; what the Driver takes to answer comes on top.
 namespace shardlab {
 namespace {
 
@@ -40,24 +42,48 @@ class Standing final : public StateView {
   Instant now_{};
 };
 
-void decide(benchmark::State& state, const std::string& name, bool mixed) {
-  const auto jobs = static_cast<std::size_t>(state.range(0));
-  constexpr std::size_t kDevices = 8;
-  Program program = compute_only(static_cast<int>(jobs), 4, 1000);
-  if (mixed) {  // Every second device is half as fast.
-    auto& slow = program.times.emplace_back();
-    for (const JobProgram& job : program.jobs) {
-      auto& times = slow.emplace_back();
-      for (const Unit& unit : job.units) {
-        const UnitCost twice{2 * unit.loaded.total, {}};
-        times.push_back({twice, twice});
-      }
-    }
-    for (std::size_t d = 0; d < kDevices; ++d) {
-      program.class_of.push_back(static_cast<std::uint16_t>(d % 2));
+constexpr std::size_t kDevices = 8;
+
+enum class Shape { kEqual, kMixed, kCopies };
+
+/// Every second device is half as fast.
+void mix(Program& program) {
+  auto& slow = program.times.emplace_back();
+  for (const JobProgram& job : program.jobs) {
+    auto& times = slow.emplace_back();
+    for (const Unit& unit : job.units) {
+      const UnitCost twice{2 * unit.loaded.total, {}};
+      times.push_back({twice, twice});
     }
   }
-  const Cluster cluster = instances::devices(kDevices);
+  for (std::size_t d = 0; d < kDevices; ++d) {
+    program.class_of.push_back(static_cast<std::uint16_t>(d % 2));
+  }
+}
+
+/// Each unit reads the parameters of its shard, and all but forwards change them.
+void add_parameters(Program& program, Bytes bytes) {
+  for (JobProgram& job : program.jobs) {
+    for (Unit& unit : job.units) {
+      const auto shard = static_cast<std::size_t>(unit.shard);
+      if (shard >= job.items.size()) {
+        job.items.push_back({ItemKind::kParameters, unit.shard, bytes, true, kNoDevice});
+      }
+      unit.reads.add(static_cast<ItemIndex>(shard));
+      if (unit.kind != UnitKind::kForward) unit.writes.add(static_cast<ItemIndex>(shard));
+    }
+  }
+}
+
+void decide(benchmark::State& state, const std::string& name, Shape shape) {
+  const auto jobs = static_cast<std::size_t>(state.range(0));
+  Program program = compute_only(static_cast<int>(jobs), 4, 1000);
+  if (shape != Shape::kEqual) mix(program);
+  Cluster cluster = instances::devices(kDevices);
+  if (shape == Shape::kCopies) {  // A copy takes as long as a unit, about.
+    add_parameters(program, 500'000);
+    cluster = instances::devices(kDevices, kUnlimited, {Duration{5000}, 1e9}, 2);
+  }
   Standing view(program, cluster);
   const auto policy = make_policy(name, jobs, 1);
   policy->begin(view);
@@ -91,11 +117,13 @@ void decide(benchmark::State& state, const std::string& name, bool mixed) {
 
 const bool kRegistered = [] {
   for (const PolicyInfo& policy : known_policies()) {
-    for (const bool mixed : {false, true}) {
+    for (const auto& [shape, title] : {std::pair{Shape::kEqual, "/equal"},
+                                       {Shape::kMixed, "/mixed"},
+                                       {Shape::kCopies, "/copies"}}) {
       const std::string name(policy.name);
-      const std::string title = name + (mixed ? "/mixed" : "/equal");
       benchmark::RegisterBenchmark(
-          title.c_str(), [name, mixed](benchmark::State& state) { decide(state, name, mixed); })
+          (name + title).c_str(),
+          [name, shape](benchmark::State& state) { decide(state, name, shape); })
           ->Arg(64)
           ->Arg(10'000);
     }

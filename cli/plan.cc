@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/plan_report.h"
 #include "cli/prediction.h"
+#include "cli/result.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -25,11 +27,15 @@
 namespace shardlab {
 namespace {
 
+/// Without --budget; with --result there is none.
+constexpr double kUsualBudget = 10;
+
 struct Options {
   InputPaths paths;
   JointSearch search;
-  double budget_s = 10;
+  std::optional<double> budget_s;
   std::string output;
+  ResultOption result;
   bool replan = false;
   bool json = false;
 };
@@ -59,14 +65,14 @@ Yardsticks yardsticks(const Inputs& inputs, const JointSearch& search) {
 }
 
 /// Without --replan one phase, in which nobody stops.
-Replanned searched(const Inputs& inputs, const Options& options) {
+Replanned searched(const Inputs& inputs, const Options& options, std::optional<double> budget_s) {
   using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(options.budget_s);
+  const auto begin = Clock::now();
   ProgressLine line;
   const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
     line.update(fmt::format("{} of {} plans simulated, best {:.3f} s", evaluations,
                             options.search.evaluations, seconds(best)));
-    return Clock::now() < end;
+    return !budget_s || std::chrono::duration<double>(Clock::now() - begin).count() < *budget_s;
   };
   if (options.replan) {
     return plan_with_stops(inputs.workload, inputs.cluster, inputs.profile, options.search,
@@ -96,37 +102,66 @@ void write_plans(const std::string& path, const Replanned& found) {
   }
 }
 
-int plan(const Options& options) {
-  const Inputs inputs = read_inputs(options.paths);
+/// A plan, and what it is held against.
+struct Planned {
+  Inputs inputs;
+  std::vector<std::string> warnings;
+  Replanned found;
+  Prediction prediction;
+  Yardsticks than;
+};
+
+Planned planned(const Options& options, std::optional<double> budget_s) {
+  Inputs inputs = read_inputs(options.paths);
   if (options.replan && !stops_early(inputs.workload)) {
     throw UsageError(
         "--replan: no job of the workload stops early; give stop_after or "
         "[early_stop]");
   }
-  const auto warnings = profile_warnings(inputs, "");
-  print_warnings(warnings);
-  const Replanned found = searched(inputs, options);
-  const JointPlan& first = found.phases.front().joint;
+  auto warnings = profile_warnings(inputs, "");
+  Replanned found = searched(inputs, options, budget_s);
   Inputs to_the_end = inputs;
   to_the_end.workload = Evaluator(inputs.workload, inputs.cluster, inputs.profile).workload();
-  const Prediction prediction = predict(to_the_end, first.plan, false);
+  Prediction prediction = predict(to_the_end, found.phases.front().joint.plan, false);
   const Yardsticks than = yardsticks(inputs, options.search);
-  write_plans(options.output, found);
-  if (options.json) {
-    nlohmann::ordered_json body = joint_plan_json(inputs, first, than, prediction);
-    if (options.replan) body.update(replanned_json(inputs, found));
-    body["warnings"] = warnings;
-    print_json("plan", body);
-  } else {
-    print_text(joint_plan_text(inputs, first, than, prediction));
-    if (options.replan) print_text(replanned_text(inputs, found));
+  return {std::move(inputs), std::move(warnings), std::move(found), std::move(prediction), than};
+}
+
+nlohmann::ordered_json planned_json(const Planned& made, bool replan) {
+  const JointPlan& first = made.found.phases.front().joint;
+  nlohmann::ordered_json body = joint_plan_json(made.inputs, first, made.than, made.prediction);
+  if (replan) body.update(replanned_json(made.inputs, made.found));
+  body["warnings"] = made.warnings;
+  return json_document("plan", body);
+}
+
+int plan(const Options& options) {
+  if (options.result.wanted() && options.budget_s) {
+    throw UsageError("--result: give --evaluations and no --budget, so that rerun finds the same");
   }
+  std::optional<InputRecording> recording;
+  if (options.result.wanted()) recording.emplace();
+  const Planned made = planned(
+      options, options.result.wanted() ? std::nullopt
+                                       : std::optional(options.budget_s.value_or(kUsualBudget)));
+  print_warnings(made.warnings);
+  write_plans(options.output, made.found);
+  nlohmann::ordered_json document;
+  if (options.json || recording) document = planned_json(made, options.replan);
+  if (recording) {
+    options.result.write(options.result.result(*recording, options.search.seed, document));
+  }
+  if (options.json) {
+    print_json(document);
+    return 0;
+  }
+  print_text(
+      joint_plan_text(made.inputs, made.found.phases.front().joint, made.than, made.prediction));
+  if (options.replan) print_text(replanned_text(made.inputs, made.found));
   return 0;
 }
 
-}  // namespace
-
-Action declare_plan(CLI::App& app) {
+std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   std::vector<std::string> policies;
   for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
@@ -145,13 +180,27 @@ Action declare_plan(CLI::App& app) {
                  "plans to simulate at most: the same number gives the same plan")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
-  app.add_option("--budget", options->budget_s, "and for how long at most: 10s, 2min, 1h (10s)")
+  app.add_option("--budget", options->budget_s,
+                 "and for how long at most: 10s, 2min, 1h (10s; with --result, no limit)")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
                                 CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
   app.add_flag("--replan", options->replan,
                "plan anew for those that are left when jobs stop early");
+  options->result.declare(app, {"--output"});
   add_json_flag(app, options->json);
+  return options;
+}
+
+}  // namespace
+
+Computation recompute_plan(CLI::App& app) {
+  const auto options = declare_options(app);
+  return [options] { return planned_json(planned(*options, {}), options->replan); };
+}
+
+Action declare_plan(CLI::App& app) {
+  const auto options = declare_options(app);
   app.footer(
       "Chooses for every job a strategy and a degree (spill, resident, gpipe, one_f_one_b, "
       "data_parallel, or data_parallel\naround one_f_one_b) together with the devices that it "

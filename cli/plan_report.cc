@@ -46,6 +46,12 @@ std::string jobs_text(const Workload& workload, const Cluster& cluster, const Jo
   return table.text();
 }
 
+/// Predicted over the lower bound, less 1.
+double gap(const JointPlan& found, const Prediction& prediction) {
+  const double bound = seconds(prediction.bounds.greatest());
+  return bound > 0 ? seconds(found.predicted) / bound - 1 : 0;
+}
+
 std::string names(const Inputs& inputs, const std::vector<std::size_t>& jobs) {
   std::string text;
   for (const std::size_t j : jobs)
@@ -88,6 +94,10 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
                       prediction.interval ? "estimated" : "predicted", predicted,
                       inputs.cluster.devices.size(), found.evaluations,
                       found.ended_early ? ", then the time was up" : "");
+  text +=
+      fmt::format("  lower bound of this plan: {:.3f} s (by {}), the plan is {:.1f} % above it\n",
+                  seconds(prediction.bounds.greatest()), prediction.bounds.binding(),
+                  100 * gap(found, prediction));
   text += line(fmt::format("all spill, {}, on all devices", found.plan.policy), than.policy);
   text += line("the best usual plan on one device", than.one_device);
   if (than.policy && than.one_device) {
@@ -119,6 +129,7 @@ ordered_json joint_plan_json(const Inputs& inputs, const JointPlan& found, const
                     {"predicted_s", seconds(found.predicted)},
                     {"lower_bound_s", seconds(prediction.bounds.greatest())},
                     {"bound_by", prediction.bounds.binding()},
+                    {"gap", gap(found, prediction)},
                     {"estimated", prediction.interval.has_value()},
                     {"stated_error", std::max(kStatedError, prediction.interval.value_or(0))},
                     {"evaluations", found.evaluations},

@@ -31,7 +31,11 @@ struct Again {
 };
 
 constexpr Again kVerbs[] = {
-    {"simulate", recompute_simulate}, {"sweep", recompute_sweep}, {"study", recompute_study}};
+    {"simulate", recompute_simulate},
+    {"sweep", recompute_sweep},
+    {"plan", recompute_plan},
+    {"study", recompute_study},
+};
 
 ordered_json compute(const Result& was) {
   for (const Again& each : kVerbs) {
@@ -134,7 +138,7 @@ int rerun(const Options& options) {
 
 Action declare_rerun(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("RESULT", options->result, "what --result of simulate, sweep or study wrote")
+  app.add_option("RESULT", options->result, "what --result of simulate, sweep, plan or study wrote")
       ->required();
   app.add_option("-o,--output", options->output, "write what was found as a result, too");
   add_json_flag(app, options->json);

@@ -207,7 +207,8 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   app.get_option("--seed")->description("of policies that draw (1), and of --noise");
   app.add_option("--threads", options->threads, "replications simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
-  options->result.declare(app, {"--timeline", "--save-plan", "--trace"});
+  options->result.declare(
+      app, {"--timeline", "--save-plan", "--with-order", "--save-program", "--trace"});
   add_json_flag(app, options->json);
   return options;
 }

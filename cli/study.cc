@@ -117,9 +117,9 @@ void write_reports(const Options& options, const std::vector<Study>& studies,
   }
   if (!options.markdown.empty()) {
     const auto folder = std::filesystem::path(options.markdown).parent_path();
-    const auto csv = std::filesystem::path(options.csv).lexically_proximate(folder);
-    write_file_atomically(options.markdown,
-                          study_markdown(studies, origin(result), csv.generic_string()));
+    const std::filesystem::path csv = options.csv;
+    const std::string link = csv.empty() ? "" : csv.lexically_proximate(folder).generic_string();
+    write_file_atomically(options.markdown, study_markdown(studies, origin(result), link));
   }
 }
 

@@ -39,6 +39,7 @@ using Computation = std::function<nlohmann::ordered_json()>;
 // The verbs whose results `rerun` computes again: each declares the options of its verb.
 Computation recompute_simulate(CLI::App& app);
 Computation recompute_sweep(CLI::App& app);
+Computation recompute_plan(CLI::App& app);
 Computation recompute_study(CLI::App& app);
 
 /// The whole command: 0 done, 1 failed, 2 wrong usage. Errors go to stderr as `shardlab: ...`.

@@ -5,7 +5,7 @@
 namespace shardlab {
 
 /// First in, first out: the unit that became ready first. No lookahead: that would let jobs
-/// overtake.
+/// overtake. Source: first come, first served, the order of a plain queue.
 struct FifoKey {
   CandidateIndex::Key operator()(const Candidate& unit) const {
     return -unit.since.time_since_epoch().count();

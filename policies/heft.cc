@@ -26,7 +26,10 @@ void Heft::begin(const StateView& view) {
     if (kind == kinds_.end()) kinds_.emplace_back();
     kinds_[kind_of_.back()].push_back(d);
   }
+  reads_.resize(waiting_.size());
   times_.resize(waiting_.size() * kinds_.size());
+  free_at_.resize(kind_of_.size());
+  first_.resize(kinds_.size());
 }
 
 void Heft::ready(const Candidate& unit) {
@@ -35,63 +38,75 @@ void Heft::ready(const Candidate& unit) {
     times_[index(unit.track) * kinds_.size() + k] =
         expected_on(view_->program(), unit.job, unit.unit, device_id(kinds_[k].front()));
   }
-  index_.set(unit, unit.remaining.count());
+  if (copies_) {
+    const JobProgram& job = view_->program().jobs[index(unit.job)];
+    Bytes& reads = reads_[index(unit.track)] = 0;
+    for (const ItemIndex item : job.units[unit.unit].reads) reads += job.items[item].bytes;
+  }
+  order_.set(unit, unit.remaining.count());
 }
 
-Instant Heft::end(const Candidate& unit, std::size_t device) const {
-  const Instant at =
-      free_at_[device] + times_[index(unit.track) * kinds_.size() + kind_of_[device]];
-  if (!copies_) return at;
-  const JobProgram& job = view_->program().jobs[index(unit.job)];
-  Bytes missing = -view_->present(unit.job, unit.unit, device_id(device));
-  for (const ItemIndex item : job.units[unit.unit].reads) missing += job.items[item].bytes;
-  return at + transfer_time(missing, view_->cluster().devices[device].link);
+Duration Heft::copy_time(const Candidate& unit, std::size_t device) const {
+  const Bytes present = view_->present(unit.job, unit.unit, device_id(device));
+  const LinkSpec& link = view_->cluster().devices[device].link;
+  return transfer_time(reads_[index(unit.track)] - present, link);
 }
 
 /// Ties go to the device that chooses, then to the lower one.
-std::size_t Heft::best(const Candidate& unit, std::size_t chooser) const {
-  std::size_t best = chooser;
-  Instant earliest = end(unit, chooser);
+Heft::Place Heft::best(const Candidate& unit, std::size_t chooser) const {
+  const Duration* times = &times_[index(unit.track) * kinds_.size()];
+  Place best{chooser, kNever};
   const auto consider = [&](std::size_t device) {
-    const Instant there = end(unit, device);
-    if (there > earliest || best == device) return;
-    if (there == earliest && (best == chooser || best < device)) return;
-    best = device;
-    earliest = there;
+    Instant end = free_at_[device] + times[kind_of_[device]];
+    if (end > best.end) return;
+    if (copies_) end += copy_time(unit, device);
+    const bool tie = end == best.end && best.device != chooser && device < best.device;
+    if (end < best.end || tie) best = {device, end};
   };
-  for (const std::vector<std::size_t>& alike : kinds_) {
-    // Without copies, of devices alike the one that is free first is best.
+  consider(chooser);
+  // Without copies, of devices alike the one that is free first is best.
+  for (std::size_t k = 0; k < kinds_.size(); ++k) {
     if (copies_) {
-      std::ranges::for_each(alike, consider);
+      std::ranges::for_each(kinds_[k], consider);
     } else {
-      consider(*std::ranges::min_element(alike, {}, [this](std::size_t d) { return free_at_[d]; }));
+      consider(first_[k]);
     }
   }
   return best;
 }
 
+/// When each device will be free, with what it holds now.
+void Heft::foresee() {
+  for (std::size_t d = 0; d < free_at_.size(); ++d) {
+    free_at_[d] = view_->lane(device_id(d)).free_at;
+  }
+  for (std::size_t k = 0; k < kinds_.size(); ++k) find_first(k);
+}
+
+void Heft::find_first(std::size_t kind) {
+  const auto free_at = [this](std::size_t device) { return free_at_[device]; };
+  first_[kind] = *std::ranges::min_element(kinds_[kind], {}, free_at);
+}
+
 TrackId Heft::pick(const DeviceView& device) {
-  TrackId chosen = index_.take(device.id);
-  // Whoever chooses first is as early as any.
-  if (chosen == kNoTrack || (alike_ && !device.buffer)) return chosen;
-  free_at_.clear();
-  for (std::size_t d = 0; d < kind_of_.size(); ++d) {
-    free_at_.push_back(view_->lane(device_id(d)).free_at);
-  }
-  left_.clear();
-  while (chosen != kNoTrack) {
-    const Candidate& unit = waiting_[index(chosen)];
-    const std::size_t where =
-        unit.bound == kNoDevice ? best(unit, index(device.id)) : index(device.id);
-    if (where == index(device.id)) break;
-    free_at_[where] = end(unit, where);
-    left_.push_back(chosen);
-    chosen = left_.size() < kMostLeft ? index_.take(device.id) : kNoTrack;
-  }
-  for (const TrackId track : left_) {
-    index_.set(waiting_[index(track)], waiting_[index(track)].remaining.count());
-  }
+  TrackId chosen = order_.first(device.id);
+  // Where devices are alike, whoever chooses first is as early as any.
+  if (chosen != kNoTrack && !(alike_ && !device.buffer)) chosen = first_best_here(device.id);
+  if (chosen != kNoTrack) gone(chosen);
   return chosen;
+}
+
+TrackId Heft::first_best_here(DeviceId chooser) {
+  foresee();
+  std::size_t left = 0;
+  const TrackId chosen = order_.first_that(chooser, [&](TrackId track) {
+    const Place place = best(waiting_[index(track)], index(chooser));
+    if (place.device == index(chooser)) return true;
+    free_at_[place.device] = place.end;
+    find_first(kind_of_[place.device]);
+    return ++left == kMostLeft;
+  });
+  return left == kMostLeft ? kNoTrack : chosen;
 }
 
 }  // namespace shardlab

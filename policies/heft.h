@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "sched/candidate_index.h"
+#include "sched/candidate_front.h"
 
 namespace shardlab {
 
@@ -14,26 +14,34 @@ namespace shardlab {
 /// heterogeneous computing" (2002). Theirs plans all units beforehand, and fills gaps.
 class Heft final : public Policy {
  public:
-  explicit Heft(std::size_t tracks) : index_(tracks), waiting_(tracks) {}
+  explicit Heft(std::size_t tracks) : order_(tracks), waiting_(tracks) {}
 
   void begin(const StateView& view) override;
   void ready(const Candidate& unit) override;
-  void gone(TrackId track) override { index_.clear(track); }
+  void gone(TrackId track) override { order_.clear(waiting_[index(track)]); }
   TrackId pick(const DeviceView& device) override;
   [[nodiscard]] bool lookahead() const override { return true; }
 
  private:
-  [[nodiscard]] Instant end(const Candidate& unit, std::size_t device) const;
-  [[nodiscard]] std::size_t best(const Candidate& unit, std::size_t chooser) const;
+  struct Place {
+    std::size_t device;
+    Instant end;
+  };
+  [[nodiscard]] Duration copy_time(const Candidate& unit, std::size_t device) const;
+  [[nodiscard]] Place best(const Candidate& unit, std::size_t chooser) const;
+  TrackId first_best_here(DeviceId chooser);
+  void foresee();
+  void find_first(std::size_t kind);
 
   const StateView* view_ = nullptr;
-  CandidateIndex index_;
+  CandidateFront order_;
   std::vector<Candidate> waiting_;               ///< Per track, what was offered last.
   std::vector<std::vector<std::size_t>> kinds_;  ///< Devices by class, in their order.
   std::vector<std::size_t> kind_of_;             ///< Per device.
   std::vector<Duration> times_;                  ///< Per track and kind, of what was offered last.
+  std::vector<Bytes> reads_;                     ///< Per track, with copies, of that too.
   std::vector<Instant> free_at_;                 ///< Per device, with what this choice gave it.
-  std::vector<TrackId> left_;
+  std::vector<std::size_t> first_;               ///< Per kind, the device that is free first.
   bool alike_ = false;   ///< All devices are of one class, and data is everywhere.
   bool copies_ = false;  ///< Some link is paced.
 };

@@ -7,7 +7,7 @@ namespace shardlab {
 
 /// LRTF with level-hold: a slow device takes the longest job that it does not have to leave to a
 /// faster one, and none if it must leave all of them. The rule is in policies/level_hold.h. On
-/// equal devices it is LRTF.
+/// equal devices it is LRTF. Source: own.
 class Hold final : public Policy {
  public:
   explicit Hold(std::size_t tracks) : index_(tracks) {}

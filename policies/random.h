@@ -9,6 +9,7 @@ namespace shardlab {
 
 /// A uniform draw among the ready units. Every unit has a number drawn from the seed and its own
 /// place (job, minibatch, unit), never from the order of calls; the greatest wins.
+/// Source: what Fig. 7 of "Hydra" (arXiv 2110.08633) holds its scheduler against.
 struct RandomKey {
   CandidateIndex::Key operator()(const Candidate& unit) const {
     const std::uint64_t bits = counter_hash(

@@ -7,7 +7,7 @@
 namespace shardlab {
 
 /// Round robin: tracks take turns, one unit each. A track's key is the turn in which it was last
-/// picked.
+/// picked. Source: Kleinrock, "Analysis of a time-shared processor" (1964).
 class RoundRobin final : public Policy {
  public:
   explicit RoundRobin(std::size_t tracks) : index_(tracks), last_turn_(tracks) {}

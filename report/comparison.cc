@@ -162,6 +162,11 @@ double Comparison::error() const {
 
 double Comparison::naive_error() const { return seconds(measured.makespan) / seconds(naive) - 1; }
 
+double Comparison::gap() const {
+  const double bound = seconds(lower_bound);
+  return bound > 0 ? seconds(predicted.makespan) / bound - 1 : 0;
+}
+
 Comparison compare(const Program& program, const Cluster& cluster, const Plan& plan,
                    const Timeline& measured) {
   refuse_another(program, cluster, measured);

@@ -44,6 +44,8 @@ struct Comparison {
   /// Measured / predicted − 1.
   [[nodiscard]] double error() const;
   [[nodiscard]] double naive_error() const;
+  /// Predicted over the lower bound, less 1; 0 without one.
+  [[nodiscard]] double gap() const;
 };
 
 /// Compares a run with its prediction. `program` is `plan`, lowered. A job that was stopped counts

@@ -22,8 +22,8 @@ std::string makespans(const Comparison& comparison) {
          estimate("predicted", comparison.predicted.makespan.time_since_epoch(),
                   comparison.error()) +
          estimate("naive estimate", comparison.naive, comparison.naive_error()) +
-         fmt::format("  {:<15} {:9.3f} s   by {}\n", "lower bound", seconds(comparison.lower_bound),
-                     comparison.bound_by);
+         fmt::format("  {:<15} {:9.3f} s   by {}; predicted is {:.1f} % above it\n", "lower bound",
+                     seconds(comparison.lower_bound), comparison.bound_by, 100 * comparison.gap());
 }
 
 std::string split_text(const Comparison& comparison) {

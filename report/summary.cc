@@ -106,6 +106,7 @@ ordered_json comparison_json(const Comparison& comparison) {
           {"naive_s", seconds(comparison.naive)},
           {"lower_bound_s", seconds(comparison.lower_bound)},
           {"bound_by", comparison.bound_by},
+          {"gap", comparison.gap()},
           {"error", comparison.error()},
           {"naive_error", comparison.naive_error()},
           {"split", split_json(comparison.split)},

@@ -51,7 +51,7 @@ class CandidateIndex {
     CandidateTree::Winner winner = best->top();
     if (own != nullptr && own != best) {
       const CandidateTree::Winner mine = own->top();
-      if (mine.key > winner.key || (mine.key == winner.key && mine.track < winner.track)) {
+      if (mine.before(winner)) {
         best = own;
         winner = mine;
       }

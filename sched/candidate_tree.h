@@ -10,8 +10,8 @@
 
 namespace shardlab {
 
-/// Tracks by key, greatest first, ties to the lower track. What is taken leaves its slot in the
-/// tree as a hole, which the next one that comes fills: a unit that ends and another that is picked
+/// Tracks by key, greatest first, ties to the lower track. What goes leaves its slot in the tree as
+/// a hole, which the next one that comes fills: a unit that ends and another that is picked
 /// cost one walk from leaf to root, not two.
 class CandidateTree {
  public:
@@ -35,13 +35,20 @@ class CandidateTree {
   /// Requires: the track is in it.
   void erase(TrackId track) {
     --size_;
-    vacate(slot_[index(track)]);
+    if (hole_ == kNone) {
+      leave_hole(slot_[index(track)]);
+    } else {
+      vacate(slot_[index(track)]);
+    }
   }
 
   /// The greatest. Requires: not empty.
   struct Winner {
     Key key;
     TrackId track;
+    [[nodiscard]] bool before(const Winner& other) const {
+      return key > other.key || (key == other.key && track < other.track);
+    }
   };
   Winner top() {
     assert(size_ > 0);
@@ -60,13 +67,16 @@ class CandidateTree {
   /// Requires: nothing has changed since top().
   void take_top() {
     --size_;
-    hole_ = static_cast<std::uint32_t>(tree_.winner());
-    tree_.fetch(hole_);
+    leave_hole(static_cast<std::uint32_t>(tree_.winner()));
   }
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
 
+  void leave_hole(std::uint32_t slot) {
+    hole_ = slot;
+    tree_.fetch(slot);
+  }
   std::uint32_t free_slot() {
     if (free_.empty()) return used_++;
     const std::uint32_t slot = free_.back();

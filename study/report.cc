@@ -1,25 +1,17 @@
 #include "study/report.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <map>
 #include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "study/best_slots.h"
+#include "study/report_parts.h"
+
 namespace shardlab {
 namespace {
-
-std::string percent(double fraction) {
-  const std::string text = fmt::format("{:.1f}", 100 * fraction);
-  return text == "-0.0" ? "0.0" : text;
-}
-
-std::string signed_percent(double fraction) {
-  const std::string text = percent(fraction);
-  return text == "0.0" || text.starts_with('-') ? text : "+" + text;
-}
 
 /// "± 0.4" behind a mean, where there is an interval.
 std::string interval(const MeanInterval& value) {
@@ -43,101 +35,6 @@ std::string names(const Study& study, const CellResult& result) {
   return all;
 }
 
-std::size_t index_of(const Study& study, const std::string& policy) {
-  const auto& policies = study.grid.policies;
-  return static_cast<std::size_t>(std::find(policies.begin(), policies.end(), policy) -
-                                  policies.begin());
-}
-
-/// Settings of one kind.
-struct Group {
-  std::string name;
-  std::vector<const CellResult*> cells;
-
-  /// Per policy, each setting with the same weight.
-  [[nodiscard]] std::vector<double> mean_gaps() const {
-    std::vector<double> means(cells.front()->policies.size());
-    for (const CellResult* cell : cells) {
-      for (std::size_t p = 0; p < means.size(); ++p) {
-        means[p] += cell->policies[p].gap.mean / static_cast<double>(cells.size());
-      }
-    }
-    return means;
-  }
-};
-
-/// In the order in which their names come first.
-template <typename Name>
-std::vector<Group> grouped(const Study& study, const Name& name_of) {
-  std::vector<Group> all;
-  for (const CellResult& result : study.cells) {
-    const std::string name = name_of(result.cell);
-    const auto same = [&](const Group& group) { return group.name == name; };
-    auto group = std::find_if(all.begin(), all.end(), same);
-    if (group == all.end()) group = all.insert(all.end(), {name, {}});
-    group->cells.push_back(&result);
-  }
-  return all;
-}
-
-/// "lrtf, fifo": those whose mean gap is within a tenth of a percent of `gap`.
-std::string names_at(const Study& study, const std::vector<double>& gaps, double gap) {
-  std::string all;
-  for (std::size_t p = 0; p < gaps.size(); ++p) {
-    if (std::abs(gaps[p] - gap) > 0.001) continue;
-    all += (all.empty() ? "" : ", ") + study.grid.policies[p];
-  }
-  return all;
-}
-
-StudySection short_section(const Study& study) {
-  const std::string& baseline = study.grid.baseline;
-  TextTable table({"devices, link", "least mean gap", "gap %", "next", "gap %", baseline + " %",
-                   "best or tie in"});
-  const std::vector<Group> groups = grouped(study, [](const StudyCell& cell) {
-    return cell.devices.name + ", " + to_string(cell.transfer.link);
-  });
-  for (const Group& group : groups) {
-    const std::vector<double> gaps = group.mean_gaps();
-    const auto best = std::min_element(gaps.begin(), gaps.end());
-    double next = std::numeric_limits<double>::infinity();
-    for (const double gap : gaps) {
-      if (gap > *best + 0.001) next = std::min(next, gap);
-    }
-    const auto which = static_cast<std::size_t>(best - gaps.begin());
-    const auto ties = std::count_if(
-        group.cells.begin(), group.cells.end(),
-        [&](const CellResult* cell) { return cell->policies[which].ties_with_best(); });
-    const bool more = next < std::numeric_limits<double>::infinity();
-    table.row({group.name, names_at(study, gaps, *best), percent(*best),
-               more ? names_at(study, gaps, next) : "-", more ? percent(next) : "-",
-               percent(gaps[index_of(study, baseline)]),
-               fmt::format("{} of {}", ties, group.cells.size())});
-  }
-  return {
-      "In short",
-      "Mean gaps over the settings of a kind, all jobs, loads and slots. Best or tie in: so many "
-      "settings of them, the first policy with the least mean gap.",
-      table};
-}
-
-StudySection kinds_section(const Study& study) {
-  std::vector<std::string> headers{"devices", "transfer"};
-  headers.insert(headers.end(), study.grid.policies.begin(), study.grid.policies.end());
-  TextTable table(headers);
-  const std::vector<Group> groups = grouped(
-      study, [](const StudyCell& cell) { return cell.devices.name + "/" + cell.transfer.name; });
-  for (const Group& group : groups) {
-    const std::vector<double> gaps = group.mean_gaps();
-    const double least = *std::min_element(gaps.begin(), gaps.end());
-    const StudyCell& first = group.cells.front()->cell;
-    std::vector<std::string> cells{first.devices.name, first.transfer.name};
-    for (const double gap : gaps) cells.push_back(percent(gap) + (gap == least ? " *" : ""));
-    table.row(std::move(cells));
-  }
-  return {"Mean gap by transfer, %", "Over jobs and slots; a star: the least of the row.", table};
-}
-
 StudySection summary_section(const Study& study) {
   const std::string& baseline = study.grid.baseline;
   TextTable table({"policy", "mean gap %", "worst gap %", "best or tie", "over " + baseline + " %",
@@ -152,28 +49,78 @@ StudySection summary_section(const Study& study) {
                itself ? "-" : signed_percent(each.worst_cell), itself ? "-" : each.worst_cell_name,
                signed_percent(each.most_over_best), each.most_over_best_name});
   }
+  const char* slots = varies_slots(study) ? ", all policies with the same slots" : "";
   return {"All settings",
-          fmt::format("Means over {} of {} each; worst gap: of any instance. Over {}, over best: "
+          fmt::format("Means over {} of {} each{}; worst gap: of any instance. Over {}, over best: "
                       "makespan over that of {} and of the setting's best policy, instance by "
                       "instance; most: the mean of the setting in which it is largest.",
-                      counted(study.cells.size(), "setting"), instances(study), baseline, baseline),
+                      counted(study.cells.size(), "setting"), instances(study), slots, baseline,
+                      baseline),
           table};
 }
 
+/// The same where slots are chosen.
+StudySection chosen_section(const Study& study) {
+  const std::string& baseline = study.grid.baseline;
+  const std::vector<BestSlots> settings = at_best_slots(study);
+  TextTable table(
+      {"policy", "mean gap %", "worst gap %", "best or tie", "over " + baseline + " %", "slots"});
+  for (std::size_t p = 0; p < study.grid.policies.size(); ++p) {
+    double gap = 0, worst = 0, over_baseline = 0;
+    std::size_t best = 0;
+    std::map<int, std::size_t> slots;
+    for (const BestSlots& setting : settings) {
+      const BestSlots::Choice& choice = setting.policies[p];
+      gap += choice.result->gap.mean / static_cast<double>(settings.size());
+      over_baseline += choice.over_baseline / static_cast<double>(settings.size());
+      worst = std::max(worst, choice.result->worst);
+      best += choice.ties_with_best() ? 1 : 0;
+      ++slots[choice.cell->cell.slots];
+    }
+    std::string which;
+    for (const auto& [count, times] : slots) {
+      which += fmt::format("{}{}: {}", which.empty() ? "" : ", ", count, times);
+    }
+    table.row({study.grid.policies[p], percent(gap), percent(worst),
+               fmt::format("{} of {}", best, settings.size()),
+               study.grid.policies[p] == baseline ? "-" : signed_percent(over_baseline), which});
+  }
+  return {"Each with its best slots",
+          fmt::format("The same over {} where slots are chosen, for each policy those of its least "
+                      "mean gap; slots: how many, and in so many settings.",
+                      counted(settings.size(), "setting")),
+          table};
+}
+
+/// "link, traffic": which bounds are the greatest, the one of most instances first.
+std::string bound_names(const CellResult& result) {
+  std::map<std::string, int> times;
+  for (const std::string& bound : result.bound_by) ++times[bound];
+  std::vector<std::pair<int, std::string>> order;
+  for (const auto& [bound, count] : times) order.emplace_back(-count, bound);
+  std::ranges::sort(order);
+  std::string all;
+  for (const auto& [count, bound] : order) all += (all.empty() ? "" : ", ") + bound;
+  return all;
+}
+
 StudySection best_section(const Study& study) {
-  TextTable table({"setting", "gap %", "±", "worst %", study.grid.baseline + " %", "best, ties"});
-  const std::size_t baseline = index_of(study, study.grid.baseline);
+  TextTable table(
+      {"setting", "gap %", "± %", "worst %", study.grid.baseline + " %", "bound", "best, ties"});
+  const std::size_t baseline = index_of(study.grid, study.grid.baseline);
   for (const CellResult& result : study.cells) {
     const auto best =
         std::min_element(result.policies.begin(), result.policies.end(),
                          [](const auto& a, const auto& b) { return a.gap.mean < b.gap.mean; });
     table.row({result.cell.name(), percent(best->gap.mean),
                best->gap.half_width ? percent(*best->gap.half_width) : "-", percent(best->worst),
-               percent(result.policies[baseline].gap.mean), names(study, result)});
+               percent(result.policies[baseline].gap.mean), bound_names(result),
+               names(study, result)});
   }
   return {"Best policy per setting",
           "Setting: jobs/devices/transfer/slots. Gap: of the policy with the smallest mean gap; "
-          "beside it those whose difference from it has a 95 % interval that holds 0.",
+          "bound: the greatest lower bound, in most instances first; best, ties: that policy, and "
+          "those whose difference from it has a 95 % interval that holds 0.",
           table};
 }
 
@@ -247,7 +194,9 @@ StudySection detail_section(const Study& study, const DetailRows& rows, const st
 }  // namespace
 
 std::vector<StudySection> overview(const Study& study) {
-  std::vector<StudySection> all{short_section(study), summary_section(study)};
+  std::vector<StudySection> all{short_section(study)};
+  if (varies_slots(study)) all.push_back(chosen_section(study));
+  all.push_back(summary_section(study));
   if (!study.grid.published.empty()) all.push_back(published_section(study));
   all.push_back(best_section(study));
   return all;
@@ -255,7 +204,8 @@ std::vector<StudySection> overview(const Study& study) {
 
 std::vector<StudySection> details(const Study& study, std::size_t most_settings) {
   std::vector<StudySection> all;
-  if (study.grid.transfers.size() > 1) all.push_back(kinds_section(study));
+  if (study.grid.transfers.size() > 1) all.push_back(transfer_section(study));
+  if (varies_slots(study)) all.push_back(slots_section(study));
   if (study.cells.size() > most_settings) return all;
   for (const DetailRows& rows : detail_rows(study)) {
     all.push_back(

@@ -55,6 +55,7 @@ ordered_json cell_json(const Study& study, const CellResult& result) {
   }
   return {{"setting", result.cell.name()},
           {"bound_ns", nanoseconds(result.bounds)},
+          {"bound_by", result.bound_by},
           {"makespan_ns", std::move(makespans)}};
 }
 

@@ -69,8 +69,8 @@ std::string study_markdown(const std::vector<Study>& studies, const std::string&
   std::string all = "# A study of policies\n\n" + wrapped(origin, kPage) + "\n\n" +
                     wrapped(kHowToRead, kPage) + "\n";
   for (const Study& study : studies) {
-    all += fmt::format("\n## {}\n\n", study.grid.name);
-    if (!study.grid.about.empty()) all += wrapped(study.grid.about, kPage) + "\n";
+    all += fmt::format("\n## {}\n", study.grid.name);
+    if (!study.grid.about.empty()) all += "\n" + wrapped(study.grid.about, kPage) + "\n";
     if (study.cells.size() > kMostOnPage) {
       all += fmt::format("\nEvery policy in every setting: {}.\n", table);
     }

@@ -50,9 +50,11 @@ void simulate_instance(const Study& study, std::size_t number, CellResult& resul
   in_context(fmt::format("{}/{}, instance {}", study.grid.name, result.cell.name(), instance), [&] {
     const StudyInstance drawn = draw_instance(result.cell, study.seed, instance);
     const Program program = lower(drawn.workload, drawn.cluster, drawn.profile, drawn.plan);
-    const Duration bound = bounds(program, drawn.cluster).greatest();
+    const Bounds found = bounds(program, drawn.cluster);
+    const Duration bound = found.greatest();
     if (bound <= Duration{}) throw Error("units take less than a nanosecond; give jobs more time");
     result.bounds[number] = bound;
+    result.bound_by[number] = found.binding();
     for (std::size_t p = 0; p < study.grid.policies.size(); ++p) {
       const std::string& name = study.grid.policies[p];
       result.policies[p].makespans[number] = in_context(name, [&] {
@@ -60,17 +62,6 @@ void simulate_instance(const Study& study, std::size_t number, CellResult& resul
       });
     }
   });
-}
-
-double over(Duration time, Duration reference) {
-  return static_cast<double>(time.count()) / static_cast<double>(reference.count()) - 1;
-}
-
-std::vector<double> all_over(const std::vector<Duration>& times,
-                             const std::vector<Duration>& references) {
-  std::vector<double> values;
-  for (std::size_t i = 0; i < times.size(); ++i) values.push_back(over(times[i], references[i]));
-  return values;
 }
 
 void add_statistics(CellResult& result, std::size_t baseline) {
@@ -103,6 +94,20 @@ std::vector<std::string> policies_of(const StudyGrid& grid) {
   return policies;
 }
 
+std::size_t index_of(const StudyGrid& grid, const std::string& policy) {
+  return static_cast<std::size_t>(std::ranges::find(grid.policies, policy) - grid.policies.begin());
+}
+
+std::vector<double> all_over(const std::vector<Duration>& times,
+                             const std::vector<Duration>& references) {
+  const auto over = [](Duration time, Duration reference) {
+    return static_cast<double>(time.count()) / static_cast<double>(reference.count()) - 1;
+  };
+  std::vector<double> values;
+  for (std::size_t i = 0; i < times.size(); ++i) values.push_back(over(times[i], references[i]));
+  return values;
+}
+
 std::uint64_t policy_seed(std::uint64_t seed, std::int64_t instance) {
   return counter_hash({seed, static_cast<std::uint64_t>(instance)});
 }
@@ -113,10 +118,11 @@ Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
   Study study{std::move(grid), seed, {}};
   const auto instances = static_cast<std::size_t>(study.grid.instances);
   const std::size_t policies = study.grid.policies.size();
-  for (StudyCell& cell : cells(study.grid)) study.cells.push_back({std::move(cell), {}, {}});
+  for (StudyCell& cell : cells(study.grid)) study.cells.push_back({std::move(cell), {}, {}, {}});
   refuse_too_many(study.grid, study.cells.size());
   for (CellResult& result : study.cells) {
     result.bounds.resize(instances);
+    result.bound_by.resize(instances);
     result.policies.resize(policies);
     for (PolicyInCell& policy : result.policies) policy.makespans.resize(instances);
   }
@@ -129,9 +135,7 @@ Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
     const std::lock_guard lock(mutex);
     progress(++done, tasks);
   });
-  const auto& names = study.grid.policies;
-  const auto baseline = static_cast<std::size_t>(
-      std::find(names.begin(), names.end(), study.grid.baseline) - names.begin());
+  const std::size_t baseline = index_of(study.grid, study.grid.baseline);
   for (CellResult& result : study.cells) add_statistics(result, baseline);
   return study;
 }

@@ -32,6 +32,7 @@ struct PolicyInCell {
 struct CellResult {
   StudyCell cell;
   std::vector<Duration> bounds;        ///< Per instance.
+  std::vector<std::string> bound_by;   ///< Which bound that is; see policies/bounds.h.
   std::vector<PolicyInCell> policies;  ///< In the order of StudyGrid::policies.
 };
 
@@ -56,6 +57,13 @@ Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
 
 /// Those that the grid names, else all.
 std::vector<std::string> policies_of(const StudyGrid& grid);
+
+/// Of the grid's policies; how many there are, if it is none.
+std::size_t index_of(const StudyGrid& grid, const std::string& policy);
+
+/// Time / reference − 1, one by one.
+std::vector<double> all_over(const std::vector<Duration>& times,
+                             const std::vector<Duration>& references);
 
 /// Of policies that draw, in the instance of this number.
 std::uint64_t policy_seed(std::uint64_t seed, std::int64_t instance);

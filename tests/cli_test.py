@@ -268,6 +268,9 @@ def test_compare_wants_the_plan_of_the_run(tmp_path):
 GRID = str(ROOT / "examples/study/grid.toml")
 
 
+EXAMPLE_POLICY = str(COMMAND.parent.parent / "tests/most_bytes.so")  # examples/policy, a shared object
+
+
 def study(folder, *arguments):
     """CSV rows, LaTeX, page and result of a small study."""
     files = [folder / name for name in ("s.csv", "s.tex", "s.md", "s.json")]
@@ -290,9 +293,9 @@ def test_a_study_reports_every_policy_in_every_setting(tmp_path):
     assert all(float(row["worst_gap"]) >= float(row["mean_gap"]) >= 0 for row in rows)
     output = json.loads(result)["output"]
     assert [row["mean_gap"] for row in output["rows"]] == [float(row["mean_gap"]) for row in rows]
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 6
-    lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer" in line]
-    assert [line.count("&") for line in lines] == [4, 4, 4]
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 8
+    lines = [line for line in latex.splitlines() if line.endswith(r"\\") and "transfer & slots" in line]
+    assert [line.count("&") for line in lines] == [4, 4]
     origin = f"version {output_version()}, seed 1, XXH3 of the inputs {json.loads(result)['inputs_xxh3']}"
     assert origin in " ".join(page.split())
     assert page.count("\n| shared 0.5 | ") == 4
@@ -332,7 +335,9 @@ def test_a_saved_instance_is_simulated_as_in_the_study(tmp_path):
 @pytest.mark.parametrize("arguments", [["simulate", *INPUTS], ["simulate", *INPUTS, "--strategy", "spill", "--seed", "3"],
                                        ["simulate", *INPUTS, "--noise", "lognormal:0.1", "--replications", "3"],
                                        ["sweep", *INPUTS, "--policies", "lrtf,random", "--devices", "1,2", "--seeds", "1,2"],
-                                       ["study", GRID, "--instances", "2", "--policies", "lrtf,random"], ["study", "fig6"]])
+                                       ["simulate", *INPUTS, "--strategy", "spill", "--policy", EXAMPLE_POLICY],
+                                       ["study", GRID, "--instances", "2", "--policies", "lrtf,random"], ["study", "fig6"],
+                                       ["study", GRID, "--instances", "2", "--policies", f"lrtf,{EXAMPLE_POLICY}"]])
 def test_a_result_is_the_same_when_run_again(tmp_path, arguments):
     was, again = tmp_path / "was.json", tmp_path / "is.json"
     good(*arguments, "--result", was, "--threads", "2")
@@ -340,8 +345,27 @@ def test_a_result_is_the_same_when_run_again(tmp_path, arguments):
     assert was.read_bytes() == again.read_bytes()
     result = json.loads(was.read_text())
     assert result["output"] == json.loads(good(*arguments, "--json"))
-    assert [each["path"] for each in result["inputs"]] == [each for each in arguments if each in (*INPUTS, GRID, "fig6")
-                                                           and each != "-p"]
+    given = [each.removeprefix("lrtf,") for each in arguments if each != "-p"]
+    assert [each["path"] for each in result["inputs"]] == [each for each in given
+                                                           if each in (*INPUTS, GRID, "fig6", EXAMPLE_POLICY)]
+
+
+def test_a_study_compares_policies_of_a_users_own_grid_and_shared_object(tmp_path):
+    grid = tmp_path / "mine.toml"
+    text = re.sub(r"policies = .*", f'policies = ["lrtf", "{EXAMPLE_POLICY}"]', pathlib.Path(GRID).read_text())
+    grid.write_text(text.replace("instances = 10", "instances = 2"))
+    good("study", grid, "--csv", tmp_path / "mine.csv", "--result", tmp_path / "mine.json")
+    grid.unlink()
+    rows = list(csv.DictReader((tmp_path / "mine.csv").open()))
+    assert [row["policy"] for row in rows] == ["lrtf", EXAMPLE_POLICY] * 4
+    assert any(row["verdict"] not in ("best", "tie") or float(row["over_baseline"]) != 0 for row in rows[1::2])
+    assert "the same output to the byte" in good("rerun", tmp_path / "mine.json")
+
+
+def test_a_result_leaves_out_where_else_the_run_was_written(tmp_path):
+    files = [("-o", "t.json"), ("--save-plan", "p.json", "--with-order"), ("--save-program", "g.json"), ("--trace", "c.json")]
+    good("simulate", *INPUTS, "--strategy", "spill", *sum(files, ()), "--result", "r.json", cwd=tmp_path)
+    assert "the same output to the byte" in good("rerun", "r.json", cwd=tmp_path)
 
 
 def test_a_result_holds_its_inputs(tmp_path):
@@ -672,6 +696,17 @@ def test_plan_chooses_per_job_and_simulate_agrees(tmp_path):
     simulated = json.loads(good("simulate", *inputs, "--plan", plan, "--json"))
     assert simulated["plans"][0]["predicted_s"] == document["predicted_s"]
     assert json.loads(good("plan", *inputs, *arguments, "--json")) == document, "the same again"
+    assert f"lower bound of this plan: {document['lower_bound_s']:.3f} s (by {document['bound_by']}), " in text
+    assert document["gap"] == pytest.approx(document["predicted_s"] / document["lower_bound_s"] - 1)
+
+
+def test_a_plan_is_found_again(tmp_path):
+    result = tmp_path / "result.json"
+    document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 30, "--result", result, "--json"))
+    assert json.loads(result.read_text())["output"] == document and not document["ended_early"]
+    assert "the same output to the byte" in good("rerun", result)
+    error = bad("plan", *plannable(tmp_path), "--budget", "1s", "--result", result, code=2)
+    assert "so that rerun finds the same" in error
 
 
 def test_plan_ends_with_its_budget(tmp_path):

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include "tests/instances.h"
 #include "tests/scenario.h"
 #include "tests/timeline_check.h"
+#include "traces/timeline_file.h"
 
 /// What holds for every policy, those from outside the tree included, and what the Driver tells and
 /// asks them.
@@ -40,6 +42,20 @@ std::vector<std::string> all_policies() {
   return names;
 }
 
+/// The bytes of the file that is written of it, and what stands in no file.
+void expect_same(const Timeline& one, const Timeline& other) {
+  ASSERT_EQ(timeline_json(one), timeline_json(other));
+  ASSERT_EQ(one.evicted, other.evicted);
+  const auto samples = [](const MemorySample& sample) {
+    return std::tuple(sample.at, sample.device, sample.reserved);
+  };
+  ASSERT_TRUE(std::ranges::equal(one.memory, other.memory, {}, samples, samples));
+  const auto returned = [](const GivenBack& each) {
+    return std::tuple(each.job, each.unit, each.minibatch, each.device, each.claim, each.claimed);
+  };
+  ASSERT_TRUE(std::ranges::equal(one.given_back, other.given_back, {}, returned, returned));
+}
+
 // All strategies, links, limits of memory and admission; a second run is the first.
 TEST(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudgetAndTheSameAgain) {
   for (const std::string& policy : all_policies()) {
@@ -49,15 +65,22 @@ TEST(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudgetAndTheSameAgain) {
       const Timeline timeline = run(program, cluster, policy);
       expect_valid(timeline, program);
       for (const JobEnd& end : timeline.ends) ASSERT_TRUE(end.completed);
-      const Timeline again = run(program, cluster, policy);
-      ASSERT_EQ(again.units.size(), timeline.units.size());
-      for (std::size_t i = 0; i < again.units.size(); ++i) {
-        const UnitSpan &one = timeline.units[i], &other = again.units[i];
-        ASSERT_TRUE(one.job == other.job && one.unit == other.unit && one.device == other.device &&
-                    one.from == other.from && one.claim == other.claim);
-      }
+      expect_same(run(program, cluster, policy), timeline);
       if (testing::Test::HasFailure()) return;
     }
+  }
+}
+
+// Of all policies that come along only `random` draws.
+TEST(EveryPolicy, DrawsFromItsSeedAlone) {
+  const Program program = instances::chains(std::vector(8, std::vector<int>{3, 1, 4, 1, 5}));
+  const Cluster cluster = instances::devices(2);
+  for (const std::string& policy : all_policies()) {
+    const auto seeded = [&](std::uint64_t seed) {
+      return run(program, cluster, *make_policy(policy, track_count(program), seed));
+    };
+    const bool same = timeline_json(seeded(1)) == timeline_json(seeded(2));
+    EXPECT_EQ(same, policy != "random") << policy;
   }
 }
 

@@ -9,6 +9,7 @@
 #include "policies/registry.h"
 #include "sched/lower.h"
 #include "sim/simulator.h"
+#include "study/best_slots.h"
 #include "study/builtin_grids.h"
 #include "study/instance.h"
 #include "study/report.h"
@@ -176,6 +177,36 @@ TEST(Study, NamesWhatItCannotDo) {
   EXPECT_NE(error_of([&] { run(endless); }).find("take fewer instances"), std::string::npos);
 }
 
+// Without copies slots alone differ; with them, without `memory`, room differs too.
+TEST(Study, EachPolicyHasItsBestSlotsWhereTheseAreChosen) {
+  const Study plain = run(grid());
+  const std::vector<BestSlots> settings = at_best_slots(plain);
+  ASSERT_EQ(settings.size(), 2u * (1 + 2));
+  EXPECT_EQ(at_best_slots(run(grid("memory = [2]\n"))).size(), 2u * (1 + 1));
+  ASSERT_EQ(settings[0].cells.size(), 2u);
+  std::size_t other_slots = 0;
+  for (const BestSlots& setting : settings) {
+    double least = 1e9;
+    for (std::size_t p = 0; p < setting.policies.size(); ++p) {
+      const BestSlots::Choice& choice = setting.policies[p];
+      for (const CellResult* cell : setting.cells) {
+        EXPECT_LE(choice.result->gap.mean, cell->policies[p].gap.mean);
+      }
+      least = std::min(least, choice.result->gap.mean);
+      other_slots += choice.cell->cell.slots != setting.policies[0].cell->cell.slots ? 1 : 0;
+    }
+    for (const BestSlots::Choice& choice : setting.policies) {
+      EXPECT_NEAR(choice.against.difference.mean, choice.result->gap.mean - least, 1e-12);
+    }
+    EXPECT_EQ(setting.policies[0].over_baseline, 0);
+  }
+  EXPECT_GT(other_slots, 0u);
+}
+
+TEST(Study, APageHasNoTwoBlankLinesInARow) {
+  EXPECT_EQ(study_markdown({run(grid())}, "Made.").find("\n\n\n"), std::string::npos);
+}
+
 TEST(Study, TheCsvReadsBack) {
   const std::string text = csv_text(study_rows({run(grid())}));
   CsvReader csv(text, "study.csv");
@@ -196,7 +227,8 @@ TEST(Study, TheLatexIsBalanced) {
     return found;
   };
   EXPECT_EQ(text.find("% made by"), 0u);
-  EXPECT_EQ(count("\\begin{table}"), 8u);  // Four overviews, two of each kind of jobs.
+  // Four overviews, two on transfer and slots, two of each kind of jobs.
+  EXPECT_EQ(count("\\begin{table}"), 10u);
   for (const char* what : {"table", "tabular"}) {
     EXPECT_EQ(count(std::string("\\begin{") + what + "}"),
               count(std::string("\\end{") + what + "}"));

@@ -38,6 +38,7 @@ inline void expect_valid(const Timeline& timeline, const Program& program) {
     ends[j][{span.minibatch, span.unit}] = span.to;
     ASSERT_LE(span.claimed, span.from);
     ASSERT_LE(span.reserved, span.from);
+    ASSERT_LE(span.arrived, span.from);
     last_end[t] = span.to;
     ASSERT_TRUE(unit.bound == kNoDevice || unit.bound == span.device);
     lanes[{index(span.device), 0}].push_back({span.from, span.to});
