@@ -155,7 +155,7 @@ TEST(WorkloadFile, RefusesValuesOutOfRange) {
   EXPECT_EQ(error_with("name = \"\""), "w.toml:2: name: is empty");
   EXPECT_EQ(error_with("name = \"a\\nb\""), "w.toml:2: name: has a control character");
   EXPECT_EQ(error_with("model = \"gtp\""),
-            "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt and bert");
+            "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt, bert and vit");
   EXPECT_EQ(error_with("precision = \"fp16\""),
             "w.toml:2: precision: \"fp16\" is no precision; there are fp32 and bf16");
   EXPECT_EQ(error_with("optimizer = \"adam\""),

@@ -167,6 +167,12 @@ std::optional<JobFault> check_heads(const JobDraft& draft) {
                   fmt::format("{} does not divide width, which is {}", model.heads, model.width)};
 }
 
+std::optional<JobFault> check_context(const JobDraft& draft) {
+  const ModelSpec& model = draft.job.model;
+  if (model.architecture != Architecture::kVit || patch_side(model.context) > 0) return {};
+  return JobFault{"context", "images make 1, 4, 16, 64, 256 or 1024 patches"};
+}
+
 std::optional<JobFault> check_stop(const Job& job) {
   if (job.stop_after < job.minibatches) return {};
   return JobFault{"stop_after", fmt::format("{} is no early stop: the job has {} minibatches",
@@ -212,6 +218,7 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = missing_or_twice(draft)) return fault;
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
+  if (auto fault = check_context(draft)) return fault;
   if (auto fault = check_stop(draft.job)) return fault;
   return check_frozen(draft.job);
 }
