@@ -18,6 +18,7 @@ PROFILES = {
     "gpt-2048": ("gpt-2048", "cluster", 10, 90),
     "bert-2048": ("bert-2048", "cluster", 10, 90),
     "bert-large": ("bert-large", "cluster", 20, 150),
+    "vit": ("vit", "cluster", 10, 120),
     "gpt2-xl": ("gpt2-xl", "cluster", 20, 150),
 }
 # case: workload, cluster, plan, seconds to measure, limit in seconds
