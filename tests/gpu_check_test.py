@@ -120,7 +120,7 @@ def test_steps_of_several_gpus_are_skipped_on_one_and_take_all_where_there_are_m
 
 
 class PlainWay:
-    """What cuda_copies times, without CUDA: of three, the first is done only when the others copy beyond their own rounds."""
+    """What cuda_copies times, without CUDA: the first is done only when the others copy beyond their rounds."""
 
     beyond = 0
 
