@@ -29,11 +29,14 @@ JobProgram job_of(std::size_t units, std::int64_t minibatches, bool bound) {
   return job;
 }
 
-/// Of a run in which as many units as `in_turn` follow one another: what each takes beyond kUnit.
-Duration beyond(const Program& program, const Cluster& cluster, std::int64_t in_turn) {
+Timeline emulated(const Program& program, const Cluster& cluster) {
   Lrtf policy(program.jobs.size());
-  const RunResult result = emulate(program, cluster, policy, {});
-  return result.timeline.makespan.time_since_epoch() / in_turn - kUnit;
+  return emulate(program, cluster, policy, {}).timeline;
+}
+
+/// In which as many units as `in_turn` follow one another: what each takes beyond kUnit.
+Duration beyond(const Timeline& timeline, std::int64_t in_turn) {
+  return timeline.makespan.time_since_epoch() / in_turn - kUnit;
 }
 
 }  // namespace
@@ -54,7 +57,10 @@ EmulationOverhead measure_emulation(const Cluster& cluster) {
   const auto count = static_cast<std::int64_t>(devices);
   const std::int64_t rounds = (kUnitsPerDevice + count - 1) / count;
   alone.jobs.push_back(job_of(devices, rounds, true));
-  return {beyond(alone, plain, rounds * count), beyond(loaded, plain, kUnitsPerDevice)};
+  EmulationOverhead overhead{beyond(emulated(alone, plain), rounds * count), {}, {}};
+  overhead.timeline = emulated(loaded, plain);
+  overhead.loaded = beyond(overhead.timeline, kUnitsPerDevice);
+  return overhead;
 }
 
 Profile with_dispatch(Profile profile, const EmulationOverhead& overhead) {

@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/profile.h"
+#include "core/timeline.h"
 
 namespace shardlab {
 
@@ -10,6 +11,7 @@ namespace shardlab {
 struct EmulationOverhead {
   Duration alone{};   ///< One job that goes from device to device.
   Duration loaded{};  ///< Two jobs per device.
+  Timeline timeline;  ///< Of the latter: how units vary.
 };
 EmulationOverhead measure_emulation(const Cluster& cluster);
 

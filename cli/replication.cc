@@ -114,19 +114,18 @@ ordered_json statistics_json(const std::vector<double>& values) {
 
 }  // namespace
 
-Replications replicate(const Inputs& inputs, const Prediction& prediction,
-                       const NoiseSource& source, std::size_t threads) {
-  refuse_hours(prediction.program, source.replications);
-  const Noise noise = source.noise(inputs, prediction.plan, prediction.program);
-  const auto count = static_cast<std::size_t>(source.replications);
+Replications replicate(const Inputs& inputs, const Prediction& prediction, const Noise& noise,
+                       std::uint64_t seed, std::int64_t replications, std::size_t threads) {
+  refuse_hours(prediction.program, replications);
+  const auto count = static_cast<std::size_t>(replications);
   Replications made;
   for (auto* values :
        {&made.makespan_s, &made.completion_s, &made.occupied, &made.busy, &made.useful}) {
     values->resize(count);
   }
   parallel_for(count, threads, [&](std::size_t r) {
-    const Outcome outcome = simulate_once(inputs, prediction, noise, source.seed,
-                                          static_cast<std::int64_t>(r), nullptr);
+    const Outcome outcome =
+        simulate_once(inputs, prediction, noise, seed, static_cast<std::int64_t>(r), nullptr);
     const Utilization found = utilization(outcome);
     made.makespan_s[r] = seconds(outcome.makespan);
     made.completion_s[r] = completion_times(outcome.jobs).mean;
@@ -135,6 +134,12 @@ Replications replicate(const Inputs& inputs, const Prediction& prediction,
     made.useful[r] = found.useful;
   });
   return made;
+}
+
+Replications replicate(const Inputs& inputs, const Prediction& prediction,
+                       const NoiseSource& source, std::size_t threads) {
+  return replicate(inputs, prediction, source.noise(inputs, prediction.plan, prediction.program),
+                   source.seed, source.replications, threads);
 }
 
 Timeline first_replication(const Inputs& inputs, const Prediction& prediction,

@@ -1,5 +1,5 @@
-#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,20 +11,15 @@
 
 #include "cli/emulation.h"
 #include "cli/engine.h"
-#include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/prediction.h"
 #include "cli/profile_report.h"
+#include "cli/ranking_report.h"
+#include "cli/ranking_runs.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
-#include "exec/emulated.h"
-#include "policies/planner.h"
 #include "policies/registry.h"
-#include "report/table.h"
-#include "sched/link.h"
-#include "sim/simulator.h"
 #include "traces/atomic_file.h"
 #include "traces/profile_file.h"
 #include "validate/ranking_case.h"
@@ -36,43 +31,22 @@ namespace {
 struct Options {
   std::vector<std::string> policies{"lrtf",        "fifo",   "srtf",
                                     "round_robin", "random", "task_parallel"};
-  int cpu = 20, emulated = 20;
+  int cpu = 20, emulated = 20, rounds = 3;
   std::uint64_t seed = 1;
   double seconds = 20;
   std::string folder = "ranking-out";
   bool json = false;
 };
 
-/// A case as `folder`/cases.json has it, for models of others: bench/naive_ranking.py.
-nlohmann::ordered_json case_json(const RankedCase& ranked, std::size_t devices,
-                                 const Program& program) {
-  auto jobs = nlohmann::ordered_json::array();
-  const std::size_t classes = 1 + program.times.size();
-  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
-    auto times = nlohmann::ordered_json::array();
-    for (std::size_t c = 0; c < classes; ++c) {
-      auto units = nlohmann::ordered_json::array();
-      for (std::uint32_t u = 0; u < program.jobs[j].units.size(); ++u) {
-        units.push_back(times_of(program, c, job_id(j), u).loaded.total.count());
-      }
-      times.push_back(std::move(units));
-    }
-    jobs.push_back({{"minibatches", program.jobs[j].minibatches}, {"units_ns", std::move(times)}});
-  }
-  return {{"name", ranked.name},
-          {"devices", devices},
-          {"class_of_device", program.class_of},
-          {"jobs", std::move(jobs)},
-          {"predicted_s", ranked.predicted_s},
-          {"naive_s", ranked.naive_s},
-          {"measured_s", ranked.measured_s}};
-}
-
 /// Runs the cases one after another and keeps what came out.
 class RankingStudy {
  public:
   explicit RankingStudy(const Options& options)
-      : options_(options), start_(std::chrono::steady_clock::now()) {}
+      : options_(options), start_(std::chrono::steady_clock::now()) {
+    how_.policies = options.policies;
+    how_.seed = options.seed;
+    how_.stop = &interrupt_.stop();
+  }
 
   int run() {
     for (const std::string& policy : options_.policies) {
@@ -80,10 +54,13 @@ class RankingStudy {
     }
     refuse_unwritable(options_.folder);
     if (options_.cpu > 0) engine_ = load_engine();
+    how_.engine = engine_.get();
     make_folder(options_.folder);
     if (options_.emulated > 0) run_emulated();
     if (options_.cpu > 0 && !stopped()) run_cpu();
-    if (emulated_.empty() && cpu_.empty()) throw Error("interrupted before a workload was done");
+    if (found_.emulated.empty() && found_.cpu.empty()) {
+      throw Error("interrupted before a workload was done");
+    }
     conclude();
     return stopped() ? 1 : 0;
   }
@@ -99,24 +76,20 @@ class RankingStudy {
 
   void run_emulated();
   void run_cpu();
-  bool run_case(const RankingCase& drawn, int number, std::vector<RankedCase>& done);
-  Prediction prediction(const Inputs& inputs, const std::string& policy) const;
-  double naive(const Inputs& inputs, const Prediction& predicted) const;
-  double measure(const Inputs& inputs, const Prediction& predicted);
+  void run(const RankingCase& drawn, const EmulationOverhead& overhead, int rounds,
+           std::vector<RankedCase>& done);
+  bool run_round(const PredictedCase& predicted, bool reversed, std::vector<double>& took);
   void say(const std::string& text);
   void conclude();
-  [[nodiscard]] std::string text() const;
-  [[nodiscard]] nlohmann::ordered_json json() const;
 
   const Options& options_;
   std::chrono::steady_clock::time_point start_;
   Interrupt interrupt_;
   ProgressLine line_;
   std::unique_ptr<Engine> engine_;
-  std::vector<RankedCase> cpu_, emulated_;
+  RankingRuns how_;
+  RankingFound found_;
   nlohmann::ordered_json cases_ = nlohmann::ordered_json::array();
-  std::vector<Duration> fixed_work_;
-  EmulationOverhead overhead_;
 };
 
 void RankingStudy::say(const std::string& text) {
@@ -130,9 +103,10 @@ void RankingStudy::say(const std::string& text) {
 void RankingStudy::run_emulated() {
   for (int i = 0; i < options_.emulated && !stopped(); ++i) {
     RankingCase drawn = draw_emulated_case(options_.seed, i);
-    overhead_ = measure_emulation(drawn.cluster);
-    drawn.profile = with_dispatch(std::move(drawn.profile), overhead_);
-    run_case(drawn, i, emulated_);
+    const EmulationOverhead overhead = measure_emulation(drawn.cluster);
+    found_.dispatch = overhead.loaded;
+    drawn.profile = with_dispatch(std::move(drawn.profile), overhead);
+    run(drawn, overhead, options_.rounds, found_.emulated);
   }
 }
 
@@ -146,151 +120,54 @@ void RankingStudy::run_cpu() {
                                                 ranking_devices(), {.seconds = options_.seconds});
   write_profile(file("profile.json"), profile);
   for (int i = 0; i < options_.cpu && !stopped(); ++i) {
-    fixed_work_.push_back(engine_->fixed_work(ranking_devices()));
-    run_case(draw_cpu_case(options_.seed, i, profile, file("text.txt")), i, cpu_);
+    found_.fixed_work.push_back(engine_->fixed_work(ranking_devices()));
+    run(draw_cpu_case(options_.seed, i, profile, file("text.txt")), {}, options_.rounds,
+        found_.cpu);
   }
 }
 
-Prediction RankingStudy::prediction(const Inputs& inputs, const std::string& policy) const {
-  PlanChoice choice;
-  choice.policy = policy;
-  choice.slots = kRankingSlots;
-  choice.seed = options_.seed;
-  const Plan plan = make_plan(inputs.workload, inputs.cluster, inputs.profile, choice);
-  return predict(inputs, plan, false);
-}
-
-double RankingStudy::naive(const Inputs& inputs, const Prediction& predicted) const {
-  const Program program = computing_alone(predicted.program);
-  const auto policy = make_policy(predicted.plan.policy, program, options_.seed);
-  EstimatedCosts costs(program);
-  return seconds(
-      simulate(program, computing_alone(inputs.cluster), *policy, costs, nullptr).makespan);
-}
-
-double RankingStudy::measure(const Inputs& inputs, const Prediction& predicted) {
-  const auto policy = make_policy(predicted.plan.policy, predicted.program, options_.seed);
-  RunOptions how;
-  how.stop = &interrupt_.stop();
-  std::vector<std::vector<int>> layers;
-  for (const JobPlan& job : predicted.plan.jobs) layers.push_back(job.first_layer);
-  const RunResult result =
-      is_emulated(inputs.machine)
-          ? emulate(predicted.program, inputs.machine, *policy, how)
-          : engine_->run(inputs.workload, inputs.machine, predicted.program, layers, *policy, how);
-  for (const JobEnd& end : result.outcome.jobs) {
-    if (!end.completed && !stopped()) throw Error("a job was stopped: " + end.reason);
-  }
-  return seconds(result.timeline.makespan);
-}
-
-/// Every other case takes the policies in reverse, so that a machine that drifts favours none.
-bool RankingStudy::run_case(const RankingCase& drawn, int number, std::vector<RankedCase>& done) {
-  Inputs inputs{drawn.workload, with_measured_links(drawn.cluster, drawn.profile), drawn.profile,
-                drawn.cluster};
+/// False when it was interrupted.
+bool RankingStudy::run_round(const PredictedCase& predicted, bool reversed,
+                             std::vector<double>& took) {
   const std::size_t policies = options_.policies.size();
-  RankedCase ranked{drawn.name, std::vector<double>(policies), std::vector<double>(policies),
-                    std::vector<double>(policies)};
-  Program program;
+  took.resize(policies);
   for (std::size_t i = 0; i < policies; ++i) {
-    const std::size_t p = number % 2 == 0 ? i : policies - 1 - i;
-    const Prediction predicted =
-        in_context(drawn.name, [&] { return prediction(inputs, options_.policies[p]); });
-    ranked.predicted_s[p] = seconds(predicted.outcome.makespan);
-    ranked.naive_s[p] = naive(inputs, predicted);
-    ranked.measured_s[p] = in_context(drawn.name, [&] { return measure(inputs, predicted); });
+    const std::size_t p = reversed ? policies - 1 - i : i;
+    took[p] = run_case(predicted, p, how_);
     if (stopped()) return false;
     say(fmt::format("{:<12} {:<14} predicted {:6.3f} s, naive {:6.3f} s, measured {:6.3f} s",
-                    drawn.name, options_.policies[p], ranked.predicted_s[p], ranked.naive_s[p],
-                    ranked.measured_s[p]));
-    program = computing_alone(predicted.program);
+                    predicted.ranked.name, options_.policies[p], predicted.ranked.predicted_s[p],
+                    predicted.ranked.naive_s[p], took[p]));
   }
-  cases_.push_back(case_json(ranked, drawn.cluster.devices.size(), program));
-  done.push_back(std::move(ranked));
   return true;
 }
 
-/// How much longer the slowest fixed work took than the fastest.
-double drift(const std::vector<Duration>& fixed_work) {
-  if (fixed_work.empty()) return 0;
-  return seconds(std::ranges::max(fixed_work)) / seconds(std::ranges::min(fixed_work)) - 1;
-}
-
-struct Part {
-  const char* name;
-  std::vector<RankedCase> cases;
-};
-
-std::vector<Part> parts_of(const std::vector<RankedCase>& cpu,
-                           const std::vector<RankedCase>& emulated) {
-  std::vector<Part> parts{{"all", emulated}, {"cpu", cpu}, {"emulated", emulated}};
-  parts[0].cases.insert(parts[0].cases.end(), cpu.begin(), cpu.end());
-  std::erase_if(parts, [](const Part& part) { return part.cases.empty(); });
-  return parts;
-}
-
-std::string RankingStudy::text() const {
-  TextTable table({"devices", "predicted by", "workloads", "pairs", "wrong", "right %",
-                   "regret median %", "regret worst %", "error median %", "error worst %"});
-  for (const Part& part : parts_of(cpu_, emulated_)) {
-    for (const bool naive : {false, true}) {
-      const RankingScore found =
-          score(part.cases, naive ? &RankedCase::naive_s : &RankedCase::predicted_s, kStatedError);
-      const double right = found.pairs == 0 ? 1
-                                            : 1 - static_cast<double>(found.wrong) /
-                                                      static_cast<double>(found.pairs);
-      table.row({part.name, naive ? "naive" : "shardlab", fmt::format("{}", part.cases.size()),
-                 fmt::format("{}", found.pairs), fmt::format("{}", found.wrong),
-                 fmt::format("{:.1f}", 100 * right),
-                 fmt::format("{:.2f}", 100 * found.regret_median),
-                 fmt::format("{:.2f}", 100 * found.regret_worst),
-                 fmt::format("{:.2f}", 100 * found.error_median),
-                 fmt::format("{:.2f}", 100 * found.error_worst)});
-    }
+/// Every other round takes the policies in reverse, so that a machine that drifts favours none.
+void RankingStudy::run(const RankingCase& drawn, const EmulationOverhead& overhead, int rounds,
+                       std::vector<RankedCase>& done) {
+  PredictedCase predicted = predicted_case(drawn, how_, overhead);
+  std::vector<std::vector<double>> took(static_cast<std::size_t>(rounds));
+  for (int r = 0; r < rounds; ++r) {
+    const bool reversed = (static_cast<int>(done.size()) + r) % 2 != 0;
+    if (!run_round(predicted, reversed, took[static_cast<std::size_t>(r)])) return;
   }
-  std::string noise;
-  if (!fixed_work_.empty()) {
-    noise += fmt::format("fixed work took up to {:.0f} % longer between CPU workloads\n",
-                         100 * drift(fixed_work_));
-  }
-  if (!emulated_.empty()) {
-    noise += fmt::format("a unit of an emulated device took {:.0f} µs beyond its time\n",
-                         1e6 * seconds(overhead_.loaded));
-  }
-  return "\n" + table.text() +
-         fmt::format(
-             "\npairs: policies predicted more than {:.0f} % apart; naive: computing alone, "
-             "without memory, links and overheads\n{}written: {}, {:.0f} s in all\n",
-             100 * kStatedError, noise, file("cases.json"), elapsed());
-}
-
-nlohmann::ordered_json RankingStudy::json() const {
-  nlohmann::ordered_json body{
-      {"seed", options_.seed}, {"policies", options_.policies}, {"stated_error", kStatedError}};
-  for (const Part& part : parts_of(cpu_, emulated_)) {
-    auto scores = score_json(score(part.cases, &RankedCase::predicted_s, kStatedError));
-    scores["workloads"] = part.cases.size();
-    scores["naive"] = score_json(score(part.cases, &RankedCase::naive_s, kStatedError));
-    if (part.name == std::string_view("all")) {
-      body.update(scores);
-    } else {
-      body[part.name] = std::move(scores);
-    }
-  }
-  body["drift"] = drift(fixed_work_);
-  body["dispatch_s"] = seconds(overhead_.loaded);
-  body["interrupted"] = stopped();
-  body["elapsed_s"] = elapsed();
-  return body;
+  predicted.ranked.measured_s = measured_in_rounds(took);
+  cases_.push_back(case_json(predicted, took));
+  done.push_back(std::move(predicted.ranked));
 }
 
 void RankingStudy::conclude() {
   line_.clear();
-  nlohmann::ordered_json body = json();
+  nlohmann::ordered_json body{
+      {"seed", options_.seed}, {"policies", options_.policies}, {"stated_error", kStatedError}};
+  body.update(ranking_found_json(found_));
+  body["interrupted"] = stopped();
+  body["elapsed_s"] = elapsed();
   if (options_.json) {
     print_json("validate-ranking", body);
   } else {
-    print_text(text());
+    print_text(fmt::format("\n{}written: {}, {:.0f} s in all\n", ranking_found_text(found_),
+                           file("cases.json"), elapsed()));
   }
   body["cases"] = cases_;
   write_file_atomically(file("cases.json"), body.dump(1) + "\n");
@@ -311,6 +188,9 @@ Action declare_validate_ranking(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--emulated", options->emulated, "workloads on eight emulated devices")
       ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
+  app.add_option("--rounds", options->rounds, "runs of each workload under each policy")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--seed", options->seed, "that the workloads are drawn from")
       ->capture_default_str();

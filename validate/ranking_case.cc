@@ -15,7 +15,7 @@ namespace shardlab {
 namespace {
 
 enum class Platform : std::uint8_t { kCpu, kEmulated };
-constexpr double kCpuSeconds = 1.6, kEmulatedSeconds = 1.2;  ///< Of computing per device.
+constexpr double kCpuSeconds = 0.65, kEmulatedSeconds = 0.5;  ///< Of computing per device.
 
 /// Numbers one after another, of one case.
 class Draws {
@@ -194,7 +194,7 @@ RankingCase draw_emulated_case(std::uint64_t seed, int number) {
     made.profile.models.push_back(made_up_model(j, draws.log_uniform(0.3, 1), draws));
     const ModelProfile& model = made.profile.models.back();
     Job job = job_of(fmt::format("job-{}", j), model.model, "");
-    job.minibatches = draws.whole(6, 24);
+    job.minibatches = draws.whole(3, 10);
     work += load_of(model).computing_s * static_cast<double>(job.minibatches);
     made.workload.jobs.push_back(std::move(job));
   }

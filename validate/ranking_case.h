@@ -28,13 +28,13 @@ Cluster ranking_devices();
 
 /// Four to six jobs of those models, of lengths drawn within a factor of ten, on two CPU devices of
 /// one thread. Memory of 1.1 to 3 times what the largest unit needs, links that take 0.1 to 0.7 of
-/// the computing, so many minibatches that the computing takes about 1.6 seconds per device: by
+/// the computing, so many minibatches that the computing takes about 0.65 seconds per device: by
 /// `profile`, which holds all models. Everything else is a function of (seed, number).
 RankingCase draw_cpu_case(std::uint64_t seed, int number, const Profile& profile,
                           const std::string& text);
 
 /// 16 to 28 jobs of made-up costs on eight emulated devices of up to three speeds, with
-/// memory and links as above; 1.2 seconds of computing per device. A function of (seed, number).
+/// memory and links as above; half a second of computing per device. A function of (seed, number).
 RankingCase draw_emulated_case(std::uint64_t seed, int number);
 
 /// The program as a model of computing alone has it: no dispatch, no copies, no buffering; and a

@@ -10,15 +10,29 @@
 namespace shardlab {
 namespace {
 
-void count_pairs(const std::vector<double>& predicted, const std::vector<double>& measured,
-                 double stated_error, RankingScore& score) {
+constexpr double kOf95Percent = 1.96;  ///< Standard deviations of a normal distribution.
+
+void count_pairs(const RankedCase& ranked, const PredictedBy& which, double stated_error,
+                 RankingScore& score) {
+  const std::vector<double>& predicted = ranked.*which.makespan_s;
+  const std::vector<double> fixed(predicted.size());
+  const std::vector<double>& varied = which.spread_s == nullptr ? fixed : ranked.*which.spread_s;
+  const std::vector<double>& spread = varied.empty() ? fixed : varied;
   for (std::size_t a = 0; a < predicted.size(); ++a) {
     for (std::size_t b = 0; b < predicted.size(); ++b) {
-      if (predicted[b] <= predicted[a] * (1 + stated_error)) continue;
+      const double error = std::hypot(stated_error * predicted[a], kOf95Percent * spread[a],
+                                      kOf95Percent * spread[b]);
+      if (predicted[b] <= predicted[a] + error) continue;
       ++score.pairs;
-      if (measured[b] <= measured[a]) ++score.wrong;
+      if (ranked.measured_s[b] <= ranked.measured_s[a]) ++score.wrong;
     }
   }
+}
+
+double geometric_mean(const std::vector<double>& values) {
+  double logs = 0;
+  for (const double value : values) logs += std::log(value);
+  return std::exp(logs / static_cast<double>(values.size()));
 }
 
 double regret(const std::vector<double>& predicted, const std::vector<double>& measured) {
@@ -28,14 +42,27 @@ double regret(const std::vector<double>& predicted, const std::vector<double>& m
 
 }  // namespace
 
-RankingScore score(std::span<const RankedCase> cases, std::vector<double> RankedCase::*which,
+std::vector<double> measured_in_rounds(const std::vector<std::vector<double>>& rounds) {
+  std::vector<double> means;
+  for (const std::vector<double>& round : rounds) means.push_back(geometric_mean(round));
+  const double usual = interpolated_median(means);
+  std::vector<double> measured;
+  for (std::size_t p = 0; p < rounds.front().size(); ++p) {
+    std::vector<double> shares;
+    for (std::size_t r = 0; r < rounds.size(); ++r) shares.push_back(rounds[r][p] / means[r]);
+    measured.push_back(usual * interpolated_median(shares));
+  }
+  return measured;
+}
+
+RankingScore score(std::span<const RankedCase> cases, const PredictedBy& which,
                    double stated_error) {
   RankingScore result;
   if (cases.empty()) return result;
   std::vector<double> regrets, errors;
   for (const RankedCase& each : cases) {
-    const std::vector<double>& predicted = each.*which;
-    count_pairs(predicted, each.measured_s, stated_error, result);
+    const std::vector<double>& predicted = each.*which.makespan_s;
+    count_pairs(each, which, stated_error, result);
     regrets.push_back(regret(predicted, each.measured_s));
     for (std::size_t p = 0; p < predicted.size(); ++p) {
       errors.push_back(std::abs(each.measured_s[p] / predicted[p] - 1));
