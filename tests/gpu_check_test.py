@@ -143,8 +143,8 @@ def test_plain_copies_go_on_until_all_of_them_are_timed():
 
 
 def test_a_link_is_held_against_plain_copies_alone_and_beside_the_other_way():
-    link = {"to_device": True, "pinned": True, "device": "gpu", "latency_ns": 10_000, "bytes_per_second": 51e9, "residual": 0.01,
-            "shared_bytes_per_second": 44e9}
+    link = {"to_device": True, "pinned": True, "device": "gpu", "latency_ns": 10_000, "bytes_per_second": 51e9,
+            "residual": 0.01, "shared_bytes_per_second": 44e9}
     row = steps.against_plain(link, {"to_device_pinned": 50e9, "to_device_pinned_shared": 40e9})
     assert row["case"] == "to device, page-locked"
     assert row["error"] == pytest.approx(0.02) and row["shared_error"] == pytest.approx(0.1)
