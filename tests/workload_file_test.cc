@@ -162,6 +162,17 @@ TEST(WorkloadFile, RefusesValuesOutOfRange) {
             "w.toml:2: optimizer: \"adam\" is no optimizer; there are sgd and adamw");
 }
 
+TEST(WorkloadFile, ContextOfAVitIsANumberOfPatches) {
+  const auto vit = [](const std::string& context) {
+    return "[[job]]\nmodel = \"vit\"\nlayers = 2\nwidth = 8\nheads = 2\nbatch = 4\nminibatches = "
+           "1\n"
+           "context = " +
+           context + "\n";
+  };
+  EXPECT_EQ(error(vit("60")), "w.toml:8: context: images make 1, 4, 16, 64, 256 or 1024 patches");
+  EXPECT_EQ(parse_workload(vit("64"), "w.toml").jobs[0].model.architecture, Architecture::kVit);
+}
+
 TEST(WorkloadFile, BlamesTheValueInsideAList) {
   EXPECT_EQ(error_with("batch = [4,\n  -1]"), "w.toml:3: batch: must be at least 1, is -1");
 }
