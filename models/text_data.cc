@@ -128,7 +128,7 @@ void TextData::images(int batch, std::uint64_t seed, std::int64_t step,
     const std::uint64_t key = counter_hash({seed, static_cast<std::uint64_t>(step), row});
     const auto record =
         std::string_view(bytes_).substr(kRecord * (key % (bytes_.size() / kRecord)), kRecord);
-    target[row] = record.front();
+    target[row] = static_cast<unsigned char>(record.front());
     pixels = std::ranges::transform(record.substr(1), pixels, [](char pixel) {
                return static_cast<std::int64_t>(static_cast<unsigned char>(pixel));
              }).out;
