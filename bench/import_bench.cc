@@ -99,8 +99,8 @@ void import_trace(benchmark::State& state) {
 }
 BENCHMARK(import_trace)
     ->Args({100, 0})
-    ->Args({400, 0})
-    ->Args({400, 1})
+    ->Args({1000, 0})
+    ->Args({1000, 1})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

@@ -51,8 +51,7 @@ std::optional<OtherDevice> other_device(const Options& options, const Profile& m
 }
 
 std::string shape_text(const Shape& shape) {
-  return fmt::format("{}, {}, batch {}", describe(shape.model), to_string(shape.model.precision),
-                     shape.batch);
+  return fmt::format("{}, batch {}", describe(shape.model), shape.batch);
 }
 
 double minibatch_ms(const ModelProfile& entry) {

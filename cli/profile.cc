@@ -1,7 +1,5 @@
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/own_process.h"
 #include "cli/profile_report.h"
+#include "cli/recording.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -71,28 +70,14 @@ int add_records(const Options& options, const Workload& workload, const Cluster&
   return 0;
 }
 
-/// Has another process record kernels: recording slows a process from then on, and this one may
-/// measure more. Whatever goes wrong there, the times are good.
-Profile with_records(const Options& options, Profile profile) {
-  const std::string path = fmt::format("{}/shardlab-{}-records.json",
-                                       std::filesystem::temp_directory_path().string(), getpid());
-  std::vector<std::string> arguments{"profile", options.paths.workload, options.paths.cluster,
-                                     "--add-records", path};
+/// What the process that records is asked for, but the profile.
+std::vector<std::string> recording_arguments(const Options& options) {
+  std::vector<std::string> arguments{"profile", options.paths.workload, options.paths.cluster};
   if (!options.parts.empty()) {
     arguments.insert(arguments.end(),
                      {"--parts", fmt::format("{}", fmt::join(options.parts, ","))});
   }
-  try {
-    write_profile(path, profile);
-    const int status = run_own_process(arguments);
-    if (status != 0) throw Error(fmt::format("the process of its own ended with {}", status));
-    profile = read_profile(path);
-  } catch (const Error& error) {
-    profile.provenance.activity = ActivityFacts{.source = std::string("none: ") + error.what()};
-  }
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  return profile;
+  return arguments;
 }
 
 int profile_workload(const Options& options) {
@@ -107,7 +92,10 @@ int profile_workload(const Options& options) {
   refuse_unwritable_file(options.output);
   const auto engine = load_engine();
   Profile found = profile_with_progress(*engine, workload, cluster, options.profile);
-  if (!is_cpu(cluster)) found = with_records(options, std::move(found));
+  if (!is_cpu(cluster)) {
+    const Duration limit = recording_limit(found);
+    found = with_records(std::move(found), kThisCommand, recording_arguments(options), limit);
+  }
   write_profile(options.output, found);
   if (options.json) {
     print_json("profile", nlohmann::ordered_json::parse(profile_json(found)));

@@ -14,6 +14,8 @@ std::string to_string(Architecture architecture) {
       return "gpt";
     case Architecture::kBert:
       return "bert";
+    case Architecture::kVit:
+      return "vit";
     case Architecture::kImported:
       return "imported";
   }
@@ -27,10 +29,11 @@ std::string to_string(Precision precision) {
 std::string to_string(OptimizerKind kind) { return kind == OptimizerKind::kSgd ? "sgd" : "adamw"; }
 
 Architecture parse_architecture(const std::string& name) {
-  for (const auto known : {Architecture::kMlp, Architecture::kGpt, Architecture::kBert}) {
+  for (const auto known :
+       {Architecture::kMlp, Architecture::kGpt, Architecture::kBert, Architecture::kVit}) {
     if (to_string(known) == name) return known;
   }
-  throw Error(fmt::format("\"{}\" is no model; there are mlp, gpt and bert", name));
+  throw Error(fmt::format("\"{}\" is no model; there are mlp, gpt, bert and vit", name));
 }
 
 OptimizerKind parse_optimizer(const std::string& name) {

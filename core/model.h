@@ -11,6 +11,7 @@ enum class Architecture : std::uint8_t {
   kMlp,
   kGpt,
   kBert,
+  kVit,
   kImported,  ///< Known by its costs alone: it can be simulated, not trained.
 };
 
@@ -26,7 +27,7 @@ struct ModelSpec {
   int layers = 0;      ///< Blocks between the embedding and the head.
   int width = 0;       ///< Hidden size.
   int heads = 1;       ///< Attention heads; 1 for an mlp. Divides width.
-  int context = 0;     ///< Tokens (bytes of text) per sequence.
+  int context = 0;     ///< Tokens per sequence: bytes of text, or patches of an image.
   double dropout = 0;  ///< Probability, in [0, 1).
   Precision precision = Precision::kFp32;
   std::string imported = {};  ///< Name of an imported model, which has nothing of the above.
@@ -34,6 +35,24 @@ struct ModelSpec {
 
   auto operator<=>(const ModelSpec&) const = default;
 };
+
+/// Images of a vit, as CIFAR-10 has them: of so many pixels a side, in three colours.
+inline constexpr int kImageSide = 32;
+inline constexpr int kImageClasses = 10;
+inline constexpr std::int64_t kImageNumbers = std::int64_t{3} * kImageSide * kImageSide;
+
+/// Pixels on a side of a patch, so that `context` of them make an image; 0 where none do.
+constexpr int patch_side(int context) {
+  for (int side = 1; side <= kImageSide; side *= 2) {
+    if (context == (kImageSide / side) * (kImageSide / side)) return side;
+  }
+  return 0;
+}
+
+/// Integers that a sequence brings: token ids, or an image's numbers.
+constexpr std::int64_t inputs_per_sequence(const ModelSpec& spec) {
+  return spec.architecture == Architecture::kVit ? kImageNumbers : spec.context;
+}
 
 enum class OptimizerKind : std::uint8_t { kSgd, kAdamW };
 
@@ -50,7 +69,7 @@ struct OptimizerSpec {
 /// Bytes of optimizer state per byte of parameters: SGD keeps a momentum, AdamW two moments.
 constexpr int state_factor(OptimizerKind kind) { return kind == OptimizerKind::kAdamW ? 2 : 1; }
 
-std::string to_string(Architecture architecture);          ///< "mlp", "gpt", "bert", "imported"
+std::string to_string(Architecture architecture);          ///< "mlp", "gpt", "bert", "vit", ...
 std::string to_string(OptimizerKind kind);                 ///< "sgd", "adamw"
 std::string to_string(Precision precision);                ///< "fp32", "bf16"
 Architecture parse_architecture(const std::string& name);  ///< Of those that can be trained.

@@ -7,18 +7,22 @@ constexpr double kVocabulary = 256;  // Bytes of text; the embedding has one tok
 constexpr double kByteWidth = 16;    // Of a byte's embedding in an mlp.
 constexpr double kFloat = 4;         // Bytes of parameters and activations.
 
+bool is_vit(const ModelSpec& model) { return model.architecture == Architecture::kVit; }
+
 double parameters(const ModelSpec& model, LayerKind kind) {
   const double w = model.width, context = model.context;
   switch (kind) {
     case LayerKind::kEmbedding:
       if (is_mlp(model)) return (kVocabulary + 1) * kByteWidth + w * context * kByteWidth + w;
+      if (is_vit(model)) return (kImageNumbers / context + 1 + context) * w;
       return (kVocabulary + 1 + context) * w;
     case LayerKind::kBlock:
       return is_mlp(model) ? w * w + (model.batch_norm ? 5 : 1) * w : 12 * w * w + 13 * w;
     case LayerKind::kHead:
       break;
   }
-  return kVocabulary * w + kVocabulary + 2 * w;
+  const double classes = is_vit(model) ? kImageClasses : kVocabulary;
+  return classes * w + classes + 2 * w;
 }
 
 /// Of one forward; `activations` in numbers, without parameters.
@@ -34,6 +38,10 @@ ForwardWork forward_work(const Shape& shape, LayerKind kind) {
         const double inner = context * kByteWidth;
         return {3, 2 * inner * w * vectors, (3 * inner + 2 * w) * vectors};
       }
+      if (is_vit(shape.model)) {
+        const double images = kImageNumbers * shape.batch;
+        return {6, 2 * images * w, 9 * images + 3 * w * vectors};
+      }
       return {2, 0, 5 * w * vectors};
     case LayerKind::kBlock: {
       if (is_mlp(shape.model)) {
@@ -47,6 +55,7 @@ ForwardWork forward_work(const Shape& shape, LayerKind kind) {
     case LayerKind::kHead:
       break;
   }
+  if (is_vit(shape.model)) return {6, 2 * w * kImageClasses * shape.batch, 3 * w * vectors};
   return {5, 2 * w * kVocabulary * vectors, (3 * w + 4 * kVocabulary) * vectors};
 }
 
@@ -66,6 +75,7 @@ bool comparable(const ModelProfile& measured, const Shape& shape) {
   };
   if (imported(measured.model) || imported(shape.model)) return false;
   return missing_costs(measured).empty() && is_mlp(measured.model) == is_mlp(shape.model) &&
+         is_vit(measured.model) == is_vit(shape.model) &&
          measured.model.precision == shape.model.precision &&
          measured.model.dropout == shape.model.dropout &&
          measured.model.batch_norm == shape.model.batch_norm;
@@ -92,7 +102,8 @@ LayerWork layer_work(const Shape& shape, LayerKind kind, Phase phase) {
   }
   const double number = shape.model.precision == Precision::kBf16 ? 2 : kFloat;
   const ForwardWork forward = forward_work(shape, kind);
-  const double read = kind == LayerKind::kEmbedding && !is_mlp(shape.model) ? 0 : own;
+  const double read =
+      kind == LayerKind::kEmbedding && !is_mlp(shape.model) && !is_vit(shape.model) ? 0 : own;
   if (phase == Phase::kBackward) {  // Parameters are read and their gradients written.
     return {2 * forward.kernels, 2 * forward.flops,
             number * (read + 2 * forward.activations) + kFloat * own};

@@ -27,8 +27,8 @@ struct Shape {
 };
 
 Shape shape_of(const ModelProfile& measured);
-/// Of the same precision and dropout, and both transformers or both mlps: what a guess can start
-/// from. A gpt's blocks are a bert's with a causal mask.
+/// Of the same precision and dropout, and both transformers of text, vits or mlps: what a guess can
+/// start from. A gpt's blocks are a bert's with a causal mask.
 bool comparable(const ModelProfile& measured, const Shape& shape);
 /// Of the same architecture and optimizer, too.
 bool alike(const ModelProfile& measured, const Shape& shape);

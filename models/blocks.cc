@@ -50,16 +50,21 @@ class MlpBlock : public Layer {
 
 class Head : public Layer {
  public:
-  explicit Head(const ModelSpec& spec) : Layer("head", head_parameters(spec)), width_(spec.width) {}
+  explicit Head(const ModelSpec& spec)
+      : Layer("head", head_parameters(spec)),
+        width_(spec.width),
+        classes_(classes(spec)),
+        pooled_(spec.architecture == Architecture::kVit) {}
 
   at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
                      const PassKey&) const override {
-    return at::linear(at::layer_norm(input, {width_}, p[0], p[1]), p[2], p[3])
-        .view({-1, kVocabulary});
+    const at::Tensor normed = at::layer_norm(input, {width_}, p[0], p[1]);
+    return at::linear(pooled_ ? normed.mean(1) : normed, p[2], p[3]).view({-1, classes_});
   }
 
  private:
-  std::int64_t width_;
+  std::int64_t width_, classes_;
+  bool pooled_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace shardlab {
 std::vector<std::unique_ptr<Layer>> transformer_layers(const ModelSpec& spec);
 std::vector<std::unique_ptr<Layer>> mlp_layers(const ModelSpec& spec);
 
-/// Layer norm and linear to the vocabulary.
+/// Layer norm and linear to the classes; of a vit, of the mean over its patches (arXiv 2205.01580).
 std::unique_ptr<Layer> head_layer(const ModelSpec& spec);
 
 /// `input` with its dropout applied; `input` itself when probability is 0.

@@ -35,7 +35,8 @@ class Layer {
   [[nodiscard]] std::span<const ParameterSpec> parameters() const { return parameters_; }
 
   /// `parameters` in the order of parameters(). The first layer takes int64 token ids [batch,
-  /// context], every other the activation below; the last one returns logits [targets, 256].
+  /// context] or images, every other the activation below; the last returns logits [targets,
+  /// classes].
   [[nodiscard]] virtual at::Tensor forward(std::span<const at::Tensor> parameters,
                                            const at::Tensor& input, const PassKey& key) const = 0;
 

@@ -21,6 +21,11 @@ bool is_mlp(const ModelSpec& spec) { return spec.architecture == Architecture::k
 }  // namespace
 
 std::vector<ParameterSpec> embedding_parameters(const ModelSpec& spec) {
+  if (spec.architecture == Architecture::kVit) {
+    return {weight("patch", spec.width, kImageNumbers / spec.context),
+            {"bias", {spec.width}},
+            weight("position", spec.context, spec.width)};
+  }
   if (!is_mlp(spec)) {
     return {weight("token", kVocabulary + 1, spec.width),
             weight("position", spec.context, spec.width)};
@@ -65,8 +70,8 @@ std::vector<ParameterSpec> block_parameters(const ModelSpec& spec) {
 std::vector<ParameterSpec> head_parameters(const ModelSpec& spec) {
   return {{"norm_weight", {spec.width}, Initial::kOne},
           {"norm_bias", {spec.width}},
-          weight("weight", kVocabulary, spec.width),
-          {"bias", {kVocabulary}}};
+          weight("weight", classes(spec), spec.width),
+          {"bias", {classes(spec)}}};
 }
 
 }  // namespace shardlab

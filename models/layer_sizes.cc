@@ -18,7 +18,9 @@ class Sizes {
  public:
   Sizes(const ModelSpec& spec, int batch)
       : boundary_(kFloat * boundary_elements(spec, batch)),
-        rows_(batch * targets_per_sequence(spec)),
+        rows_(batch * rows_per_sequence(spec)),
+        targets_(batch * targets_per_sequence(spec)),
+        images_(spec.architecture == Architecture::kVit ? batch * kImageNumbers : 0),
         dropout_(spec.dropout > 0 ? 1 : 0),
         norm_(spec.batch_norm ? 1 : 0) {}
 
@@ -28,6 +30,12 @@ class Sizes {
     to.output = boundary_;
     to.forward_workspace = (1 + 2 * dropout_) * boundary_ + joined;
     to.saved = dropout_ * boundary_ + joined;  // The mask.
+    if (images_ > 0) {
+      // Floats; before that twice, while they are put in the order of patches.
+      const Bytes pixels = kFloat * images_;
+      to.forward_workspace = std::max(to.forward_workspace + pixels, 2 * pixels - boundary_);
+      to.saved += pixels;
+    }
     // The gradient of what was embedded lives after those of the parameters are there.
     to.backward_workspace = std::max<Bytes>((1 + dropout_) * boundary_ + joined - to.parameters, 0);
   }
@@ -50,14 +58,21 @@ class Sizes {
   }
 
   void head(const ModelSpec& spec, LayerCost& to) const {
-    const Bytes logits = kFloat * rows_ * kVocabulary;
+    const Bytes logits = kFloat * targets_ * classes(spec), norms = 2 * kFloat * rows_;
+    if (images_ > 0) {  // Between norm and logits, the mean over patches; its gradient at each.
+      const Bytes mean = kFloat * targets_ * spec.width;
+      to.forward_workspace = boundary_ + std::max(norms, mean + logits);
+      to.saved = mean + logits + norms + 2 * kFloat;
+      to.backward_workspace = boundary_ + mean + 2 * logits;
+      return;
+    }
     to.forward_workspace = boundary_ + logits;
-    to.saved = boundary_ + logits + 2 * kFloat * (rows_ + 1);
+    to.saved = boundary_ + logits + norms + 2 * kFloat;
     to.backward_workspace = std::max<Bytes>(2 * logits + 2 * kFloat * (1 - spec.width), 0);
   }
 
  private:
-  Bytes boundary_, rows_, dropout_, norm_;
+  Bytes boundary_, rows_, targets_, images_, dropout_, norm_;
 };
 
 /// In floating point; more than any layer has.

@@ -14,6 +14,7 @@ namespace shardlab {
 ///   gpt   token + position → pre-norm decoder blocks with causal attention → the next byte at
 ///         each position
 ///   bert  the same without the causal mask → the masked bytes
+///   vit   patches of an image, flattened, linear + position → the blocks of bert → its class
 class Model {
  public:
   /// Throws Error when `spec` makes no model.
@@ -30,7 +31,7 @@ class Model {
   std::vector<std::unique_ptr<Layer>> layers_;
 };
 
-/// Mean cross entropy of logits [n, 256] over those of targets [n] that are not kIgnoredTarget.
+/// Mean cross entropy of logits [n, classes] over those of targets [n] that are not kIgnoredTarget.
 at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets);
 
 }  // namespace shardlab

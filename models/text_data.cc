@@ -24,6 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kRecord = 1 + static_cast<std::size_t>(kImageNumbers);
 constexpr std::uint64_t kMaskOneIn = 7;  // About BERT's 15 % (Devlin et al. 2019).
 
 /// Appends up to the cap. Throws Error when the file cannot be read.
@@ -103,7 +104,39 @@ TextData TextData::load(const std::string& path) {
 
 std::uint64_t TextData::hash() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
 
+void TextData::check_images() const {
+  const auto refuse = [&](const std::string& why) {
+    throw Error(
+        fmt::format("data: {}: {}; a vit trains on images: give a file in CIFAR-10's "
+                    "binary format, such as its data_batch_1.bin",
+                    name_, why));
+  };
+  const bool cut = bytes_.size() == kLargest;  // What is beyond is left out.
+  if (bytes_.size() < kRecord || (bytes_.size() % kRecord > 0 && !cut)) {
+    refuse(fmt::format("{} bytes are no records of {}", bytes_.size(), kRecord));
+  }
+  for (std::size_t at = 0; at + kRecord <= bytes_.size(); at += kRecord) {
+    const int label = static_cast<unsigned char>(bytes_[at]);
+    if (label >= kImageClasses) refuse(fmt::format("byte {}: {} is no label", at, label));
+  }
+}
+
+void TextData::images(int batch, std::uint64_t seed, std::int64_t step,
+                      std::span<std::int64_t> input, std::span<std::int64_t> target) const {
+  auto pixels = input.begin();
+  for (std::size_t row = 0; row < static_cast<std::size_t>(batch); ++row) {
+    const std::uint64_t key = counter_hash({seed, static_cast<std::uint64_t>(step), row});
+    const auto record =
+        std::string_view(bytes_).substr(kRecord * (key % (bytes_.size() / kRecord)), kRecord);
+    target[row] = static_cast<unsigned char>(record.front());
+    pixels = std::ranges::transform(record.substr(1), pixels, [](char pixel) {
+               return static_cast<std::int64_t>(static_cast<unsigned char>(pixel));
+             }).out;
+  }
+}
+
 void TextData::check(const ModelSpec& spec) const {
+  if (spec.architecture == Architecture::kVit) return check_images();
   const auto needed = static_cast<std::size_t>(spec.context) + 1;
   if (bytes_.size() < needed) {
     throw Error(fmt::format("data: {}: {} bytes of text, but context {} needs at least {}", name_,
@@ -113,10 +146,11 @@ void TextData::check(const ModelSpec& spec) const {
 
 void TextData::batch(const ModelSpec& spec, int batch, std::uint64_t seed, std::int64_t step,
                      std::span<std::int64_t> input, std::span<std::int64_t> target) const {
+  assert(input.size() == static_cast<std::size_t>(batch * inputs_per_sequence(spec)));
+  if (spec.architecture == Architecture::kVit) return images(batch, seed, step, input, target);
   check(spec);
   const auto context = static_cast<std::size_t>(spec.context);
   const auto targets = static_cast<std::size_t>(targets_per_sequence(spec));
-  assert(input.size() == context * static_cast<std::size_t>(batch));
   assert(target.size() == targets * static_cast<std::size_t>(batch));
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch); ++row) {
     const std::uint64_t key = counter_hash({seed, static_cast<std::uint64_t>(step), row});

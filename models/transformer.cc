@@ -27,6 +27,32 @@ class TokenEmbedding : public Layer {
   double dropout_;
 };
 
+/// Source: Dosovitskiy et al., arXiv 2010.11929, without the class token.
+class PatchEmbedding : public Layer {
+ public:
+  explicit PatchEmbedding(const ModelSpec& spec)
+      : Layer("embedding", embedding_parameters(spec)),
+        side_(patch_side(spec.context)),
+        dropout_(spec.dropout) {}
+
+  /// Images as CIFAR-10 has them: a plane per colour, row by row, bytes.
+  at::Tensor forward(std::span<const at::Tensor> p, const at::Tensor& input,
+                     const PassKey& key) const override {
+    const std::int64_t batch = input.size(0), across = kImageSide / side_;
+    const at::Tensor patches = input.view({batch, 3, across, side_, across, side_})
+                                   .permute({0, 2, 4, 1, 3, 5})
+                                   .to(at::kFloat)
+                                   .reshape({batch, across * across, 3 * side_ * side_})
+                                   .mul_(2.0 / 255)
+                                   .sub_(1);
+    return dropout(at::linear(patches, p[0], p[1]).add(p[2]), dropout_, key, 0, 0);
+  }
+
+ private:
+  std::int64_t side_;
+  double dropout_;
+};
+
 class TransformerBlock : public Layer {
  public:
   TransformerBlock(const ModelSpec& spec, int index)
@@ -71,7 +97,11 @@ class TransformerBlock : public Layer {
 
 std::vector<std::unique_ptr<Layer>> transformer_layers(const ModelSpec& spec) {
   std::vector<std::unique_ptr<Layer>> layers;
-  layers.push_back(std::make_unique<TokenEmbedding>(spec));
+  if (spec.architecture == Architecture::kVit) {
+    layers.push_back(std::make_unique<PatchEmbedding>(spec));
+  } else {
+    layers.push_back(std::make_unique<TokenEmbedding>(spec));
+  }
   for (int i = 1; i <= spec.layers; ++i)
     layers.push_back(std::make_unique<TransformerBlock>(spec, i));
   return layers;

@@ -21,6 +21,10 @@ void validate(const ModelSpec& spec) {
   at_least_one("width", spec.width);
   at_least_one("heads", spec.heads);
   at_least_one("context", spec.context);
+  if (spec.architecture == Architecture::kVit && patch_side(spec.context) == 0) {
+    throw Error(fmt::format("context is {}, but images make 1, 4, 16, 64, 256 or 1024 patches",
+                            spec.context));
+  }
   if (!(spec.dropout >= 0 && spec.dropout < 1)) {
     throw Error(fmt::format("dropout is {}, must be at least 0 and below 1", spec.dropout));
   }

@@ -16,17 +16,26 @@ void validate(const ModelSpec& spec);
 /// Layers of the chain: embedding, `spec.layers` blocks, head with the loss.
 constexpr int chain_length(const ModelSpec& spec) { return spec.layers + 2; }
 
-/// Token ids per sequence.
-constexpr std::int64_t inputs_per_sequence(const ModelSpec& spec) { return spec.context; }
+/// A vit tells CIFAR-10's classes apart, the others bytes.
+constexpr int classes(const ModelSpec& spec) {
+  return spec.architecture == Architecture::kVit ? kImageClasses : kVocabulary;
+}
 
-/// An mlp predicts one byte per sequence, the others one per position.
+/// An mlp predicts one byte per sequence, a vit the class of an image, the others a byte per token.
 constexpr std::int64_t targets_per_sequence(const ModelSpec& spec) {
+  const bool one =
+      spec.architecture == Architecture::kMlp || spec.architecture == Architecture::kVit;
+  return one ? 1 : spec.context;
+}
+
+/// Vectors of `width` between two layers: one per token, of an mlp one.
+constexpr std::int64_t rows_per_sequence(const ModelSpec& spec) {
   return spec.architecture == Architecture::kMlp ? 1 : spec.context;
 }
 
 /// Floats at any boundary between two layers.
 constexpr std::int64_t boundary_elements(const ModelSpec& spec, int batch) {
-  return batch * targets_per_sequence(spec) * spec.width;
+  return batch * rows_per_sequence(spec) * spec.width;
 }
 
 }  // namespace shardlab

@@ -15,11 +15,11 @@
 namespace shardlab {
 namespace {
 
-// The time of a pass does not depend on the text, only on its length.
-std::vector<std::int64_t> made_up_bytes(std::int64_t count) {
+// The time of a pass does not depend on text or pixels, only on their number.
+std::vector<std::int64_t> made_up(std::int64_t count, int below) {
   std::vector<std::int64_t> bytes(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<std::int64_t>(mix(i) % kVocabulary);
+    bytes[i] = static_cast<std::int64_t>(mix(i) % static_cast<std::uint64_t>(below));
   return bytes;
 }
 
@@ -81,12 +81,12 @@ ModelBench::ModelBench(const TorchDevice& device, const ModelSpec& model, int ba
   memory.parameters = device.empty(floats);
   memory.state = device.empty(state);
   memory.copy_in(device, {0, floats}, /*with_state=*/true);
-  const auto ids = [&](std::int64_t per_sequence) {
-    const auto made_up = made_up_bytes(batch * per_sequence);
-    return device.move_in(view_tokens(made_up, batch).clone());
+  const auto ids = [&](std::int64_t per_sequence, int below) {
+    const auto numbers = made_up(batch * per_sequence, below);
+    return device.move_in(view_tokens(numbers, batch).clone());
   };
-  memory.tokens = ids(inputs_per_sequence(model));
-  memory.targets = ids(targets_per_sequence(model));
+  memory.tokens = ids(inputs_per_sequence(model), kVocabulary);
+  memory.targets = ids(targets_per_sequence(model), classes(model));
   device.synchronize();
 }
 

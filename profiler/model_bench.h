@@ -12,7 +12,8 @@
 
 namespace shardlab {
 
-/// A model with its own weights and state on a device, run layer by layer on made-up tokens. For
+/// A model with its own weights and state on a device, run layer by layer on made-up text
+/// or synthetic pixels. For
 /// one thread at a time, which has entered the device's computing queue.
 class ModelBench {
  public:

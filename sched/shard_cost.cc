@@ -31,7 +31,7 @@ ShardCost shard_cost(const ModelProfile& model, int first, int last) {
   ShardCost cost;
   if (first > 0) cost.input = layers[static_cast<std::size_t>(first) - 1].output;
   if (last < count) cost.output = layers[static_cast<std::size_t>(last) - 1].output;
-  const Bytes ids = model.input.value_or(Bytes{model.batch} * model.model.context *
+  const Bytes ids = model.input.value_or(model.batch * inputs_per_sequence(model.model) *
                                          static_cast<Bytes>(sizeof(std::int64_t)));
   cost.tokens = (first == 0 ? ids : 0) + (last == count ? ids : 0);
 

@@ -175,6 +175,9 @@ TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
   }
   EXPECT_GT(here.alone.copy_back.bytes_per_second, 0);
   EXPECT_FALSE(here.provenance.activity);  // In a process of its own; see add_records().
+  ASSERT_TRUE(here.provenance.allocator_rounding);
+  EXPECT_GT(*here.provenance.allocator_rounding, 0);
+  EXPECT_LT(*here.provenance.allocator_rounding, 0.5);  // Small models are of small blocks.
 }
 
 class AcceleratorMemory : public Accelerator {};
@@ -183,6 +186,34 @@ class AcceleratorMemory : public Accelerator {};
 std::int64_t taken_from_the_device() {
   const c10::DeviceType type = c10::Device(kind()).type();
   return at::getDeviceAllocator(type)->getDeviceStats(0).num_device_alloc;
+}
+
+/// What the allocator takes for a block of so many bytes.
+Bytes taken_for(const TorchDevice& on, Bytes bytes) {
+  const auto allocated = [] {
+    constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const c10::DeviceType type = c10::Device(kind()).type();
+    return at::getDeviceAllocator(type)->getDeviceStats(0).allocated_bytes[kAll].current;
+  };
+  const Bytes before = allocated();
+  const at::Tensor block = on.empty(bytes / 4);
+  return allocated() - before;
+}
+
+// Source: LibTorch's CUDACachingAllocator: kMinBlockSize, kSmallSize. A large block of which less
+// than 1 MiB would be left is not split.
+TEST_F(AcceleratorMemory, IsTakenInBlocksOf512Bytes) {
+  const TorchDevice on(device(0, kUnlimited, 2));
+  on.enter(TorchDevice::Queue::kCompute);
+  for (const Bytes bytes : {4, 508, 512, 516, 1024, 100'000, 1'000'000}) {
+    EXPECT_EQ(taken_for(on, bytes), (bytes + 511) / 512 * 512) << bytes;
+  }
+  for (const Bytes bytes : {(1 << 20) + 4, 3 << 20, (20 << 20) + 4, 100 << 20}) {
+    const Bytes taken = taken_for(on, bytes);
+    EXPECT_EQ(taken % 512, 0) << bytes;
+    EXPECT_GE(taken, bytes);
+    EXPECT_LE(taken - bytes, 1 << 20) << bytes;
+  }
 }
 
 TEST_F(AcceleratorMemory, IsTakenFromTheDeviceOnceAndNotUnitByUnit) {

@@ -23,6 +23,13 @@ namespace {
 
 constexpr std::uint64_t kLastTime = std::numeric_limits<std::int64_t>::max();
 
+// As the library of the same version writes it; the other records are alike in CUDA 12.9 and 13.
+#if CUPTI_API_VERSION >= 130000
+using NewestKernel = CUpti_ActivityKernel10;
+#else
+using NewestKernel = CUpti_ActivityKernel9;
+#endif
+
 /// Records one behind the other, as CUPTI leaves them.
 class Records {
  public:
@@ -58,8 +65,7 @@ Record work(CUpti_ActivityKind kind, std::uint32_t correlation, std::uint64_t st
 }
 
 auto kernel(std::uint32_t correlation, std::uint64_t start, std::uint64_t end) {
-  auto record =
-      work<CUpti_ActivityKernel10>(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, correlation, start, end);
+  auto record = work<NewestKernel>(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, correlation, start, end);
   record.completed = end + 1;
   record.name = "gemm";
   return record;
@@ -307,7 +313,7 @@ TEST_F(ActivityParser, ABufferThatIsCutTenBytesShortLosesItsLastRecordOnly) {
   const ActivityLog log = parse({cut.buffer(10), whole.buffer()});
   EXPECT_EQ(log.activities.size(), 10U);
   EXPECT_EQ(log.truncated_buffers, 1);
-  EXPECT_EQ(log.unread_bytes, 206);
+  EXPECT_EQ(log.unread_bytes, static_cast<std::int64_t>(sizeof(NewestKernel)) - 10);
 }
 
 TEST_F(ActivityParser, JunkEndsItsBufferAndNoOther) {
@@ -321,7 +327,7 @@ TEST_F(ActivityParser, JunkEndsItsBufferAndNoOther) {
   EXPECT_EQ(log.activities[1].correlation, 3U);
   EXPECT_EQ(log.unknown_kinds, 1);
   EXPECT_EQ(log.truncated_buffers, 0);
-  EXPECT_EQ(log.unread_bytes, 16 + 216);
+  EXPECT_EQ(log.unread_bytes, 16 + static_cast<std::int64_t>(sizeof(NewestKernel)));
   EXPECT_TRUE(log.incomplete);
 }
 

@@ -1027,6 +1027,19 @@ def test_accelerator_that_is_not_there_is_refused_with_advice(tiny):
 
 
 @needs_torch
+def test_a_vit_is_profiled_on_synthetic_pixels_and_trained_on_images_only(tiny):
+    job = 'model = "vit"\nlayers = 1\nwidth = 8\nheads = 2\ncontext = 4\nbatch = 2\nminibatches = 2\n'
+    (tiny / "vit.toml").write_text('[[job]]\nname = "v"\n' + job)
+    (tiny / "images.toml").write_text('[[job]]\nname = "v"\ndata = "images.bin"\n' + job)
+    (tiny / "images.bin").write_bytes(bytes([3]) + bytes(3072))
+    good("profile", "vit.toml", "cluster.toml", "-o", "vit.json", "--seconds", "0.1", cwd=tiny)
+    plan = ["cluster.toml", "-p", "vit.json", "--strategy", "spill", "--policy", "lrtf", "-o", "vit"]
+    run = shardlab("run", "vit.toml", *plan, cwd=tiny)
+    assert run.returncode == 1 and "a vit trains on images: give a file in CIFAR-10's binary format" in run.stderr
+    good("run", "images.toml", *plan, cwd=tiny)
+
+
+@needs_torch
 @pytest.mark.parametrize("key, what", [("device", "device"), ("libtorch", "library")])
 def test_run_refuses_a_profile_of_another_machine(tiny, key, what):
     profile = json.loads((tiny / "profile.json").read_text())

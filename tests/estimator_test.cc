@@ -7,6 +7,8 @@
 
 #include "core/error.h"
 #include "fit/guess.h"
+#include "fit/layer_work.h"
+#include "models/layer_sizes.h"
 #include "tests/error_of.h"
 #include "tests/lawful_profile.h"
 
@@ -106,6 +108,30 @@ TEST(Estimator, NamesWhatItCannotStartFrom) {
   const std::string error = error_of([&] { (void)estimator.estimate(other); });
   EXPECT_NE(error.find("no costs to estimate gpt 6x256"), std::string::npos) << error;
   EXPECT_NE(error.find("bf16"), std::string::npos) << error;
+}
+
+TEST(Estimator, AVitStartsFromVitsOnly) {
+  const Estimator estimator(measured({8}));
+  Shape vit = gpt(8);
+  vit.model.architecture = Architecture::kVit;
+  EXPECT_NE(error_of([&] { (void)estimator.estimate(vit); }), "");
+  EXPECT_NO_THROW((void)Estimator({lawful(vit)}).estimate(vit));
+}
+
+TEST(LayerWork, ParametersAreThoseOfTheModels) {
+  for (const auto architecture :
+       {Architecture::kMlp, Architecture::kGpt, Architecture::kBert, Architecture::kVit}) {
+    Shape shape = gpt(8);
+    shape.model.architecture = architecture;
+    if (architecture == Architecture::kMlp) shape.model.heads = 1;
+    const auto sizes = layer_sizes(shape.model, shape.batch, shape.optimizer);
+    for (int layer = 0; layer < shape.layers(); ++layer) {
+      const LayerCost& exact = sizes[static_cast<std::size_t>(layer)];
+      // Each parameter begins on a cache line.
+      EXPECT_NEAR(parameter_bytes(shape.model, kind_of(shape.model, layer)), exact.parameters, 128)
+          << to_string(architecture) << " " << exact.name;
+    }
+  }
 }
 
 class ByteFits : public testing::TestWithParam<Precision> {};

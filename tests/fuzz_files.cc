@@ -5,12 +5,15 @@
 #include "core/error.h"
 #include "imports/importers.h"
 #include "traces/cluster_file.h"
+#include "traces/data_sheet_file.h"
 #include "traces/job_table.h"
 #include "traces/layer_table.h"
 #include "traces/perseus_file.h"
 #include "traces/pipedream_file.h"
 #include "traces/plan_file.h"
 #include "traces/profile_file.h"
+#include "traces/result_file.h"
+#include "traces/study_file.h"
 #include "traces/timeline_file.h"
 #include "traces/vtrain_file.h"
 #include "traces/workload_file.h"
@@ -50,6 +53,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 't':
         shardlab::parse_timeline(text);
+        break;
+      case 'g':
+        shardlab::parse_study_grid(text, "fuzz.toml");
+        break;
+      case 'h':
+        shardlab::parse_data_sheets(text, "fuzz.toml");
+        break;
+      case 'r':
+        shardlab::parse_result(text);
         break;
       case 's':
         shardlab::parse_perseus(text);

@@ -25,7 +25,7 @@ def load(name):
 
 
 runner, page, machine = load("runner"), load("page"), load("machine")
-steps = load("steps")
+steps, cuda_copies = load("steps"), load("cuda_copies")
 
 
 def gpu_check(*arguments):
@@ -117,6 +117,37 @@ def test_steps_of_several_gpus_are_skipped_on_one_and_take_all_where_there_are_m
     devices = tomllib.loads(steps.cluster_of_all(one).read_text())["device"]
     assert [(device["name"], device["ordinal"]) for device in devices] == [("gpu-0", 0), ("gpu-1", 1), ("gpu-2", 2)]
     assert all(device["kind"] == "cuda" and device["memory"] == "1200 MiB" for device in devices)
+
+
+class PlainWay:
+    """What cuda_copies times, without CUDA: the first is done only when the others copy beyond their rounds."""
+
+    beyond = 0
+
+    def __init__(self, first):
+        self.first = first
+
+    def rate(self):
+        while self.first and PlainWay.beyond < 2:
+            pass
+        return 3e9 if self.first else 2e9
+
+    def copy(self):
+        PlainWay.beyond += 1
+
+
+def test_plain_copies_go_on_until_all_of_them_are_timed():
+    ways = {"slow": PlainWay(True), "fast": PlainWay(False), "other": PlainWay(False)}
+    assert cuda_copies.together(ways) == {"slow": 3e9, "fast": 2e9, "other": 2e9}
+    assert PlainWay.beyond >= 2
+
+
+def test_a_link_is_held_against_plain_copies_alone_and_beside_the_other_way():
+    link = {"to_device": True, "pinned": True, "device": "gpu", "latency_ns": 10_000, "bytes_per_second": 51e9,
+            "residual": 0.01, "shared_bytes_per_second": 44e9}
+    row = steps.against_plain(link, {"to_device_pinned": 50e9, "to_device_pinned_shared": 40e9})
+    assert row["case"] == "to device, page-locked"
+    assert row["error"] == pytest.approx(0.02) and row["shared_error"] == pytest.approx(0.1)
 
 
 @pytest.mark.skipif(not (BUILD / "cli/libshardlab_torch.so").exists(), reason="built without LibTorch")

@@ -100,7 +100,7 @@ TEST(JobTable, NamesTheUnknownColumnAndTheNearestKnown) {
 
 TEST(JobTable, RefusesWhatTomlRefuses) {
   EXPECT_EQ(error(kHeader + "a,gtp,2,8,2,16,4,3\n"),
-            "w.csv:2: model: \"gtp\" is no model; there are mlp, gpt and bert");
+            "w.csv:2: model: \"gtp\" is no model; there are mlp, gpt, bert and vit");
   EXPECT_EQ(error(kHeader + "a,gpt,0,8,2,16,4,3\n"), "w.csv:2: layers: must be at least 1, is 0");
   EXPECT_EQ(error(kHeader + "a,gpt,two,8,2,16,4,3\n"),
             "w.csv:2: layers: must be an integer, is \"two\"");

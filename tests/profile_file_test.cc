@@ -220,7 +220,7 @@ TEST(ProfileFile, NamesWhereAValueIsWrong) {
             "model 0: gpt 1x64, 2 heads, context 32, batch 8: layer 0: "
             "state_bytes: must be an integer, is a list");
   EXPECT_EQ(error(replaced(text(), "\"model\": \"gpt\"", "\"model\": \"rnn\"")),
-            "model 0: model: \"rnn\" is no model; there are mlp, gpt and bert");
+            "model 0: model: \"rnn\" is no model; there are mlp, gpt, bert and vit");
   EXPECT_EQ(error(replaced(text(), "\"drift\": 0.0125", "\"drift\": -1")),
             "provenance: drift: negative (-1)");
   EXPECT_EQ(error(replaced(text(), "\"dispatch_ns\": 6000", "\"dispatch_ns\": true")),

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "models/arena.h"
+#include "models/layer_sizes.h"
 #include "models/memory_account.h"
 #include "models/shard_pass.h"
 #include "models/validate.h"
@@ -27,6 +28,8 @@ const ModelSpec kWideMlp{Architecture::kMlp, 2, 600, 1, 5, 0.1};
 const ModelSpec kGpt{Architecture::kGpt, 3, 48, 3, 24, 0.1};
 const ModelSpec kLongGpt{Architecture::kGpt, 2, 32, 2, 200, 0};
 const ModelSpec kBert{Architecture::kBert, 2, 64, 4, 32, 0.1};
+const ModelSpec kVit{Architecture::kVit, 2, 64, 4, 64, 0.1};
+const ModelSpec kWideVit{Architecture::kVit, 2, 128, 4, 4, 0};
 constexpr int kBatch = 3;
 
 /// Really allocated by the passes of layers [first, last), beside what the caller holds.
@@ -41,7 +44,8 @@ Peaks measure(const Model& model, int first, int last, OptimizerKind optimizer) 
   const Arena parameters(pass.parameter_floats());
   const Arena state(pass.parameter_floats() * state_factor(optimizer));
   const Arena values(boundary_elements(spec, kBatch));
-  const std::vector<std::int64_t> tokens(static_cast<std::size_t>(kBatch * spec.context));
+  const std::vector<std::int64_t> tokens(
+      static_cast<std::size_t>(kBatch * inputs_per_sequence(spec)));
   pass.initialize(1, parameters.span());
   const at::Tensor activation = view_activation(values.data(), spec, kBatch);
   const at::Tensor input = first == 0 ? view_tokens(tokens, kBatch) : activation;
@@ -91,8 +95,28 @@ TEST_P(ComposedBytes, BoundWhatEveryCutReallyAllocates) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ComposedBytes,
-                         testing::Values(kMlp, kNarrowMlp, kWideMlp, kGpt, kLongGpt, kBert),
+                         testing::Values(kMlp, kNarrowMlp, kWideMlp, kGpt, kLongGpt, kBert, kVit,
+                                         kWideVit),
                          [](const auto& info) { return "n" + std::to_string(info.index); });
+
+// Its blocks are a bert's.
+TEST(ModelBench, BytesOfAVitsEndsAreThoseOfArithmetic) {
+  constexpr Bytes kScratch = 16 << 10;  // Of LibTorch's libraries.
+  const TorchDevice device{DeviceSpec{}};
+  for (const ModelSpec& spec : {kVit, kWideVit}) {
+    ModelBench bench(device, spec, 40, OptimizerKind::kAdamW);
+    const std::vector<LayerCost> measured = bench.measure_bytes();
+    const auto sizes = layer_sizes(spec, 40, OptimizerKind::kAdamW);
+    ASSERT_EQ(measured.size(), sizes.size());
+    for (const std::size_t i : {std::size_t{0}, sizes.size() - 1}) {
+      EXPECT_EQ(measured[i].parameters, sizes[i].parameters) << i;
+      EXPECT_EQ(measured[i].output, i == 0 ? sizes[i].output : 0) << i;
+      EXPECT_NEAR(measured[i].saved, sizes[i].saved, kScratch) << i;
+      EXPECT_NEAR(measured[i].forward_workspace, sizes[i].forward_workspace, kScratch) << i;
+      EXPECT_LE(measured[i].backward_workspace, sizes[i].backward_workspace + kScratch) << i;
+    }
+  }
+}
 
 TEST(ModelBench, BytesAreThoseOfTheTensors) {
   const TorchDevice device{DeviceSpec{}};

@@ -17,6 +17,7 @@
 #include "models/text_data.h"
 #include "models/validate.h"
 #include "tests/plain_training.h"
+#include "tests/small_images.h"
 
 namespace shardlab {
 namespace {
@@ -33,7 +34,8 @@ struct Case {
 
 using Trained = PlainResult;
 
-TextData sample_text() {
+TextData sample_data(const ModelSpec& spec) {
+  if (spec.architecture == Architecture::kVit) return small_images(20);
   std::string text;
   for (int i = 0; i < 500; ++i) text += static_cast<char>('a' + i * i % 23);
   return {"text", text};
@@ -45,12 +47,12 @@ struct Minibatch {
   Minibatch(const ModelSpec& spec, std::int64_t step)
       : input(static_cast<std::size_t>(kBatch * inputs_per_sequence(spec))),
         target(static_cast<std::size_t>(kBatch * targets_per_sequence(spec))) {
-    sample_text().batch(spec, kBatch, kSeed, step, input, target);
+    sample_data(spec).batch(spec, kBatch, kSeed, step, input, target);
   }
 };
 
 Trained train_whole(const Case& item) {
-  const TextData text = sample_text();
+  const TextData text = sample_data(item.spec);
   Job job{"job", item.spec, kBatch, item.optimizer, kSteps, kSeed, ""};
   return PlainTraining(job, text).run();
 }
@@ -155,7 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
                          kAdamW},
                     Case{"gpt", {Architecture::kGpt, 3, 48, 3, 24, 0.1}, kAdamW},
                     Case{"gpt_no_dropout", {Architecture::kGpt, 2, 32, 2, 40, 0}, kSgd},
-                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),
+                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW},
+                    Case{"vit", {Architecture::kVit, 2, 48, 3, 16, 0.1}, kAdamW}),
     [](const auto& info) { return info.param.name; });
 
 class ShardPassInBf16 : public ShardPassCut {};
@@ -180,7 +183,8 @@ INSTANTIATE_TEST_SUITE_P(
     Models, ShardPassInBf16,
     testing::Values(Case{"mlp", {Architecture::kMlp, 3, 40, 1, 12, 0.1}, kSgd},
                     Case{"gpt", {Architecture::kGpt, 2, 48, 3, 24, 0.1}, kAdamW},
-                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW}),
+                    Case{"bert", {Architecture::kBert, 2, 48, 3, 24, 0.2}, kAdamW},
+                    Case{"vit", {Architecture::kVit, 2, 48, 3, 16, 0.1}, kAdamW}),
     [](const auto& info) { return info.param.name; });
 
 // Half precision ends at 65504.

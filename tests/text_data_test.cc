@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -11,6 +12,7 @@
 
 #include "core/error.h"
 #include "models/validate.h"
+#include "tests/small_images.h"
 
 namespace shardlab {
 namespace {
@@ -95,6 +97,41 @@ TEST(TextData, BatchesDependOnSeedAndStepOnly) {
     EXPECT_NE(draw(text, spec, 1, 5), draw(text, spec, 2, 5));
     EXPECT_NE(draw(text, spec, 1, 5), draw(text, spec, 1, 6));
   }
+}
+
+TEST(TextData, VitDrawsWholeImagesWithTheirLabels) {
+  const ModelSpec spec{Architecture::kVit, 1, 8, 1, 64, 0};
+  const Batch batch = draw(small_images(30), spec, 1, 0, 100);
+  std::set<std::int64_t> labels;
+  for (std::size_t row = 0; row < 100; ++row) {
+    const std::int64_t label = batch.target[row];
+    labels.insert(label);
+    for (std::size_t p = 0; p < 3072; ++p) {
+      ASSERT_EQ(batch.input[3072 * row + p], 20 * label + static_cast<std::int64_t>(p % 50));
+    }
+  }
+  EXPECT_EQ(labels.size(), 10U);
+  EXPECT_EQ(draw(small_images(30), spec, 1, 0, 100), batch);
+  EXPECT_NE(draw(small_images(30), spec, 1, 1, 100), batch);
+}
+
+TEST(TextData, VitRefusesWhatIsNoImages) {
+  const ModelSpec spec{Architecture::kVit, 1, 8, 1, 64, 0};
+  const auto why = [&](const TextData& data) -> std::string {
+    try {
+      data.check(spec);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "taken";
+  };
+  const std::string advice =
+      "; a vit trains on images: give a file in CIFAR-10's binary format, such as its "
+      "data_batch_1.bin";
+  EXPECT_EQ(why(small_images(2)), "taken");
+  EXPECT_EQ(why({"note", "four"}), "data: note: 4 bytes are no records of 3073" + advice);
+  EXPECT_EQ(why({"note", std::string(2 * 3073, 'x')}),
+            "data: note: byte 0: 120 is no label" + advice);
 }
 
 TEST(TextData, RefusesTooLittleText) {

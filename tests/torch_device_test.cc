@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <gtest/gtest.h>
 
 #include "tests/error_of.h"
@@ -207,6 +208,16 @@ TEST_F(AcceleratorDevice, AMeterCountsWhatTheDeviceHoldsSinceItWasMadeToTheByte)
   EXPECT_EQ(meter.peak(), 0);
   const at::Tensor elsewhere = other.empty(50);
   const auto held = expect_counted_to_the_byte(device, meter);
+}
+
+TEST_F(AcceleratorDevice, RoundingIsWhatTheAllocatorTookBeyondWhatItWasAskedFor) {
+  EXPECT_FALSE(TorchDevice(spec("cpu")).allocator_rounding());
+  const TorchDevice device(spec(kKind, 3));
+  device.enter(TorchDevice::Queue::kCompute);
+  at::getDeviceAllocator(at::kPrivateUse1)->resetPeakStats(3);
+  const at::Tensor one = device.empty(1), two = device.empty(129), three = device.empty(256);
+  ASSERT_TRUE(device.allocator_rounding());
+  EXPECT_DOUBLE_EQ(*device.allocator_rounding(), 2560.0 / (4 + 516 + 1024) - 1);
 }
 
 TEST_F(AcceleratorDevice, WarmingUpLeavesNoBytesBehindAndRunsAheadOfItsCaller) {

@@ -155,11 +155,22 @@ TEST(WorkloadFile, RefusesValuesOutOfRange) {
   EXPECT_EQ(error_with("name = \"\""), "w.toml:2: name: is empty");
   EXPECT_EQ(error_with("name = \"a\\nb\""), "w.toml:2: name: has a control character");
   EXPECT_EQ(error_with("model = \"gtp\""),
-            "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt and bert");
+            "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt, bert and vit");
   EXPECT_EQ(error_with("precision = \"fp16\""),
             "w.toml:2: precision: \"fp16\" is no precision; there are fp32 and bf16");
   EXPECT_EQ(error_with("optimizer = \"adam\""),
             "w.toml:2: optimizer: \"adam\" is no optimizer; there are sgd and adamw");
+}
+
+TEST(WorkloadFile, ContextOfAVitIsANumberOfPatches) {
+  const auto vit = [](const std::string& context) {
+    return "[[job]]\nmodel = \"vit\"\nlayers = 2\nwidth = 8\nheads = 2\nbatch = 4\nminibatches = "
+           "1\n"
+           "context = " +
+           context + "\n";
+  };
+  EXPECT_EQ(error(vit("60")), "w.toml:8: context: images make 1, 4, 16, 64, 256 or 1024 patches");
+  EXPECT_EQ(parse_workload(vit("64"), "w.toml").jobs[0].model.architecture, Architecture::kVit);
 }
 
 TEST(WorkloadFile, BlamesTheValueInsideAList) {

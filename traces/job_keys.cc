@@ -186,6 +186,12 @@ std::optional<JobFault> check_norm(const JobDraft& draft) {
                   "batch norm has nothing to normalize over at batch 1; take batch = 2 or more"};
 }
 
+std::optional<JobFault> check_context(const JobDraft& draft) {
+  const ModelSpec& model = draft.job.model;
+  if (model.architecture != Architecture::kVit || patch_side(model.context) > 0) return {};
+  return JobFault{"context", "images make 1, 4, 16, 64, 256 or 1024 patches"};
+}
+
 std::optional<JobFault> check_stop(const Job& job) {
   if (job.stop_after < job.minibatches) return {};
   return JobFault{"stop_after", fmt::format("{} is no early stop: the job has {} minibatches",
@@ -232,6 +238,7 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
   if (auto fault = check_norm(draft)) return fault;
+  if (auto fault = check_context(draft)) return fault;
   if (auto fault = check_stop(draft.job)) return fault;
   return check_frozen(draft.job);
 }
