@@ -166,10 +166,11 @@ double minibatch_time(const ModelProfile& model) {
 Guess guess(std::span<const ModelProfile* const> measured, const CostLaw& law, const Shape& shape) {
   const std::vector<Anchor> anchors = anchors_of(measured, shape);
   if (anchors.empty()) {
-    throw Error(fmt::format(
-        "no costs to estimate {}, dropout {} from; profile a model of that kind, precision ({}) and "
-        "dropout, in any size",
-        describe(shape.model), shape.model.dropout, to_string(shape.model.precision)));
+    throw Error(
+        fmt::format("no costs to estimate {}, dropout {} from; profile a model of that kind, "
+                    "precision ({}) and "
+                    "dropout, in any size",
+                    describe(shape.model), shape.model.dropout, to_string(shape.model.precision)));
   }
   Guess made;
   made.costs.model = shape.model;
