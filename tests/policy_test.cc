@@ -64,6 +64,7 @@ TEST(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudgetAndTheSameAgain) {
       const auto [program, cluster] = scenarios::lower(scenarios::draw(seed, "lrtf"));
       const Timeline timeline = run(program, cluster, policy);
       expect_valid(timeline, program);
+      expect_inputs_first(timeline, program);
       for (const JobEnd& end : timeline.ends) ASSERT_TRUE(end.completed);
       expect_same(run(program, cluster, policy), timeline);
       if (testing::Test::HasFailure()) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -64,6 +65,28 @@ inline void expect_valid(const Timeline& timeline, const Program& program) {
   }
   for (std::size_t d = 0; d < timeline.budget.size(); ++d) {
     EXPECT_LE(timeline.peak[d], timeline.budget[d]) << "device " << d;
+  }
+}
+
+/// No unit starts while something that it reads is on its way to its device. Of simulated ones.
+inline void expect_inputs_first(const Timeline& timeline, const Program& program) {
+  using What = std::tuple<JobId, DeviceId, ItemKind, int, int, int>;
+  std::map<What, std::vector<const CopySpan*>> coming;
+  for (const CopySpan& copy : timeline.copies) {
+    if (copy.direction == Direction::kDemote) continue;
+    coming[{copy.job, copy.device, copy.item, copy.shard, copy.microbatch, copy.replica}].push_back(
+        &copy);
+  }
+  for (const UnitSpan& span : timeline.units) {
+    const JobProgram& job = program.jobs[index(span.job)];
+    for (const ItemIndex i : job.units[span.unit].reads) {
+      const Item& item = job.items[i];
+      for (const CopySpan* copy :
+           coming[{span.job, span.device, item.kind, item.shard, item.microbatch, item.replica}]) {
+        ASSERT_FALSE(copy->asked < span.from && span.from < copy->done)
+            << "job " << index(span.job) << ", unit " << span.unit;
+      }
+    }
   }
 }
 
