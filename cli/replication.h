@@ -20,8 +20,8 @@ struct Replications {
   std::vector<double> occupied, busy, useful;  ///< See Utilization.
 };
 
-/// Simulates the plan of `prediction` `replications` times on up to `threads` threads; the result does not
-/// depend on how many. Throws Error when that would take hours.
+/// Simulates the plan of `prediction` `replications` times on up to `threads` threads; the result
+/// does not depend on how many. Throws Error when that would take hours.
 Replications replicate(const Inputs& inputs, const Prediction& prediction, const Noise& noise,
                        std::uint64_t seed, std::int64_t replications, std::size_t threads);
 
