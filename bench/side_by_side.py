@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="of all four, in turn (3)")
     parser.add_argument("--minibatches", type=int, default=10, help="of each of the eight jobs (10)")
-    parser.add_argument("--memory", default="24 MB", help="of a device, for spill (24 MB)")
+    parser.add_argument("--memory", default="32 MB", help="of a device, for spill (32 MB)")
     parser.add_argument("--seconds", type=float, default=8, help="of profiling (8)")
     parser.add_argument("-o", "--output", default="bench-out/side_by_side.json")
     options = parser.parse_args()

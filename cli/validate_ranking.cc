@@ -78,7 +78,7 @@ class RankingStudy {
   void run_cpu();
   void run(const RankingCase& drawn, const EmulationOverhead& overhead, int rounds,
            std::vector<RankedCase>& done);
-  bool run_round(const PredictedCase& predicted, bool reversed, std::vector<double>& took);
+  bool run_round(const PredictedCase& predicted, std::size_t first, std::vector<double>& took);
   void say(const std::string& text);
   void conclude();
 
@@ -126,13 +126,13 @@ void RankingStudy::run_cpu() {
   }
 }
 
-/// False when it was interrupted.
-bool RankingStudy::run_round(const PredictedCase& predicted, bool reversed,
+/// From policy `first` on, all of them. False when it was interrupted.
+bool RankingStudy::run_round(const PredictedCase& predicted, std::size_t first,
                              std::vector<double>& took) {
   const std::size_t policies = options_.policies.size();
   took.resize(policies);
   for (std::size_t i = 0; i < policies; ++i) {
-    const std::size_t p = reversed ? policies - 1 - i : i;
+    const std::size_t p = (first + i) % policies;
     took[p] = run_case(predicted, p, how_);
     if (stopped()) return false;
     say(fmt::format("{:<12} {:<14} predicted {:6.3f} s, naive {:6.3f} s, measured {:6.3f} s",
@@ -142,14 +142,16 @@ bool RankingStudy::run_round(const PredictedCase& predicted, bool reversed,
   return true;
 }
 
-/// Every other round takes the policies in reverse, so that a machine that drifts favours none.
+/// Each round begins with another policy, so that the runs of each lie as far apart as can be: a
+/// machine that is slow for a while is not slow for one of them twice.
 void RankingStudy::run(const RankingCase& drawn, const EmulationOverhead& overhead, int rounds,
                        std::vector<RankedCase>& done) {
   PredictedCase predicted = predicted_case(drawn, how_, overhead);
   std::vector<std::vector<double>> took(static_cast<std::size_t>(rounds));
   for (int r = 0; r < rounds; ++r) {
-    const bool reversed = (static_cast<int>(done.size()) + r) % 2 != 0;
-    if (!run_round(predicted, reversed, took[static_cast<std::size_t>(r)])) return;
+    const auto number = static_cast<std::size_t>(r);
+    const std::size_t first = number * options_.policies.size() / took.size();
+    if (!run_round(predicted, first, took[number])) return;
   }
   predicted.ranked.measured_s = measured_in_rounds(took);
   cases_.push_back(case_json(predicted, took));
