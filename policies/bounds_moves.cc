@@ -90,9 +90,9 @@ class Moves {
       const auto count = static_cast<double>(minibatches_left(job));
       if (count == 0 || tracks_of(job).size() != 1) continue;
       const Passes passes = passes_of(job, [](const Unit&) { return true; });
-      const auto beyond = [&](double bytes) { return std::max(0.0, bytes - host - all_memory_); };
-      amount.in += count * (beyond(passes.up) + beyond(passes.down));
-      amount.back += (count - 1) * beyond(passes.changed);
+      const Amount again = again_of(passes, host + all_memory_);
+      amount.in += count * again.in;
+      amount.back += (count - 1) * again.back;
     }
     amount.in = std::max(amount.in, once_ - host);  // It begins with the rest on the disk.
     return time_of(amount, {or_unbounded(cluster_.disk->read.bytes_per_second),
@@ -115,9 +115,10 @@ class Moves {
       const bool chain = tracks_of(job).size() == 1;
       const bool anywhere = place == kNoDevice;
       const double memory = !chain ? kUnbounded : anywhere ? all_memory_ : memory_[index(place)];
-      const Amount amount = amount_of(job, place, memory);
+      const Passes passes = passes_of(job, [&](const Unit& unit) { return unit.bound == place; });
+      const Amount amount = amount_of(job, passes, memory);
       all_.add(amount);
-      once_ += passes_of(job, [&](const Unit& unit) { return unit.bound == place; }).once;
+      once_ += passes.once;
       if (!anywhere) on_[index(place)].add(amount);
     }
     add_shared(job);
@@ -151,14 +152,22 @@ class Moves {
     return passes;
   }
 
-  /// Of units bound there.
-  [[nodiscard]] static Amount amount_of(const JobProgram& job, DeviceId place, double memory) {
-    const Passes passes = passes_of(job, [&](const Unit& unit) { return unit.bound == place; });
-    const auto beyond = [&](double bytes) { return std::max(0.0, bytes - memory); };
-    const auto again = static_cast<double>(minibatches_left(job) - 1);
-    return {std::max(passes.once, passes.up + beyond(passes.down)) +
-                again * (beyond(passes.up) + beyond(passes.down)),
-            passes.changed + again * beyond(passes.changed)};
+  [[nodiscard]] static double beyond(double bytes, double memory) {
+    return std::max(0.0, bytes - memory);
+  }
+
+  /// Of a minibatch that follows another: what `memory` cannot keep from one pass to the next.
+  [[nodiscard]] static Amount again_of(const Passes& passes, double memory) {
+    return {beyond(passes.up, memory) + beyond(passes.down, memory),
+            beyond(passes.changed, memory)};
+  }
+
+  [[nodiscard]] static Amount amount_of(const JobProgram& job, const Passes& passes,
+                                        double memory) {
+    const Amount again = again_of(passes, memory);
+    const auto count = static_cast<double>(minibatches_left(job) - 1);
+    return {std::max(passes.once, passes.up + beyond(passes.down, memory)) + count * again.in,
+            passes.changed + count * again.back};
   }
 
   /// What jobs share comes once for all of them.
