@@ -66,24 +66,8 @@ std::string measured_text(const std::vector<MeasuredPlan>& plans) {
 
 std::string overhead_text(const MeasuredPlan& plan) {
   const Metrics found = metrics(plan.runs.at(plan.median()).measured);
-  LaneTime sum;
-  for (const DeviceMetrics& device : found.devices) {
-    sum.copying += device.lane.copying;
-    sum.waiting_for_copy += device.lane.waiting_for_copy;
-    sum.waiting_for_memory += device.lane.waiting_for_memory;
-    sum.waiting_for_job += device.lane.waiting_for_job;
-    sum.dispatch += device.lane.dispatch;
-    sum.tail += device.lane.tail;
-  }
-  const auto share = [&](Duration part) {
-    return format_percent(found.fraction(part) / static_cast<double>(found.devices.size()));
-  };
-  return fmt::format(
-      "{}: {} of devices x time was no unit's computation: lane copies {}, waiting for a copy {}, "
-      "for memory {}, for a job {}, dispatch {}, tail at the end {}\n",
-      plan.plan.name, format_percent(found.overhead()), share(sum.copying),
-      share(sum.waiting_for_copy), share(sum.waiting_for_memory), share(sum.waiting_for_job),
-      share(sum.dispatch), share(sum.tail));
+  return fmt::format("{}: {} of devices x time was no unit's computation: {}\n", plan.plan.name,
+                     format_percent(found.overhead()), idle_text(idle(found)));
 }
 
 }  // namespace shardlab

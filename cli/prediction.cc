@@ -105,6 +105,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
     json["bounds"][std::string(name) + "_s"] = seconds(bound);
   }
   json["utilization"] = utilization_json(utilization(prediction.outcome));
+  json["idle"] = idle_json(idle(prediction.outcome));
   const CompletionTimes completion = completion_times(prediction.outcome.jobs);
   json["completion"] = {
       {"mean_s", completion.mean}, {"p95_s", completion.p95}, {"max_s", completion.largest}};

@@ -92,8 +92,12 @@ std::string host_text(const Prediction& prediction) {
   return text + "\n";
 }
 
-std::string drawing_text(const Timeline& timeline) {
-  if (timeline.units.empty()) return fmt::format("no drawing: more than {} units\n", kMostSpans);
+std::string drawing_text(const Prediction& made) {
+  const Timeline& timeline = made.timeline;
+  if (timeline.units.empty()) {
+    return fmt::format("idle: {}\nno drawing: more than {} units\n", idle_text(idle(made.outcome)),
+                       kMostSpans);
+  }
   return "\n" + draw(timeline, drawing_options(stdout)) + "\n" +
          device_table(timeline, metrics(timeline));
 }
@@ -185,7 +189,7 @@ int simulate(Options options) {
   }
   if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
   if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
-  if (options.plan.one()) print_text(drawing_text(best.timeline));
+  if (options.plan.one()) print_text(drawing_text(best));
   return 0;
 }
 

@@ -92,7 +92,8 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
                    {"admit", choice.admit},    {"recompute", choice.recompute},
                    {"seed", choice.seed},      {"devices", point.devices}};
   for (const char* key : {"predicted_s", "naive_s", "lower_bound_s", "bound_by", "gap", "occupied",
-                          "busy", "useful", "bytes_moved", "peak_bytes"}) {
+                          "busy", "useful", "lane_copies", "copy_wait", "memory_wait", "job_wait",
+                          "dispatch", "tail", "bytes_moved", "peak_bytes"}) {
     row[key] = nullptr;
   }
   const ordered_json amounts = bill_json(bill);
@@ -107,6 +108,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
     row["bound_by"] = made->bounds.binding();
     row["gap"] = bound > 0 ? seconds(made->outcome.makespan) / bound - 1 : 0.0;
     row.update(utilization_json(utilization(made->outcome)));
+    row.update(idle_json(idle(made->outcome)));
     row["bytes_moved"] = made->bytes_moved();
     row["peak_bytes"] = peak;
   }

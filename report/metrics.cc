@@ -5,6 +5,10 @@
 #include <cmath>
 #include <numeric>
 
+#include <fmt/format.h>
+
+#include "report/table.h"
+
 namespace shardlab {
 namespace {
 
@@ -28,7 +32,7 @@ struct Changes {
     if (to <= from) return;
     all.push_back({from, state, 1});
     all.push_back({to, state, -1});
-    if (state == kBusy || state == kCopying) last = std::max(last, to);
+    if (state == kCopying) last = std::max(last, to);
   }
 
   void add(const UnitSpan& span) {
@@ -43,6 +47,7 @@ struct Changes {
     add(kDispatch, arrived, span.from);
     add(kBusy, span.from, span.to);
     add(kOccupied, span.claimed, span.to);
+    last = std::max(last, std::min(span.to, makespan));
   }
 };
 
@@ -58,7 +63,7 @@ Duration& part(LaneTime& lane, const std::array<int, kStates>& active, bool over
 
 /// Walks over the changes in order of time; between two nothing changes.
 void sum_up(Changes& changes, DeviceMetrics& device) {
-  changes.all.push_back({changes.makespan, kBusy, 0});
+  for (const Instant at : {changes.last, changes.makespan}) changes.all.push_back({at, kBusy, 0});
   std::sort(changes.all.begin(), changes.all.end(),
             [](const Change& a, const Change& b) { return a.at < b.at; });
   std::array<int, kStates> active{};
@@ -75,6 +80,18 @@ double mean(const Metrics& metrics, Duration (*part)(const DeviceMetrics&)) {
   double sum = 0;
   for (const DeviceMetrics& device : metrics.devices) sum += metrics.fraction(part(device));
   return metrics.devices.empty() ? 0 : sum / static_cast<double>(metrics.devices.size());
+}
+
+Idle idle(const std::vector<LaneTime>& lanes, Instant makespan) {
+  LaneTime sum;
+  for (const LaneTime& lane : lanes) sum += lane;
+  const auto share = [&](Duration part) {
+    return makespan > Instant{} && !lanes.empty()
+               ? seconds(part) / seconds(makespan) / static_cast<double>(lanes.size())
+               : 0;
+  };
+  return {share(sum.copying),         share(sum.waiting_for_copy), share(sum.waiting_for_memory),
+          share(sum.waiting_for_job), share(sum.dispatch),         share(sum.tail)};
 }
 
 }  // namespace
@@ -112,6 +129,23 @@ Utilization utilization(const Outcome& outcome) {
   };
   const double busy = share(outcome.busy);
   return {share(outcome.occupied), busy, busy - share(outcome.recompute)};
+}
+
+Idle idle(const Outcome& outcome) { return idle(outcome.lanes, outcome.makespan); }
+
+Idle idle(const Metrics& metrics) {
+  std::vector<LaneTime> lanes;
+  for (const DeviceMetrics& device : metrics.devices) lanes.push_back(device.lane);
+  return idle(lanes, metrics.makespan);
+}
+
+std::string idle_text(const Idle& idle) {
+  return fmt::format(
+      "lane copies {}, waiting for a copy {}, for memory {}, for a job {}, dispatch {}, tail at "
+      "the end {}",
+      format_percent(idle.copying), format_percent(idle.waiting_for_copy),
+      format_percent(idle.waiting_for_memory), format_percent(idle.waiting_for_job),
+      format_percent(idle.dispatch), format_percent(idle.tail));
 }
 
 CompletionTimes completion_times(const std::vector<JobEnd>& jobs) {

@@ -1,30 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/timeline.h"
 #include "sched/driver.h"
+#include "sched/lane_time.h"
 
 namespace shardlab {
-
-/// Where one device's compute lane spent the makespan. Each nanosecond counts once, under the first
-/// of these that holds, so that the parts add up to the makespan exactly.
-struct LaneTime {
-  Duration busy{};      ///< A unit computes.
-  Duration copying{};   ///< The lane itself copies (devices without a copy engine).
-  Duration tail{};      ///< After the lane's last unit or copy.
-  Duration dispatch{};  ///< A unit has all its inputs here and does not run yet.
-  Duration
-      waiting_for_copy{};  ///< A ready unit is claimed and has its memory; an input is missing.
-  Duration waiting_for_memory{};  ///< A ready unit is claimed, but there is no room for it.
-  Duration waiting_for_job{};     ///< Nothing is claimed that is ready.
-
-  [[nodiscard]] Duration sum() const {
-    return busy + copying + tail + dispatch + waiting_for_copy + waiting_for_memory +
-           waiting_for_job;
-  }
-};
 
 /// What one device did between 0 and the makespan.
 struct DeviceMetrics {
@@ -60,6 +44,21 @@ struct Utilization {
 
 /// Without a timeline. A claim that was given back counts as occupied here, in metrics() not.
 Utilization utilization(const Outcome& outcome);
+
+/// What lanes did besides computing: means over the devices, as fractions of the makespan, 0 where
+/// that is 0. See LaneTime; with Utilization::busy they add up to 1.
+struct Idle {
+  double copying = 0, waiting_for_copy = 0, waiting_for_memory = 0, waiting_for_job = 0,
+         dispatch = 0, tail = 0;
+};
+
+/// Without a timeline: the same as from one, but that what a lost or failed unit waited for counts
+/// here.
+Idle idle(const Outcome& outcome);
+Idle idle(const Metrics& metrics);
+
+/// "lane copies 1 %, waiting for a copy 12 %, ..."
+std::string idle_text(const Idle& idle);
 
 /// From arrival to end, in seconds, over the jobs that completed; 0 without one.
 struct CompletionTimes {

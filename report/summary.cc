@@ -66,6 +66,15 @@ ordered_json utilization_json(const Timeline& timeline) {
   return utilization_json(Utilization{found.occupied(), found.busy(), found.useful()});
 }
 
+ordered_json idle_json(const Idle& idle) {
+  return {{"lane_copies", idle.copying},
+          {"copy_wait", idle.waiting_for_copy},
+          {"memory_wait", idle.waiting_for_memory},
+          {"job_wait", idle.waiting_for_job},
+          {"dispatch", idle.dispatch},
+          {"tail", idle.tail}};
+}
+
 ordered_json bill_json(const Bill& bill) {
   ordered_json json = ordered_json::object();
   if (bill.joules) json.update({{"energy_j", *bill.joules}, {"energy_kwh", *bill.kwh()}});

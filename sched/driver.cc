@@ -21,6 +21,7 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       several_devices_(cluster.devices.size() > 1),
       claims_(cluster.devices.size() * static_cast<std::size_t>(program.slots)),
       devices_(cluster.devices.size()),
+      clocks_(devices_.size()),
       jobs_(program.jobs.size()),
       ends_(jobs_.size()),
       tracks_(ledger_.tracks()),
@@ -162,6 +163,7 @@ void Driver::claim_gone(std::size_t id) {
   Device& device = devices_[id];
   if (device.claims.empty()) {
     device.occupied += now_ - device.occupied_since;
+    device.occupied_since = now_;
     buffering_.erase(id);
     empty_.insert(id);
   } else {
@@ -255,7 +257,13 @@ void Driver::progress(std::size_t id) {
     claim.reserved_at = now_;
   }
   if (residency_) start_requested();
-  if (device.lane_busy) return;
+  if (!device.lane_busy) start_next(id);
+  if (!plain_) note_lane(id);
+}
+
+/// On a lane that is free.
+void Driver::start_next(std::size_t id) {
+  Device& device = devices_[id];
   if (!device.lane_copies.empty()) {
     const TransferId id_of_copy = device.lane_copies.front();
     device.lane_copies.pop_front();

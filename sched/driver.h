@@ -16,6 +16,7 @@
 #include "sched/backend.h"
 #include "sched/claim.h"
 #include "sched/id_set.h"
+#include "sched/lane_time.h"
 #include "sched/ledger.h"
 #include "sched/policy.h"
 #include "sched/program.h"
@@ -30,6 +31,7 @@ struct Outcome {
   std::int64_t units = 0;
   std::vector<Duration> occupied;  ///< Per device: holding a claim.
   std::vector<Duration> busy;      ///< Per device: computing.
+  std::vector<LaneTime> lanes;     ///< Per device: that, and what its lane waited for.
   std::vector<Duration> recompute;
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
   Bytes host_peak = 0;
@@ -91,7 +93,7 @@ class Driver {
     bool copies_by_lane = false, copies_by_link = false;
     std::array<bool, 3> link_first{};  ///< By direction: a copy begins on the link.
     Duration occupied{}, busy{}, recompute{};
-    Instant occupied_since{};  ///< While there are claims.
+    Instant occupied_since{};  ///< While there are claims; else when the last one ended.
     Bytes sampled = 0;         ///< Reserved, as the timeline has it.
     std::deque<TransferId> lane_copies;
   };
@@ -193,7 +195,10 @@ class Driver {
   [[gnu::noinline]] void settle_done();
   void progress();
   void progress(std::size_t device);
+  void start_next(std::size_t device);
   void start_claimed(std::size_t device);
+  void note_lane(std::size_t device);
+  [[nodiscard]] LaneTime lane_time(std::size_t device) const;
 
   // Early stops.
   [[gnu::noinline]] void reach_goal(JobId job);
@@ -307,6 +312,7 @@ class Driver {
   const bool several_devices_;
   LargeArray<Claim> claims_;  ///< Room for those of each device, device by device.
   LargeArray<Device> devices_;
+  std::vector<LaneClock> clocks_;  ///< Per device; not kept where `plain_`.
   LargeArray<Job> jobs_;
   std::vector<JobEnd> ends_;  ///< Per job, apart from what is looked at for every unit.
   LargeArray<Track> tracks_;

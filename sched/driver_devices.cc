@@ -84,6 +84,7 @@ void Driver::lose_claims(DeviceId lost) {
     if (!job.failed) offer(ledger_.candidate(claim.track));
   }
   device.lane_busy = false;
+  clocks_[index(lost)].fail();
   device.lane_copies.clear();
 }
 

@@ -14,6 +14,7 @@ void Driver::take_in(const UnitFailed& event) {
   assert(device.running != kNothing);
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
+  clocks_[index(event.device)].fail();
   if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
@@ -46,6 +47,7 @@ void Driver::take_in(const LaneCopyDone& event) {
     transfers_[event.transfer].lane_to = event.to;
   }
   devices_[index(transfer.device)].lane_busy = false;
+  clocks_[index(transfer.device)].copied(event.from, event.to);
   touch(index(transfer.device));
   if (transfer.direction == Direction::kDemote && copies_take_link(transfer.device)) {
     backend_.start_link(transfer);
@@ -101,6 +103,7 @@ Outcome Driver::outcome() {
     outcome.occupied.push_back(device.occupied +
                                (claimed ? now_ - device.occupied_since : Duration{}));
     outcome.busy.push_back(device.busy);
+    outcome.lanes.push_back(lane_time(d));
     outcome.recompute.push_back(device.recompute);
     outcome.peak.push_back(residency_ ? residency_->peak(device_id(d)) : Bytes{0});
   }

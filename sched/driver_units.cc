@@ -49,6 +49,7 @@ void Driver::take_in_alone(const UnitDone& event) {
   assert(job == event.job);
   const bool leads = ledger_.leads(track);
   device.busy += event.to - event.from;
+  if (!plain_) clocks_[index(event.device)].computed(event.from, event.to);
   device.recompute += event.recompute;
   ++outcome_.units;
   if (timeline_ != nullptr) {

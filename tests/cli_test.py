@@ -408,6 +408,17 @@ def test_sweep_names_utilization_as_simulate_does():
     assert plan["utilization"] == pytest.approx(mean)
 
 
+def test_why_devices_are_idle_is_told_with_and_without_a_timeline():
+    (row,) = csv.DictReader(io.StringIO(good("sweep", *INPUTS, "--policies", "lrtf")))
+    (plan,) = json.loads(good("simulate", *INPUTS, "--policy", "lrtf", "--json"))["plans"]
+    idle = plan["idle"]
+    assert {name: float(row[name]) for name in idle} == idle
+    assert sum(idle.values()) + plan["utilization"]["busy"] == pytest.approx(1)
+    # Here from the timeline.
+    assert idle == pytest.approx({name: sum(device[name] for device in plan["devices"]) / 2 for name in idle})
+    assert idle["copy_wait"] > 0
+
+
 def test_sweep_warns_of_each_number_of_devices_that_was_not_profiled():
     run = shardlab("sweep", *INPUTS, "--policies", "lrtf", "--devices", "1,2,4,6", "--seeds", "1,2", "--json")
     warnings = [f"the profile was measured with 2 lanes busy, the cluster has {n}" for n in [4, 6]]
