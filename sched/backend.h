@@ -34,6 +34,7 @@ struct Transfer {
   Direction direction{};
   bool loaded = false;
   bool lane_last = false;  ///< A lane copies it once it has come over its link.
+  bool remote = false;     ///< From the host memory of another node, over the network.
 };
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.

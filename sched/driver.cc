@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "sched/driver_view.h"
+#include "sched/route.h"
 
 namespace shardlab {
 
@@ -40,12 +41,13 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
   });
+  const bool nodes = !nodes_of(cluster).empty();
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
     const DeviceSpec& spec = cluster.devices[d];
     devices_[d].claims = Claims(&claims_[d * static_cast<std::size_t>(program.slots)]);
     devices_[d].copies_by_lane = spec.copy_engines == 0;
-    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk;
+    devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk || nodes;
     devices_[d].link_first = {devices_[d].copies_by_link, spec.copy_engines > 0, true};
   }
   ask_policy();

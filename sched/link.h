@@ -70,6 +70,9 @@ inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
     return transfer_time(transfer.bytes, route(cluster, transfer.source, transfer.device));
   }
   const DeviceSpec& device = cluster.devices[index(transfer.device)];
+  if (transfer.remote) {
+    return transfer_time(transfer.bytes, remote_link(cluster, transfer.device));
+  }
   const bool there = transfer.direction == Direction::kPromote;
   return transfer_time(transfer.bytes, there ? device.link : device.link_back());
 }

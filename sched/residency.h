@@ -203,6 +203,7 @@ class Residency {
   void send(CopyIndex from, CopyIndex to);
   void push(CopyIndex copy, DeviceId to);
   void request(CopyIndex copy, Direction direction, DeviceId source);
+  [[nodiscard]] bool remote(const Copy& copy);
   void arrive_from_device(CopyIndex copy);
   void demote(CopyIndex copy);
   void demoted(Copy& copy, ItemState& here);
@@ -230,8 +231,9 @@ class Residency {
   const bool notes_drops_;
   const ItemPlaces places_;
   const UsesOfUnits uses_;
-  std::vector<ItemState> items_;  ///< By place.
-  std::vector<Copy> copies_;      ///< First a sentinel per device; see residency::Device.
+  const std::vector<std::uint16_t> node_of_;  ///< See nodes_of().
+  std::vector<ItemState> items_;              ///< By place.
+  std::vector<Copy> copies_;  ///< First a sentinel per device; see residency::Device.
   CopyIndex unused_ = kNone;
   std::vector<Claimed> claims_;  ///< By Reservation.
   std::vector<Reservation> unused_claims_;

@@ -123,6 +123,7 @@ void Residency::demoted(Copy& copy, ItemState& here) {
   if (copy.stale) return;
   copy.dirty = false;
   here.host = true;
+  if (!node_of_.empty()) here.node = node_of_[index(copy.transfer.device)];
   if (here.lasting) return;
   host_used_ += here.bytes;
   host_peak_ = std::max(host_peak_, host_used_);
@@ -204,9 +205,20 @@ void Residency::request(CopyIndex which, Direction direction, DeviceId source) {
   Copy& copy = copies_[which];
   copy.transfer.direction = direction;
   copy.transfer.source = source;
+  if (!node_of_.empty()) copy.transfer.remote = remote(copy);
   ++items_[copy.place].moving;
   requests_.push_back(which);
   stirs_ = true;
+}
+
+/// Of a transfer that is asked for: each node has a host memory of its own, and an item is in that
+/// of the node that loaded it or wrote it back last.
+bool Residency::remote(const Copy& copy) {
+  if (copy.transfer.direction != Direction::kPromote) return false;
+  std::uint16_t& node = items_[copy.place].node;
+  const std::uint16_t here = node_of_[index(copy.transfer.device)];
+  if (node == ItemState::kNowhere) node = here;
+  return node != here;
 }
 
 bool Residency::make_room(DeviceId where, Bytes need) {

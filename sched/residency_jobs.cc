@@ -5,6 +5,7 @@
 
 #include "sched/limits.h"
 #include "sched/residency.h"
+#include "sched/route.h"
 
 /// What happens once per job: what is there at first, admission, the last write-back, the end.
 namespace shardlab {
@@ -15,6 +16,7 @@ Residency::Residency(const Program& program, const Cluster& cluster, bool notes_
       notes_drops_(notes_drops),
       places_(program),
       uses_(program, places_),
+      node_of_(nodes_of(cluster)),
       items_(places_.count()),
       set_aside_(program.jobs.size()),
       held_(program.jobs.size()) {

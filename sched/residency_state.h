@@ -45,6 +45,10 @@ struct ItemState {
   bool host = false;       ///< The version in host memory is current.
   bool writing = false;    ///< A unit is changing it.
   bool forgotten = false;  ///< Its job has ended.
+  /// Whose host memory has it; see ItemState::kNowhere.
+  std::uint16_t node = kNowhere;
+  /// It is loaded by the node that asks for it first.
+  static constexpr std::uint16_t kNowhere = UINT16_MAX;
 };
 
 /// What may go of its copies is a ring in the order of use, through copy number d for device d,

@@ -1,6 +1,9 @@
 #include "sched/route.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "sched/link.h"
@@ -38,6 +41,12 @@ Duration ring_time(const Cluster& cluster, std::span<const DeviceId> ring, Bytes
   return rounds * (count - 1) * slowest;
 }
 
+/// `who`: what is on different nodes.
+LinkSpec network(const Cluster& cluster, const std::string& who) {
+  if (cluster.network) return *cluster.network;
+  throw Error(who + " are on different nodes, which nothing joins; give the cluster a [network]");
+}
+
 }  // namespace
 
 bool direct(const Cluster& cluster, DeviceId from, DeviceId to) {
@@ -49,14 +58,25 @@ bool direct(const Cluster& cluster, DeviceId from, DeviceId to) {
 LinkSpec route(const Cluster& cluster, DeviceId from, DeviceId to) {
   const DeviceSpec& a = cluster.devices[index(from)];
   const DeviceSpec& b = cluster.devices[index(to)];
-  if (a.node != b.node) {
-    if (cluster.network) return *cluster.network;
-    throw Error(a.name + " and " + b.name +
-                " are on different nodes, which nothing joins; give "
-                "the cluster a [network]");
-  }
+  if (a.node != b.node) return network(cluster, a.name + " and " + b.name);
   if (a.peer && b.peer) return slower(*a.peer, *b.peer);
   return one_after_other(a.link_back(), b.link);
+}
+
+LinkSpec remote_link(const Cluster& cluster, DeviceId to) {
+  const DeviceSpec& device = cluster.devices[index(to)];
+  return one_after_other(network(cluster, device.name + " and what it loads"), device.link);
+}
+
+std::vector<std::uint16_t> nodes_of(const Cluster& cluster) {
+  std::map<std::string_view, std::uint16_t> numbers;
+  std::vector<std::uint16_t> nodes;
+  for (const DeviceSpec& device : cluster.devices) {
+    nodes.push_back(
+        numbers.emplace(device.node, static_cast<std::uint16_t>(numbers.size())).first->second);
+  }
+  if (numbers.size() < 2) nodes.clear();
+  return nodes;
 }
 
 Duration all_reduce_time(const Cluster& cluster, std::span<const DeviceId> ring, Bytes bytes) {

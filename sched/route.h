@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/cluster.h"
@@ -16,6 +18,13 @@ namespace shardlab {
 /// What bytes from one device to another travel over: the slower of their peer links, the network,
 /// or both host links one after the other. Throws Error when the nodes are not joined.
 [[nodiscard]] LinkSpec route(const Cluster& cluster, DeviceId from, DeviceId to);
+
+/// What an item of another node's host memory travels over: the network, then the device's link.
+/// Throws Error when the nodes are not joined.
+[[nodiscard]] LinkSpec remote_link(const Cluster& cluster, DeviceId to);
+
+/// Which node each device is on, from 0; empty where all are on one.
+[[nodiscard]] std::vector<std::uint16_t> nodes_of(const Cluster& cluster);
 
 /// A ring all-reduce of `bytes` per device: 2 (r - 1) steps of bytes / r over the slowest route
 /// between neighbours (Patarasuk and Yuan, 2009).

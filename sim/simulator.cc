@@ -26,6 +26,7 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
   }
   if (cluster.disk) disk_.emplace(program, cluster);
   contended_ = fair_links_ || !paces_.empty() || disk_;
+  const bool one_node = nodes_of(cluster).empty();
   for (std::size_t d = 0; d < devices.size(); ++d) {
     const bool costs_say = devices[d].copy_engines > 0 && !costs.engines_keep_pace();
     for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
@@ -33,7 +34,7 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       transfer.device = device_id(d);
       transfer.direction = direction;
       ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
-                       link_index(cluster, transfer), costs_say, !costs_say && !disk_});
+                       link_index(cluster, transfer), costs_say, !costs_say && !disk_ && one_node});
     }
   }
   for (std::size_t d = 0; d < devices.size(); ++d) {

@@ -82,7 +82,7 @@ class Simulator final : public Backend {
     LinkSpec link;
     std::size_t queue = 0;
     bool costs_say = false;  ///< Not the link alone: an engine copies.
-    bool plain = false;      ///< The link alone, and no disk.
+    bool plain = false;      ///< The link alone: no disk, no network.
   };
   struct Queue {
     Link link;

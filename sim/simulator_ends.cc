@@ -44,12 +44,12 @@ inline void Simulator::end_of_link(std::size_t link) {
 }
 
 void Simulator::enter_link(const Transfer& transfer) {
+  Duration time = link_time(cluster_, transfer);
   if (transfer.direction == Direction::kPeer) {
-    enter(link_index(cluster_, transfer), transfer, link_time(cluster_, transfer));
+    enter(link_index(cluster_, transfer), transfer, time);
     return;
   }
   const Way& its = way(transfer);
-  Duration time = transfer_time(transfer.bytes, its.link);
   if (its.costs_say) time = costs_.engine_copy(transfer, time);
   enter(its.queue, transfer, time);
 }

@@ -1,8 +1,11 @@
 #include "sched/link.h"
 
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/error_of.h"
 
 namespace shardlab {
 namespace {
@@ -52,6 +55,27 @@ Transfer transfer(std::size_t device, Direction direction, Bytes bytes) {
   made.direction = direction;
   made.bytes = bytes;
   return made;
+}
+
+TEST(Link, OfAnItemInTheMemoryOfAnotherNodeHasTheNetworkBeforeIt) {
+  Cluster cluster;
+  for (const char* node : {"a", "b", "a"}) {
+    DeviceSpec device;
+    device.name = std::string("on-") + node;
+    device.node = node;
+    device.link = {Duration{10}, 1e9};
+    cluster.devices.push_back(device);
+  }
+  Transfer far = transfer(1, Direction::kPromote, 100);
+  far.remote = true;
+  EXPECT_NE(error_of([&] { link_time(cluster, far); }).find("on-b"), std::string::npos);
+  cluster.network = LinkSpec{Duration{30}, 5e8};
+  EXPECT_EQ(link_time(cluster, far), Duration{10 + 30 + 100 + 200});
+  cluster.devices[1].link = {};
+  EXPECT_EQ(link_time(cluster, far), Duration{30 + 200});
+  EXPECT_EQ(nodes_of(cluster), (std::vector<std::uint16_t>{0, 1, 0}));
+  cluster.devices[1].node = "a";
+  EXPECT_TRUE(nodes_of(cluster).empty());
 }
 
 TEST(Link, BackTakesWhatLinkBackSaysAlsoWithOneEngine) {

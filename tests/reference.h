@@ -71,6 +71,7 @@ class Simulation {
   void make_ready(std::size_t track);
   void end_flushed_jobs();
   void join_link(Passage& passage);
+  [[nodiscard]] bool takes_link(std::size_t device) const;
   void join_lane(Passage& passage);
   void link_done(std::size_t id);
   void lane_copy_done(std::size_t id);

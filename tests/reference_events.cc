@@ -114,7 +114,14 @@ std::size_t Simulation::queue(const Move& move) const {
 /// Between devices of one node the slower of both peer links, between nodes the network.
 LinkSpec Simulation::link_of(const Move& move) const {
   const DeviceSpec& device = cluster_.devices[move.device];
-  if (move.direction == Direction::kPromote) return device.link;
+  if (move.direction == Direction::kPromote) {
+    if (!move.remote) return device.link;
+    const LinkSpec &far = *cluster_.network, &near = device.link;
+    double per_byte = 0;  // One after the other.
+    if (far.bytes_per_second > 0) per_byte += 1 / far.bytes_per_second;
+    if (near.bytes_per_second > 0) per_byte += 1 / near.bytes_per_second;
+    return {far.latency + near.latency, per_byte > 0 ? 1 / per_byte : 0};
+  }
   if (move.direction == Direction::kDemote) return device.link_back();
   const DeviceSpec& source = cluster_.devices[move.source];
   if (source.node != device.node) return *cluster_.network;
@@ -146,6 +153,14 @@ bool Simulation::copies_take_lane(std::size_t device) const {
   return cluster_.devices[device].copy_engines == 0;
 }
 
+/// Its own, or the network before it.
+bool Simulation::takes_link(std::size_t device) const {
+  const bool nodes = std::ranges::any_of(cluster_.devices, [&](const DeviceSpec& other) {
+    return other.node != cluster_.devices.front().node;
+  });
+  return cluster_.devices[device].paced() || nodes;
+}
+
 /// "With copy_engines = 0 ... the memory copy itself takes the compute lane, before the link's
 /// passage for a demotion and after it for a promotion."
 void Simulation::start_moves() {
@@ -167,7 +182,7 @@ void Simulation::start_moves() {
     if (move.direction == Direction::kPeer) span.source = device_id(move.source);
     span.asked = span.link_from = span.link_to = span.lane_from = span.lane_to = now_;
     const bool lane = copies_take_lane(move.device) && move.direction != Direction::kPeer;
-    const bool link = !lane || cluster_.devices[move.device].paced();
+    const bool link = !lane || takes_link(move.device);
     if (link && !(lane && move.direction == Direction::kDemote)) {
       join_link(passage);
     } else {
@@ -187,8 +202,7 @@ void Simulation::link_done(std::size_t id) {
 
 void Simulation::lane_copy_done(std::size_t id) {
   Passage& passage = passages_.at(id);
-  const bool paced = cluster_.devices[passage.move.device].paced();
-  if (passage.move.direction == Direction::kDemote && paced) {
+  if (passage.move.direction == Direction::kDemote && takes_link(passage.move.device)) {
     join_link(passage);
   } else {
     complete(id);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -30,8 +31,9 @@ enum class Fault : std::uint8_t {
   kNoHeadroom,
   kAlwaysLoaded,
   kHandedOverByTheHost,
+  kNodesShareOneHost,
 };
-constexpr int kFaults = 13;
+constexpr int kFaults = 14;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -48,6 +50,7 @@ struct Move {
   ItemIndex item = 0;
   Direction direction{};
   std::size_t source = 0;  ///< Under kPeer, the device that it leaves.
+  bool remote = false;     ///< From the host of another node.
 };
 
 /// "Both have a peer link, or they are on different nodes."
@@ -127,10 +130,11 @@ class Memory {
   const Cluster& cluster_;
   Fault fault_;
   std::map<Place, Copy> copies_;
-  std::set<std::pair<std::size_t, ItemIndex>> in_host_;   ///< Current there.
-  std::set<std::pair<std::size_t, ItemIndex>> changing_;  ///< A unit that writes it runs.
-  std::set<std::size_t> forgotten_;                       ///< Jobs that have ended.
-  std::map<std::size_t, std::vector<Bytes>> set_aside_;   ///< Per held job and device.
+  std::set<std::pair<std::size_t, ItemIndex>> in_host_;            ///< Current there.
+  std::map<std::pair<std::size_t, ItemIndex>, std::string> node_;  ///< Whose host has it, if any.
+  std::set<std::pair<std::size_t, ItemIndex>> changing_;           ///< A unit that writes it runs.
+  std::set<std::size_t> forgotten_;                                ///< Jobs that have ended.
+  std::map<std::size_t, std::vector<Bytes>> set_aside_;            ///< Per held job and device.
   std::int64_t uses_ = 0;
 };
 

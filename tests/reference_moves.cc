@@ -53,7 +53,11 @@ void Memory::sent(const Move& move, const std::vector<Claim>& claims) {
 
 void Memory::promote(const Place& place) {
   copies_[place].stage = Stage::kArriving;
-  asked.push_back({place.job, place.device, place.item, Direction::kPromote, 0});
+  // "An item is in the host memory of the node that loaded it or wrote it back last."
+  const std::string& here = cluster_.devices[place.device].node;
+  const std::string& home = node_.try_emplace({place.job, place.item}, here).first->second;
+  const bool remote = home != here && fault_ != Fault::kNodesShareOneHost;
+  asked.push_back({place.job, place.device, place.item, Direction::kPromote, 0, remote});
 }
 
 void Memory::demote(const Place& place) {
@@ -74,6 +78,7 @@ void Memory::moved(const Move& move, const std::vector<Claim>& claims) {
   } else if (move.direction == Direction::kDemote) {
     copy.dirty = false;
     in_host_.insert({move.job, move.item});
+    node_[{move.job, move.item}] = cluster_.devices[move.device].node;
     for (auto& [place, other] : copies_) {  // Who waited for it.
       const bool same = place.job == move.job && place.item == move.item;
       if (same && other.stage == Stage::kRoom) promote(place);
