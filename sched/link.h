@@ -70,11 +70,10 @@ inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
     return transfer_time(transfer.bytes, route(cluster, transfer.source, transfer.device));
   }
   const DeviceSpec& device = cluster.devices[index(transfer.device)];
-  if (transfer.remote) {
-    return transfer_time(transfer.bytes, remote_link(cluster, transfer.device));
-  }
   const bool there = transfer.direction == Direction::kPromote;
-  return transfer_time(transfer.bytes, there ? device.link : device.link_back());
+  const Duration own = transfer_time(transfer.bytes, there ? device.link : device.link_back());
+  if (!transfer.remote) return own;
+  return own + transfer_time(transfer.bytes, network_to(cluster, transfer.device));
 }
 
 /// How many link_index() tells apart: those between devices only where some can be used.

@@ -42,7 +42,7 @@ Duration ring_time(const Cluster& cluster, std::span<const DeviceId> ring, Bytes
 }
 
 /// `who`: what is on different nodes.
-LinkSpec network(const Cluster& cluster, const std::string& who) {
+const LinkSpec& network(const Cluster& cluster, const std::string& who) {
   if (cluster.network) return *cluster.network;
   throw Error(who + " are on different nodes, which nothing joins; give the cluster a [network]");
 }
@@ -63,9 +63,8 @@ LinkSpec route(const Cluster& cluster, DeviceId from, DeviceId to) {
   return one_after_other(a.link_back(), b.link);
 }
 
-LinkSpec remote_link(const Cluster& cluster, DeviceId to) {
-  const DeviceSpec& device = cluster.devices[index(to)];
-  return one_after_other(network(cluster, device.name + " and what it loads"), device.link);
+const LinkSpec& network_to(const Cluster& cluster, DeviceId device) {
+  return network(cluster, cluster.devices[index(device)].name + " and what it loads");
 }
 
 std::vector<std::uint16_t> nodes_of(const Cluster& cluster) {

@@ -19,9 +19,9 @@ namespace shardlab {
 /// or both host links one after the other. Throws Error when the nodes are not joined.
 [[nodiscard]] LinkSpec route(const Cluster& cluster, DeviceId from, DeviceId to);
 
-/// What an item of another node's host memory travels over: the network, then the device's link.
-/// Throws Error when the nodes are not joined.
-[[nodiscard]] LinkSpec remote_link(const Cluster& cluster, DeviceId to);
+/// What an item of another node's host memory travels over before the device's link. Throws Error
+/// when the nodes are not joined.
+[[nodiscard]] const LinkSpec& network_to(const Cluster& cluster, DeviceId device);
 
 /// Which node each device is on, from 0; empty where all are on one.
 [[nodiscard]] std::vector<std::uint16_t> nodes_of(const Cluster& cluster);

@@ -114,14 +114,7 @@ std::size_t Simulation::queue(const Move& move) const {
 /// Between devices of one node the slower of both peer links, between nodes the network.
 LinkSpec Simulation::link_of(const Move& move) const {
   const DeviceSpec& device = cluster_.devices[move.device];
-  if (move.direction == Direction::kPromote) {
-    if (!move.remote) return device.link;
-    const LinkSpec &far = *cluster_.network, &near = device.link;
-    double per_byte = 0;  // One after the other.
-    if (far.bytes_per_second > 0) per_byte += 1 / far.bytes_per_second;
-    if (near.bytes_per_second > 0) per_byte += 1 / near.bytes_per_second;
-    return {far.latency + near.latency, per_byte > 0 ? 1 / per_byte : 0};
-  }
+  if (move.direction == Direction::kPromote) return device.link;
   if (move.direction == Direction::kDemote) return device.link_back();
   const DeviceSpec& source = cluster_.devices[move.source];
   if (source.node != device.node) return *cluster_.network;
@@ -141,6 +134,10 @@ void Simulation::join_link(Passage& passage) {
   passage.span.link_from = std::max(now_, free);
   passage.span.link_to =
       passage.span.link_from + copy_time(passage.span.bytes, link.latency, link.bytes_per_second);
+  if (passage.move.remote) {
+    const LinkSpec& far = *cluster_.network;
+    passage.span.link_to += copy_time(passage.span.bytes, far.latency, far.bytes_per_second);
+  }
   free = passage.span.link_to;
 }
 
