@@ -12,13 +12,14 @@
 namespace shardlab {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, double>, 10> kUnits{{{"", 1},
+constexpr std::array<std::pair<std::string_view, double>, 11> kUnits{{{"", 1},
                                                                       {"B", 1},
                                                                       {"KiB", 0x1p10},
                                                                       {"MiB", 0x1p20},
                                                                       {"GiB", 0x1p30},
                                                                       {"TiB", 0x1p40},
                                                                       {"KB", 1e3},
+                                                                      {"kB", 1e3},
                                                                       {"MB", 1e6},
                                                                       {"GB", 1e9},
                                                                       {"TB", 1e12}}};

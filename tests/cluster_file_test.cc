@@ -228,6 +228,14 @@ TEST(ClusterFile, OrdinalsCountByKindAndGoOnFromWhatADeviceSays) {
                                                              {"after", 1}}));
 }
 
+TEST(ClusterFile, TakesSizesInPowersOf1024AndOf1000) {
+  for (const auto& [text, bytes] : std::vector<std::pair<std::string, Bytes>>{
+           {"3 KiB", 3072}, {"65 kB", 65'000}, {"65KB", 65'000}, {"1.5 MB", 1'500'000}}) {
+    const Cluster cluster = parse("[[device]]\nname = \"a\"\nmemory = \"" + text + "\"\n");
+    EXPECT_EQ(cluster.devices[0].memory, bytes) << text;
+  }
+}
+
 TEST(ClusterFile, NamesTheUnknownKeyAndTheNearestKnown) {
   EXPECT_EQ(error_with("memroy = 3"), "c.toml:3: memroy: unknown key; did you mean \"memory\"?");
   EXPECT_EQ(error("hostmemory = 3\n"),

@@ -144,10 +144,18 @@ def test_plain_copies_go_on_until_all_of_them_are_timed():
 
 def test_a_link_is_held_against_plain_copies_alone_and_beside_the_other_way():
     link = {"to_device": True, "pinned": True, "device": "gpu", "latency_ns": 10_000, "bytes_per_second": 51e9,
-            "residual": 0.01, "shared_bytes_per_second": 44e9}
-    row = steps.against_plain(link, {"to_device_pinned": 50e9, "to_device_pinned_shared": 40e9})
+            "residual": 0.01, "shared_bytes_per_second": 41e9,
+            "sizes": [{"bytes": 65536, "time_ns": 1}, {"bytes": 200, "time_ns": 4}]}
+    plain = {f"to_device_{memory}": 50e9 for memory in ("pinned", "pageable")}
+    plain |= {f"{name}_shared": 40e9 for name in plain}
+    row = steps.against_plain(link, plain)
     assert row["case"] == "to device, page-locked"
-    assert row["error"] == pytest.approx(0.02) and row["shared_error"] == pytest.approx(0.1)
+    assert row["error"] == pytest.approx(0.02) and row["shared_error"] == pytest.approx(0.025)
+    assert row["largest_error"] == pytest.approx(0) and steps.worst_of(row) == pytest.approx(0.025)
+    # A line is no law for pageable copies, so those of one size are compared.
+    link |= {"bytes_per_second": 64e9}
+    assert steps.worst_of(steps.against_plain(link, plain)) == pytest.approx(0.28)
+    assert steps.worst_of(steps.against_plain(link | {"pinned": False}, plain)) == pytest.approx(0.025)
 
 
 @pytest.mark.skipif(not (BUILD / "cli/libshardlab_torch.so").exists(), reason="built without LibTorch")

@@ -1,4 +1,6 @@
-"""Plain CUDA copies of 256 MiB between host and device, by ctypes: a measure of links that shares no code with Shardlab's.
+"""Plain CUDA copies between host and device, by ctypes: a measure of links that shares no code with Shardlab's.
+
+    cuda_copies.py BYTES
 
 Each way alone, then both at once: a thread, a stream and buffers of its own for each.
 """
@@ -9,7 +11,6 @@ import sys
 import threading
 import time
 
-BYTES = 256 << 20
 ROUNDS = 20
 NAMES = ("libcudart.so.13", "libcudart.so", "libcudart.so.12", "/usr/local/cuda/lib64/libcudart.so")
 WAYS = {"to_device": 1, "to_host": 2}  # as cudaMemcpyKind has them
@@ -32,20 +33,20 @@ def check(code):
 class Way:
     """Copies in one direction, of one kind of host memory."""
 
-    def __init__(self, cuda, kind, pinned):
-        self.cuda, self.kind = cuda, kind
+    def __init__(self, cuda, kind, pinned, size):
+        self.cuda, self.kind, self.bytes = cuda, kind, size
         self.device, self.stream, self.host = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-        check(cuda.cudaMalloc(ctypes.byref(self.device), ctypes.c_size_t(BYTES)))
+        check(cuda.cudaMalloc(ctypes.byref(self.device), ctypes.c_size_t(self.bytes)))
         check(cuda.cudaStreamCreate(ctypes.byref(self.stream)))
         if pinned:
-            check(cuda.cudaMallocHost(ctypes.byref(self.host), ctypes.c_size_t(BYTES)))
+            check(cuda.cudaMallocHost(ctypes.byref(self.host), ctypes.c_size_t(self.bytes)))
         else:
-            self.buffer = ctypes.create_string_buffer(BYTES)
+            self.buffer = ctypes.create_string_buffer(self.bytes)
             self.host = ctypes.cast(self.buffer, ctypes.c_void_p)
 
     def copy(self):
         to, source = (self.device, self.host) if self.kind == WAYS["to_device"] else (self.host, self.device)
-        check(self.cuda.cudaMemcpyAsync(to, source, ctypes.c_size_t(BYTES), self.kind, self.stream))
+        check(self.cuda.cudaMemcpyAsync(to, source, ctypes.c_size_t(self.bytes), self.kind, self.stream))
         check(self.cuda.cudaStreamSynchronize(self.stream))
 
     def rate(self):
@@ -54,7 +55,7 @@ class Way:
             started = time.perf_counter()
             self.copy()
             times.append(time.perf_counter() - started)
-        return BYTES / statistics.median(times)
+        return self.bytes / statistics.median(times)
 
 
 def together(ways):
@@ -81,12 +82,12 @@ def together(ways):
     return rates
 
 
-def main():
+def main(size):
     cuda = load()
     found = {}
     try:
         for memory in ("pinned", "pageable"):
-            ways = {name: Way(cuda, kind, memory == "pinned") for name, kind in WAYS.items()}
+            ways = {name: Way(cuda, kind, memory == "pinned", size) for name, kind in WAYS.items()}
             found |= {f"{name}_{memory}": way.rate() for name, way in ways.items()}
             found |= {f"{name}_{memory}_shared": rate for name, rate in together(ways).items()}
     except RuntimeError as problem:
@@ -95,4 +96,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

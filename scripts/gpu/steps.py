@@ -158,21 +158,31 @@ def against_plain(link, plain):
     """A way's figures and those of plain copies, which cuda_copies.py prints."""
     name = f"{'to_device' if link['to_device'] else 'to_host'}_{'pinned' if link['pinned'] else 'pageable'}"
     alone, shared = plain[name], plain[f"{name}_shared"]
+    largest = link["sizes"][-1]
     return {"case": way(link), **link_figures(link), "plain_bytes_per_second": alone,
-            "error": link["bytes_per_second"] / alone - 1, "plain_shared_bytes_per_second": shared,
-            "shared_error": link["shared_bytes_per_second"] / shared - 1}
+            "error": link["bytes_per_second"] / alone - 1,
+            "largest_error": largest["bytes"] / largest["time_ns"] * 1e9 / alone - 1,
+            "plain_shared_bytes_per_second": shared, "shared_error": link["shared_bytes_per_second"] / shared - 1}
+
+
+def worst_of(row):
+    """How far a way is off plain copies of its largest size. Of page-locked memory the fitted rate counts too; pageable copies
+    are in no proportion to their size, as the fit's residual says."""
+    errors = ("error", "largest_error", "shared_error") if "page-locked" in row["case"] else ("largest_error", "shared_error")
+    return max(abs(row[error]) for error in errors)
 
 
 def links(context):
-    """Each way, page-locked and pageable, alone by our fit and beside the other, against plain loops over 256 MiB."""
+    """Each way, page-locked and pageable, alone and beside the other, against plain loops over copies of the largest size."""
     found = shardlab(context, "links", toml("cluster"))
-    plain = json.loads(context.command(sys.executable, HERE / "cuda_copies.py"))
+    (largest,) = {link["sizes"][-1]["bytes"] for link in found["links"]}
+    plain = json.loads(context.command(sys.executable, HERE / "cuda_copies.py", largest))
     rows = [against_plain(link, plain) for link in found["links"]]
-    worst = max(abs(row[error]) for row in rows if "page-locked" in row["case"] for error in ("error", "shared_error"))
-    rows += shared_rows(found)
-    if worst > 0.05:
-        raise Failed(f"page-locked copies are {100 * worst:.1f} % off the plain loops, more than 5 %", {"rows": rows})
-    return {"rows": rows}
+    worst = max(rows, key=worst_of)
+    figures = {"rows": rows + shared_rows(found)}
+    if worst_of(worst) > 0.05:
+        raise Failed(f"copies {worst['case']} are {100 * worst_of(worst):.1f} % off the plain loops, more than 5 %", figures)
+    return figures
 
 
 def cluster_of_all(context):
