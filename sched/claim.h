@@ -18,6 +18,7 @@ struct Claim {
   std::int64_t minibatch = 0;
   Instant started_at{};
   bool ready = false, reserved = false, ahead = false;
+  // For the timeline alone.
   Turn turn{};
   std::int64_t number = 0;  ///< See UnitSpan::claim.
   Instant claimed_at{}, ready_at{}, reserved_at{};

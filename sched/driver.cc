@@ -127,13 +127,6 @@ bool Driver::finished() const {
   if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
-/// As decide() does then: for every unit, where nothing but computing takes time.
-[[gnu::flatten]] void Driver::decide_for(std::size_t device) {
-  claim_one(device, /*buffer=*/false, /*ahead=*/false);
-  touched_.erase(device);
-  progress(device);
-}
-
 /// Device by device, until nothing changes.
 void Driver::progress() {
   if (touched_.empty()) return;
@@ -145,92 +138,6 @@ void Driver::progress() {
     const std::size_t next = touched_.next(device + 1);
     device = next != IdSet::kEnd ? next : touched_.next(0);
   }
-}
-
-void Driver::offer(Candidate&& unit) {
-  Job& state = jobs_[index(unit.job)];
-  if (state.bound != kNoDevice) unit.bound = state.bound;
-  unit.since = now_;
-  ++candidates_;
-  policy_.ready(unit);
-}
-
-void Driver::withdraw(TrackId track) {
-  --candidates_;
-  policy_.gone(track);
-}
-
-/// Of a device whose claims just became fewer.
-void Driver::claim_gone(std::size_t id) {
-  Device& device = devices_[id];
-  if (device.claims.empty()) {
-    device.occupied += now_ - device.occupied_since;
-    device.occupied_since = now_;
-    buffering_.erase(id);
-    empty_.insert(id);
-  } else {
-    buffering_.insert(id);
-  }
-  note_late(id);
-  touch(id);
-}
-
-void Driver::fill(bool buffers) {
-  if (buffers) ++turn_.pass;
-  const IdSet& hungry = buffers ? buffering_ : empty_;
-  const bool ahead = buffers && looks_ahead_;
-  if (hungry.empty()) return;
-  for (std::size_t d = hungry.next(0); d != IdSet::kEnd; d = hungry.next(d + 1)) {
-    if (candidates_ == 0 && !ahead) return;
-    do {
-      if (!claim_one(d, buffers, ahead)) break;
-    } while (buffers && hungry.contains(d));
-    if (hungry.empty()) return;
-  }
-}
-
-bool Driver::claim_one(std::size_t device, bool buffer, bool ahead) {
-  if (ahead) return claim_ahead(device);
-  if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_, turn_, buffer});
-  if (track == kNoTrack) return false;
-  --candidates_;
-  claim(device, track, /*ready=*/true);
-  return true;
-}
-
-void Driver::claim(std::size_t id, TrackId track, bool ready) {
-  Device& device = devices_[id];
-  // In place, here and elsewhere on this path: copying what was just written stalls the core.
-  if (device.claims.empty()) device.occupied_since = now_;
-  Claim& claim = device.claims.add();
-  claim.track = track;
-  claim.job = ledger_.job(track);
-  claim.ready = ready;
-  claim.reserved = false;
-  claim.ahead = !ready;
-  claim.turn = turn_;
-  claim.number = claims_made_++;
-  claim.claimed_at = now_;
-  claim.ready_at = now_;
-  if (ready) {
-    claim.unit = ledger_.unit(track);
-    claim.minibatch = ledger_.minibatch(track);
-  } else {
-    const Candidate next = ledger_.candidate(track, /*ahead=*/true);
-    claim.unit = next.unit;
-    claim.minibatch = next.minibatch;
-  }
-  tracks_[index(track)].last_claim = device_id(id);
-  ++tracks_[index(track)].claims;
-  empty_.erase(id);
-  if (device.claims.size() < static_cast<std::size_t>(program_.slots)) {
-    buffering_.insert(id);
-  } else {
-    buffering_.erase(id);
-  }
-  note_late(id);
-  touch(id);
 }
 
 void Driver::settle_done() {
@@ -274,29 +181,6 @@ void Driver::start_next(std::size_t id) {
     return;
   }
   start_claimed(id);
-}
-
-void Driver::start_claimed(std::size_t id) {
-  Device& device = devices_[id];
-  const DeviceId where = device_id(id);
-  if (interrupted_) return;
-  for (Claim& claim : device.claims) {
-    if (!claim.reserved || !claim.ready) continue;
-    if (residency_) {
-      if (!residency_->arrived(claim.reservation)) continue;
-      residency_->begin(claim.reservation);
-      clean_up();
-    }
-    device.running = static_cast<std::uint32_t>(&claim - device.claims.begin());
-    claim.started_at = now_;
-    device.lane_busy = true;
-    started_ = true;
-    ++running_units_;
-    Job& job = jobs_[index(claim.job)];
-    ++job.running;
-    backend_.start_unit({claim.job, claim.unit, claim.minibatch, where, job.attempt, loaded()});
-    return;
-  }
 }
 
 }  // namespace shardlab

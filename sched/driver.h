@@ -150,7 +150,9 @@ class Driver {
   [[gnu::noinline]] void take_in(const DeviceLost& event);
   [[gnu::noinline]] void take_in(const DeviceJoined& event);
   [[gnu::noinline]] void take_in(const UnitRetried& event);
+  void count(const UnitDone& event);
   void end_claim(DeviceId device);
+  void take_off(std::size_t device);
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
   [[gnu::noinline]] void fail(JobId job);
@@ -173,7 +175,7 @@ class Driver {
   [[nodiscard]] bool only_freed() const {
     return !interrupted_ && next_waiting_ >= next_arrival_ && released_.empty();
   }
-  [[gnu::noinline]] void decide_for(std::size_t device);
+  [[gnu::noinline]] void refill(const UnitDone& event);
   void skip_done_jobs();
   void await_arrivals();
   void await_next();
@@ -190,6 +192,7 @@ class Driver {
   bool claim_one(std::size_t device, bool buffer, bool ahead);
   [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);
+  Claim& add_claim(std::size_t device, TrackId track, bool ready);
   void offer_ahead(std::size_t device);
   void note_late(std::size_t device);
   [[gnu::noinline]] void settle_done();
@@ -197,6 +200,7 @@ class Driver {
   void progress(std::size_t device);
   void start_next(std::size_t device);
   void start_claimed(std::size_t device);
+  void run(std::size_t device, Claim& claim);
   void note_lane(std::size_t device);
   [[nodiscard]] LaneTime lane_time(std::size_t device) const;
 

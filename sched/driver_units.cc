@@ -27,14 +27,45 @@ namespace shardlab {
 
 void Driver::take_in_alone(const UnitDone& event) {
   const DeviceId next = foresee();
-  const bool simple = plain_ && empty_.empty() && touched_.empty();
-  take_in(event);
-  if (simple && only_freed()) {
-    decide_for(index(event.device));
-  } else if (!quiet()) {
-    decide();
+  if (plain_ && empty_.empty() && touched_.empty()) {
+    refill(event);
+  } else {
+    take_in(event);
+    if (!quiet()) decide();
   }
   fetch_track(next);
+}
+
+/// What take_in(), decide() and progress() come to where nothing but computing takes time, one unit
+/// ends alone and every other device computes: this one takes the next, and no set of devices
+/// changes. The path of nearly every unit there.
+[[gnu::flatten]] void Driver::refill(const UnitDone& event) {
+  const std::size_t id = index(event.device);
+  const Claim& ended = devices_[id].claims.front();
+  const TrackId track = ended.track;
+  const JobId job = ended.job;
+  const Unit* leader = ledger_.leads(track) ? &ledger_.current(track) : nullptr;
+  count(event);
+  take_off(id);
+  advance(track, job, leader);
+  const bool only_this = only_freed();
+  const TrackId next = only_this && candidates_ > 0
+                           ? policy_.pick({event.device, now_, turn_, /*buffer=*/false})
+                           : kNoTrack;
+  if (next == kNoTrack) {
+    claim_gone(id);
+    if (only_this) {
+      touched_.erase(id);
+    } else {
+      decide();
+    }
+    return;
+  }
+  --candidates_;
+  Claim& claim = add_claim(id, next, /*ready=*/true);
+  claim.reserved = true;
+  claim.reserved_at = now_;
+  run(id, claim);
 }
 
 /// Flattened, here and elsewhere on the path of every unit, where calls would cost a third of the
@@ -48,17 +79,7 @@ void Driver::take_in_alone(const UnitDone& event) {
   const std::uint32_t which = claim.unit;
   assert(job == event.job);
   const bool leads = ledger_.leads(track);
-  device.busy += event.to - event.from;
-  if (!plain_) clocks_[index(event.device)].computed(event.from, event.to);
-  device.recompute += event.recompute;
-  ++outcome_.units;
-  if (timeline_ != nullptr) {
-    const Unit& ran = ledger_.current(track);
-    timeline_->units.push_back(
-        {job, which, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
-         claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
-         event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
-  }
+  count(event);
   const Residency::Reservation reservation = claim.reservation;
   end_claim(event.device);
   if (residency_) {
@@ -67,6 +88,22 @@ void Driver::take_in_alone(const UnitDone& event) {
         {track, job, which, event.device, timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
   }
   advance(track, job, leads ? &ledger_.current(track) : nullptr);
+}
+
+/// Before its claim is taken off.
+void Driver::count(const UnitDone& event) {
+  Device& device = devices_[index(event.device)];
+  device.busy += event.to - event.from;
+  if (!plain_) clocks_[index(event.device)].computed(event.from, event.to);
+  device.recompute += event.recompute;
+  ++outcome_.units;
+  if (timeline_ == nullptr) return;
+  const Claim& claim = device.claims[device.running];
+  const Unit& ran = ledger_.current(claim.track);
+  timeline_->units.push_back(
+      {claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,
+       claim.number, claim.claimed_at, claim.reserved_at, claim.started_at, event.from, event.to,
+       event.recompute, ran.microbatch, ran.replica, claim.ahead, claim.turn, claim.ready_at});
 }
 
 /// A unit of the track is done: what waited only for it is ready. `leader`: it, if units of other
@@ -98,7 +135,12 @@ void Driver::advance(TrackId track, JobId id, const Unit* leader) {
 
 /// Takes the running claim off its device.
 void Driver::end_claim(DeviceId id) {
-  Device& device = devices_[index(id)];
+  take_off(index(id));
+  claim_gone(index(id));
+}
+
+void Driver::take_off(std::size_t id) {
+  Device& device = devices_[id];
   const Claim& claim = device.claims[device.running];
   --jobs_[index(claim.job)].running;
   --tracks_[index(claim.track)].claims;
@@ -106,7 +148,6 @@ void Driver::end_claim(DeviceId id) {
   device.running = kNothing;
   device.lane_busy = false;
   --running_units_;
-  claim_gone(index(id));
 }
 
 void Driver::offer_next(TrackId track) {
