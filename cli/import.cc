@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -191,7 +192,7 @@ Action declare_import(CLI::App& app) {
   app.add_option("--name", options->import.name, "of the model (the file's)");
   app.add_option("--batch", options->import.batch,
                  "samples per minibatch, where the file does not say it")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--optimizer", options->optimizer,
                  "what the step is of (that of --fill, or adamw)")
       ->check(CLI::IsMember({"adamw", "sgd"}));

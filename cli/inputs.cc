@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/checks.h"
 #include "cli/order_search.h"
 #include "cli/terminal.h"
 #include "core/error.h"
@@ -196,14 +197,14 @@ void add_plan_options(CLI::App& app, PlanOptions& options, bool search) {
                  "units claimed at once per device: 1, or 2 with double buffering (2)")
       ->check(CLI::Range(1, 16));
   app.add_option("--admit", options.admit, "jobs that run at once, 0 for all (0)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(non_negative());
   app.add_flag("--keep-activations", options.keep,
                "keep activations instead of recomputing them (model_parallel)");
   app.add_option("--partition", options.partition,
                  "how jobs that spill are cut: greedy (as few shards as fit), balanced (as many, "
                  "the longest as short as can be), search (by simulated makespan) (greedy)")
       ->check(CLI::IsMember({"greedy", "balanced", "search"}));
-  app.add_option("--seed", options.seed, "of policies that draw (1)");
+  app.add_option("--seed", options.seed, "of policies that draw (1)")->check(non_negative());
   app.add_option("--plan", options.plan, "a plan file, instead of the options above");
   if (search) add_search_options(app, options);
 }

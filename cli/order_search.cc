@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/checks.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
@@ -41,13 +42,24 @@ void add_search_options(CLI::App& app, PlanOptions& options) {
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
                                 CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--search-evaluations", options.search_evaluations,
                  "runs that --policy search simulates at most: the same number gives the same plan")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
 }
 
+void refuse_order_of_leaving(const Cluster& cluster, const std::string& what) {
+  for (const DeviceSpec& device : cluster.devices) {
+    if (device.leaves.empty()) continue;
+    throw Error(fmt::format(
+        "{}: an order of units is one for devices that stay, and {} leaves; take its leaves and "
+        "returns out, or take another policy",
+        what, device.name));
+  }
+}
+
 void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoice& choice) {
+  refuse_order_of_leaving(inputs.cluster, "policy search");
   using Clock = std::chrono::steady_clock;
   Plan& plan = *choice.plan;
   const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
@@ -71,6 +83,7 @@ void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoic
   };
   const SearchedOrder found = search_order(program, inputs.cluster, how, progress);
   choice.note = found_text(found);
+  choice.interrupted = interrupt.stop();
   plan = replaying(std::move(plan), found.timeline);
 }
 

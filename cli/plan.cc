@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/plan_report.h"
@@ -61,7 +62,7 @@ Yardsticks yardsticks(const Inputs& inputs, const JointSearch& search) {
   one.devices.resize(1);
   const PlanChoice policy{Strategy::kSpill, search.policy, search.slots, 0, true, search.seed, {}};
   return {best_of(inputs, one, usual_choices(search.slots, search.seed)),
-          best_of(inputs, inputs.cluster, {policy})};
+          best_of(inputs, inputs.cluster, {policy}), search.policy};
 }
 
 /// Without --replan one phase, in which nobody stops.
@@ -175,6 +176,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   app.add_option("--seed", options->search.seed, "of the search and of policies that draw")
+      ->check(non_negative())
       ->capture_default_str();
   app.add_option("--evaluations", options->search.evaluations,
                  "plans to simulate at most: the same number gives the same plan")
@@ -184,9 +186,11 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
                  "and for how long at most: 10s, 2min, 1h (10s; with --result, no limit)")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
-                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
+                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+      ->check(positive());
   app.add_flag("--replan", options->replan,
-               "plan anew for those that are left when jobs stop early");
+               "plan anew for those that are left when jobs stop early; -o plan.json then also "
+               "writes plan-2.json and plan-2.toml, and so on");
   options->result.declare(app, {"--output"});
   add_json_flag(app, options->json);
   return options;

@@ -98,10 +98,10 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
       fmt::format("  lower bound of this plan: {:.3f} s (by {}), the plan is {:.1f} % above it\n",
                   seconds(prediction.bounds.greatest()), prediction.bounds.binding(),
                   100 * gap(found, prediction));
-  text += line(fmt::format("all spill, {}, on all devices", found.plan.policy), than.policy);
+  text += line(fmt::format("all spill, {}, on all devices", than.policy_name), than.policy);
   text += line("the best usual plan on one device", than.one_device);
   if (than.policy && than.one_device) {
-    text += fmt::format("  {} alone, over one device: {:.2f} times as fast\n", found.plan.policy,
+    text += fmt::format("  {} alone, over one device: {:.2f} times as fast\n", than.policy_name,
                         seconds(*than.one_device) / seconds(*than.policy));
   }
   if (prediction.interval) text += estimate_text(inputs, *prediction.interval) + "\n";
@@ -134,6 +134,7 @@ ordered_json joint_plan_json(const Inputs& inputs, const JointPlan& found, const
                     {"stated_error", std::max(kStatedError, prediction.interval.value_or(0))},
                     {"evaluations", found.evaluations},
                     {"ended_early", found.ended_early},
+                    {"policy_alone", than.policy_name},
                     {"policy_alone_s", nullptr},
                     {"one_device_s", nullptr}};
   if (than.policy) body["policy_alone_s"] = seconds(*than.policy);

@@ -14,7 +14,8 @@ namespace shardlab {
 /// What a joint plan is held against: nothing where it cannot run.
 struct Yardsticks {
   std::optional<Duration> one_device;  ///< The best usual plan on the first device alone.
-  std::optional<Duration> policy;      ///< All jobs spill on all devices, under the policy.
+  std::optional<Duration> policy;      ///< All jobs spill on all devices, under the policy
+  std::string policy_name;             ///< of this name, whichever the plan has.
 };
 
 /// A row per job, then how long it takes and how it compares.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -113,7 +114,7 @@ Action declare_profile(CLI::App& app) {
   app.add_option("-o,--output", options->output, "where the costs go")->capture_default_str();
   app.add_option("--seconds", options->profile.seconds,
                  "how long to measure, at least three rounds")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--rounds", options->profile.max_rounds, "the most rounds over all models")
       ->check(CLI::Range(1, 10000))

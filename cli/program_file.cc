@@ -1,8 +1,11 @@
 #include "cli/program_file.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "core/timeline.h"
+#include "sched/route.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
 #include "traces/plan_file.h"
@@ -100,6 +103,23 @@ ordered_json job_json(const Program& program, JobId id) {
           {"items", items_json(job)}};
 }
 
+/// What makes runs longer and is not in the file.
+ordered_json left_out_json(const Cluster& cluster) {
+  const auto any = [&](const auto& has) { return std::ranges::any_of(cluster.devices, has); };
+  ordered_json names = ordered_json::array();
+  if (cluster.disk) names.push_back("disk");
+  if (any([](const DeviceSpec& device) { return device.parent != kNoSwitch; })) {
+    names.push_back("switches");
+  }
+  if (!nodes_of(cluster).empty()) names.push_back("nodes");
+  if (any([](const DeviceSpec& device) {
+        return device.slow_down_promote != 1 || device.slow_down_demote != 1;
+      })) {
+    names.push_back("slow_down");
+  }
+  return names;
+}
+
 }  // namespace
 
 void write_program(const std::string& path, const Program& program, const Cluster& cluster,
@@ -118,6 +138,7 @@ void write_program(const std::string& path, const Program& program, const Cluste
                           {"copy_alone", copy(program.copy_alone)},
                           {"copy_loaded", copy(program.copy_loaded)},
                           {"devices", devices_json(program, cluster)},
+                          {"left_out", left_out_json(cluster)},
                           {"jobs", std::move(jobs)},
                           {"plan", ordered_json::parse(plan_json(plan))}};
   write_file_atomically(path,

@@ -8,6 +8,7 @@
 #include "cli/checkpoints.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
+#include "cli/order_search.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
 #include "cli/program_file.h"
@@ -52,6 +53,7 @@ void refuse_no_timeline(const Prediction& prediction) {
 
 /// The plan as it was simulated, without noise, unit by unit.
 Plan with_order(const Inputs& inputs, const Prediction& best) {
+  refuse_order_of_leaving(inputs.cluster, "--with-order");
   const Prediction again = predict(inputs, best.plan, true);
   refuse_no_timeline(again);
   return replaying(best.plan, again.timeline);
@@ -62,6 +64,12 @@ void write_files(const Inputs& inputs, const Options& options, const Prediction&
     write_plan(options.save_plan, options.with_order ? with_order(inputs, best) : best.plan);
   }
   if (!options.save_program.empty()) {
+    refuse_order_of_leaving(inputs.cluster, "--save-program");
+    if (stops_early(inputs.workload)) {
+      throw Error(
+          "--save-program: the exact search knows no early stops; take early_stop and stop_after "
+          "out of the workload, or give each job the minibatches that it runs");
+    }
     const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, best.plan);
     write_program(options.save_program, program, inputs.cluster, best.plan);
   }
@@ -128,15 +136,17 @@ struct Simulation {
   std::vector<std::string> warnings;
   Ranking ranking;
   ReplicatedRanking replicated;
+  bool interrupted = false;  ///< A search for an order, which has what it found till then.
 
   [[nodiscard]] bool noisy() const { return noise.replications > 0; }
 };
 
 Simulation simulate_plans(Options& options) {
-  Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}};
+  Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}, false};
   made.warnings = profile_warnings(made.inputs, "");
   std::vector<PlannedChoice> plans = planned(made.inputs, options.plan);
   for (PlannedChoice& choice : plans) {
+    made.interrupted = made.interrupted || choice.interrupted;
     if (!choice.plan) continue;
     keep_shared_objects({choice.plan->policy});
     if (options.checkpoint_every.empty()) continue;
@@ -171,6 +181,11 @@ int simulate(Options options) {
   if (options.result.wanted()) recording.emplace();
   const std::uint64_t seed = options.plan.seed.value_or(1);
   Simulation made = simulate_plans(options);
+  if (recording && made.interrupted) {
+    throw Error(
+        "--result: the search was interrupted, so rerun would not find the same; nothing "
+        "was written");
+  }
   print_warnings(made.warnings);
   nlohmann::ordered_json document;
   if (options.json || recording) document = simulation_json(made);

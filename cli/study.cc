@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/output.h"
 #include "cli/result.h"
 #include "cli/terminal.h"
@@ -222,7 +223,8 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
       ->delimiter(',');
   app.add_option("--instances", options->instances, "per setting, instead of what the grids say")
       ->check(CLI::Range(1, 100'000));
-  app.add_option("--seed", options->seed, "of all instances, and of policies that draw (1)");
+  app.add_option("--seed", options->seed, "of all instances, and of policies that draw (1)")
+      ->check(non_negative());
   app.add_option("--threads", options->threads, "instances simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--csv", options->csv, "write one row per policy and setting");

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/estimates.h"
 #include "cli/inputs.h"
 #include "cli/noise.h"
@@ -266,7 +267,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   app.add_option("--slots", options->slots, "list (2)")->delimiter(',')->check(CLI::Range(1, 16));
   app.add_option("--admit", options->admits, "list, 0 for all jobs at once (0)")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(non_negative());
   app.add_option("--devices", options->devices,
                  "list: the cluster's first devices, repeated beyond its number (all)")
       ->delimiter(',')
@@ -274,7 +275,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   app.add_option("--seeds", options->seeds, "of policies that draw: list (1)")->delimiter(',');
   app.add_flag("--keep-activations", options->keep, "model_parallel without recomputation");
   add_noise_options(app, options->noise);
-  app.add_option("--seed", options->noise_seed, "of --noise (1)");
+  app.add_option("--seed", options->noise_seed, "of --noise (1)")->check(non_negative());
   app.add_option("--threads", options->threads, "settings simulated at once (all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("-o,--output", options->output, "file instead of stdout");

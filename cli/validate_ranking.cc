@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/emulation.h"
 #include "cli/engine.h"
 #include "cli/interrupt.h"
@@ -195,9 +196,10 @@ Action declare_validate_ranking(CLI::App& app) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--seed", options->seed, "that the workloads are drawn from")
+      ->check(non_negative())
       ->capture_default_str();
   app.add_option("--seconds", options->seconds, "how long to profile the CPU workloads' models")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("-o,--output", options->folder, "folder for cases.json and the profile")
       ->capture_default_str();

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -59,6 +60,7 @@ Action declare_validate_vtrain(CLI::App& app) {
                  "CSV as vTrain publishes it, or a folder with ground_truth_single.csv; else "
                  "$SHARDLAB_DATA/vtrain");
   app.add_option("--seed", options->seed, "which tenth of the rows the costs are fitted on")
+      ->check(non_negative())
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer("Example:\n  shardlab validate vtrain vtrain/ground_truth_single.csv --seed 2");

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "policies/registry.h"
 #include "policies/tuners.h"
+#include "sched/link.h"
 #include "sched/lower.h"
 #include "sim/costs.h"
 #include "sim/simulator.h"
@@ -69,6 +70,20 @@ std::set<Instant> stops_of(const Outcome& outcome) {
   return stops;
 }
 
+/// What is on a device at that instant goes home before anything moves elsewhere: at most all of it,
+/// over the device's own link.
+Duration drain_time(const Simulated& run, const Cluster& cluster, Instant at) {
+  std::vector<Bytes> held(cluster.devices.size());
+  for (const MemorySample& sample : run.timeline.memory) {
+    if (sample.at <= at) held[index(sample.device)] = sample.reserved;
+  }
+  Duration longest{};
+  for (std::size_t d = 0; d < held.size(); ++d) {
+    longest = std::max(longest, transfer_time(held[d], cluster.devices[d].link_back()));
+  }
+  return longest;
+}
+
 class Replanning {
  public:
   Replanning(const Workload& workload, const Cluster& cluster, const Profile& profile,
@@ -84,10 +99,18 @@ class Replanning {
   Replanned run() {
     while (add_phase()) continue;
     result_.predicted = result_.phases.back().to;
+    if (result_.predicted > result_.unchanged) keep_first();
     return std::move(result_);
   }
 
  private:
+  /// Verdicts by a tuner may come earlier than what is known of them beforehand lets jobs end.
+  void keep_first() {
+    result_.phases.resize(1);
+    result_.phases.front().stopped.clear();
+    result_.predicted = result_.phases.front().to = result_.unchanged;
+  }
+
   JointPlan planned(const Workload& workload) {
     Evaluator evaluator(workload, cluster_, profile_);
     return plan_jointly(evaluator, search_, progress_);
@@ -107,7 +130,8 @@ class Replanning {
   /// What is left of the last phase at `at`.
   PlanPhase rest_of(const PlanPhase& phase, const Simulated& run, Instant at) const {
     PlanPhase rest;
-    rest.from = phase.from + at.time_since_epoch();
+    const Duration begins = at.time_since_epoch() + drain_time(run, cluster_, at);
+    rest.from = phase.from + begins;
     const std::vector<std::int64_t> complete = complete_at(run, at);
     for (std::size_t j = 0; j < phase.jobs.size(); ++j) {
       if (run.outcome.jobs[j].at <= at) continue;
@@ -116,23 +140,11 @@ class Replanning {
       if (job.minibatches == 0) continue;  // Its weights are on their way back.
       if (job.stop_after > 0) job.stop_after -= complete[j];
       if (job.stop_after == 0 && phase.workload.jobs[j].stop_after > 0) continue;
-      job.arrival = std::max(Duration{}, job.arrival - at.time_since_epoch());
+      job.arrival = std::max(Duration{}, job.arrival - begins);
       rest.jobs.push_back(phase.jobs[j]);
       rest.workload.jobs.push_back(job);
     }
     return rest;
-  }
-
-  /// The same layout for the jobs of `rest`.
-  static Plan kept(const PlanPhase& phase, const PlanPhase& rest) {
-    Plan plan = phase.joint.plan;
-    plan.jobs.clear();
-    for (std::size_t j = 0; j < phase.jobs.size(); ++j) {
-      if (std::ranges::find(rest.jobs, phase.jobs[j]) != rest.jobs.end()) {
-        plan.jobs.push_back(phase.joint.plan.jobs[j]);
-      }
-    }
-    return plan;
   }
 
   /// Ends the last phase; false when nothing follows.
@@ -144,10 +156,8 @@ class Replanning {
     for (const Instant at : stops_of(run.outcome)) {
       PlanPhase rest = rest_of(phase, run, at);
       if (rest.jobs.empty()) break;
-      Evaluator evaluator(rest.workload, cluster_, profile_);
-      const auto unchanged = evaluator.whole_makespan(kept(phase, rest));
       rest.joint = planned(rest.workload);
-      if (unchanged && rest.joint.predicted >= *unchanged) continue;
+      if (rest.from + rest.joint.predicted >= phase.to) continue;  // What goes on ends earlier.
       phase.to = rest.from;
       for (std::size_t j = 0; j < phase.jobs.size(); ++j) {
         const JobEnd& end = run.outcome.jobs[j];

@@ -23,10 +23,12 @@ struct Replanned {
 };
 
 /// Plans the workload as if no job stopped early, and anew for those that are left whenever jobs
-/// were stopped and that gives a shorter rest. Who is stopped, and after how many minibatches, is
-/// what the first plan's simulation with the workload's tuner says; plans do not know it
-/// beforehand. A new plan begins at that instant: minibatches under way begin anew under it, and
-/// weights move to their devices again. Throws Error where a phase has too many units to look at.
+/// were stopped and everything then ends earlier than if the run just went on. Who is stopped, and
+/// after how many minibatches, is what the first plan's simulation with the workload's tuner says;
+/// plans do not know it beforehand. A new plan begins once devices have written back what they hold
+/// at that instant: minibatches under way begin anew under it, from checkpoints of their borders,
+/// and weights move to their devices again. So `predicted` is at most `unchanged`. Throws Error
+/// where a phase has too many units to look at.
 Replanned plan_with_stops(const Workload& workload, const Cluster& cluster, const Profile& profile,
                           const JointSearch& search, const SearchProgress& progress);
 

@@ -38,6 +38,7 @@ struct PlannedChoice {
   PlanChoice choice;
   std::optional<Plan> plan;  ///< Nothing when it cannot fit.
   std::string note;          ///< What one should know of the plan, or why there is none.
+  bool interrupted = false;  ///< The search for it, which would have found better ones.
 };
 
 /// The plan of one choice for all jobs.

@@ -225,6 +225,12 @@ std::string Driver::stuck() const {
     return "no device is left, and " + std::to_string(jobs_.size() - ended_jobs_) +
            " jobs have not ended";
   }
+  const bool idle = std::ranges::all_of(
+      devices_, [](const Device& device) { return device.claims.empty() && !device.lane_busy; });
+  if (idle && candidates_ > 0) {
+    return "the policy takes none of " + std::to_string(candidates_) +
+           " ready units although no device does anything, and awaits nothing; see Policy::pick()";
+  }
   std::string text = "nothing can run any more although jobs are left; please report this:";
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     for (const Claim& claim : devices_[d].claims) {

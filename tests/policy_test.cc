@@ -133,6 +133,24 @@ TEST(ExternalPolicy, IsRefusedWithAClearErrorWhenItCannotBeUsed) {
             "\"sticky(-1)\": the parameter of sticky(S) is a number from 0 to 1000000");
 }
 
+TEST(ExternalPolicy, ThatMisbehavesIsNamedAndEndsTheRunAlone) {
+  const std::string bad = std::getenv("SHARDLAB_BAD_POLICY");
+  Program program = instances::chains({{1, 1}, {2}});
+  const auto error = [&](std::uint64_t seed) {
+    return error_of([&] {
+      run(program, instances::devices(1), *make_policy(bad, track_count(program), seed));
+    });
+  };
+  const std::string begin = "policy " + bad + ": ";
+  EXPECT_EQ(error(1), begin + "threw what is no std::exception");
+  EXPECT_EQ(error(2).find(begin + "picked track 123456, which has no unit that is ready"), 0U);
+  EXPECT_EQ(error(3).find(begin + "picked track 0, which has no unit that is ready"), 0U);
+  EXPECT_EQ(error(4), begin + "I do not like this device");
+  EXPECT_EQ(error(5).find("the policy takes none of 2 ready units"), 0U);
+  program.jobs[0].resident = true;
+  EXPECT_EQ(error(6).find(begin + "placed a job on device 99, there are 1"), 0U);
+}
+
 /// LRTF that looks at what it can see whenever it picks.
 class Watching : public Policy {
  public:

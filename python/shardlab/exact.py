@@ -17,7 +17,11 @@ import os
 import sys
 import time
 
-from ortools.sat.python import cp_model
+try:
+    from ortools.sat.python import cp_model
+except ModuleNotFoundError:
+    sys.exit("error: OR-Tools is not there; run ./bootstrap build and this with .venv/bin/python, or install what "
+             "requirements.txt names")
 
 from shardlab.program import Problem, read_program
 from shardlab.schedule import Schedule, assigned, greedy, plan
@@ -284,7 +288,7 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     solver.parameters.relative_gap_limit = gap
     status = _search(solver, model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
     if status == cp_model.MODEL_INVALID:
-        raise RuntimeError(model.cp.validate())
+        raise Problem(f"the solver does not take this: {model.cp.validate() or 'see --time-limit, --gap and --threads'}")
     schedule = Schedule(program, first.orders)
     makespan = schedule.makespan
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -300,7 +304,7 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
         if model.transfers:
             makespan = solver.value(model.makespan)
     bound = max(0, math.ceil(solver.best_objective_bound - 1e-6)) * unit
-    relaxed = model.transfers or program.tight
+    relaxed = model.transfers or program.tight or bool(program.left_out)
     name = "optimal" if makespan <= bound else "feasible"
     return Result(name, schedule, makespan, min(bound, makespan), time.monotonic() - began, relaxed)
 
@@ -317,7 +321,21 @@ def _report(program, result):
     if result.relaxed:
         lines.append("Memory has room for everything here, and copies come as early as they could: the bound holds,\n"
                      "the plan may take longer. shardlab simulate --plan says how long.")
+    if program.left_out:
+        lines.append(f"Not known here, and the reason why runs may take longer: {', '.join(program.left_out)}.")
     return "\n".join(lines)
+
+
+def between(least, most, number=float):
+    """For argparse: a number within these bounds."""
+    def parse(text):
+        value = number(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be from {least:g} to {most:g}, is {text}")
+        return value
+
+    parse.__name__ = "number"  # What argparse calls what is none.
+    return parse
 
 
 def main(arguments=None):
@@ -325,10 +343,10 @@ def main(arguments=None):
         prog="python -m shardlab.exact", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="what shardlab simulate --save-program wrote")
     parser.add_argument("--save-plan", metavar="FILE", help="write the schedule as a plan, for simulate and run --plan")
-    parser.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="stop after so long (60)")
-    parser.add_argument("--gap", type=float, default=0.0, metavar="FRACTION",
+    parser.add_argument("--time-limit", type=between(1e-3, 1e9), default=60.0, metavar="SECONDS", help="stop after so long (60)")
+    parser.add_argument("--gap", type=between(0, 1e9), default=0.0, metavar="FRACTION",
                         help="stop when no schedule can be shorter by more than this part of it (0)")
-    parser.add_argument("--threads", type=int, help="searches side by side (8, or as many as there are cores)")
+    parser.add_argument("--threads", type=between(1, 1024, int), help="searches side by side (8, or as many as there are cores)")
     parser.add_argument("--seed", type=int, default=1, help="of the search (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

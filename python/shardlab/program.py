@@ -115,6 +115,11 @@ class Program:
         return by_lane or paced
 
     @property
+    def left_out(self):
+        """Names of what makes runs longer and is not in the file."""
+        return self.root.get("left_out", [])
+
+    @property
     def tight(self):
         """Memory may keep a job waiting."""
         return any(device["memory_bytes"] is not None for device in self.devices) and any(job["held"] for job in self.jobs)

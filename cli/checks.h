@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace shardlab {
+
+/// Numbers from 0 on, or above 0, whatever their type; what else is given is named.
+inline CLI::Validator number_from_zero(bool zero_too, const std::string& what) {
+  return {[zero_too, what](std::string& text) {
+            double value = 0;
+            const bool number = CLI::detail::lexical_cast(text, value);
+            if (number && (value > 0 || (zero_too && value == 0))) return std::string{};
+            return "must be " + what + ", is " + text;
+          },
+          "", "number"};
+}
+inline CLI::Validator non_negative() { return number_from_zero(true, "0 or more"); }
+inline CLI::Validator positive() { return number_from_zero(false, "more than 0"); }
+
+}  // namespace shardlab
