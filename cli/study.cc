@@ -202,6 +202,9 @@ int show_grid(const std::string& name) {
 int study(const Options& options) {
   if (!options.shown_grid.empty()) return show_grid(options.shown_grid);
   if (!options.saved.empty()) return save_instance(options);
+  for (const std::string& path : {options.csv, options.latex, options.markdown}) {
+    if (!path.empty()) refuse_unwritable_file(path);
+  }
   const InputRecording recording;
   const std::vector<Study> studies = run_studies(options);
   const nlohmann::ordered_json document = json_document("study", study_json(studies));

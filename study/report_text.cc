@@ -43,7 +43,9 @@ constexpr const char* kHowToRead =
     "average. Slots: units claimed at once per device, which has room for as many of the largest, "
     "or for more (`2 in 8`). Instances are drawn from the seed; all policies run the same ones. "
     "The gap of a policy is its makespan over the best lower bound known, less 1: a bound, not "
-    "the optimum, so the best policy has a gap too, a large one where links are busy. Intervals "
+    "the optimum, so the best policy has a gap too. No bound knows how much jobs are in each "
+    "other's "
+    "way on a shared link: there compare policies with each other, not with the bound. Intervals "
     "(`3.1 ± 0.4`) hold 95 %, by Student's t, each for itself; in parentheses is the worst of any "
     "instance. A star, or a tie: the policy is the best of its setting, or the interval of its "
     "difference from that one, instance by instance, holds 0.";
