@@ -20,8 +20,8 @@ struct RankingFound {
   [[nodiscard]] double drift() const;
 };
 
-/// A table: all, cpu and emulated, each predicted by Shardlab and by the naive model; and how
-/// steady the machine was.
+/// A table: all, cpu and emulated, each predicted by Shardlab, as adjusted and as measured, and by
+/// the naive model; and how steady the machine was.
 std::string ranking_found_text(const RankingFound& found);
 
 /// The members of docs/formats.md, Ranking, from "pairs" to "dispatch_s".

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "exec/emulated.h"
 #include "policies/planner.h"
 #include "policies/registry.h"
+#include "report/metrics.h"
 #include "report/statistics.h"
 #include "sched/link.h"
 #include "sim/noise.h"
@@ -51,6 +53,25 @@ Noise noise_of(const Inputs& inputs, const Prediction& predicted,
   return noise;
 }
 
+nlohmann::ordered_json optional_json(const std::optional<double>& value) {
+  if (!value.has_value()) return nullptr;
+  return *value;
+}
+
+nlohmann::ordered_json runs_json(const std::vector<Stretch>& stretches) {
+  auto all = nlohmann::ordered_json::array();
+  for (const Stretch& stretch : stretches) {
+    auto runs = nlohmann::ordered_json::array();
+    for (const MeasuredRun& run : stretch) {
+      runs.push_back({{"policy", run.policy},
+                      {"makespan_s", run.makespan_s},
+                      {"computing_s", run.computing_s}});
+    }
+    all.push_back(std::move(runs));
+  }
+  return all;
+}
+
 }  // namespace
 
 PredictedCase predicted_case(const RankingCase& drawn, const RankingRuns& how,
@@ -76,7 +97,7 @@ PredictedCase predicted_case(const RankingCase& drawn, const RankingRuns& how,
   return made;
 }
 
-double run_case(const PredictedCase& predicted, std::size_t policy, const RankingRuns& how) {
+MeasuredRun run_case(const PredictedCase& predicted, std::size_t policy, const RankingRuns& how) {
   const Prediction& prediction = predicted.predictions[policy];
   const Cluster& machine = predicted.inputs.machine;
   const auto made = make_policy(prediction.plan.policy, prediction.program, how.seed);
@@ -93,11 +114,11 @@ double run_case(const PredictedCase& predicted, std::size_t policy, const Rankin
     if (end.completed || (how.stop != nullptr && how.stop->load())) continue;
     throw Error(predicted.ranked.name + ": a job was stopped: " + end.reason);
   }
-  return seconds(result.timeline.makespan);
+  return {policy, seconds(result.timeline.makespan), seconds(metrics(result.timeline).unit_time)};
 }
 
 nlohmann::ordered_json case_json(const PredictedCase& predicted,
-                                 const std::vector<std::vector<double>>& rounds) {
+                                 const std::vector<Stretch>& stretches) {
   const Program program = computing_alone(predicted.predictions.front().program);
   auto jobs = nlohmann::ordered_json::array();
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
@@ -112,6 +133,10 @@ nlohmann::ordered_json case_json(const PredictedCase& predicted,
     jobs.push_back({{"minibatches", program.jobs[j].minibatches}, {"units_ns", std::move(times)}});
   }
   const RankedCase& ranked = predicted.ranked;
+  auto regrets = nlohmann::ordered_json::array();
+  for (const Regret& each : ranked.regret) {
+    regrets.push_back({each.share, optional_json(each.low), optional_json(each.high)});
+  }
   return {{"name", ranked.name},
           {"devices", predicted.inputs.machine.devices.size()},
           {"class_of_device", program.class_of},
@@ -120,7 +145,9 @@ nlohmann::ordered_json case_json(const PredictedCase& predicted,
           {"spread_s", ranked.spread_s},
           {"naive_s", ranked.naive_s},
           {"measured_s", ranked.measured_s},
-          {"rounds_s", rounds}};
+          {"raw_s", ranked.raw_s},
+          {"regret", std::move(regrets)},
+          {"runs", runs_json(stretches)}};
 }
 
 }  // namespace shardlab

@@ -12,6 +12,7 @@
 #include "cli/inputs.h"
 #include "cli/prediction.h"
 #include "validate/ranking_case.h"
+#include "validate/ranking_measure.h"
 #include "validate/ranking_score.h"
 
 namespace shardlab {
@@ -37,12 +38,11 @@ struct PredictedCase {
 PredictedCase predicted_case(const RankingCase& drawn, const RankingRuns& how,
                              const EmulationOverhead& overhead);
 
-/// One run under the policy: its makespan in seconds. Throws Error where a job was stopped and
-/// `how.stop` is not set.
-double run_case(const PredictedCase& predicted, std::size_t policy, const RankingRuns& how);
+/// One run under the policy. Throws Error where a job was stopped and `how.stop` is not set.
+MeasuredRun run_case(const PredictedCase& predicted, std::size_t policy, const RankingRuns& how);
 
 /// A case as cases.json has it, for models of others: bench/naive_ranking.py.
 nlohmann::ordered_json case_json(const PredictedCase& predicted,
-                                 const std::vector<std::vector<double>>& rounds);
+                                 const std::vector<Stretch>& stretches);
 
 }  // namespace shardlab

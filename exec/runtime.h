@@ -105,7 +105,12 @@ class Runtime final : public Backend {
   void serve_links();
   void serve_engine(std::size_t link);
   bool copy_next(std::size_t link, std::unique_lock<std::mutex>& lock);
-  std::string try_to_copy(const Transfer& transfer);
+  /// Who failed at a copy, and why; an empty text: nobody.
+  struct CopyFailure {
+    std::size_t device = 0;
+    std::string text = {};
+  };
+  CopyFailure try_to_copy(const Transfer& transfer, std::size_t device);
   void give(std::size_t device, const ComputeLane::Order& order);
   [[nodiscard]] LaneTask task(Duration estimate) const;
   [[nodiscard]] Duration estimate(const Transfer& transfer) const;

@@ -106,22 +106,24 @@ void Runtime::copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock)
   lanes_[device].task = task(estimate(transfer));
   lock.unlock();
   const Instant from = now();
-  const std::string failure = try_to_copy(transfer);
+  const CopyFailure failure = try_to_copy(transfer, device);
   const Instant to = now();
   lock.lock();
   if (!lost_[device].empty()) return;
-  if (!failure.empty()) return lose(device, failure);
+  if (!failure.text.empty()) return lose(failure.device, failure.text);
   reported_.emplace_back(LaneCopyDone{transfer.id, from, to});
 }
 
-/// Returns why it failed; empty: it did not.
-std::string Runtime::try_to_copy(const Transfer& transfer) {
+/// On a thread of `device`.
+Runtime::CopyFailure Runtime::try_to_copy(const Transfer& transfer, std::size_t device) {
   try {
     work_.copy(transfer);
+  } catch (const DeviceFailure& error) {
+    return {error.device == kNoDevice ? device : index(error.device), error.what()};
   } catch (const std::exception& error) {
-    return error.what();
+    return {device, error.what()};
   }
-  return "";
+  return {device};
 }
 
 /// Copies one after another, in the order of their requests.
@@ -153,18 +155,18 @@ bool Runtime::copy_next(std::size_t link, std::unique_lock<std::mutex>& lock) {
   engine.task = task(estimate(transfer));
   lock.unlock();
   const Instant from = std::max(now(), passage.from);
-  const std::string failure = try_to_copy(transfer);
+  const CopyFailure failure = try_to_copy(transfer, device);
   const Instant to = now();
   lock.lock();
   engine.free = to;
   engine.working = false;
   if (!lost_[device].empty()) return false;
-  // What goes to a lost device ends at nothing.
-  const bool to_nobody = !lost_[index(transfer.device)].empty();
-  if (!failure.empty() && !to_nobody) {
-    lose(device, failure);
-    return true;
+  // Of what goes to a device that is lost already, nobody can tell who failed.
+  if (!failure.text.empty() && lost_[index(transfer.device)].empty()) {
+    lose(failure.device, failure.text);
+    if (failure.device == device) return true;
   }
+  // What goes to a lost device ends at nothing.
   if (to < passage.to) {
     passing_.push_back({transfer, passage});
     passing_changed_.notify_one();

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <xxhash.h>
@@ -144,17 +146,19 @@ void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->ke
 void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
 
 void Training::lose(DeviceId device) {
+  std::vector<std::shared_ptr<JobMemory::Reduction>> reductions;
   {
     const std::lock_guard lock(versions_);
     devices_[index(device)]->lost = true;
-  }
-  for (const auto& job : jobs_) {
-    for (const auto& reduction : job->reductions) {
-      const std::lock_guard lock(reduction->mutex);
-      if (reduction->by != device) continue;
-      reduction->lost = true;
-      reduction->changed.notify_all();
+    for (const auto& job : jobs_) {
+      reductions.insert(reductions.end(), job->reductions.begin(), job->reductions.end());
     }
+  }
+  for (const auto& reduction : reductions) {
+    const std::lock_guard lock(reduction->mutex);
+    if (reduction->by != device) continue;
+    reduction->lost = true;
+    reduction->changed.notify_all();
   }
 }
 

@@ -1,7 +1,10 @@
+#include <exception>
 #include <mutex>
+#include <string>
 
 #include <ATen/ATen.h>
 
+#include "core/error.h"
 #include "exec/training.h"
 #include "exec/training_memory.h"
 
@@ -47,13 +50,28 @@ void Training::promote(const Transfer& transfer) {
   receive(transfer.job, transfer.item, host, *devices_[index(transfer.device)]);
 }
 
+/// The copy is in both devices' queues, and what either of them had queued may have failed. The
+/// sender is asked first: what it did not send never came.
 void Training::send(const Transfer& transfer) {
-  const auto of = [&](DeviceId device) -> at::Tensor& {
-    return devices_[index(device)]->items[index(transfer.job)][transfer.item];
+  DeviceMemory& from = *devices_[index(transfer.source)];
+  DeviceMemory& to = *devices_[index(transfer.device)];
+  const auto item = [&](DeviceMemory& memory) -> at::Tensor& {
+    return memory.items[index(transfer.job)][transfer.item];
   };
-  of(transfer.device).reset();
-  const at::Tensor there = of(transfer.source);  // Which the source forgets once this is done.
-  receive(transfer.job, transfer.item, there, *devices_[index(transfer.device)]);
+  item(to).reset();
+  const at::Tensor there = item(from);  // Which the source forgets once this is done.
+  std::string failure;
+  try {
+    receive(transfer.job, transfer.item, there, to);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  try {
+    from.device.synchronize();
+  } catch (const Error& error) {
+    throw DeviceFailure(error.what(), transfer.source);
+  }
+  if (!failure.empty()) throw DeviceFailure(failure, transfer.device);
 }
 
 void Training::demote(const Transfer& transfer) {

@@ -155,6 +155,7 @@ void JobMemory::restore(std::mutex& versions) {
     const std::lock_guard lock(versions);
     publish(item, std::move(place));
   }
+  const std::lock_guard lock(versions);  // Another device may be lost meanwhile.
   reset_reductions(kept.empty() ? program.done : kept_minibatches);
 }
 

@@ -62,7 +62,7 @@ struct JobMemory {
     bool lost = false;        ///< With that device.
     std::int64_t done = 0;    ///< Minibatches.
   };
-  std::vector<std::shared_ptr<Reduction>> reductions;  ///< Per shard.
+  std::vector<std::shared_ptr<Reduction>> reductions;  ///< Per shard; `versions` guards which.
 
  private:
   [[nodiscard]] std::int64_t floats_of(const Item& item) const;

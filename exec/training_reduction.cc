@@ -20,7 +20,10 @@ constexpr std::int64_t kReducedAtOnce =
 /// All replicas' last backwards are done, and no step before its own reduction. So whoever comes
 /// first adds up for all, in the order of the replicas, and the others wait for that.
 void Training::reduce(const UnitRun& run, const Unit& unit) {
-  const auto shared = jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
+  const auto shared = [&] {  // A lost device may still come here while the job goes back.
+    const std::lock_guard lock(versions_);
+    return jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
+  }();
   JobMemory::Reduction& reduction = *shared;
   std::unique_lock lock(reduction.mutex);
   reduction.changed.wait(lock, [&] { return reduction.lost || reduction.by == kNoDevice; });

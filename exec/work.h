@@ -4,14 +4,17 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/ids.h"
 #include "sched/backend.h"
 
 namespace shardlab {
 
-/// A device has failed, not the job: it is taken out of the run. The text names it.
+/// A device has failed, not the job: it is taken out of the run. The text says why.
 class DeviceFailure : public Error {
  public:
-  using Error::Error;
+  explicit DeviceFailure(const std::string& text, DeviceId failed = kNoDevice)
+      : Error(text), device(failed) {}
+  DeviceId device;  ///< kNoDevice: the one whose thread it is.
 };
 /// The device had no memory for the unit.
 class OutOfMemory : public Error {
@@ -48,7 +51,8 @@ class Work {
   /// else stops its job.
   virtual Pass run(const UnitRun& run) = 0;
   /// On the thread of the lane or of a copy engine: between host memory and the device's, or two
-  /// devices'. Returns when all has arrived. Whatever it throws loses the device.
+  /// devices'. Returns when all has arrived. Whatever it throws loses the device, or the one that
+  /// a DeviceFailure names: what is sent has two, and the thread is the sender's.
   virtual void copy(const Transfer& transfer) = 0;
   /// On any thread, while lanes run; nobody uses that copy any more. `kNoDevice`: of host memory.
   virtual void drop(JobId job, ItemIndex item, DeviceId from) = 0;

@@ -952,12 +952,18 @@ def test_emulated_devices_do_not_mix_with_others_and_are_not_measured(tmp_path):
 
 def test_ranking_counts_what_it_ran_and_the_naive_model_is_that_of_simpy(tmp_path):
     document = json.loads(good("validate", "ranking", "--cpu", "0", "--emulated", "2", "--policies", "lrtf,random",
-                               "-o", "out", "--json", cwd=tmp_path))
-    members = {"pairs", "wrong", "regret_median", "regret_worst", "error_median", "error_worst"}
-    assert members <= document.keys() and members == document["naive"].keys()
+                               "--until", "7", "-o", "out", "--json", cwd=tmp_path))
+    members = {"pairs", "wrong", "regret_median", "regret_worst", "regret_median_within", "regret_worst_within",
+               "error_median", "error_worst"}
+    assert members <= document.keys() and members == document["naive"].keys() == document["raw"].keys()
+    low, high = document["regret_worst_within"]
+    assert 0 <= low <= document["regret_worst"] <= high
     assert document["emulated"]["pairs"] == document["pairs"] and document["workloads"] == 2
     cases = json.loads((tmp_path / "out/cases.json").read_text())["cases"]
     assert [len(case["measured_s"]) for case in cases] == [2, 2]
+    first = [case["runs"][0] for case in cases]
+    assert all([run["policy"] for run in runs] == [0, 1, 1, 0] for runs in first)
+    assert all(run["computing_s"] > run["makespan_s"] > 0 for runs in first for run in runs)
     simpy = subprocess.run([sys.executable, ROOT / "bench/naive_ranking.py", tmp_path / "out/cases.json"],
                            capture_output=True, text=True)
     assert simpy.returncode == 0, simpy.stderr

@@ -48,6 +48,10 @@ class MixingWork : public Work {
     const std::lock_guard lock(mutex_);
     if (lost_[index(transfer.device)]) return;
     std::uint64_t& here = devices_[index(transfer.device)][index(transfer.job)][transfer.item];
+    if (transfer.direction == Direction::kPeer) {
+      here = devices_[index(transfer.source)][index(transfer.job)][transfer.item];
+      return;
+    }
     std::uint64_t& host = host_[index(transfer.job)][transfer.item];
     (transfer.direction == Direction::kPromote ? here : host) =
         transfer.direction == Direction::kPromote ? host : here;
@@ -140,6 +144,10 @@ inline Drawn draw(std::uint64_t seed) {
   Drawn made{{}, instances::devices(devices, kUnlimited, link, static_cast<int>(seed % 3))};
   if (pick(2) == 0) {
     for (DeviceSpec& device : made.cluster.devices) device.back = {Duration{pick(3000)}, 2e7};
+  }
+  if (pick(2) == 0) {
+    for (DeviceSpec& device : made.cluster.devices)
+      device.peer = LinkSpec{Duration{pick(3000)}, 2e7};
   }
   made.program = lower(drawn.workload, made.cluster, drawn.profile, drawn.plan);
   for (DeviceSpec& device : made.cluster.devices)

@@ -23,21 +23,6 @@ TEST(RankingScore, PairsThatVaryAsMuchAsTheyDifferDoNotCount) {
   EXPECT_EQ(score(cases, kByNaive, 0.1).pairs, 1U);  // It knows of none.
 }
 
-TEST(MeasuredInRounds, AMachineThatIsSlowForARoundChangesNothing) {
-  const std::vector<std::vector<double>> steady{{1, 2, 4}, {1, 2, 4}, {1, 2, 4}},
-      slow{{1, 2, 4}, {1.5, 3, 6}, {1, 2, 4}};
-  for (const auto& rounds : {steady, slow}) {
-    const std::vector<double> measured = measured_in_rounds(rounds);
-    ASSERT_EQ(measured.size(), 3U);
-    for (std::size_t p = 0; p < 3; ++p) EXPECT_NEAR(measured[p], steady[0][p], 1e-12);
-  }
-}
-
-TEST(MeasuredInRounds, OneSlowRunIsNotThePolicys) {
-  const std::vector<double> measured = measured_in_rounds({{1, 2}, {3, 2}, {1, 2}});
-  EXPECT_NEAR(measured[0] / measured[1], 0.5, 1e-12);
-}
-
 TEST(RankingScore, EqualMeasurementsAreNotTheOrderThatWasPredicted) {
   const std::vector<RankedCase> cases{{"a", {1, 2}, {}, {3, 3}}};
   EXPECT_EQ(score(cases, kByShardlab, 0.1).wrong, 1U);
@@ -52,6 +37,23 @@ TEST(RankingScore, RegretIsWhatThePredictedBestTakesAboveTheBest) {
   EXPECT_DOUBLE_EQ(ours.regret_worst, 0.25);
   const RankingScore naive = score(cases, kByNaive, 0.1);
   EXPECT_DOUBLE_EQ(naive.regret_worst, 4.0 / 3 - 1);
+}
+
+TEST(RankingScore, RegretsHaveTheirIntervalsEnds) {
+  const std::vector<RankedCase> cases{
+      {"a", {1, 2}, {2, 1}, {3, 4}, {}, {5, 4}, {{0, 0, 0.1}, {0.3, 0.2, 0.4}}},
+      {"b", {2, 1}, {2, 1}, {3, 4}, {}, {3, 4}, {{0, 0, 0.3}, {0.1, 0.05, 0.2}}},
+      {"c", {2, 1}, {2, 1}, {3, 4}, {}, {3, 4}, {{0, 0, 0.3}, {0.2, 0.1, 0.15}}}};
+  const RankingScore found = score(cases, kByShardlab, 0.1);
+  EXPECT_DOUBLE_EQ(found.regret_median, 0.1);
+  EXPECT_DOUBLE_EQ(found.median_within->low, 0.05);
+  EXPECT_DOUBLE_EQ(found.median_within->high, 0.15);
+  EXPECT_DOUBLE_EQ(found.worst_within->low, 0.1);
+  EXPECT_DOUBLE_EQ(found.worst_within->high, 0.2);
+  const std::vector<RankedCase> raw{unadjusted(cases[0])};
+  EXPECT_DOUBLE_EQ(score(raw, kByShardlab, 0.1).regret_worst, 0.25);
+  EXPECT_EQ(score(raw, kByShardlab, 0.1).wrong, 1U);
+  EXPECT_FALSE(score(raw, kByShardlab, 0.1).worst_within.has_value());
 }
 
 TEST(RankingScore, ErrorsAreOfThePredictionInEitherDirection) {

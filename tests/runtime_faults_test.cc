@@ -48,9 +48,17 @@ class FaultyWork final : public MixingWork {
     return MixingWork::run(run);
   }
   void copy(const Transfer& transfer) override {
-    go_on(transfer.device, Fault::kCopyThrows, Fault::kCopyHangs);
+    const bool sent = transfer.direction == Direction::kPeer;
+    // The thread is the sender's: who does not receive can fail, but only the sender can hang.
+    go_on(transfer.device, Fault::kCopyThrows, sent ? Fault::kCopyThrows : Fault::kCopyHangs);
+    if (sent) go_on(transfer.source, Fault::kCopyThrows, Fault::kCopyHangs);
     MixingWork::copy(transfer);
   }
+  void lose(DeviceId device) override {
+    if (index(device) == 0) first_lost_ = true;
+    MixingWork::lose(device);
+  }
+  [[nodiscard]] bool first_lost() const { return first_lost_; }
   void release() {
     const std::lock_guard lock(mutex_);
     released_ = true;
@@ -69,7 +77,7 @@ class FaultyWork final : public MixingWork {
     Plan& plan = plan_[index(device)];
     if (!plan.armed || (plan.how != throws && plan.how != hangs) || plan.left-- > 0) return;
     plan.armed = false;
-    if (plan.how == throws) throw DeviceFailure("made to fail");
+    if (plan.how == throws) throw DeviceFailure("made to fail", device);
     lock.unlock();
     hung(device);
     lock.lock();
@@ -80,6 +88,7 @@ class FaultyWork final : public MixingWork {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool released_ = false;
+  std::atomic<bool> first_lost_ = false;
 };
 
 /// Takes hung devices out from a thread of its own, as a watchdog does.
@@ -159,6 +168,7 @@ TEST(RuntimeFaults, ResultsAreThoseOfARunThatLosesNoDevice) {
                     static_cast<int>(generator() % 12));
     }
     const Outcome outcome = run(drawn, work, std::string(policies[seed % policies.size()].name));
+    ASSERT_FALSE(work.first_lost()) << "its peers' failures are not its own";
     lost += outcome.devices_lost;
     for (std::size_t j = 0; j < drawn.program.jobs.size(); ++j) {
       if (!outcome.jobs[j].completed) {

@@ -259,6 +259,7 @@ class PreparedWork final : public Work {
       threads.insert({device_id(d), Engine::kCompute});
       if (engines > 0) threads.insert({device_id(d), Engine::kPromote});
       if (engines > 1) threads.insert({device_id(d), Engine::kDemote});
+      if (cluster.devices[d].peer) threads.insert({device_id(d), Engine::kSend});
     }
   }
 
@@ -272,6 +273,9 @@ class PreparedWork final : public Work {
     return {};
   }
   void copy(const Transfer& transfer) override {
+    if (transfer.direction == Direction::kPeer) {
+      return expect_prepared({transfer.source, Engine::kSend});
+    }
     const int engines = cluster_.devices[index(transfer.device)].copy_engines;
     const bool back = transfer.direction == Direction::kDemote && engines == 2;
     const Engine engine = back ? Engine::kDemote : Engine::kPromote;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -29,47 +30,66 @@ void count_pairs(const RankedCase& ranked, const PredictedBy& which, double stat
   }
 }
 
-double geometric_mean(const std::vector<double>& values) {
-  double logs = 0;
-  for (const double value : values) logs += std::log(value);
-  return std::exp(logs / static_cast<double>(values.size()));
+Regret regret_of(const RankedCase& ranked, std::size_t policy) {
+  if (!ranked.regret.empty()) return ranked.regret[policy];
+  return {ranked.measured_s[policy] / *std::ranges::min_element(ranked.measured_s) - 1};
 }
 
-double regret(const std::vector<double>& predicted, const std::vector<double>& measured) {
-  const auto winner = std::ranges::min_element(predicted) - predicted.begin();
-  return measured[static_cast<std::size_t>(winner)] / *std::ranges::min_element(measured) - 1;
+void add_up_regrets(const std::vector<Regret>& regrets, RankingScore& score) {
+  std::vector<double> shares, lows, highs;
+  for (const Regret& each : regrets) {
+    shares.push_back(each.share);
+    if (each.low.has_value()) lows.push_back(*each.low);
+    if (each.high.has_value()) highs.push_back(*each.high);
+  }
+  score.regret_median = interpolated_median(shares);
+  score.regret_worst = *std::ranges::max_element(shares);
+  if (highs.size() < regrets.size()) return;
+  score.median_within = {interpolated_median(lows), interpolated_median(highs)};
+  score.worst_within = {*std::ranges::max_element(lows), *std::ranges::max_element(highs)};
+}
+
+nlohmann::ordered_json within_json(const std::optional<RankingScore::Within>& within) {
+  if (!within.has_value()) return nullptr;
+  return {within->low, within->high};
 }
 
 }  // namespace
 
-std::vector<double> measured_in_rounds(const std::vector<std::vector<double>>& rounds) {
-  std::vector<double> means;
-  for (const std::vector<double>& round : rounds) means.push_back(geometric_mean(round));
-  const double usual = interpolated_median(means);
-  std::vector<double> measured;
-  for (std::size_t p = 0; p < rounds.front().size(); ++p) {
-    std::vector<double> shares;
-    for (std::size_t r = 0; r < rounds.size(); ++r) shares.push_back(rounds[r][p] / means[r]);
-    measured.push_back(usual * interpolated_median(shares));
+void set_measured(const PolicyMakespans& makespans, RankedCase& ranked) {
+  ranked.measured_s = makespans.adjusted_s();
+  ranked.raw_s = makespans.raw_s();
+  ranked.regret.clear();
+  for (std::size_t p = 0; p < ranked.measured_s.size(); ++p) {
+    ranked.regret.push_back(makespans.regret(p));
   }
-  return measured;
+}
+
+RankedCase unadjusted(RankedCase ranked) {
+  ranked.measured_s = ranked.raw_s;
+  ranked.regret.clear();
+  return ranked;
+}
+
+std::size_t winner(const std::vector<double>& predicted) {
+  return static_cast<std::size_t>(std::ranges::min_element(predicted) - predicted.begin());
 }
 
 RankingScore score(std::span<const RankedCase> cases, const PredictedBy& which,
                    double stated_error) {
   RankingScore result;
   if (cases.empty()) return result;
-  std::vector<double> regrets, errors;
+  std::vector<Regret> regrets;
+  std::vector<double> errors;
   for (const RankedCase& each : cases) {
     const std::vector<double>& predicted = each.*which.makespan_s;
     count_pairs(each, which, stated_error, result);
-    regrets.push_back(regret(predicted, each.measured_s));
+    regrets.push_back(regret_of(each, winner(predicted)));
     for (std::size_t p = 0; p < predicted.size(); ++p) {
       errors.push_back(std::abs(each.measured_s[p] / predicted[p] - 1));
     }
   }
-  result.regret_median = interpolated_median(regrets);
-  result.regret_worst = *std::ranges::max_element(regrets);
+  add_up_regrets(regrets, result);
   result.error_median = interpolated_median(errors);
   result.error_worst = *std::ranges::max_element(errors);
   return result;
@@ -80,6 +100,8 @@ nlohmann::ordered_json score_json(const RankingScore& score) {
           {"wrong", score.wrong},
           {"regret_median", score.regret_median},
           {"regret_worst", score.regret_worst},
+          {"regret_median_within", within_json(score.median_within)},
+          {"regret_worst_within", within_json(score.worst_within)},
           {"error_median", score.error_median},
           {"error_worst", score.error_worst}};
 }

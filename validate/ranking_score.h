@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
+
+#include "validate/ranking_measure.h"
 
 namespace shardlab {
 
@@ -17,7 +20,16 @@ struct RankedCase {
   std::vector<double> measured_s;
   /// Of predicted_s: the standard deviation of one run, as durations vary. Empty: they do not.
   std::vector<double> spread_s = {};
+  std::vector<double> raw_s = {};   ///< As measured_s, not adjusted to the machine's speed.
+  std::vector<Regret> regret = {};  ///< Of each policy. Empty: by measured_s, without intervals.
 };
+
+/// Sets measured_s, raw_s and regret.
+void set_measured(const PolicyMakespans& makespans, RankedCase& ranked);
+/// With measured_s as raw_s.
+RankedCase unadjusted(RankedCase ranked);
+/// Of equal predictions the first policy. Requires: a policy.
+std::size_t winner(const std::vector<double>& predicted);
 
 /// Which prediction of a case is scored; `spread_s` may be null.
 struct PredictedBy {
@@ -27,12 +39,6 @@ struct PredictedBy {
 inline constexpr PredictedBy kByShardlab{&RankedCase::predicted_s, &RankedCase::spread_s};
 inline constexpr PredictedBy kByNaive{&RankedCase::naive_s};
 
-/// What each policy took, of rounds of runs one after another: makespans by round and policy. A
-/// machine that is slow for a while slows whole rounds: so each policy's median share of its
-/// round's geometric mean, times the median of those means. Requires: a round, all of one size, all
-/// positive.
-std::vector<double> measured_in_rounds(const std::vector<std::vector<double>>& rounds);
-
 /// How well predictions order policies.
 struct RankingScore {
   /// Of policies on a workload, predicted further apart than the error of the pair: the stated one,
@@ -40,8 +46,14 @@ struct RankingScore {
   std::size_t pairs = 0;
   std::size_t wrong = 0;  ///< Of those, measured in the other order.
   /// What the policy that was predicted to be best took above the best measured one, as a share of
-  /// that; of equal predictions the first policy's. Over the workloads.
+  /// that. Over the workloads.
   double regret_median = 0, regret_worst = 0;
+  /// The same of the lower and of the upper ends of the workloads' intervals, each of which has
+  /// 95 % by itself. None where a workload has none.
+  struct Within {
+    double low = 0, high = 0;
+  };
+  std::optional<Within> median_within = std::nullopt, worst_within = std::nullopt;
   double error_median = 0, error_worst = 0;  ///< |measured / predicted - 1|.
 };
 
@@ -49,7 +61,8 @@ struct RankingScore {
 RankingScore score(std::span<const RankedCase> cases, const PredictedBy& which,
                    double stated_error);
 
-/// "pairs", "wrong", "regret_median", "regret_worst", "error_median", "error_worst".
+/// "pairs", "wrong", "regret_median", "regret_worst", "regret_median_within" and
+/// "regret_worst_within" ([low, high] or null), "error_median", "error_worst".
 nlohmann::ordered_json score_json(const RankingScore& score);
 
 }  // namespace shardlab
