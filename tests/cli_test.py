@@ -727,6 +727,9 @@ def test_plan_anew_when_jobs_stop(tmp_path):
     assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
     document = json.loads(good("plan", *arguments, "--json"))
     assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
+    bound = document["replanned_lower_bound_s"]
+    assert document["phases"][-1]["from_s"] < bound <= document["replanned_s"]
+    assert document["replanned_gap"] == pytest.approx(document["replanned_s"] / bound - 1)
     rest = [tmp_path / "plan-2.toml", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
     assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
 
