@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -28,6 +29,9 @@ class Standing final : public StateView {
   }
   [[nodiscard]] Queue queue(DeviceId, Direction) const override { return {}; }
   [[nodiscard]] Bytes present(JobId, std::uint32_t, DeviceId) const override { return 0; }
+  [[nodiscard]] std::span<const DeviceId> holders(JobId, std::uint32_t) const override {
+    return {};
+  }
   [[nodiscard]] JobState state(JobId) const override { return JobState::kRunning; }
   [[nodiscard]] JobId job(TrackId track) const override { return job_id(index(track)); }
   [[nodiscard]] std::size_t units_done(TrackId) const override { return 0; }

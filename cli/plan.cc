@@ -108,7 +108,8 @@ struct Planned {
   Inputs inputs;
   std::vector<std::string> warnings;
   Replanned found;
-  Prediction prediction;
+  Prediction prediction;           ///< Of the first plan, if nobody stops.
+  std::optional<Prediction> last;  ///< With --replan: of the last phase by itself.
   Yardsticks than;
 };
 
@@ -124,14 +125,21 @@ Planned planned(const Options& options, std::optional<double> budget_s) {
   Inputs to_the_end = inputs;
   to_the_end.workload = Evaluator(inputs.workload, inputs.cluster, inputs.profile).workload();
   Prediction prediction = predict(to_the_end, found.phases.front().joint.plan, false);
+  std::optional<Prediction> last;
+  if (options.replan) {
+    Inputs rest = inputs;
+    rest.workload = found.phases.back().workload;
+    last = predict(rest, found.phases.back().joint.plan, false);
+  }
   const Yardsticks than = yardsticks(inputs, options.search);
-  return {std::move(inputs), std::move(warnings), std::move(found), std::move(prediction), than};
+  return {std::move(inputs),     std::move(warnings), std::move(found),
+          std::move(prediction), std::move(last),     than};
 }
 
-nlohmann::ordered_json planned_json(const Planned& made, bool replan) {
+nlohmann::ordered_json planned_json(const Planned& made) {
   const JointPlan& first = made.found.phases.front().joint;
   nlohmann::ordered_json body = joint_plan_json(made.inputs, first, made.than, made.prediction);
-  if (replan) body.update(replanned_json(made.inputs, made.found));
+  if (made.last) body.update(replanned_json(made.inputs, made.found, *made.last));
   body["warnings"] = made.warnings;
   return json_document("plan", body);
 }
@@ -148,7 +156,7 @@ int plan(const Options& options) {
   print_warnings(made.warnings);
   write_plans(options.output, made.found);
   nlohmann::ordered_json document;
-  if (options.json || recording) document = planned_json(made, options.replan);
+  if (options.json || recording) document = planned_json(made);
   if (recording) {
     options.result.write(options.result.result(*recording, options.search.seed, document));
   }
@@ -158,7 +166,7 @@ int plan(const Options& options) {
   }
   print_text(
       joint_plan_text(made.inputs, made.found.phases.front().joint, made.than, made.prediction));
-  if (options.replan) print_text(replanned_text(made.inputs, made.found));
+  if (made.last) print_text(replanned_text(made.inputs, made.found, *made.last));
   return 0;
 }
 
@@ -200,7 +208,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
 
 Computation recompute_plan(CLI::App& app) {
   const auto options = declare_options(app);
-  return [options] { return planned_json(planned(*options, {}), options->replan); };
+  return [options] { return planned_json(planned(*options, {})); };
 }
 
 Action declare_plan(CLI::App& app) {

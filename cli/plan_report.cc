@@ -52,6 +52,17 @@ double gap(const JointPlan& found, const Prediction& prediction) {
   return bound > 0 ? seconds(found.predicted) / bound - 1 : 0;
 }
 
+/// No run that has come to the last phase, and goes on under its plan, ends before.
+double replanned_bound_s(const Replanned& found, const Prediction& last) {
+  return seconds(found.phases.back().from + last.bounds.greatest());
+}
+
+/// Of all phases.
+double replanned_gap(const Replanned& found, const Prediction& last) {
+  const double bound = replanned_bound_s(found, last);
+  return bound > 0 ? seconds(found.predicted) / bound - 1 : 0;
+}
+
 std::string names(const Inputs& inputs, const std::vector<std::size_t>& jobs) {
   std::string text;
   for (const std::size_t j : jobs)
@@ -108,7 +119,7 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
   return text;
 }
 
-std::string replanned_text(const Inputs& inputs, const Replanned& found) {
+std::string replanned_text(const Inputs& inputs, const Replanned& found, const Prediction& last) {
   std::string text;
   for (std::size_t i = 1; i < found.phases.size(); ++i) {
     const PlanPhase& phase = found.phases[i];
@@ -116,9 +127,13 @@ std::string replanned_text(const Inputs& inputs, const Replanned& found) {
                         seconds(phase.from), names(inputs, found.phases[i - 1].stopped),
                         jobs_text(phase.workload, inputs.cluster, phase.joint));
   }
-  return text +
-         fmt::format("\nwith early stops: {:.3f} s; under the first plan to the end {:.3f} s\n",
-                     seconds(found.predicted), seconds(found.unchanged));
+  return text + fmt::format(
+                    "\nwith early stops: {:.3f} s; under the first plan to the end {:.3f} s\n"
+                    "  lower bound once the last plan began: {:.3f} s (by {}), this is {:.1f} % "
+                    "above it\n",
+                    seconds(found.predicted), seconds(found.unchanged),
+                    replanned_bound_s(found, last), last.bounds.binding(),
+                    100 * replanned_gap(found, last));
 }
 
 ordered_json joint_plan_json(const Inputs& inputs, const JointPlan& found, const Yardsticks& than,
@@ -143,7 +158,7 @@ ordered_json joint_plan_json(const Inputs& inputs, const JointPlan& found, const
   return body;
 }
 
-ordered_json replanned_json(const Inputs& inputs, const Replanned& found) {
+ordered_json replanned_json(const Inputs& inputs, const Replanned& found, const Prediction& last) {
   ordered_json phases = ordered_json::array();
   for (const PlanPhase& phase : found.phases) {
     phases.push_back({{"from_s", seconds(phase.from)},
@@ -154,7 +169,10 @@ ordered_json replanned_json(const Inputs& inputs, const Replanned& found) {
   }
   return {{"phases", std::move(phases)},
           {"replanned_s", seconds(found.predicted)},
-          {"unchanged_s", seconds(found.unchanged)}};
+          {"unchanged_s", seconds(found.unchanged)},
+          {"replanned_lower_bound_s", replanned_bound_s(found, last)},
+          {"replanned_bound_by", last.bounds.binding()},
+          {"replanned_gap", replanned_gap(found, last)}};
 }
 
 }  // namespace shardlab

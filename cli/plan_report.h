@@ -22,12 +22,13 @@ struct Yardsticks {
 std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const Yardsticks& than,
                             const Prediction& prediction);
 
-/// When who is planned anew, after the first plan.
-std::string replanned_text(const Inputs& inputs, const Replanned& found);
+/// When who is planned anew, after the first plan; `last` is of the last phase by itself.
+std::string replanned_text(const Inputs& inputs, const Replanned& found, const Prediction& last);
 
 /// What --json prints; docs/formats.md lists it.
 nlohmann::ordered_json joint_plan_json(const Inputs& inputs, const JointPlan& found,
                                        const Yardsticks& than, const Prediction& prediction);
-nlohmann::ordered_json replanned_json(const Inputs& inputs, const Replanned& found);
+nlohmann::ordered_json replanned_json(const Inputs& inputs, const Replanned& found,
+                                      const Prediction& last);
 
 }  // namespace shardlab

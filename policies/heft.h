@@ -18,32 +18,41 @@ class Heft final : public Policy {
 
   void begin(const StateView& view) override;
   void ready(const Candidate& unit) override;
-  void gone(TrackId track) override { order_.clear(waiting_[index(track)]); }
+  void gone(TrackId track) override { order_.clear(track, waiting_[index(track)].bound); }
   TrackId pick(const DeviceView& device) override;
   [[nodiscard]] bool lookahead() const override { return true; }
 
  private:
+  struct Waiting {
+    JobId job{};
+    std::uint32_t unit = 0;
+    DeviceId bound = kNoDevice;
+  };
   struct Place {
     std::size_t device;
     Instant end;
   };
-  [[nodiscard]] Duration copy_time(const Candidate& unit, std::size_t device) const;
-  [[nodiscard]] Place best(const Candidate& unit, std::size_t chooser) const;
+  void group_devices();
+  [[nodiscard]] Place best_with_copies(TrackId track, std::size_t chooser) const;
+  [[nodiscard]] Place best(TrackId track, std::size_t chooser) const;
   TrackId first_best_here(DeviceId chooser);
   void foresee();
   void find_first(std::size_t kind);
 
   const StateView* view_ = nullptr;
   CandidateFront order_;
-  std::vector<Candidate> waiting_;               ///< Per track, what was offered last.
+  std::vector<Waiting> waiting_;                 ///< Per track, what was offered last.
   std::vector<std::vector<std::size_t>> kinds_;  ///< Devices by class, in their order.
   std::vector<std::size_t> kind_of_;             ///< Per device.
   std::vector<Duration> times_;                  ///< Per track and kind, of what was offered last.
-  std::vector<Bytes> reads_;                     ///< Per track, with copies, of that too.
-  std::vector<Instant> free_at_;                 ///< Per device, with what this choice gave it.
-  std::vector<std::size_t> first_;               ///< Per kind, the device that is free first.
-  bool alike_ = false;   ///< All devices are of one class, and data is everywhere.
-  bool copies_ = false;  ///< Some link is paced.
+  std::vector<LinkSpec> links_;                  ///< All that differ, if there are copies.
+  std::vector<std::size_t> link_of_;             ///< Per device, one of them.
+  std::vector<Bytes> reads_;          ///< Per track, with copies, of what was offered last,
+  std::vector<Duration> copy_times_;  ///< and per link, how long all that takes.
+  std::vector<Instant> free_at_;      ///< Per device, with what this choice gave it.
+  std::vector<std::size_t> first_;    ///< Per kind, the device that is free first.
+  bool alike_ = false;                ///< All devices are of one class, and data is everywhere.
+  bool copies_ = false;               ///< Some link is paced.
 };
 
 }  // namespace shardlab

@@ -25,10 +25,11 @@ class CandidateFront {
     rest_.insert(front_.back().track, front_.back().key);
     front_.pop_back();
   }
-  void clear(const Candidate& unit) {
-    if (unit.bound != kNoDevice) return bound_.clear(unit.track);
-    const auto place = std::ranges::find(front_, unit.track, &Entry::track);
-    if (place == front_.end()) return rest_.erase(unit.track);
+  /// `bound` as it was set.
+  void clear(TrackId track, DeviceId bound) {
+    if (bound != kNoDevice) return bound_.clear(track);
+    const auto place = std::ranges::find(front_, track, &Entry::track);
+    if (place == front_.end()) return rest_.erase(track);
     front_.erase(place);
   }
 

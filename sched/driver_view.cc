@@ -36,6 +36,12 @@ Bytes DriverView::present(JobId job, std::uint32_t unit, DeviceId device) const 
   return driver_.residency_ ? driver_.residency_->present(job, unit, device) : 0;
 }
 
+std::span<const DeviceId> DriverView::holders(JobId job, std::uint32_t unit) const {
+  holders_.clear();
+  if (driver_.residency_) driver_.residency_->add_holders(job, unit, holders_);
+  return holders_;
+}
+
 StateView::JobState DriverView::state(JobId job) const {
   using State = Driver::Job::State;
   switch (driver_.jobs_[index(job)].state) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "sched/driver.h"
 #include "sched/state_view.h"
 
@@ -16,6 +19,7 @@ class DriverView final : public StateView {
   [[nodiscard]] Lane lane(DeviceId device) const override;
   [[nodiscard]] Queue queue(DeviceId device, Direction direction) const override;
   [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const override;
+  [[nodiscard]] std::span<const DeviceId> holders(JobId job, std::uint32_t unit) const override;
   [[nodiscard]] JobState state(JobId job) const override;
   [[nodiscard]] JobId job(TrackId track) const override { return driver_.ledger_.job(track); }
   [[nodiscard]] std::size_t units_done(TrackId track) const override {
@@ -28,6 +32,7 @@ class DriverView final : public StateView {
 
  private:
   const Driver& driver_;
+  mutable std::vector<DeviceId> holders_;
 };
 
 }  // namespace shardlab

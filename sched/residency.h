@@ -139,6 +139,8 @@ class Residency {
   }
   /// Bytes of what the unit reads that are on the device or on their way there.
   [[nodiscard]] Bytes present(JobId job, std::uint32_t unit, DeviceId device) const;
+  /// Adds the devices that hold, await or have set room aside for something of it.
+  void add_holders(JobId job, std::uint32_t unit, std::vector<DeviceId>& devices) const;
   /// Transfers that were asked for and are not finished: towards the device, or from it for
   /// Direction::kPeer.
   struct InFlight {

@@ -19,6 +19,15 @@ Bytes Residency::present(JobId job, std::uint32_t unit, DeviceId device) const {
   return bytes;
 }
 
+void Residency::add_holders(JobId job, std::uint32_t unit, std::vector<DeviceId>& devices) const {
+  for (const ItemUse& use : uses_.of(job, unit).needed) {
+    if (!use.reads) break;
+    for (CopyIndex copy = items_[use.place].first; copy != kNone; copy = copies_[copy].sibling) {
+      devices.push_back(copies_[copy].transfer.device);
+    }
+  }
+}
+
 Residency::InFlight Residency::in_flight(DeviceId device, Direction direction) const {
   InFlight sum;
   for (const Copy& copy : copies_) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/cluster.h"
 #include "core/timeline.h"
@@ -50,6 +51,9 @@ class StateView {
   /// Bytes of what the unit reads that are on the device or on their way there. 0 where memory is
   /// left out.
   [[nodiscard]] virtual Bytes present(JobId job, std::uint32_t unit, DeviceId device) const = 0;
+  /// Devices where some of what the unit reads has a place, so all where present() is more than 0;
+  /// in no order, some more than once. Valid until this is asked again.
+  [[nodiscard]] virtual std::span<const DeviceId> holders(JobId job, std::uint32_t unit) const = 0;
   [[nodiscard]] virtual JobState state(JobId job) const = 0;
   [[nodiscard]] virtual JobId job(TrackId track) const = 0;
   /// Units of the track that are done, of all minibatches.

@@ -36,7 +36,7 @@ TEST(CandidateFront, PassesOverCandidatesInTheirOrderWithoutTakingThemOut) {
       const TrackId track = track_id(draw.below(kTracks));
       const auto place = std::ranges::lower_bound(units, track, {}, &Candidate::track);
       if (place != units.end() && place->track == track) {
-        front.clear(*place);
+        front.clear(track, place->bound);
         units.erase(place);
       } else {
         Candidate unit;

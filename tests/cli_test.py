@@ -671,6 +671,21 @@ def test_an_order_may_be_searched_for_and_its_plan_is_run_to_the_same_makespan(t
         assert "so that rerun finds the same" in error
 
 
+def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_stop(tmp_path):
+    leaving = tmp_path / "cluster.toml"
+    leaving.write_text((FIXTURES / "cluster.toml").read_text() + "leaves = [0.1]\nreturns = [0.2]\n")
+    inputs = [INPUTS[0], leaving, *INPUTS[2:], "--policy"]
+    for options in (["search", "--search-evaluations", "9"], ["lrtf", "--save-program", tmp_path / "p.json"],
+                    ["lrtf", "--with-order", "--save-plan", tmp_path / "p.json"]):
+        run = shardlab("simulate", *inputs, *options)
+        assert run.returncode == 1 and "leaves; take its leaves and returns out" in run.stderr
+    stopping = tmp_path / "workload.toml"
+    stopping.write_text((FIXTURES / "workload.toml").read_text() + "stop_after = 1\n")
+    run = shardlab("simulate", stopping, *INPUTS[1:], "--policy", "lrtf", "--save-program", tmp_path / "p.json")
+    assert run.returncode == 1 and "the exact search knows no early stops" in run.stderr
+    assert not (tmp_path / "p.json").exists()
+
+
 def test_a_search_ends_in_time_and_at_ctrl_c_with_what_it_has():
     began = time.monotonic()
     assert "spill/search" in good("simulate", *INPUTS, "--policy", "search", "--search-seconds", "0.2s")
@@ -738,6 +753,9 @@ def test_plan_anew_when_jobs_stop(tmp_path):
     assert "stopped early, planned anew:" in text and "\nwith early stops: " in text
     document = json.loads(good("plan", *arguments, "--json"))
     assert len(document["phases"]) >= 2 and document["replanned_s"] < document["unchanged_s"]
+    bound = document["replanned_lower_bound_s"]
+    assert document["phases"][-1]["from_s"] < bound <= document["replanned_s"]
+    assert document["replanned_gap"] == pytest.approx(document["replanned_s"] / bound - 1)
     rest = [tmp_path / "plan-2.toml", *inputs[1:], "--plan", tmp_path / "plan-2.json"]
     assert json.loads(good("simulate", *rest, "--json"))["plans"][0]["predicted_s"] > 0
 

@@ -62,6 +62,14 @@ def shortest(program):
 
 
 @pytest.mark.parametrize("seed", range(12))
+def test_what_the_file_leaves_out_makes_a_plan_relaxed_and_is_named():
+    plain = exact.solve(Program(instance([[3], [2]])), seconds=10)
+    assert not plain.relaxed
+    program = Program(instance([[3], [2]]) | {"left_out": ["disk", "switches"]})
+    result = exact.solve(program, seconds=10)
+    assert result.relaxed and "disk, switches" in exact._report(program, result)
+
+
 def test_small_instances_are_solved_as_brute_force_solves_them(seed):
     draw = random.Random(seed)
     classes = [(0, 0), (0, 1), (0, 0, 1)][seed % 3]
