@@ -70,8 +70,8 @@ std::set<Instant> stops_of(const Outcome& outcome) {
   return stops;
 }
 
-/// What is on a device at that instant goes home before anything moves elsewhere: at most all of it,
-/// over the device's own link.
+/// What is on a device at that instant goes home before anything moves elsewhere: at most all of
+/// it, over the device's own link.
 Duration drain_time(const Simulated& run, const Cluster& cluster, Instant at) {
   std::vector<Bytes> held(cluster.devices.size());
   for (const MemorySample& sample : run.timeline.memory) {

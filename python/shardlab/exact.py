@@ -343,10 +343,12 @@ def main(arguments=None):
         prog="python -m shardlab.exact", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="what shardlab simulate --save-program wrote")
     parser.add_argument("--save-plan", metavar="FILE", help="write the schedule as a plan, for simulate and run --plan")
-    parser.add_argument("--time-limit", type=between(1e-3, 1e9), default=60.0, metavar="SECONDS", help="stop after so long (60)")
+    parser.add_argument("--time-limit", type=between(1e-3, 1e9), default=60.0, metavar="SECONDS",
+                        help="stop after so long (60)")
     parser.add_argument("--gap", type=between(0, 1e9), default=0.0, metavar="FRACTION",
                         help="stop when no schedule can be shorter by more than this part of it (0)")
-    parser.add_argument("--threads", type=between(1, 1024, int), help="searches side by side (8, or as many as there are cores)")
+    parser.add_argument("--threads", type=between(1, 1024, int),
+                        help="searches side by side (8, or as many as there are cores)")
     parser.add_argument("--seed", type=int, default=1, help="of the search (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
