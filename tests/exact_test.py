@@ -61,7 +61,6 @@ def shortest(program):
     return best[0]
 
 
-@pytest.mark.parametrize("seed", range(12))
 def test_what_the_file_leaves_out_makes_a_plan_relaxed_and_is_named():
     plain = exact.solve(Program(instance([[3], [2]])), seconds=10)
     assert not plain.relaxed
@@ -70,6 +69,7 @@ def test_what_the_file_leaves_out_makes_a_plan_relaxed_and_is_named():
     assert result.relaxed and "disk, switches" in exact._report(program, result)
 
 
+@pytest.mark.parametrize("seed", range(12))
 def test_small_instances_are_solved_as_brute_force_solves_them(seed):
     draw = random.Random(seed)
     classes = [(0, 0), (0, 1), (0, 0, 1)][seed % 3]
