@@ -251,7 +251,7 @@ Action declare_validate_ranking(CLI::App& app) {
   app.add_option(
          "--until", options->until,
          "seconds from the start until which runs are repeated where regrets are least known")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   app.add_option("-o,--output", options->folder, "folder for cases.json and the profile")
       ->capture_default_str();
