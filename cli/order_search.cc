@@ -1,7 +1,6 @@
 #include "cli/order_search.h"
 
 #include <chrono>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -39,9 +38,7 @@ void add_search_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--search-seconds", options.search_s,
                  "how long --policy search searches at most: 10s, 2min, 1h (10s, or as long as "
                  "--search-evaluations takes)")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
-                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+      ->transform(in_seconds())
       ->check(positive());
   app.add_option("--search-evaluations", options.search_evaluations,
                  "runs that --policy search simulates at most: the same number gives the same plan")

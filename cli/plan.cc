@@ -1,6 +1,5 @@
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -192,9 +191,7 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--budget", options->budget_s,
                  "and for how long at most: 10s, 2min, 1h (10s; with --result, no limit)")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},
-                                CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+      ->transform(in_seconds())
       ->check(positive());
   app.add_flag("--replan", options->replan,
                "plan anew for those that are left when jobs stop early; -o plan.json then also "

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/estimates.h"
+#include "report/ranking.h"
 #include "report/table.h"
 
 namespace shardlab {
@@ -48,8 +49,7 @@ std::string jobs_text(const Workload& workload, const Cluster& cluster, const Jo
 
 /// Predicted over the lower bound, less 1.
 double gap(const JointPlan& found, const Prediction& prediction) {
-  const double bound = seconds(prediction.bounds.greatest());
-  return bound > 0 ? seconds(found.predicted) / bound - 1 : 0;
+  return gap_over(seconds(found.predicted), seconds(prediction.bounds.greatest()));
 }
 
 /// No run that has come to the last phase, and goes on under its plan, ends before.
@@ -59,8 +59,7 @@ double replanned_bound_s(const Replanned& found, const Prediction& last) {
 
 /// Of all phases.
 double replanned_gap(const Replanned& found, const Prediction& last) {
-  const double bound = replanned_bound_s(found, last);
-  return bound > 0 ? seconds(found.predicted) / bound - 1 : 0;
+  return gap_over(seconds(found.predicted), replanned_bound_s(found, last));
 }
 
 std::string names(const Inputs& inputs, const std::vector<std::size_t>& jobs) {

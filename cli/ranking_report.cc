@@ -76,8 +76,7 @@ std::string ranking_found_text(const RankingFound& found) {
       "policy predicted best\nover the best measured one (95 % intervals); as measured: not "
       "adjusted "
       "to the machine's speed, which\nneighbouring runs show; naive: computing alone, without "
-      "memory, "
-      "links and overheads\n",
+      "memory, links and overheads\n",
       100 * kStatedError);
   if (!found.fixed_work.empty()) {
     text += fmt::format("fixed work took up to {:.0f} % longer between CPU workloads\n",

@@ -24,6 +24,7 @@
 #include "policies/registry.h"
 #include "report/bill.h"
 #include "report/metrics.h"
+#include "report/ranking.h"
 #include "report/summary.h"
 #include "traces/atomic_file.h"
 #include "traces/csv_rows.h"
@@ -107,7 +108,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
     const double bound = seconds(made->bounds.greatest());
     row["lower_bound_s"] = bound;
     row["bound_by"] = made->bounds.binding();
-    row["gap"] = bound > 0 ? seconds(made->outcome.makespan) / bound - 1 : 0.0;
+    row["gap"] = gap_over(seconds(made->outcome.makespan), bound);
     row.update(utilization_json(utilization(made->outcome)));
     row.update(idle_json(idle(made->outcome)));
     row["bytes_moved"] = made->bytes_moved();

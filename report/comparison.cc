@@ -8,6 +8,7 @@
 #include "policies/bounds.h"
 #include "policies/registry.h"
 #include "policies/replay.h"
+#include "report/ranking.h"
 #include "sched/ledger.h"
 #include "sched/link.h"
 #include "sim/simulator.h"
@@ -163,8 +164,7 @@ double Comparison::error() const {
 double Comparison::naive_error() const { return seconds(measured.makespan) / seconds(naive) - 1; }
 
 double Comparison::gap() const {
-  const double bound = seconds(lower_bound);
-  return bound > 0 ? seconds(predicted.makespan) / bound - 1 : 0;
+  return gap_over(seconds(predicted.makespan), seconds(lower_bound));
 }
 
 Comparison compare(const Program& program, const Cluster& cluster, const Plan& plan,

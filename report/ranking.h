@@ -7,6 +7,11 @@
 
 namespace shardlab {
 
+/// How far a time is above a lower bound, as a fraction of it; 0 where that is not known.
+inline double gap_over(double time_s, double lower_bound_s) {
+  return lower_bound_s > 0 ? time_s / lower_bound_s - 1 : 0;
+}
+
 /// One simulated plan, for the table of plans.
 struct PlanResult {
   std::string name;
@@ -16,10 +21,8 @@ struct PlanResult {
   std::string bound_by;      ///< Which of the bounds that is: "work".
   Bytes peak = 0;            ///< Of the device that needs most.
 
-  /// How far above the lower bound, as a fraction of it; 0 where that is not known.
-  [[nodiscard]] double gap() const {
-    return lower_bound_s > 0 ? predicted_s / lower_bound_s - 1 : 0;
-  }
+  /// See gap_over().
+  [[nodiscard]] double gap() const { return gap_over(predicted_s, lower_bound_s); }
 };
 
 struct RankedResult {

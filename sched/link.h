@@ -78,10 +78,9 @@ inline Duration link_time(const Cluster& cluster, const Transfer& transfer) {
 
 /// How many link_index() tells apart: those between devices only where some can be used.
 inline std::size_t link_count(const Cluster& cluster) {
-  const bool direct = std::ranges::any_of(cluster.devices, [&](const DeviceSpec& device) {
-    return device.peer || device.node != cluster.devices.front().node;
-  });
-  return (direct ? 3 : 2) * cluster.devices.size();
+  const bool peers = std::ranges::any_of(
+      cluster.devices, [](const DeviceSpec& device) { return device.peer.has_value(); });
+  return (peers || !nodes_of(cluster).empty() ? 3 : 2) * cluster.devices.size();
 }
 
 /// Of all devices, by link_index().
