@@ -49,11 +49,16 @@ void refuse_job(const JobProgram& job, const Cluster& cluster, Bytes smallest) {
   }
 }
 
+/// What a held job keeps from forward to backward never leaves its device.
+bool passes_host(const JobProgram& job, const Item& item) {
+  return !(job.held && item.kind == ItemKind::kGraph);
+}
+
 /// Of what passes through the host's memory.
 void refuse_too_large_for_host(const Program& program, const Cluster& cluster) {
   for (const JobProgram& job : program.jobs) {
     for (const Item& item : job.items) {
-      if (item.kind == ItemKind::kGraph || item.bytes <= cluster.host_memory) continue;
+      if (!passes_host(job, item) || item.bytes <= cluster.host_memory) continue;
       throw Error(fmt::format(
           "{}: {} of shard {} need {}, the host's memory is {}; cut the model into more shards",
           job.name, to_string(item.kind), item.shard, format_bytes(item.bytes),
@@ -95,8 +100,7 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
       refuse_job(job, cluster, smallest);
     }
     for (const Item& item : job.items) {
-      if (item.kind != ItemKind::kGraph && first_sight(item))
-        host += static_cast<double>(item.bytes);
+      if (passes_host(job, item) && first_sight(item)) host += static_cast<double>(item.bytes);
     }
   }
   if (host > kMostBytes) {

@@ -137,16 +137,6 @@ TEST(Disk, WithMemoryForAllChangesNothing) {
   EXPECT_GT(compared, 100);
 }
 
-Bytes largest_item(const Program& program) {
-  Bytes most = 0;
-  for (const JobProgram& job : program.jobs) {
-    for (const Item& item : job.items) {
-      if (item.kind != ItemKind::kGraph) most = std::max(most, item.bytes);
-    }
-  }
-  return most;
-}
-
 // Memory for one item is enough: all that waits gets its turn, whatever strategy, buffer or engine.
 TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
   Bytes read = 0;
@@ -154,7 +144,7 @@ TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
   for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Lowered lowered = scenarios::lower(scenarios::draw(seed, "sharp"));
-    const Bytes least = largest_item(lowered.program);
+    const Bytes least = scenarios::largest_item(lowered.program);
     lowered.cluster.disk = slow_disk();
     lowered.cluster.host_memory = least + static_cast<Bytes>(seed % 4) * least / 2;
     const Ran ran = run(lowered, "sharp");

@@ -26,6 +26,25 @@ TEST(Limits, WhatManyJobsTakeTogetherDoesNotOverflow) {
             "once");
 }
 
+// A held job's graphs stay on their device; others may go through the host, and would wait there
+// for ever for room that never is.
+TEST(Limits, AKeptGraphThatMayBeDemotedMustFitTheHost) {
+  Program program;
+  program.jobs.resize(1);
+  program.jobs[0].items.push_back({ItemKind::kGraph, 0, 20, false, kNoDevice});
+  Cluster cluster;
+  cluster.devices.resize(1);
+  cluster.disk.emplace();
+  cluster.host_memory = 19;
+  const auto error = [&] { return error_of([&] { refuse_what_cannot_fit(program, cluster); }); };
+  EXPECT_EQ(error(),
+            ": graph of shard 0 need 20 B, the host's memory is 19 B; cut the model into more "
+            "shards");
+  program.jobs[0].held = true;
+  program.jobs[0].peak = {0};
+  EXPECT_EQ(error(), "no error");
+}
+
 TEST(Limits, AProgramThatWouldFillTheMemoryIsRefused) {
   JobProgram job;
   job.units.resize(3);

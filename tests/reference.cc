@@ -23,11 +23,12 @@ Simulation::Simulation(const Program& program, const Cluster& cluster, std::stri
     if (job.tracks.empty()) tracks_.push_back({j, 0, units});
   }
   // "Memory and copies are left out when no device has a budget, links are not paced, memory
-  // copies cost nothing and nothing joins devices directly."
+  // copies cost nothing, nothing joins devices directly and there is no disk."
   const bool costly =
       program.copy_loaded.bytes_per_second > 0 || program.copy_loaded.latency > Duration{};
+  if (cluster.disk) disk_.emplace(program, cluster, fault);
   tracks_memory_ = std::ranges::any_of(cluster.devices, [&](const DeviceSpec& device) {
-    if (device.peer || cluster.network) return true;
+    if (device.peer || cluster.network || cluster.disk) return true;
     return device.memory != kUnlimited || device.paced() || (device.copy_engines == 0 && costly);
   });
   result_.ends.resize(jobs_.size());
@@ -41,11 +42,15 @@ Result Simulation::run() {
   decide();
   const auto ended = [](const Job& job) { return job.state == Job::State::kEnded; };
   while (!std::ranges::all_of(jobs_, ended) || !passages_.empty()) {
+    if (disk_) enter_links();
     now_ = next_instant();
     if (now_ == kNever) throw std::runtime_error("the reference is stuck");
-    take_in();
-    decide();
+    if (take_in()) decide();
   }
+  if (!disk_) return result_;
+  result_.host_peak = disk_->peak;
+  result_.read = disk_->read;
+  result_.written = disk_->written;
   return result_;
 }
 
@@ -267,6 +272,7 @@ bool Simulation::start_unit(std::size_t device) {
     if (tracks_memory_ && !memory_.arrived(*claim)) continue;
     if (tracks_memory_) memory_.begin(*claim, claims_);
     const Unit& unit = unit_of(*claim);
+    if (disk_) disk_->changed(claim->job, unit);
     claim->running = true;
     claim->loaded = loaded();
     claim->started_at = now_;

@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/cluster.h"
 #include "core/timeline.h"
 #include "sched/program.h"
+#include "tests/reference_disk.h"
 #include "tests/reference_memory.h"
 
 /// A second simulator, slow and obvious, to hold the fast one against: plain loops over everything
@@ -23,6 +25,7 @@ struct Result {
   std::vector<Duration> busy;    ///< Per device: computing.
   std::vector<Bytes> peak;       ///< Per device: most that was reserved.
   Bytes promoted = 0, demoted = 0, between_devices = 0, host_peak = 0;
+  Bytes read = 0, written = 0;  ///< By the disk.
   Instant makespan{};
 };
 
@@ -56,7 +59,7 @@ class Simulation {
     Move move;
     CopySpan span;
     bool loaded = false;
-    enum class Where : std::uint8_t { kLink, kWaitsForLane, kLane } where{};
+    enum class Where : std::uint8_t { kWaitsForHost, kLink, kWaitsForLane, kLane } where{};
     std::int64_t order = 0;  ///< When it joined the queue that it is in.
   };
   struct Choice {
@@ -66,10 +69,14 @@ class Simulation {
 
   // What happened: reference_events.cc.
   [[nodiscard]] Instant next_instant() const;
-  void take_in();
+  /// Returns whether anything happened.
+  bool take_in();
   void unit_done(const Claim& ended);
   void make_ready(std::size_t track);
   void end_flushed_jobs();
+  void ask_for_link(std::size_t id);
+  void leave_host(const std::vector<std::size_t>& by_lane, const std::vector<std::size_t>& by_link);
+  void enter_links();
   void join_link(Passage& passage);
   [[nodiscard]] bool takes_link(std::size_t device) const;
   void join_lane(Passage& passage);
@@ -120,6 +127,7 @@ class Simulation {
   Fault fault_;
   bool tracks_memory_;
   Memory memory_;
+  std::optional<Disk> disk_;
   Instant now_{};
   std::vector<Job> jobs_;
   std::vector<Track> tracks_;  ///< Of all jobs, those of lower jobs first.

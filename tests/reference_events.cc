@@ -7,7 +7,7 @@
 namespace shardlab::reference {
 
 Instant Simulation::next_instant() const {
-  Instant next = kNever;
+  Instant next = disk_ ? disk_->next() : kNever;
   for (const Claim& claim : claims_) {
     if (claim.running) next = std::min(next, claim.to);
   }
@@ -24,7 +24,7 @@ Instant Simulation::next_instant() const {
 
 /// "All events of one instant are taken in before anything is decided": what lanes did by device,
 /// what links did, then arrivals. What takes no time ends in another round of the same instant.
-void Simulation::take_in() {
+bool Simulation::take_in() {
   std::vector<Claim> units;
   std::vector<std::size_t> by_lane, by_link;
   for (const Claim& claim : claims_) {
@@ -34,7 +34,12 @@ void Simulation::take_in() {
     if (at.where == Passage::Where::kLane && at.span.lane_to == now_) by_lane.push_back(id);
     if (at.where == Passage::Where::kLink && at.span.link_to == now_) by_link.push_back(id);
   }
+  std::ranges::sort(by_link, {}, [&](std::size_t id) {
+    return std::pair(queue(passages_.at(id).move), passages_.at(id).order);
+  });
   const auto device = [&](std::size_t id) { return passages_.at(id).move.device; };
+  std::ranges::stable_sort(by_lane, {}, device);
+  if (disk_) leave_host(by_lane, by_link);
   for (std::size_t d = 0; d < cluster_.devices.size(); ++d) {
     for (const Claim& claim : units) {
       if (claim.device == d) unit_done(claim);
@@ -43,11 +48,24 @@ void Simulation::take_in() {
       if (passages_.contains(id) && device(id) == d) lane_copy_done(id);
     }
   }
-  std::ranges::sort(by_link, {}, [&](std::size_t id) {
-    return std::pair(queue(passages_.at(id).move), passages_.at(id).order);
-  });
   for (const std::size_t id : by_link) link_done(id);
   end_flushed_jobs();
+  const bool arrives = std::ranges::any_of(
+      program_.jobs, [&](const JobProgram& job) { return job.arrival == now_; });
+  return arrives || !units.empty() || !by_lane.empty() || !by_link.empty();
+}
+
+/// What the devices have got or given uses the host's memory no more; "or its lane's copy after it".
+void Simulation::leave_host(const std::vector<std::size_t>& by_lane,
+                            const std::vector<std::size_t>& by_link) {
+  for (const std::size_t id : by_lane) {
+    if (passages_.at(id).move.direction == Direction::kPromote) disk_->finished(id);
+  }
+  for (const std::size_t id : by_link) {
+    const Move& move = passages_.at(id).move;
+    const bool lane = move.direction == Direction::kPromote && copies_take_lane(move.device);
+    if (!lane) disk_->finished(id);
+  }
 }
 
 void Simulation::unit_done(const Claim& ended) {
@@ -124,6 +142,19 @@ LinkSpec Simulation::link_of(const Move& move) const {
   return {std::max(a.latency, b.latency), unlimited ? more : less};
 }
 
+/// "Every transfer between host and device passes through the disk before it enters its link."
+void Simulation::ask_for_link(std::size_t id) {
+  Passage& passage = passages_.at(id);
+  if (!disk_ || passage.move.direction == Direction::kPeer) return join_link(passage);
+  passage.where = Passage::Where::kWaitsForHost;
+  disk_->start(id, passage.move);
+  enter_links();
+}
+
+void Simulation::enter_links() {
+  for (const std::size_t id : disk_->ready(now_)) join_link(passages_.at(id));
+}
+
 /// "A copy ends latency + bytes/rate after the later of its request and the end of the one before
 /// it."
 void Simulation::join_link(Passage& passage) {
@@ -150,20 +181,24 @@ bool Simulation::copies_take_lane(std::size_t device) const {
   return cluster_.devices[device].copy_engines == 0;
 }
 
-/// Its own, or the network before it.
+/// Its own, or the network or the disk before it.
 bool Simulation::takes_link(std::size_t device) const {
   const bool nodes = std::ranges::any_of(cluster_.devices, [&](const DeviceSpec& other) {
     return other.node != cluster_.devices.front().node;
   });
-  return cluster_.devices[device].paced() || nodes;
+  return cluster_.devices[device].paced() || nodes || disk_;
 }
 
 /// "With copy_engines = 0 ... the memory copy itself takes the compute lane, before the link's
 /// passage for a demotion and after it for a promotion."
 void Simulation::start_moves() {
+  for (const auto& [job, item] : std::exchange(memory_.unneeded, {})) {
+    if (disk_) disk_->dropped(job, item);
+  }
   for (const Move& move : std::exchange(memory_.asked, {})) {
     const Item& item = program_.jobs[move.job].items[move.item];
-    Passage& passage = passages_[passages_made_++];
+    const std::size_t id = passages_made_++;
+    Passage& passage = passages_[id];
     passage.move = move;
     passage.loaded = loaded();
     CopySpan& span = passage.span;
@@ -181,7 +216,7 @@ void Simulation::start_moves() {
     const bool lane = copies_take_lane(move.device) && move.direction != Direction::kPeer;
     const bool link = !lane || takes_link(move.device);
     if (link && !(lane && move.direction == Direction::kDemote)) {
-      join_link(passage);
+      ask_for_link(id);
     } else {
       join_lane(passage);
     }
@@ -200,7 +235,7 @@ void Simulation::link_done(std::size_t id) {
 void Simulation::lane_copy_done(std::size_t id) {
   Passage& passage = passages_.at(id);
   if (passage.move.direction == Direction::kDemote && takes_link(passage.move.device)) {
-    join_link(passage);
+    ask_for_link(id);
   } else {
     complete(id);
   }

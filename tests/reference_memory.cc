@@ -210,7 +210,11 @@ void Memory::commit(const Claim& claim, const std::vector<Claim>& claims) {
   const Unit& unit = unit_of(claim);
   for (const ItemIndex i : unit.writes) {
     changing_.erase({claim.job, i});
-    in_host_.erase({claim.job, i});
+    if (program_.jobs[claim.job].items[i].lasting) {
+      in_host_.erase({claim.job, i});  // It keeps its place there.
+    } else {
+      drop_from_host(claim.job, i);
+    }
     copies_.at({claim.job, claim.device, i}).dirty = true;
   }
   for (const ItemIndex i : unit.creates) {
@@ -221,8 +225,12 @@ void Memory::commit(const Claim& claim, const std::vector<Claim>& claims) {
   let_go(claim);
   for (const ItemIndex i : unit.consumes) {
     make_void(claim.job, i, cluster_.devices.size(), claims);
-    in_host_.erase({claim.job, i});
+    drop_from_host(claim.job, i);
   }
+}
+
+void Memory::drop_from_host(std::size_t job, ItemIndex item) {
+  if (in_host_.erase({job, item}) > 0) unneeded.emplace_back(job, item);
 }
 
 /// "Written back at once, unless the job's next unit reads them here or all its readers are bound
@@ -253,10 +261,14 @@ void Memory::give_back(const Claim& claim, const std::vector<Claim>& claims) {
   }
 }
 
+/// Item by item.
 void Memory::flush(std::size_t job) {
-  for (auto& [place, copy] : copies_) {
-    const bool lasting = program_.jobs[place.job].items[place.item].lasting;
-    if (place.job == job && lasting && copy.dirty && !copy.leaving) demote(place);
+  for (ItemIndex i = 0; i < program_.jobs[job].items.size(); ++i) {
+    for (auto& [place, copy] : copies_) {
+      const bool same = place.job == job && place.item == i;
+      const bool goes = program_.jobs[job].items[i].lasting && copy.dirty && !copy.leaving;
+      if (same && goes) demote(place);
+    }
   }
 }
 
@@ -273,7 +285,7 @@ void Memory::forget(std::size_t job) {
   const auto& items = program_.jobs[job].items;
   for (ItemIndex i = 0; i < items.size(); ++i) {
     make_void(job, i, cluster_.devices.size(), {});
-    if (!items[i].lasting) in_host_.erase({job, i});
+    if (!items[i].lasting) drop_from_host(job, i);
   }
   free_set_aside(job);
 }

@@ -32,8 +32,11 @@ enum class Fault : std::uint8_t {
   kAlwaysLoaded,
   kHandedOverByTheHost,
   kNodesShareOneHost,
+  kRoomIsOvertaken,
+  kTheHostsNewestGoesFirst,
+  kEverythingIsWritten,
 };
-constexpr int kFaults = 14;
+constexpr int kFaults = 17;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -84,6 +87,8 @@ class Memory {
   [[nodiscard]] Bytes on_host() const;
 
   std::vector<Move> asked;  ///< What shall move and does not yet, in the order of asking.
+  /// Of which item the host keeps nothing any more: job and item.
+  std::vector<std::pair<std::size_t, ItemIndex>> unneeded;
 
  private:
   struct Place {
@@ -125,6 +130,7 @@ class Memory {
   void promote(const Place& place);
   void demote(const Place& place);
   void free_set_aside(std::size_t job);
+  void drop_from_host(std::size_t job, ItemIndex item);
 
   const Program& program_;
   const Cluster& cluster_;

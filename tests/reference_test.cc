@@ -99,6 +99,7 @@ std::string first_difference(const Outcome& fast, const reference::Result& slow)
   if (fast.busy != slow.busy) return "busy time";
   if (fast.peak != slow.peak) return "peak";
   if (fast.host_peak != slow.host_peak) return "peak of the host";
+  if (fast.read != slow.read || fast.written != slow.written) return "bytes of the disk";
   if (fast.promoted != slow.promoted || fast.demoted != slow.demoted ||
       fast.between_devices != slow.between_devices) {
     return "bytes moved";
@@ -158,12 +159,24 @@ TEST_P(Reference, AgreesOnEverySpanOfRandomScenarios) {
 INSTANTIATE_TEST_SUITE_P(All, Reference, testing::ValuesIn(instances::kListPolicies),
                          [](const auto& info) { return std::string(info.param); });
 
+// The same where the host's memory holds a few items and a disk the others.
+TEST_P(Reference, AgreesOnEverySpanAboveADisk) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
+    const Scenario scenario = scenarios::draw_with_disk(seed, GetParam());
+    const std::string difference = disagreement(scenario);
+    ASSERT_TRUE(difference.empty()) << "seed " << seed << ": " << difference << "\n"
+                                    << report(scenario);
+  }
+}
+
 /// The first scenario on which a reference with that fault disagrees.
 std::optional<Scenario> found_by(Fault fault) {
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     for (const char* policy : {"lrtf", "fifo"}) {
-      const Scenario scenario = scenarios::draw(seed, policy);
-      if (!disagreement(scenario, fault).empty()) return scenario;
+      for (const Scenario& scenario :
+           {scenarios::draw(seed, policy), scenarios::draw_with_disk(seed, policy)}) {
+        if (!disagreement(scenario, fault).empty()) return scenario;
+      }
     }
   }
   return std::nullopt;

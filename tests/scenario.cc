@@ -101,11 +101,26 @@ Lowered lower(const Scenario& scenario) {
       unit.loaded.total += late;
     }
   }
+  if (scenario.host >= 0) {
+    cluster.disk = {link(scenario.read), link(scenario.write)};
+    cluster.host_memory = largest_item(program) + scenario.host;
+  }
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     if (scenario.spare[d] < 0) continue;
     cluster.devices[d].memory = instances::tight_budget(program) + scenario.spare[d];
   }
   return {std::move(program), std::move(cluster)};
+}
+
+Bytes largest_item(const Program& program) {
+  Bytes most = 0;
+  for (const JobProgram& job : program.jobs) {
+    for (const Item& item : job.items) {
+      const bool stays = job.held && item.kind == ItemKind::kGraph;
+      if (!stays) most = std::max(most, item.bytes);
+    }
+  }
+  return most;
 }
 
 // Drawing.
@@ -194,6 +209,15 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
   return made;
 }
 
+Scenario draw_with_disk(std::uint64_t seed, const std::string& policy) {
+  Scenario made = draw(seed, policy);
+  Draw draw(~seed);
+  made.host = draw.below(draw.once_in(2) ? 20 : 100);
+  if (!draw.once_in(4)) made.read = {draw.below(5), draw.below(4)};
+  made.write = draw.once_in(2) ? made.read : Pace{draw.below(9), draw.below(4)};
+  return made;
+}
+
 // Printing.
 
 namespace {
@@ -230,12 +254,13 @@ std::string to_string(const Scenario& scenario) {
   return fmt::format(
       "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
       "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .peer = {},\n"
-      "    .network = {}, .dispatch = {}, .loaded = {},\n"
+      "    .network = {}, .host = {}, .read = {}, .write = {}, .dispatch = {}, .loaded = {},\n"
       "    .jobs = {{{}}}}}",
       scenario.policy, scenario.slots, scenario.admit, scenario.engines,
       fmt::join(scenario.spare, ", "), text(scenario.link), text(scenario.back),
-      text(scenario.copy), text(scenario.peer), text(scenario.network), scenario.dispatch,
-      scenario.loaded, fmt::join(jobs, ","));
+      text(scenario.copy), text(scenario.peer), text(scenario.network), scenario.host,
+      text(scenario.read), text(scenario.write), scenario.dispatch, scenario.loaded,
+      fmt::join(jobs, ","));
 }
 
 }  // namespace shardlab::scenarios

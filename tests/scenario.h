@@ -59,7 +59,9 @@ struct Scenario {
   /// Per device: memory beyond what the plan must have; -1: unlimited.
   std::vector<std::int64_t> spare;
   Pace link, back, copy, peer;
-  Pace network;  ///< If any, every second device is on another node.
+  Pace network;            ///< If any, every second device is on another node.
+  std::int64_t host = -1;  ///< The host's memory beyond the largest item; -1: there is no disk.
+  Pace read, write;        ///< By the disk.
   std::int64_t dispatch = 0;
   std::int64_t loaded = 100;  ///< Percent of the time that a unit takes alone.
   std::vector<ScenarioJob> jobs;
@@ -72,7 +74,11 @@ struct Lowered {
 };
 
 Scenario draw(std::uint64_t seed, const std::string& policy);
+/// The same with a disk below the host's memory.
+Scenario draw_with_disk(std::uint64_t seed, const std::string& policy);
 Lowered lower(const Scenario& scenario);
+/// Of what the host's memory may hold.
+Bytes largest_item(const Program& program);
 
 /// As C++, to be pasted.
 std::string to_string(const Scenario& scenario);

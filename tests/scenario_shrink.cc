@@ -11,11 +11,12 @@ namespace {
 std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) {
   std::vector<std::pair<std::int64_t*, std::int64_t>> all{
       {&scenario.slots, 1}, {&scenario.admit, 0}, {&scenario.dispatch, 0}, {&scenario.loaded, 100}};
-  for (Pace* pace :
-       {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer, &scenario.network}) {
+  for (Pace* pace : {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer,
+                     &scenario.network, &scenario.read, &scenario.write}) {
     all.emplace_back(&pace->latency, 0);
     all.emplace_back(&pace->per_byte, 0);
   }
+  all.emplace_back(&scenario.host, std::min<std::int64_t>(scenario.host, 0));
   for (std::int64_t& spare : scenario.spare)
     all.emplace_back(&spare, std::min<std::int64_t>(spare, 0));
   for (ScenarioJob& job : scenario.jobs) {
@@ -95,6 +96,10 @@ std::vector<Scenario> simpler(const Scenario& from) {
   if (from.engines != 1) {
     all.push_back(from);
     all.back().engines = 1;
+  }
+  if (from.host >= 0) {
+    all.push_back(from);
+    all.back().host = -1;
   }
   Scenario scratch = from;
   const std::size_t count = numbers(scratch).size();

@@ -43,7 +43,7 @@ TEST(Scenario, IsPrintedAsItIsWritten) {
 Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
-    .network = {6, 7}, .dispatch = 1, .loaded = 150,
+    .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
       {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
       {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}};
@@ -51,7 +51,7 @@ Scenario{
   EXPECT_EQ(to_string(written), R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
-    .network = {6, 7}, .dispatch = 1, .loaded = 150,
+    .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
       {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
       {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}})");
