@@ -55,7 +55,7 @@ bool Simulation::take_in() {
   return arrives || !units.empty() || !by_lane.empty() || !by_link.empty();
 }
 
-/// What the devices have got or given uses the host's memory no more; "or its lane's copy after it".
+/// What the devices have got or given needs the host's memory no more.
 void Simulation::leave_host(const std::vector<std::size_t>& by_lane,
                             const std::vector<std::size_t>& by_link) {
   for (const std::size_t id : by_lane) {
