@@ -1,5 +1,6 @@
 #include "exec/executor.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,10 +13,13 @@ namespace {
 
 void refuse_what_cannot_train(const Workload& workload, const Program& program) {
   for (const JobProgram& job : program.jobs) {
-    if (job.tracks.empty() || job.held) continue;
+    const bool graphs = std::ranges::any_of(job.items, [](const Item& item) {
+      return item.kind == ItemKind::kGraph && item.bytes > 0;
+    });
+    if (job.held || !graphs) continue;
     throw Error(job.name +
-                ": zero_offload is not trained so far; run data_parallel(r, resident) or spill, or "
-                "all devices with kind = \"emulated\"");
+                ": zero_offload cannot keep activations, which may have to leave the device; let "
+                "it recompute them");
   }
   for (const Job& job : workload.jobs) {
     if (!job.frozen()) continue;

@@ -74,7 +74,14 @@ class Training final : public Work {
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   void reduce(const UnitRun& run, const Unit& unit);
+  void hand_in(const UnitRun& run, const Unit& unit);
+  template <typename Where>
+  std::vector<at::Tensor> sums_of_replicas(const UnitRun& run, const Unit& unit,
+                                           const Where& where);
   void add_up(const UnitRun& run, const Unit& unit);
+  void add_up_handed_in(const UnitRun& run, const Unit& unit, const at::Tensor& mine);
+  static void add_up(DeviceMemory& memory, const std::vector<at::Tensor>& sums,
+                     const std::vector<at::Tensor>& into);
   void step_on_sums(const UnitRun& run, const Unit& unit);
   void step(const UnitRun& run, const Unit& unit, const Gradients& gradients);
   Recording record(const UnitRun& run, const Unit& unit);

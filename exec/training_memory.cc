@@ -54,7 +54,8 @@ JobMemory::JobMemory(const Job& the_job, const JobProgram& the_program,
 /// Both versions now: the first touch of memory takes ten times as long as a copy.
 void JobMemory::add(const Item& item) {
   const std::int64_t floats = floats_of(item);
-  const bool on_devices = item.kind == ItemKind::kGraph || item.kind == ItemKind::kWeightGradient;
+  const bool on_devices =
+      item.kind == ItemKind::kGraph || (item.kind == ItemKind::kWeightGradient && !gathers());
   if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && !on_devices) {
     throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
                 to_string(item.kind) + " of shard " + std::to_string(item.shard) +
@@ -67,6 +68,7 @@ void JobMemory::add(const Item& item) {
 
 std::int64_t JobMemory::floats_of(const Item& item) const {
   const ShardPass& shard = shards[static_cast<std::size_t>(item.shard)];
+  if (gathers() && item.bytes == 0) return 0;  // The first replica's is all replicas'.
   switch (item.kind) {
     case ItemKind::kParameters:
       return shard.parameter_floats();
@@ -75,8 +77,9 @@ std::int64_t JobMemory::floats_of(const Item& item) const {
     case ItemKind::kActivation:
     case ItemKind::kGradient:
       return shard.makes_loss() ? 0 : boundary_elements(job.model, sequences);
-    case ItemKind::kGraph:
     case ItemKind::kWeightGradient:
+      return gathers() ? shard.parameter_floats() : 0;
+    case ItemKind::kGraph:
       return 0;  // Never in host memory: jobs that have them are held.
     case ItemKind::kFrozen:
       break;  // Refused before it gets here.

@@ -43,6 +43,10 @@ struct JobMemory {
   [[nodiscard]] Checkpoint kept_state() const { return state_of(kept, kept_minibatches); }
   [[nodiscard]] Checkpoint current_state() const { return state_of(host, program.minibatches); }
 
+  /// Replicas share parameters and state in host memory (zero_offload): one of them steps a shard,
+  /// with the gradients that the others hand in there.
+  [[nodiscard]] bool gathers() const { return !program.tracks.empty() && !program.held; }
+
   const Job& job;
   const JobProgram& program;
   Model model;

@@ -202,7 +202,8 @@ void Training::step(const UnitRun& run, const Unit& unit, const Gradients& gradi
 /// The gradient of the minibatch's mean loss is the mean of those of its microbatches.
 void Training::step_on_sums(const UnitRun& run, const Unit& unit) {
   const JobMemory& job = *jobs_[index(run.job)];
-  at::Tensor& sum = item(run, unit, ItemKind::kWeightGradient, unit.shard);
+  const at::Tensor& sum = present(run, unit, ItemKind::kWeightGradient, unit.shard);
+  if (job.gathers()) add_up_handed_in(run, unit, sum);
   devices_[index(run.device)]->spoilt = true;
   sum.mul_(1.0 / job.parts.count());
   step(run, unit, job.shards[static_cast<std::size_t>(unit.shard)].view_gradients(sum));

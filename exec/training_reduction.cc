@@ -20,6 +20,7 @@ constexpr std::int64_t kReducedAtOnce =
 /// All replicas' last backwards are done, and no step before its own reduction. So whoever comes
 /// first adds up for all, in the order of the replicas, and the others wait for that.
 void Training::reduce(const UnitRun& run, const Unit& unit) {
+  if (jobs_[index(run.job)]->gathers()) return hand_in(run, unit);
   const auto shared = [&] {  // A lost device may still come here while the job goes back.
     const std::lock_guard lock(versions_);
     return jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
@@ -45,35 +46,77 @@ void Training::reduce(const UnitRun& run, const Unit& unit) {
   reduction.changed.notify_all();
 }
 
-/// In each replica's memory.
-void Training::add_up(const UnitRun& run, const Unit& unit) {
+/// Of a job that gathers: to the host memory of the replica's own sum, unless it steps itself.
+void Training::hand_in(const UnitRun& run, const Unit& unit) {
+  const ItemIndex i = *unit.writes.begin();
+  if (!unit.consumes.contains(i)) return;
+  const at::Tensor& sum = present(run, unit, ItemKind::kWeightGradient, unit.shard);
+  const DeviceMemory& memory = *devices_[index(run.device)];
+  JobMemory& job = *jobs_[index(run.job)];
+  at::Tensor place = [&] {
+    const std::lock_guard lock(versions_);
+    return job.take_place(i);
+  }();
+  memory.device.copy(place, sum);
+  memory.device.synchronize(TorchDevice::Queue::kCompute);
+  const std::lock_guard lock(versions_);
+  if (!memory.lost) job.publish(i, std::move(place));
+}
+
+/// Weight gradients of a shard, replica by replica: each where `where` finds it.
+template <typename Where>
+std::vector<at::Tensor> Training::sums_of_replicas(const UnitRun& run, const Unit& unit,
+                                                   const Where& where) {
   std::vector<at::Tensor> sums;
   const JobProgram& program = program_.jobs[index(run.job)];
-  for (std::size_t i = 0; i < program.items.size(); ++i) {  // Replica by replica.
+  for (ItemIndex i = 0; i < program.items.size(); ++i) {
     const Item& item = program.items[i];
     if (item.kind != ItemKind::kWeightGradient || item.shard != unit.shard) continue;
     const std::lock_guard lock(versions_);
+    where(i, sums);
+  }
+  return sums;
+}
+
+/// In each replica's memory.
+void Training::add_up(const UnitRun& run, const Unit& unit) {
+  const auto sums = sums_of_replicas(run, unit, [&](ItemIndex i, std::vector<at::Tensor>& found) {
     for (const auto& memory : devices_) {  // Not where it was bound at first: that may be lost.
       const at::Tensor& there = memory->items[index(run.job)][i];
-      if (!memory->lost && there.defined()) sums.push_back(there);
+      if (!memory->lost && there.defined()) found.push_back(there);
     }
-  }
+  });
+  add_up(*devices_[index(run.device)], sums, sums);
+}
+
+/// Of a job that gathers, in the memory of the replica that steps.
+void Training::add_up_handed_in(const UnitRun& run, const Unit& unit, const at::Tensor& mine) {
+  const auto sums = sums_of_replicas(run, unit, [&](ItemIndex i, std::vector<at::Tensor>& found) {
+    const bool own = program_.jobs[index(run.job)].items[i].replica == unit.replica;
+    found.push_back(own ? mine : jobs_[index(run.job)]->host[i]);
+  });
+  add_up(*devices_[index(run.device)], sums, {mine});
+}
+
+/// Piece by piece, so that little memory is needed.
+void Training::add_up(DeviceMemory& memory, const std::vector<at::Tensor>& sums,
+                      const std::vector<at::Tensor>& into) {
   const std::int64_t floats = sums.front().numel();
   for (std::int64_t from = 0; from < floats; from += kReducedAtOnce) {
     const auto piece = [&](const at::Tensor& all) {
       return all.narrow(0, from, std::min(kReducedAtOnce, floats - from));
     };
-    at::Tensor total = devices_[index(run.device)]->device.empty(piece(sums.front()).numel());
+    at::Tensor total = memory.device.empty(piece(sums.front()).numel());
     at::Tensor next = at::empty_like(total);
     total.copy_(piece(sums.front()));
     for (std::size_t r = 1; r < sums.size(); ++r) {
       next.copy_(piece(sums[r]));
       total.add_(next);
     }
-    devices_[index(run.device)]->spoilt = true;
-    for (const at::Tensor& sum : sums) piece(sum).copy_(total);
+    memory.spoilt = true;
+    for (const at::Tensor& sum : into) piece(sum).copy_(total);
   }
-  devices_[index(run.device)]->device.synchronize(TorchDevice::Queue::kCompute);
+  memory.device.synchronize(TorchDevice::Queue::kCompute);
 }
 
 }  // namespace shardlab

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kForms =
     "spill, resident, model_parallel, gpipe(stages,microbatches), "
     "one_f_one_b(stages,microbatches), interleaved(stages,microbatches,shards_per_device), "
-    "zero_offload(devices), data_parallel(replicas,any of these but spill)";
+    "zero_offload(devices), data_parallel(replicas,any of these)";
 
 [[noreturn]] void refuse(std::string_view text) {
   throw Error(fmt::format("\"{}\" is no strategy; there are {}", text, kForms));
@@ -71,13 +71,16 @@ StrategyChoice parse(std::string_view text) {
     if (count < 1 || count > 2) refuse(text);
     StrategyChoice inner =
         count == 2 ? parse(call.arguments[1]) : StrategyChoice{Strategy::kResident};
-    if (inner.strategy == Strategy::kSpill || inner.replicas > 1) {
-      throw Error(
-          fmt::format("\"{}\": replicas of spill share its parameters: that is "
-                      "zero_offload; and one data_parallel is enough",
-                      text));
+    // Replicas of what spills share its parameters in host memory.
+    if (inner.strategy == Strategy::kSpill) inner.strategy = Strategy::kZeroOffload;
+    const bool gathers = inner.strategy == Strategy::kZeroOffload;
+    if (inner.replicas > 1 && !gathers) {
+      throw Error(fmt::format("\"{}\": one data_parallel is enough", text));
     }
-    inner.replicas = argument(0, 1);
+    inner.replicas *= argument(0, 1);
+    if (inner.replicas > kMostParts) {
+      throw Error(fmt::format("\"{}\": more than {} replicas", text, kMostParts));
+    }
     return inner;
   }
   StrategyChoice choice;

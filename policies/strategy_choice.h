@@ -23,7 +23,8 @@ struct StrategyChoice {
 
 /// "spill", "resident", "model_parallel", "gpipe(4,8)" (stages, microbatches), "one_f_one_b(4,8)",
 /// "interleaved(4,8,2)" (and shards per device), "zero_offload(4)" (devices),
-/// "data_parallel(2,gpipe(4,8))" around any but spill; "data_parallel(2)" is around resident.
+/// "data_parallel(2,gpipe(4,8))" around any; "data_parallel(2)" is around resident, and
+/// "data_parallel(2,spill)" is "zero_offload(2)".
 /// 0 stages: as many as there are devices. Throws Error saying what is wrong and how it is written.
 StrategyChoice parse_strategy_choice(const std::string& text);
 /// Several of them: commas within parentheses do not part them.

@@ -128,7 +128,7 @@ class TrackLowering {
     const Duration time = gathers_ ? reduce_scatter_time(cluster_, ring, cost(s).parameters)
                                    : all_reduce_time(cluster_, ring, cost(s).parameters);
     unit.alone = unit.loaded = {time, {}};
-    unit.workspace = 2 * std::min(kReductionChunk, cost(s).parameters);
+    unit.workspace = reduction_workspace(s);
     const ItemIndex sum = item(ItemKind::kWeightGradient, r, 0, s);
     change(unit, {sum});
     if (gathers_ && owner(s) != r) unit.consumes.add(sum);
@@ -139,7 +139,13 @@ class TrackLowering {
     Unit unit = timed(UnitKind::kStep, r, 0, s);
     change(unit, {item(ItemKind::kParameters, r, 0, s), item(ItemKind::kState, r, 0, s)});
     take(unit, item(ItemKind::kWeightGradient, r, 0, s));
+    if (gathers_) unit.workspace = reduction_workspace(s);  // It adds up what came.
     return unit;
+  }
+
+  /// A piece of the sum, and one that is added to it.
+  [[nodiscard]] Bytes reduction_workspace(int s) const {
+    return 2 * std::min(kReductionChunk, cost(s).parameters);
   }
 
   void read_parameters(Unit& unit, int r, int s) const {
@@ -277,9 +283,11 @@ class TrackLowering {
       }
     }
     for (const std::uint32_t unit : steps_) {
-      for (int r = 0; r < plan_.replicas; ++r) {
-        wait(forward_[place(r, 0, program_.units[unit].shard)], unit, 1);
+      const int s = program_.units[unit].shard;
+      for (const std::uint32_t reduction : reductions_) {
+        if (program_.units[reduction].shard == s) wait(unit, reduction);
       }
+      for (int r = 0; r < plan_.replicas; ++r) wait(forward_[place(r, 0, s)], unit, 1);
     }
   }
 

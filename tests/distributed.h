@@ -90,10 +90,10 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
   for (std::size_t j = 0; j < work.jobs.size(); ++j) {
     const StrategyChoice choice =
         parse_strategy_choice(setting.strategies[j % setting.strategies.size()]);
-    plan.jobs.push_back(
-        is_chain(choice.strategy, choice.replicas)
-            ? chain(choice.strategy, setting.recompute)
-            : plan_on_group(work.jobs[j], j, cluster, profile, choice, setting.recompute));
+    const bool recompute = setting.recompute || choice.strategy == Strategy::kZeroOffload;
+    plan.jobs.push_back(is_chain(choice.strategy, choice.replicas)
+                            ? chain(choice.strategy, recompute)
+                            : plan_on_group(work.jobs[j], j, cluster, profile, choice, recompute));
     JobPlan& laid_out = plan.jobs.back();
     for (int s = 0; s < laid_out.shards() && setting.keeping != 0 && binds(laid_out.strategy);
          ++s) {

@@ -172,7 +172,7 @@ TEST_F(Sending, ToADeviceThatHasFailedIsThatDevicesFailure) {
 
 INSTANTIATE_TEST_SUITE_P(Strategies, DistributedAccelerator,
                          testing::Values("gpipe(2,4)", "one_f_one_b(4,2)", "data_parallel(4)",
-                                         "data_parallel(2,one_f_one_b(2,2))"),
+                                         "data_parallel(2,one_f_one_b(2,2))", "zero_offload(4)"),
                          [](const auto& info) { return "n" + std::to_string(info.index); });
 
 }  // namespace

@@ -190,8 +190,12 @@ TEST(Strategies, ReadBackAsTheyAreWritten) {
     EXPECT_EQ(to_string(parse_strategy_choice(text)), text);
   }
   EXPECT_EQ(parse_strategy_choices("spill, gpipe(4, 8),data_parallel(2)").size(), 3u);
+  EXPECT_EQ(to_string(parse_strategy_choice("data_parallel(2,spill)")), "zero_offload(2)");
+  EXPECT_EQ(to_string(parse_strategy_choice("data_parallel(2,zero_offload(3))")),
+            "zero_offload(6)");
   for (const std::string text : {"", "gpipe", "gpipe(4)", "gpipe(4,0)", "spill(2)", "gpipe(4,x)",
-                                 "data_parallel(2,spill)", "gpipe(4,8", "data_parallel(0)"}) {
+                                 "data_parallel(2,data_parallel(2))", "gpipe(4,8",
+                                 "data_parallel(0)", "data_parallel(4096,zero_offload(2))"}) {
     EXPECT_NE(error_of([&] { parse_strategy_choice(text); }), "no error") << text;
   }
 }

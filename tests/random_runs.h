@@ -29,7 +29,8 @@ inline std::vector<std::string> draw_strategies(Draw& draw, std::size_t jobs) {
                                          "interleaved(2,4,2)",
                                          "data_parallel(2)",
                                          "data_parallel(2,gpipe(2,2))",
-                                         "data_parallel(2,one_f_one_b(2,2))"};
+                                         "data_parallel(2,one_f_one_b(2,2))",
+                                         "zero_offload(2)"};
   std::vector<std::string> drawn;
   for (std::size_t j = 0; j < jobs; ++j) drawn.push_back(draw.of(choices));
   return drawn;
