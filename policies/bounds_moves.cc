@@ -3,63 +3,44 @@
 #include <set>
 
 #include "policies/bound_parts.h"
+#include "policies/bound_rates.h"
 
 /// What has to move. What lasts begins and ends in host memory. A minibatch of a chain reads the
 /// parameters on its way up and all that lasts on its way down; of either, memory can hold no more
 /// than its size when that begins, so the rest comes again. What is changed on the way down is
-/// written back, but for what memory can hold until it is changed again.
+/// written back, but for what memory can hold until it is changed again. Or, if that is more, what
+/// reuse_bound() says.
 namespace shardlab {
 namespace {
 
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
-double or_unbounded(double rate) { return rate > 0 ? rate : kUnbounded; }
+void add(const Rates& other, Rates& to) {
+  to.in += other.in;
+  to.back += other.back;
+  to.together += other.together;
+}
 
-/// Bytes per second: to the devices, back, and both together.
-struct Rates {
-  double in = 0, back = 0, together = 0;
-
-  void add(const Rates& other) {
-    in += other.in;
-    back += other.back;
-    together += other.together;
-  }
-  void limit(const SwitchSpec& by) {
-    in = std::min(in, or_unbounded(by.bytes_per_second));
-    back = std::min(back, or_unbounded(by.back_bytes_per_second));
-    together = std::min({together, or_unbounded(by.together_bytes_per_second), in + back});
-  }
-};
-
-Rates rates_of(const DeviceSpec& device) {
-  Rates rates{or_unbounded(device.link.bytes_per_second),
-              or_unbounded(device.link_back().bytes_per_second), 0};
-  // One engine serves one direction at a time.
+void limit(const SwitchSpec& by, Rates& rates) {
+  rates.in = std::min(rates.in, or_unbounded(by.bytes_per_second));
+  rates.back = std::min(rates.back, or_unbounded(by.back_bytes_per_second));
   rates.together =
-      device.copy_engines == 1 ? std::max(rates.in, rates.back) : rates.in + rates.back;
-  return rates;
+      std::min({rates.together, or_unbounded(by.together_bytes_per_second), rates.in + rates.back});
 }
 
 Rates below_switch(const Cluster& cluster, int parent) {
   Rates sum;
   for (const DeviceSpec& device : cluster.devices) {
-    if (device.parent == parent) sum.add(rates_of(device));
+    if (device.parent == parent) add(rates_of(device), sum);
   }
   for (std::size_t s = 0; s < cluster.switches.size(); ++s) {
-    if (cluster.switches[s].parent == parent) sum.add(below_switch(cluster, static_cast<int>(s)));
+    if (cluster.switches[s].parent == parent) {
+      add(below_switch(cluster, static_cast<int>(s)), sum);
+    }
   }
-  if (parent != kNoSwitch) sum.limit(cluster.switches[static_cast<std::size_t>(parent)]);
+  if (parent != kNoSwitch) limit(cluster.switches[static_cast<std::size_t>(parent)], sum);
   return sum;
 }
-
-struct Amount {
-  double in = 0, back = 0;  ///< Bytes.
-
-  void add(const Amount& other) {
-    in += other.in;
-    back += other.back;
-  }
-};
 
 Duration time_of(const Amount& amount, const Rates& rates) {
   const double longest = std::max(
@@ -100,12 +81,14 @@ class Moves {
   }
 
   [[nodiscard]] Duration time() const {
-    Duration longest = time_of(all_, below_switch(cluster_, kNoSwitch));
+    Duration longest = time_of(all_, rates_of_all(cluster_));
     for (std::size_t d = 0; d < on_.size(); ++d) {
       longest = std::max(longest, time_of(on_[d], rates_of(cluster_.devices[d])));
     }
     return longest;
   }
+
+  [[nodiscard]] const Amount& others() const { return others_; }
 
  private:
   void add(const JobProgram& job) {
@@ -118,6 +101,7 @@ class Moves {
       const Passes passes = passes_of(job, [&](const Unit& unit) { return unit.bound == place; });
       const Amount amount = amount_of(job, passes, memory);
       all_.add(amount);
+      if (!spills(job)) others_.add(amount);
       once_ += passes.once;
       if (!anywhere) on_[index(place)].add(amount);
     }
@@ -181,6 +165,7 @@ class Moves {
       const bool shared = item.lasting && item.shared != Item::kNotShared;
       if (!shared || !read[i] || !first_(item)) continue;
       all_.in += static_cast<double>(item.bytes);
+      others_.in += static_cast<double>(item.bytes);
       once_ += static_cast<double>(item.bytes);
     }
   }
@@ -191,16 +176,29 @@ class Moves {
   double all_memory_ = 0;
   double once_ = 0;  ///< All that is read.
   Amount all_;
+  Amount others_;           ///< Of it, of what no job that spills() has to itself.
   std::vector<Amount> on_;  ///< Of what is bound to a device.
   FirstSight first_;
 };
 
 }  // namespace
 
+Rates rates_of(const DeviceSpec& device) {
+  Rates rates{or_unbounded(device.link.bytes_per_second),
+              or_unbounded(device.link_back().bytes_per_second), 0};
+  // One engine serves one direction at a time.
+  rates.together =
+      device.copy_engines == 1 ? std::max(rates.in, rates.back) : rates.in + rates.back;
+  return rates;
+}
+
+Rates rates_of_all(const Cluster& cluster) { return below_switch(cluster, kNoSwitch); }
+
 MoveBounds move_bounds(const Program& program, const Cluster& cluster) {
   if (cluster.devices.empty()) return {};
   const Moves limited(program, cluster, false);
-  return {Moves(program, cluster, true).time(), limited.time(),
+  const Duration reuse = reuse_bound(program, cluster, limited.others());
+  return {Moves(program, cluster, true).time(), std::max(limited.time(), reuse),
           cluster.disk ? limited.disk_time() : Duration{}};
 }
 

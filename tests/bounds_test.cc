@@ -148,6 +148,75 @@ TEST(Bounds, WhatMemoryCannotKeepComesAgain) {
   EXPECT_EQ(tight.traffic, Duration{800});
 }
 
+/// Spilled jobs of so many shards, of 100 bytes each and units of 100 ns, on four devices with room
+/// for one shard and a shared link that passes one in 100 ns.
+Program spilled(std::size_t jobs, std::size_t shards) {
+  const std::size_t units = 2 * shards - 1;
+  Program program =
+      instances::chains(std::vector<std::vector<int>>(jobs, std::vector<int>(units, 100)));
+  for (JobProgram& job : program.jobs) {
+    for (std::size_t s = 0; s < shards; ++s) {
+      job.items.push_back({ItemKind::kParameters, static_cast<int>(s), 100, true, kNoDevice});
+    }
+    for (std::size_t u = 0; u < units; ++u) {
+      job.units[u].kind = u + 1 < shards    ? UnitKind::kForward
+                          : u + 1 == shards ? UnitKind::kFused
+                                            : UnitKind::kBackward;
+      job.units[u].reads.add(static_cast<ItemIndex>(std::min(u, units - 1 - u)));
+    }
+  }
+  return program;
+}
+
+Cluster below_one_link() {
+  Cluster cluster = instances::devices(4, 100, {{}, 1e9}, 2);
+  cluster.switches.push_back({"host", 1e9});
+  for (DeviceSpec& device : cluster.devices) device.parent = 0;
+  return cluster;
+}
+
+// Sixteen jobs of four shards read 7 shards each, 112 in all, of which none can stay without room.
+// While units compute they take 112 of shards x units, all that there is in 28 units of time. In 32
+// there is room for what is read again after one unit (16 shards), in 44 after three (32), in 64
+// after five (48). By then the other 64 have come.
+TEST(Bounds, WhatTimeTimesMemoryCannotKeepComesAgain) {
+  Program program = spilled(16, 4);
+  EXPECT_EQ(bounds(program, below_one_link()).work, Duration{2800});
+  EXPECT_EQ(bounds(program, below_one_link()).traffic, Duration{6400});
+  // Once more: after two and four units, at most, what the minibatch before has read.
+  for (JobProgram& job : program.jobs) job.minibatches = 2;
+  // 224, of which 16 are read twice in turn. Units fill memory until 56; 32 that stay for one unit
+  // do until 64, 16 for two (from one minibatch to the next) until 72, 32 for three until 96, and
+  // 16 for four until 112, when the other 112 have come.
+  EXPECT_EQ(bounds(program, below_one_link()).traffic, Duration{11200});
+  Cluster joined = below_one_link();
+  for (DeviceSpec& device : joined.devices) device.peer = LinkSpec{};
+  EXPECT_LT(bounds(program, joined).traffic, Duration{11200});  // From each other, then.
+}
+
+TEST(Bounds, NoSimulationIsFasterWhereASharedLinkBinds) {
+  int bound = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(60); ++seed) {
+    for (const PolicyInfo& policy : known_policies()) {
+      auto drawn = instances::draw({.jobs = 12, .shards = 5, .minibatches = 3, .slots = 2}, seed);
+      if (seed % 2 == 0) drawn.plan.slots = 1;
+      Cluster cluster = instances::devices(3, kUnlimited, {{}, 3.5e8}, static_cast<int>(seed % 3));
+      cluster.switches.push_back({"host", seed % 4 == 0 ? 6e8 : 3.5e8});
+      for (DeviceSpec& device : cluster.devices) device.parent = 0;
+      const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+      for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
+      EstimatedCosts costs(program);
+      const auto chosen = make_policy(std::string(policy.name), program.jobs.size(), seed);
+      const Outcome outcome = simulate(program, cluster, *chosen, costs, nullptr);
+      const Bounds found = bounds(program, cluster);
+      ASSERT_GE(outcome.makespan.time_since_epoch(), found.greatest())
+          << policy.name << ", seed " << seed << ": " << found.binding();
+      bound += found.binding() == "traffic" ? 1 : 0;
+    }
+  }
+  EXPECT_GT(bound, 100);
+}
+
 TEST(Bounds, ASwitchLimitsWhatPassesIt) {
   Program program = instances::chains({{1}});
   program.jobs.front().items = {{ItemKind::kParameters, 0, 3000, true, kNoDevice}};
