@@ -15,7 +15,8 @@ namespace shardlab {
 
 /// What is kept of a trace of a GPU, whatever its format: at most 40 bytes for each kernel, launch,
 /// range of a layer and numbered operator, in any order, sorted in files where they are many. So
-/// memory grows with layers, 32 bytes for each minibatch and sizes of copies, and with nothing else.
+/// memory grows with layers, sizes of copies and minibatches (32 bytes each), and with nothing
+/// else.
 class GpuTrace {
  public:
   /// So many bytes of each kind of record are in memory.
