@@ -30,9 +30,7 @@ Duration recording_limit(const Profile& profile) {
   Duration limit = kToStart;
   for (const ModelProfile& model : profile.models) {
     for (const LayerCost& layer : model.layers) {
-      const LayerTimes& times = layer.alone;
-      limit += kMinibatches * (times.forward.median + times.recompute.median +
-                               times.backward.median + times.step.median);
+      limit += kMinibatches * total(layer.alone);
     }
   }
   return limit;

@@ -54,10 +54,12 @@ std::string describe(const ModelSpec& model) {
   if (model.architecture == Architecture::kImported) {
     return std::string(kImportedPrefix) + model.imported;
   }
-  return fmt::format("{} {}x{}, {} heads, context {}{}{}", to_string(model.architecture),
-                     model.layers, model.width, model.heads, model.context,
-                     model.precision == Precision::kFp32 ? "" : ", " + to_string(model.precision),
-                     model.batch_norm ? ", batch norm" : "");
+  return fmt::format(
+      "{} {}x{}, {} heads, context {}{}{}{}", to_string(model.architecture), model.layers,
+      model.width, model.heads, model.context,
+      model.precision == Precision::kFp32 ? "" : ", " + to_string(model.precision),
+      model.batch_norm ? ", batch norm" : "",
+      model.feed_forward == 0 ? "" : fmt::format(", feed-forward {}", model.feed_forward));
 }
 
 }  // namespace shardlab

@@ -32,6 +32,7 @@ struct ModelSpec {
   Precision precision = Precision::kFp32;
   std::string imported = {};  ///< Name of an imported model, which has nothing of the above.
   bool batch_norm = false;    ///< In each block of an mlp. A microbatch then has two sequences.
+  int feed_forward = 0;       ///< As usual_or() says; of transformers.
 
   auto operator<=>(const ModelSpec&) const = default;
 };
@@ -47,6 +48,19 @@ constexpr int patch_side(int context) {
     if (context == (kImageSide / side) * (kImageSide / side)) return side;
   }
   return 0;
+}
+
+/// How files say batch_norm: `norm = "batch"`.
+inline constexpr std::string_view kBatchNorm = "batch";
+
+/// Width between the two feed-forward layers of a transformer's block.
+constexpr std::int64_t feed_forward_width(const ModelSpec& spec) {
+  return spec.feed_forward > 0 ? spec.feed_forward : std::int64_t{4} * spec.width;
+}
+/// What ModelSpec::feed_forward is for that width: 0 for four times the model's, so that models
+/// that are alike are equal.
+constexpr int usual_or(int feed_forward, const ModelSpec& spec) {
+  return feed_forward == std::int64_t{4} * spec.width ? 0 : feed_forward;
 }
 
 /// Integers that a sequence brings: token ids, or an image's numbers.

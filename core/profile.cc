@@ -13,9 +13,8 @@ namespace {
 
 /// Without the precision where it is the usual one.
 std::string describe(const ModelSpec& model, int batch, OptimizerKind optimizer) {
-  const bool usual = model.precision == Precision::kFp32;
-  return fmt::format("{}, dropout {}, batch {}, {}{}", describe(model), model.dropout, batch,
-                     to_string(optimizer), usual ? "" : ", " + to_string(model.precision));
+  return fmt::format("{}, dropout {}, batch {}, {}", describe(model), model.dropout, batch,
+                     to_string(optimizer));
 }
 
 /// What to do where the profile has the model, but for one thing.

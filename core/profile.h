@@ -35,6 +35,11 @@ struct LayerTimes {
   Measured step;       ///< Optimizer step over the layer's parameters.
 };
 
+/// Of all four phases.
+inline Duration total(const LayerTimes& times) {
+  return times.forward.median + times.recompute.median + times.backward.median + times.step.median;
+}
+
 /// What one layer costs on one kind of device for one minibatch.
 struct LayerCost {
   std::string name;

@@ -58,7 +58,9 @@ Bytes ByteFit::bound(LayerKind kind, Bytes LayerCost::*member) const {
   const auto own = static_cast<double>(parameter_bytes(from.model, kind));
   const double parameters = static_cast<double>(parameter_bytes(shape_.model, kind)) / own;
   const double vectors = shape_.vectors() / from.vectors();
-  const double wider = static_cast<double>(shape_.model.width) / from.model.width;
+  const double inner = static_cast<double>(feed_forward_width(shape_.model)) /
+                       static_cast<double>(feed_forward_width(from.model));
+  const double wider = std::max(static_cast<double>(shape_.model.width) / from.model.width, inner);
   // Around embedding and head some of it is as wide as the vocabulary, whatever the model.
   const double activations = vectors * (kind == LayerKind::kBlock ? wider : std::max(1.0, wider));
   double most = bytes * activations;

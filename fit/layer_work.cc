@@ -11,13 +11,15 @@ bool is_vit(const ModelSpec& model) { return model.architecture == Architecture:
 
 double parameters(const ModelSpec& model, LayerKind kind) {
   const double w = model.width, context = model.context;
+  const auto inner = static_cast<double>(feed_forward_width(model));
   switch (kind) {
     case LayerKind::kEmbedding:
       if (is_mlp(model)) return (kVocabulary + 1) * kByteWidth + w * context * kByteWidth + w;
       if (is_vit(model)) return (kImageNumbers / context + 1 + context) * w;
       return (kVocabulary + 1 + context) * w;
     case LayerKind::kBlock:
-      return is_mlp(model) ? w * w + (model.batch_norm ? 5 : 1) * w : 12 * w * w + 13 * w;
+      if (is_mlp(model)) return w * w + (model.batch_norm ? 5 : 1) * w;
+      return (4 * w + 2 * inner) * w + 9 * w + inner;
     case LayerKind::kHead:
       break;
   }
@@ -49,8 +51,11 @@ ForwardWork forward_work(const Shape& shape, LayerKind kind) {
         return {3 + norm, 2 * w * w * vectors, (5 + 3 * norm) * w * vectors};
       }
       const double seen = shape.model.architecture == Architecture::kGpt ? 0.5 : 1;
-      // Norms 4, qkv 4, attention 4, copy 2, join 2, up 5, gelu 8, down 5, additions 6; rounded.
-      return {12, (24 * w * w + 4 * seen * context * w) * vectors, 40 * w * vectors};
+      const auto inner = static_cast<double>(feed_forward_width(shape.model));
+      // Norms 4, qkv 4, attention 4, copy 2, join 2, additions 6; rounded. Up and down w + inner
+      // each, gelu 2 inner.
+      return {12, (8 * w * w + 4 * inner * w + 4 * seen * context * w) * vectors,
+              (24 * w + 4 * inner) * vectors};
     }
     case LayerKind::kHead:
       break;
@@ -87,7 +92,8 @@ bool alike(const ModelProfile& measured, const Shape& shape) {
 }
 
 bool same_size(const ModelSpec& a, const ModelSpec& b) {
-  return a.width == b.width && a.heads == b.heads && a.context == b.context;
+  return a.width == b.width && a.heads == b.heads && a.context == b.context &&
+         a.feed_forward == b.feed_forward;
 }
 
 LayerKind kind_of(const ModelSpec& model, int layer) {

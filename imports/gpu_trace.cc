@@ -1,20 +1,21 @@
 #include "imports/gpu_trace.h"
 
-#include <algorithm>
+#include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "imports/range_sweep.h"
-#include "imports/trace_layers.h"
 #include "imports/trace_places.h"
+#include "profiler/copy_cost.h"
 
 namespace shardlab {
 namespace {
 
-using Why = FoundPlace::Why;
+using Why = PlacedWork::Why;
 
 struct Lost {
   std::int64_t count = 0;
@@ -35,25 +36,21 @@ void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
 }
 
 /// Adds up what was found, and counts the rest.
-PlaceSums add_up(const std::vector<TracedWork>& works, const std::vector<FoundPlace>& found,
-                 Imported& to) {
-  std::vector<std::size_t> order(works.size());
-  for (std::size_t w = 0; w < order.size(); ++w) order[w] = w;
-  std::ranges::sort(order, {}, [&](std::size_t w) {
-    return std::tuple(works[w].device, works[w].start_ns, works[w].end_ns, works[w].correlation);
-  });
-  PlaceSums sums;
+PlaceSums add_up(SortedRecords<PlacedWork>& works, std::size_t held_bytes, Imported& to) {
+  PlaceSums sums(held_bytes);
   std::map<Why, Lost> lost;
-  for (const std::size_t w : order) {
-    TracePlace place = found[w].place;
-    if (found[w].why != Why::kPlaced) {
-      Lost& here = lost[found[w].why];
+  auto all = works.read();
+  while (const PlacedWork* placed = all.next()) {
+    TracePlace place = placed->place;
+    if (placed->why != Why::kPlaced) {
+      Lost& here = lost[placed->why];
       ++here.count;
-      here.seconds += seconds(Duration{works[w].end_ns - works[w].start_ns});
+      here.seconds += seconds(Duration{placed->work.end_ns - placed->work.start_ns});
       place = {};  // It still comes between others.
     }
-    sums.add(works[w], place);
+    sums.add(placed->work, place);
   }
+  sums.finish();
   report_lost(lost, to);
   return sums;
 }
@@ -62,10 +59,154 @@ constexpr std::pair<Phase, CostField> kPhaseFields[] = {{Phase::kForward, CostFi
                                                         {Phase::kRecompute, CostField::kRecompute},
                                                         {Phase::kBackward, CostField::kBackward}};
 
-void add_layers(const TraceLayers& layers, const PlaceSums& sums, Imported& to) {
+/// Copies of one class.
+struct CopyMedians {
+  std::int64_t count = 0;
+  std::vector<CopySample> sizes;  ///< The median time of each.
+};
+
+/// As quantile() of all times of a size, without holding them.
+std::map<CopyClass, CopyMedians> medians_of(SortedRecords<TracedCopy>& copies) {
+  std::map<std::pair<CopyClass, Bytes>, std::int64_t> counts;
+  auto all = copies.read();
+  while (const TracedCopy* copy = all.next()) ++counts[{copy->of, copy->bytes}];
+  std::map<CopyClass, CopyMedians> result;
+  auto again = copies.read();
+  for (const auto& [key, count] : counts) {
+    CopyMedians& here = result[key.first];
+    here.count += count;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const TracedCopy* const copy = again.next();
+      if (i == count / 2) here.sizes.push_back({copy->bytes, Duration{copy->time_ns}});
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+GpuTrace::GpuTrace(const RangeRules& rules, std::size_t held_bytes)
+    : held_bytes_(held_bytes),
+      names_(rules),
+      launches_(held_bytes),
+      works_(held_bytes),
+      ranges_(held_bytes),
+      operators_(held_bytes),
+      forwards_(held_bytes),
+      link_starts_(held_bytes),
+      backwards_(held_bytes),
+      link_ends_(held_bytes),
+      unnumbered_(held_bytes),
+      copies_(held_bytes) {}
+
+void GpuTrace::launch(std::int64_t correlation, std::uint64_t thread, std::int64_t at_ns) {
+  launches_.add({correlation, at_ns, thread});
+}
+
+void GpuTrace::work(const TracedWork& work) { works_.add(work); }
+
+void GpuTrace::copy(CopyClass of, Bytes bytes, Duration time) {
+  if (bytes <= 0 || time <= Duration{}) {
+    ++empty_copies_;
+  } else {
+    copies_.add({of, bytes, time.count()});
+  }
+}
+
+void GpuTrace::range(std::string_view name, RangeSource source, std::uint64_t thread,
+                     std::int64_t start_ns, std::int64_t end_ns) {
+  const auto [index, role] = names_.look_up(name, source);
+  if (role == RangeRole::kNone) return;
+  if (role == RangeRole::kStep) return steps_.range(start_ns, end_ns);
+  if (role == RangeRole::kOptimizer) steps_.optimizer_end(end_ns);
+  const TracedRange range{thread, start_ns, end_ns, index, 0};
+  if (role == RangeRole::kOperator) return operators_.add({range});
+  if (makes_layers(role)) layers_.see(range);
+  ranges_.add(range);
+}
+
+void GpuTrace::numbered(bool backward, std::int64_t sequence, std::uint64_t thread,
+                        std::int64_t start_ns, std::int64_t end_ns) {
+  if (backward) {
+    backwards_.add({sequence, thread, start_ns, end_ns});
+  } else {
+    forwards_.add({sequence, start_ns, thread});
+  }
+}
+
+void GpuTrace::link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns) {
+  if (backward) {
+    link_ends_.add({thread, at_ns, id});
+  } else {
+    link_starts_.add({id, at_ns, thread});
+  }
+}
+
+void GpuTrace::unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns) {
+  unnumbered_.add({thread, start_ns, end_ns, TraceLayers::kNone});
+}
+
+void GpuTrace::refuse_nothing() const {
+  if (works_.empty()) {
+    throw Error("no kernel in it: only work of a GPU is imported; profile with CUDA activities");
+  }
+  if (!layers_.empty() || !operators_.empty()) return;
+  throw Error(
+      "no range in it makes a layer; name operators or annotations with --layer-rule, for example "
+      "--layer-rule '^aten::(linear|conv2d)$', or profile with record_function or with_modules");
+}
+
+/// Of operators with one name, by start: how many of the same minibatch were before each.
+void GpuTrace::number_operators() {
+  std::optional<TracedRange> last;
+  auto all = operators_.read();
+  while (const TracedOperator* each = all.next()) {
+    TracedRange range = each->range;
+    const bool same =
+        last && last->name == range.name && steps_.of(last->start_ns) == steps_.of(range.start_ns);
+    range.occurrence = same ? last->occurrence + 1 : 0;
+    layers_.see(range);
+    ranges_.add(range);
+    last = range;
+  }
+}
+
+/// An arrow's head lies at the start of the backward operator.
+void GpuTrace::number_by_links() {
+  if (!backwards_.empty() || link_ends_.empty()) return;
+  RangeSweep<BackwardSpan> sweep(unnumbered_);
+  auto ends = link_ends_.read();
+  while (const NumberedPoint* end = ends.next()) {
+    const auto holding = sweep.holding(end->thread, end->at_ns);
+    if (holding.empty()) continue;
+    const BackwardSpan& innermost = holding.back();
+    backwards_.add({end->sequence, innermost.thread, innermost.start_ns, innermost.end_ns});
+  }
+  forwards_ = std::move(link_starts_);
+}
+
+/// Where all work belongs, by device and time.
+SortedRecords<PlacedWork> GpuTrace::place_works(Imported& to) {
+  SortedRecords<PlacedWork> placed(held_bytes_);
+  SortedRecords<LaunchedWork> launched =
+      join_launches(works_, launches_, held_bytes_, [&](const TracedWork& work) {
+        placed.add({work, {}, Why::kNoLaunch});
+      });
+  works_ = SortedRecords<TracedWork>(held_bytes_);
+  launches_ = SortedRecords<TracedLaunch>(held_bytes_);
+  TracePlacing placing(ranges_, names_, layers_, steps_, held_bytes_);
+  SortedRecords<BackwardSpan> backwards = placing.layers_of(forwards_, backwards_);
+  placing.find(launched, backwards, [&](const PlacedWork& work) { placed.add(work); });
+  if (placing.passed_over() > 0) {
+    to.unused.push_back({placing.passed_over(), "ranges", "they lie within thousands of others"});
+  }
+  return placed;
+}
+
+void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
   std::int64_t idle = 0;
-  for (std::uint32_t l = 0; l < layers.names().size(); ++l) {
-    LayerCost layer = blank_layer(layers.names()[l]);
+  for (std::uint32_t l = 0; l < layers_.names().size(); ++l) {
+    LayerCost layer = blank_layer(layers_.names()[l]);
     bool any = false;
     for (const auto& [phase, field] : kPhaseFields) {
       const auto time = sums.measured(l, phase);
@@ -87,112 +228,23 @@ void add_layers(const TraceLayers& layers, const PlaceSums& sums, Imported& to) 
   }
 }
 
-}  // namespace
-
-template <typename Record>
-void GpuTrace::keep(std::vector<Record>& all, const Record& one) {
-  if (all.size() < kMost) {
-    all.push_back(one);
-  } else {
-    ++too_many_;
-  }
-}
-
-void GpuTrace::launch(std::int64_t correlation, std::uint64_t thread, std::int64_t at_ns) {
-  keep(launches_, {correlation, at_ns, thread_index(thread)});
-}
-
-void GpuTrace::work(const TracedWork& work) { keep(works_, work); }
-
-void GpuTrace::copy(CopyClass of, Bytes bytes, Duration time) {
-  if (bytes <= 0 || time <= Duration{}) {
-    ++empty_copies_;
-  } else {
-    keep(copies_[of], {bytes, time});
-  }
-}
-
-void GpuTrace::range(std::string_view name, RangeSource source, std::uint64_t thread,
-                     std::int64_t start_ns, std::int64_t end_ns) {
-  const Known what = known(name, source);
-  if (what.role == RangeRole::kNone) return;
-  keep(ranges_, {start_ns, end_ns, thread_index(thread), what.index, what.role});
-}
-
-void GpuTrace::numbered(bool backward, std::int64_t sequence, std::uint64_t thread,
-                        std::int64_t start_ns, std::int64_t end_ns) {
-  keep(backward ? backwards_ : forwards_, {sequence, start_ns, end_ns, thread_index(thread)});
-}
-
-void GpuTrace::link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns) {
-  keep(backward ? link_ends_ : link_starts_, {id, at_ns, at_ns, thread_index(thread)});
-}
-
-void GpuTrace::unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns) {
-  keep(unnumbered_, {0, start_ns, end_ns, thread_index(thread)});
-}
-
-/// An arrow's head lies at the start of the backward operator.
-void GpuTrace::number_by_links() {
-  if (!backwards_.empty() || link_ends_.empty()) return;
-  std::vector<SweepPoint> points;
-  for (std::size_t i = 0; i < link_ends_.size(); ++i) {
-    points.push_back({link_ends_[i].thread, link_ends_[i].start_ns, i});
-  }
-  sort_for_sweep(unnumbered_);
-  sweep(unnumbered_, points, [&](std::size_t i, std::span<const std::size_t> holding) {
-    if (holding.empty()) return;
-    backwards_.push_back(unnumbered_[holding.back()]);
-    backwards_.back().sequence = link_ends_[i].sequence;
-  });
-  forwards_ = std::move(link_starts_);
-}
-
-std::uint32_t GpuTrace::thread_index(std::uint64_t thread) {
-  return threads_.emplace(thread, static_cast<std::uint32_t>(threads_.size())).first->second;
-}
-
-GpuTrace::Known GpuTrace::known(std::string_view name, RangeSource source) {
-  auto& names = known_[static_cast<std::size_t>(source)];
-  const auto found = names.find(name);
-  if (found != names.end()) return found->second;
-  const Known fresh{static_cast<std::uint32_t>(names_.size()), rules_.role(name, source)};
-  if (fresh.role != RangeRole::kNone) names_.emplace_back(name);
-  // Names that are each there once, as of minibatches, are too many to remember.
-  if (names.size() < kMost / 256) names.emplace(name, fresh);
-  return fresh;
-}
-
-void GpuTrace::refuse_nothing() const {
-  if (works_.empty()) {
-    throw Error("no kernel in it: only work of a GPU is imported; profile with CUDA activities");
-  }
-  const auto makes_layers = [](const TracedRange& range) {
-    return range.role == RangeRole::kLayer || range.role == RangeRole::kModule ||
-           range.role == RangeRole::kOperator;
-  };
-  if (std::ranges::any_of(ranges_, makes_layers)) return;
-  throw Error(
-      "no range in it makes a layer; name operators or annotations with --layer-rule, for example "
-      "--layer-rule '^aten::(linear|conv2d)$', or profile with record_function or with_modules");
-}
-
-void GpuTrace::take_copies(Imported& to) const {
+void GpuTrace::take_copies(Imported& to) {
+  const std::map<CopyClass, CopyMedians> copies = medians_of(copies_);
   for (const auto& [direction, field, cost] :
        {std::tuple(CopyDirection::kHostToDevice, CostField::kCopy, &HostCosts::copy),
         std::tuple(CopyDirection::kDeviceToHost, CostField::kCopyBack, &HostCosts::copy_back)}) {
     for (const bool pinned : {true, false}) {
-      const auto found = copies_.find({direction, pinned});
-      if (found == copies_.end()) continue;
-      const auto count = static_cast<std::int64_t>(found->second.size());
+      const auto found = copies.find({direction, pinned});
+      if (found == copies.end()) continue;
+      const auto& [count, sizes] = found->second;
       const char* const memory = pinned ? "page-locked" : "pageable";
       if (!to.host.missing.has(field)) {
         to.unused.push_back({count, "copies of pageable memory", "there are page-locked ones"});
-      } else if (medians(found->second).size() < 2) {
+      } else if (sizes.size() < 2) {
         to.unused.push_back({count, fmt::format("copies of {} memory", memory),
                              "a latency and a rate take copies of two sizes"});
       } else {
-        to.host.*cost = fit_copy_cost(found->second);
+        to.host.*cost = fit_copy_cost(sizes);
         to.host.missing.set(field, false);
         to.notes.push_back(
             fmt::format("{}: line through {} copies of {} memory", name(field), count, memory));
@@ -207,24 +259,18 @@ void GpuTrace::take_copies(Imported& to) const {
 void GpuTrace::finish(Imported& to) {
   refuse_nothing();
   number_by_links();
-  sort_for_sweep(ranges_);
-  const TraceSteps steps(ranges_);
-  const TraceLayers layers(ranges_, *this, rules_, steps);
-  std::vector<SweepPoint> points = launch_points(works_, launches_);
-  launches_ = {};
-  TracePlacing placing(ranges_, layers, steps);
-  placing.learn(forwards_);
-  const std::vector<FoundPlace> found = placing.find(works_.size(), points, backwards_);
-  const PlaceSums sums = add_up(works_, found, to);
-  add_layers(layers, sums, to);
-  to.whole_step = sums.measured(TracePlace::kNoLayer, Phase::kStep);
-  to.notes.push_back(steps.method());
+  steps_.finish();
+  number_operators();
+  layers_.finish(names_.all());
+  SortedRecords<PlacedWork> placed = place_works(to);
+  const PlaceSums sums = add_up(placed, held_bytes_, to);
+  add_layers(sums, to);
+  to.whole_step = sums.measured(TraceLayers::kNone, Phase::kStep);
+  to.notes.push_back(steps_.method());
   take_copies(to);
-  if (too_many_ > 0) {
-    to.unused.push_back({too_many_, "events",
-                         fmt::format("more than {} of a kind are not held; "
-                                     "profile fewer minibatches",
-                                     kMost)});
+  if (steps_.left_out() > 0) {
+    to.unused.push_back({steps_.left_out(), "minibatches",
+                         fmt::format("more than {} are not held", TraceSteps::kMost)});
   }
 }
 

@@ -2,56 +2,25 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
-#include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "imports/imported.h"
-#include "imports/range_rules.h"
-#include "profiler/attribution.h"
-#include "profiler/copy_cost.h"
+#include "imports/place_sums.h"
+#include "imports/range_names.h"
+#include "imports/sorted_records.h"
+#include "imports/trace_layers.h"
+#include "imports/trace_records.h"
 
 namespace shardlab {
 
-/// Something a device did, and the call that launched it. Times are nanoseconds on one clock.
-struct TracedWork {
-  std::int64_t correlation = 0;  ///< Shared with its launch.
-  std::int64_t start_ns = 0, end_ns = 0;
-  std::int64_t device = 0;
-};
-
-struct TracedLaunch {
-  std::int64_t correlation = 0;
-  std::int64_t at_ns = 0;
-  std::uint32_t thread = 0;
-};
-
-/// A named span of a thread of the host.
-struct TracedRange {
-  std::int64_t start_ns = 0, end_ns = 0;
-  std::uint32_t thread = 0;
-  std::uint32_t name = 0;  ///< Index into GpuTrace::names().
-  RangeRole role = RangeRole::kNone;
-};
-
-/// An operator that autograd numbered: its forward, or its backward on whatever thread.
-struct NumberedOperator {
-  std::int64_t sequence = 0;
-  std::int64_t start_ns = 0, end_ns = 0;
-  std::uint32_t thread = 0;
-};
-
 /// What is kept of a trace of a GPU, whatever its format: at most 40 bytes for each kernel, launch,
-/// range of a layer and numbered operator, in any order.
+/// range of a layer and numbered operator, in any order, sorted in files where they are many. So
+/// memory grows with layers, sizes of copies and minibatches (32 bytes each), and with nothing
+/// else.
 class GpuTrace {
  public:
-  /// As many of each kind are kept; more are counted as unused.
-  static constexpr std::size_t kMost = std::size_t{1} << 26;
-
-  explicit GpuTrace(const RangeRules& rules) : rules_(rules) {}
+  /// So many bytes of each kind of record are in memory.
+  GpuTrace(const RangeRules& rules, std::size_t held_bytes);
 
   void launch(std::int64_t correlation, std::uint64_t thread, std::int64_t at_ns);
   void work(const TracedWork& work);
@@ -68,43 +37,31 @@ class GpuTrace {
   void unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns);
 
   /// Layers with their times, copies, the optimizer's step, what was not used and how it was taken.
-  /// Sorts what is kept. Throws Error where there is no work or no range of a layer.
+  /// To be called once. Throws Error where there is no work or no range of a layer.
   void finish(Imported& to);
 
-  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
-
  private:
-  /// So that a name is looked up without making a string of it.
-  struct NameHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view name) const {
-      return std::hash<std::string_view>{}(name);
-    }
-  };
-  struct Known {
-    std::uint32_t index = 0;
-    RangeRole role = RangeRole::kNone;
-  };
-
-  std::uint32_t thread_index(std::uint64_t thread);
-  Known known(std::string_view name, RangeSource source);
-  template <typename Record>
-  void keep(std::vector<Record>& all, const Record& one);
   void refuse_nothing() const;
+  void number_operators();
   void number_by_links();
-  void take_copies(Imported& to) const;
+  SortedRecords<PlacedWork> place_works(Imported& to);
+  void add_layers(const PlaceSums& sums, Imported& to) const;
+  void take_copies(Imported& to);
 
-  const RangeRules& rules_;
-  std::vector<TracedLaunch> launches_;
-  std::vector<TracedWork> works_;
-  std::vector<TracedRange> ranges_;
-  std::vector<NumberedOperator> forwards_, backwards_;
-  std::vector<NumberedOperator> link_starts_, link_ends_, unnumbered_;
-  std::map<CopyClass, std::vector<CopySample>> copies_;
-  std::unordered_map<std::uint64_t, std::uint32_t> threads_;
-  std::unordered_map<std::string, Known, NameHash, std::equal_to<>> known_[3];  ///< By source.
-  std::vector<std::string> names_;
-  std::int64_t too_many_ = 0, empty_copies_ = 0;
+  std::size_t held_bytes_;
+  RangeNames names_;
+  TraceSteps steps_;
+  TraceLayers layers_;
+  SortedRecords<TracedLaunch> launches_;
+  SortedRecords<TracedWork> works_;
+  SortedRecords<TracedRange> ranges_;  ///< Without those of minibatches.
+  SortedRecords<TracedOperator> operators_;
+  SortedRecords<NumberedForward> forwards_, link_starts_;
+  SortedRecords<NumberedBackward> backwards_;
+  SortedRecords<NumberedPoint> link_ends_;
+  SortedRecords<BackwardSpan> unnumbered_;
+  SortedRecords<TracedCopy> copies_;
+  std::int64_t empty_copies_ = 0;
 };
 
 }  // namespace shardlab

@@ -15,7 +15,8 @@ bool made_by_profiler(std::string_view name) {
 
 class KinetoImport {
  public:
-  explicit KinetoImport(const ImportOptions& options) : rules_(options), trace_(rules_) {}
+  explicit KinetoImport(const ImportOptions& options)
+      : rules_(options), trace_(rules_, options.held_bytes) {}
 
   void take(const KinetoEvent& event) {
     switch (event.kind) {

@@ -23,7 +23,8 @@ std::optional<std::int64_t> sequence_in(std::string_view name) {
 
 class NsightImport : public NsightReader {
  public:
-  explicit NsightImport(const ImportOptions& options) : rules_(options), trace_(rules_) {}
+  explicit NsightImport(const ImportOptions& options)
+      : rules_(options), trace_(rules_, options.held_bytes) {}
 
   void work(const Work& work) override {
     device_ = work.device;

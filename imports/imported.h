@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct ImportOptions {
   OptimizerKind optimizer = OptimizerKind::kAdamW;
   std::string layer_rule;  ///< Regular expression of the ranges that are layers; empty: usual ones.
   std::string step_rule;   ///< The same of minibatches.
+  /// Of a trace, so much of each kind of record is in memory; the rest is in temporary files.
+  std::size_t held_bytes = 2 << 20;
 };
 
 /// A model without layers, and a host of which nothing is known. `path` names it where the options

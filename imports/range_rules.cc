@@ -12,8 +12,6 @@ namespace shardlab {
 namespace {
 
 constexpr std::string_view kModulePrefix = "nn.Module: ";
-/// std::regex goes down one level per character.
-constexpr std::size_t kMostName = 1024;
 
 std::regex compiled(const char* option, const std::string& rule) {
   try {
@@ -56,6 +54,7 @@ RangeRules::RangeRules(const ImportOptions& options)
 }
 
 RangeRole RangeRules::role(std::string_view name, RangeSource source) const {
+  // std::regex goes down one level per character.
   if (name.size() > kMostName) return RangeRole::kNone;
   const char* const begin = name.data();
   const char* const end = begin + name.size();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <regex>
@@ -21,6 +22,12 @@ enum class RangeRole : std::uint8_t {
   kZeroing,    ///< Of gradients: part of a step that ends no minibatch.
   kBackward,   ///< The backward of whatever layers are named in it.
 };
+inline constexpr std::size_t kRangeRoles = 8;
+
+/// Whether ranges of that role are layers.
+constexpr bool makes_layers(RangeRole role) {
+  return role == RangeRole::kLayer || role == RangeRole::kModule || role == RangeRole::kOperator;
+}
 
 /// Who named a range.
 enum class RangeSource : std::uint8_t { kAnnotation, kModule, kOperator };
@@ -36,6 +43,8 @@ enum class RangeSource : std::uint8_t { kAnnotation, kModule, kOperator };
 ///               enumerate(DataLoader), [param|...])
 class RangeRules {
  public:
+  static constexpr std::size_t kMostName = 1024;  ///< Bytes; longer ones mean nothing.
+
   /// Throws UsageError on a regular expression that is none.
   explicit RangeRules(const ImportOptions& options);
 

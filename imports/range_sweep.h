@@ -1,50 +1,53 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
+#include <utility>
 #include <vector>
+
+#include "imports/sorted_records.h"
 
 namespace shardlab {
 
-/// An instant of a thread, to be found within ranges of that thread.
-struct SweepPoint {
-  std::uint32_t thread = 0;
-  std::int64_t at_ns = 0;
-  std::size_t index = 0;  ///< The caller's.
-};
-
-/// By thread and start, outer ones first. Ranges have thread, start_ns and end_ns, which is still
-/// in them.
+/// Finds the ranges of a thread that hold an instant of it, for instants by thread and time. Ranges
+/// have thread, start_ns and end_ns, which is still in them, and come by thread and start, outer
+/// ones first.
 template <typename Range>
-void sort_for_sweep(std::vector<Range>& ranges) {
-  std::ranges::sort(ranges, {}, [](const Range& range) {
-    return std::tuple(range.thread, range.start_ns, -range.end_ns);
-  });
-}
+class RangeSweep {
+ public:
+  /// So many may hold one instant; what begins within them is passed over.
+  static constexpr std::size_t kDeepest = 4096;
 
-/// Calls `visit(index, holding)` for every point, where `holding` are the places of the ranges that
-/// hold it, outermost first. Requires ranges as sort_for_sweep() leaves them; sorts the points.
-template <typename Range, typename Visit>
-void sweep(const std::vector<Range>& ranges, std::vector<SweepPoint>& points, const Visit& visit) {
-  std::ranges::sort(points, {}, [](const SweepPoint& point) {
-    return std::tuple(point.thread, point.at_ns, point.index);
-  });
-  std::vector<std::size_t> open;
-  std::size_t next = 0;
-  for (const SweepPoint& point : points) {
-    const auto begun = [&](const Range& range) {
-      return std::tuple(range.thread, range.start_ns) <= std::tuple(point.thread, point.at_ns);
-    };
-    for (; next < ranges.size() && begun(ranges[next]); ++next) open.push_back(next);
+  explicit RangeSweep(SortedRecords<Range>& ranges)
+      : ranges_(ranges.read()), next_(ranges_.next()) {}
+
+  /// Those that hold the instant, outermost first. Valid until the next call.
+  std::span<const Range> holding(std::uint64_t thread, std::int64_t at_ns) {
     // What overlaps without being nested may end below what is still open.
-    std::erase_if(open, [&](std::size_t r) {
-      return ranges[r].thread != point.thread || ranges[r].end_ns < point.at_ns;
-    });
-    visit(point.index, std::span<const std::size_t>(open));
+    std::erase_if(
+        open_, [&](const Range& range) { return range.thread != thread || range.end_ns < at_ns; });
+    for (; next_ != nullptr && begun(*next_, thread, at_ns); next_ = ranges_.next()) {
+      if (next_->thread != thread || next_->end_ns < at_ns) continue;
+      if (open_.size() < kDeepest) {
+        open_.push_back(*next_);
+      } else {
+        ++passed_over_;
+      }
+    }
+    return open_;
   }
-}
+  [[nodiscard]] std::int64_t passed_over() const { return passed_over_; }
+
+ private:
+  static bool begun(const Range& range, std::uint64_t thread, std::int64_t at_ns) {
+    return std::pair(range.thread, range.start_ns) <= std::pair(thread, at_ns);
+  }
+
+  typename SortedRecords<Range>::Reader ranges_;
+  const Range* next_;
+  std::vector<Range> open_;
+  std::int64_t passed_over_ = 0;
+};
 
 }  // namespace shardlab

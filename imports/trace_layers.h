@@ -1,15 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "imports/gpu_trace.h"
-#include "imports/imported.h"
-#include "profiler/samples.h"
+#include "imports/range_names.h"
+#include "imports/trace_records.h"
 
 namespace shardlab {
 
@@ -17,64 +16,56 @@ namespace shardlab {
 /// one.
 class TraceSteps {
  public:
-  explicit TraceSteps(const std::vector<TracedRange>& ranges);
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  /// Later ones are counted and left out: 16 bytes of each are held.
+  static constexpr std::size_t kMost = std::size_t{1} << 22;
+
+  void range(std::int64_t start_ns, std::int64_t end_ns);
+  void optimizer_end(std::int64_t at_ns);
+  void finish();
+
+  /// Requires finish().
   [[nodiscard]] std::uint32_t of(std::int64_t at_ns) const;
-  [[nodiscard]] std::string method() const { return method_; }
+  [[nodiscard]] const std::string& method() const { return method_; }
+  [[nodiscard]] std::int64_t left_out() const { return left_out_; }
 
  private:
   std::vector<std::pair<std::int64_t, std::int64_t>> spans_;  ///< By start.
+  std::vector<std::int64_t> optimizer_ends_;
+  std::int64_t left_out_ = 0;
   std::string method_;
-};
-
-/// Which layer's what of which minibatch something belongs to.
-struct TracePlace {
-  static constexpr std::uint32_t kNoLayer = UINT32_MAX;
-  std::uint32_t layer = kNoLayer;  ///< None: with kStep of the whole model.
-  std::uint32_t step = TraceSteps::kNone;
-  Phase phase = Phase::kForward;
-  bool operator==(const TracePlace&) const = default;
-};
-
-/// Times of one layer and phase, or of the optimizer: per minibatch from the first start to the
-/// last end without what others did in between.
-struct PlaceTimes {
-  Duration busy{};  ///< The union of its work.
-  Duration gaps{};  ///< Between pieces of its work that nothing else came between.
-};
-
-/// Adds up work by place. Requires work by device and start.
-class PlaceSums {
- public:
-  void add(const TracedWork& work, const TracePlace& place);
-  /// Median and spread over the minibatches that have such work; none where no one has.
-  [[nodiscard]] std::optional<Measured> measured(std::uint32_t layer, Phase phase) const;
-
- private:
-  struct Sum {
-    PlaceTimes times;
-    std::int64_t last_end_ns = INT64_MIN;
-  };
-  static std::uint64_t key(std::uint32_t layer, Phase phase);
-
-  std::map<std::uint64_t, std::map<std::uint32_t, Sum>> sums_;  ///< By layer and phase, minibatch.
-  std::int64_t device_ = -1, device_end_ns_ = 0;
-  TracePlace last_;
-  bool first_ = true;
 };
 
 /// The layers among ranges, in the order of their first forward.
 class TraceLayers {
  public:
-  /// Leaves annotations out where modules are named.
-  TraceLayers(const std::vector<TracedRange>& ranges, const GpuTrace& trace,
-              const RangeRules& rules, const TraceSteps& steps);
-  /// Of the range at that place; TracePlace::kNoLayer where it is none.
-  [[nodiscard]] std::uint32_t of(std::size_t range) const { return layer_of_[range]; }
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::size_t kMost = 1 << 16;
+
+  /// A range that makes layers. Of operators of one name, the next of a minibatch has the next
+  /// occurrence. Throws Error where there are more than kMost layers.
+  void see(const TracedRange& range);
+  /// Numbers the layers. Leaves annotations out where modules are named.
+  void finish(const std::vector<RangeNames::Name>& names);
+
+  /// Of any range, after finish(); kNone where it is no layer.
+  [[nodiscard]] std::uint32_t of(const TracedRange& range) const {
+    if (range.name >= seen_.size() || range.occurrence >= seen_[range.name].size()) return kNone;
+    return seen_[range.name][range.occurrence].layer;
+  }
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
 
  private:
-  std::vector<std::uint32_t> layer_of_;
+  /// The first of its ranges: start, minus the end, and how many layers were seen before.
+  using First = std::tuple<std::int64_t, std::int64_t, std::size_t>;
+  struct Seen {
+    First first;
+    std::uint32_t layer = kNone;
+  };
+
+  std::vector<std::vector<Seen>> seen_;  ///< By name and occurrence.
+  std::size_t count_ = 0;
   std::vector<std::string> names_;
 };
 

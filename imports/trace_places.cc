@@ -1,99 +1,117 @@
 #include "imports/trace_places.h"
 
 #include <algorithm>
-#include <tuple>
+#include <optional>
 
 namespace shardlab {
 
-using Why = FoundPlace::Why;
+using Why = PlacedWork::Why;
 
-std::vector<SweepPoint> launch_points(std::vector<TracedWork>& works,
-                                      std::vector<TracedLaunch>& launches) {
-  std::ranges::sort(works, {}, [](const TracedWork& work) {
-    return std::tuple(work.correlation, work.start_ns, work.device);
-  });
-  std::ranges::sort(launches, {}, [](const TracedLaunch& launch) {
-    return std::tuple(launch.correlation, launch.at_ns);
-  });
-  std::vector<SweepPoint> points;
-  auto launch = launches.begin();
-  for (std::size_t w = 0; w < works.size(); ++w) {
-    while (launch != launches.end() && launch->correlation < works[w].correlation) ++launch;
-    if (launch == launches.end()) break;
-    if (launch->correlation == works[w].correlation) {
-      points.push_back({launch->thread, launch->at_ns, w});
+SortedRecords<LaunchedWork> join_launches(
+    SortedRecords<TracedWork>& works, SortedRecords<TracedLaunch>& launches, std::size_t held_bytes,
+    const std::function<void(const TracedWork&)>& unlaunched) {
+  SortedRecords<LaunchedWork> result(held_bytes);
+  auto all_works = works.read();
+  auto all_launches = launches.read();
+  const TracedLaunch* launch = all_launches.next();
+  while (const TracedWork* work = all_works.next()) {
+    while (launch != nullptr && launch->correlation < work->correlation) {
+      launch = all_launches.next();
+    }
+    if (launch != nullptr && launch->correlation == work->correlation) {
+      result.add({launch->thread, launch->at_ns, *work});
+    } else {
+      unlaunched(*work);
     }
   }
-  return points;
+  return result;
 }
 
-void TracePlacing::learn(std::vector<NumberedOperator>& forwards) {
-  std::ranges::sort(forwards, {}, [](const NumberedOperator& each) {
-    return std::pair(each.sequence, each.start_ns);
-  });
-  std::vector<SweepPoint> points;
-  for (std::size_t i = 0; i < forwards.size(); ++i) {
-    const bool last = i + 1 == forwards.size() || forwards[i + 1].sequence != forwards[i].sequence;
-    if (!last) continue;
-    points.push_back({forwards[i].thread, forwards[i].start_ns, learnt_.size()});
-    learnt_.emplace_back(forwards[i].sequence, TracePlace::kNoLayer);
+SortedRecords<NumberedLayer> TracePlacing::learn(SortedRecords<NumberedForward>& forwards) const {
+  SortedRecords<NumberedPoint> points(held_bytes_);
+  std::optional<NumberedForward> last;
+  const auto take_last = [&] { points.add({last->thread, last->at_ns, last->sequence}); };
+  auto all = forwards.read();
+  while (const NumberedForward* forward = all.next()) {
+    if (last && last->sequence != forward->sequence) take_last();
+    last = *forward;
   }
-  sweep(ranges_, points, [&](std::size_t i, Ranges holding) {
-    if (const auto range = innermost_layer(holding)) learnt_[i].second = layers_.of(*range);
-  });
-}
-
-std::vector<FoundPlace> TracePlacing::find(std::size_t works, std::vector<SweepPoint>& points,
-                                           std::vector<NumberedOperator>& backwards) const {
-  std::vector<Backward> in_backward(works);
-  sort_for_sweep(backwards);
-  sweep(backwards, points, [&](std::size_t work, Ranges holding) {
-    if (holding.empty()) return;
-    const NumberedOperator& innermost = backwards[holding.back()];
-    in_backward[work] = {layer_of(innermost.sequence), true, innermost.start_ns};
-  });
-  std::vector<FoundPlace> found(works);
-  sweep(ranges_, points,
-        [&](std::size_t work, Ranges holding) { found[work] = place(in_backward[work], holding); });
-  for (const SweepPoint& point : points) {
-    FoundPlace& each = found[point.index];
-    each.place.step = steps_.of(point.at_ns);
-    if (each.place.step == TraceSteps::kNone && each.why == Why::kPlaced) each.why = Why::kNoStep;
+  if (last) take_last();
+  SortedRecords<NumberedLayer> result(held_bytes_);
+  RangeSweep<TracedRange> sweep(ranges_);
+  auto by_place = points.read();
+  while (const NumberedPoint* point = by_place.next()) {
+    const TracedRange* const range = innermost_layer(sweep.holding(point->thread, point->at_ns));
+    if (range != nullptr) result.add({point->sequence, layers_.of(*range)});
   }
-  return found;
+  return result;
 }
 
-std::optional<std::size_t> TracePlacing::innermost_layer(Ranges holding) const {
+SortedRecords<BackwardSpan> TracePlacing::layers_of(
+    SortedRecords<NumberedForward>& forwards, SortedRecords<NumberedBackward>& backwards) const {
+  SortedRecords<BackwardSpan> result(held_bytes_);
+  if (backwards.empty()) return result;
+  SortedRecords<NumberedLayer> learnt = learn(forwards);
+  auto all_learnt = learnt.read();
+  auto all = backwards.read();
+  const NumberedLayer* forward = all_learnt.next();
+  while (const NumberedBackward* backward = all.next()) {
+    while (forward != nullptr && forward->sequence < backward->sequence) {
+      forward = all_learnt.next();
+    }
+    const bool known = forward != nullptr && forward->sequence == backward->sequence;
+    result.add({backward->thread, backward->start_ns, backward->end_ns,
+                known ? forward->layer : TraceLayers::kNone});
+  }
+  return result;
+}
+
+void TracePlacing::find(SortedRecords<LaunchedWork>& works, SortedRecords<BackwardSpan>& backwards,
+                        const std::function<void(const PlacedWork&)>& take) {
+  RangeSweep<TracedRange> ranges(ranges_);
+  RangeSweep<BackwardSpan> in_backward(backwards);
+  auto all = works.read();
+  while (const LaunchedWork* launched = all.next()) {
+    const auto& [thread, at_ns, work] = *launched;
+    PlacedWork placed =
+        place(work, in_backward.holding(thread, at_ns), ranges.holding(thread, at_ns));
+    placed.place.step = steps_.of(at_ns);
+    if (placed.place.step == TraceSteps::kNone && placed.why == Why::kPlaced) {
+      placed.why = Why::kNoStep;
+    }
+    take(placed);
+  }
+  passed_over_ = ranges.passed_over() + in_backward.passed_over();
+}
+
+const TracedRange* TracePlacing::innermost_layer(Ranges holding) const {
   for (std::size_t i = holding.size(); i-- > 0;) {
-    if (layers_.of(holding[i]) != TracePlace::kNoLayer) return holding[i];
+    if (layers_.of(holding[i]) != TraceLayers::kNone) return &holding[i];
   }
-  return {};
+  return nullptr;
 }
 
 bool TracePlacing::holds(Ranges holding, RangeRole role) const {
-  return std::ranges::any_of(holding, [&](std::size_t r) { return ranges_[r].role == role; });
+  return std::ranges::any_of(
+      holding, [&](const TracedRange& range) { return names_.all()[range.name].role == role; });
 }
 
-std::uint32_t TracePlacing::layer_of(std::int64_t sequence) const {
-  const auto found = std::ranges::lower_bound(learnt_, sequence, {},
-                                              &std::pair<std::int64_t, std::uint32_t>::first);
-  return found == learnt_.end() || found->first != sequence ? TracePlace::kNoLayer : found->second;
-}
-
-FoundPlace TracePlacing::place(const Backward& backward, Ranges holding) const {
-  FoundPlace found{{}, Why::kPlaced};
-  const auto range = innermost_layer(holding);
+/// The innermost backward counts.
+PlacedWork TracePlacing::place(const TracedWork& work, Backwards backwards, Ranges holding) const {
+  PlacedWork found{work, {}, Why::kPlaced};
+  const TracedRange* const range = innermost_layer(holding);
+  const bool backward = !backwards.empty();
   if (holds(holding, RangeRole::kOptimizer) || holds(holding, RangeRole::kZeroing)) {
     found.place.phase = Phase::kStep;
-  } else if (range && (!backward.there || ranges_[*range].start_ns > backward.start_ns)) {
+  } else if (range != nullptr && (!backward || range->start_ns > backwards.back().start_ns)) {
     found.place.layer = layers_.of(*range);
     if (holds(holding, RangeRole::kBackward)) found.place.phase = Phase::kBackward;
     // A layer's forward within a backward is its recomputation.
-    if (backward.there) found.place.phase = Phase::kRecompute;
-  } else if (backward.there) {
-    found.place.layer = backward.layer;
+    if (backward) found.place.phase = Phase::kRecompute;
+  } else if (backward) {
+    found.place.layer = backwards.back().layer;
     found.place.phase = Phase::kBackward;
-    if (backward.layer == TracePlace::kNoLayer) found.why = Why::kBackwardOfNoLayer;
+    if (found.place.layer == TraceLayers::kNone) found.why = Why::kBackwardOfNoLayer;
   } else {
     found.why = Why::kNoLayer;
   }

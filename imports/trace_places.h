@@ -2,62 +2,55 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
 #include <span>
-#include <utility>
-#include <vector>
 
-#include "imports/gpu_trace.h"
+#include "imports/place_sums.h"
 #include "imports/range_sweep.h"
 #include "imports/trace_layers.h"
+#include "imports/trace_records.h"
 
 namespace shardlab {
 
-/// Where a piece of work belongs, or why that is not known.
-struct FoundPlace {
-  enum class Why : std::uint8_t { kPlaced, kNoLaunch, kNoStep, kNoLayer, kBackwardOfNoLayer };
+/// Where each piece of work was launched; `unlaunched` is called for what has no launch.
+SortedRecords<LaunchedWork> join_launches(SortedRecords<TracedWork>& works,
+                                          SortedRecords<TracedLaunch>& launches,
+                                          std::size_t held_bytes,
+                                          const std::function<void(const TracedWork&)>& unlaunched);
 
-  TracePlace place;
-  Why why = Why::kNoLaunch;
-};
-
-/// Where each piece of work was launched; work whose launch is not there has no point. Sorts both
-/// by correlation; the index of a point is that of the work.
-std::vector<SweepPoint> launch_points(std::vector<TracedWork>& works,
-                                      std::vector<TracedLaunch>& launches);
-
-/// Finds the layers of work by where it was launched. Requires ranges as sort_for_sweep() leaves
-/// them.
+/// Finds the layers of work by where it was launched.
 class TracePlacing {
  public:
-  TracePlacing(const std::vector<TracedRange>& ranges, const TraceLayers& layers,
-               const TraceSteps& steps)
-      : ranges_(ranges), layers_(layers), steps_(steps) {}
+  /// Every stage of sorting holds at most so many bytes.
+  TracePlacing(SortedRecords<TracedRange>& ranges, const RangeNames& names,
+               const TraceLayers& layers, const TraceSteps& steps, std::size_t held_bytes)
+      : ranges_(ranges), names_(names), layers_(layers), steps_(steps), held_bytes_(held_bytes) {}
 
-  /// In which layers autograd's operators of forwards lie: the last of each number made its node.
-  void learn(std::vector<NumberedOperator>& forwards);
-  /// Of so many works with these launch_points().
-  std::vector<FoundPlace> find(std::size_t works, std::vector<SweepPoint>& points,
-                               std::vector<NumberedOperator>& backwards) const;
+  /// Backwards by where they are, with the layers in which the forwards of their numbers lie: the
+  /// last of each number made its node.
+  SortedRecords<BackwardSpan> layers_of(SortedRecords<NumberedForward>& forwards,
+                                        SortedRecords<NumberedBackward>& backwards) const;
+  /// Calls `take` for each piece of work.
+  void find(SortedRecords<LaunchedWork>& works, SortedRecords<BackwardSpan>& backwards,
+            const std::function<void(const PlacedWork&)>& take);
+  /// Ranges within too many others, in find().
+  [[nodiscard]] std::int64_t passed_over() const { return passed_over_; }
 
  private:
-  /// The innermost backward operator that holds a launch.
-  struct Backward {
-    std::uint32_t layer = TracePlace::kNoLayer;
-    bool there = false;
-    std::int64_t start_ns = 0;
-  };
-  using Ranges = std::span<const std::size_t>;
+  using Ranges = std::span<const TracedRange>;
+  using Backwards = std::span<const BackwardSpan>;
 
-  [[nodiscard]] std::optional<std::size_t> innermost_layer(Ranges holding) const;
+  SortedRecords<NumberedLayer> learn(SortedRecords<NumberedForward>& forwards) const;
+  [[nodiscard]] const TracedRange* innermost_layer(Ranges holding) const;
   [[nodiscard]] bool holds(Ranges holding, RangeRole role) const;
-  [[nodiscard]] std::uint32_t layer_of(std::int64_t sequence) const;
-  [[nodiscard]] FoundPlace place(const Backward& backward, Ranges holding) const;
+  [[nodiscard]] PlacedWork place(const TracedWork& work, Backwards backwards, Ranges holding) const;
 
-  const std::vector<TracedRange>& ranges_;
+  SortedRecords<TracedRange>& ranges_;
+  const RangeNames& names_;
   const TraceLayers& layers_;
   const TraceSteps& steps_;
-  std::vector<std::pair<std::int64_t, std::uint32_t>> learnt_;  ///< Layers by autograd's number.
+  std::size_t held_bytes_;
+  std::int64_t passed_over_ = 0;
 };
 
 }  // namespace shardlab

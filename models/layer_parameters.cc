@@ -51,6 +51,7 @@ std::vector<ParameterSpec> block_parameters(const ModelSpec& spec) {
     }
     return linear;
   }
+  const std::int64_t f = feed_forward_width(spec);
   // GPT-2 scales what is added to the residual by 1 / sqrt(number of additions).
   const double residual = kDeviation / std::sqrt(2.0 * spec.layers);
   return {{"norm1_weight", {w}, Initial::kOne},
@@ -61,9 +62,9 @@ std::vector<ParameterSpec> block_parameters(const ModelSpec& spec) {
           {"join_bias", {w}},
           {"norm2_weight", {w}, Initial::kOne},
           {"norm2_bias", {w}},
-          weight("up_weight", 4 * w, w),
-          {"up_bias", {4 * w}},
-          weight("down_weight", w, 4 * w, residual),
+          weight("up_weight", f, w),
+          {"up_bias", {f}},
+          weight("down_weight", w, f, residual),
           {"down_bias", {w}}};
 }
 

@@ -50,11 +50,18 @@ class Sizes {
       return;
     }
     // Both norms (2), queries, keys and values (3), attended and joined (2), their sum with the
-    // input
-    // (1), before and after GELU (4 each) less the output; mean and deviation of each norm and row,
+    // input (1), before and after GELU, less the output; mean and deviation of each norm and row,
     // and a logarithm of each head and row.
-    to.forward_workspace = 9 * boundary_;
-    to.saved = (15 + 2 * dropout_) * boundary_ + kFloat * rows_ * (4 + spec.heads);
+    const std::int64_t width = spec.width, wide = feed_forward_width(spec);
+    const Bytes inner = kFloat * rows_ * wide;
+    // While GELU's output is made, or else the values are joined.
+    to.forward_workspace = std::max(boundary_ + 2 * inner, 5 * boundary_);
+    to.saved = (7 + 2 * dropout_) * boundary_ + 2 * inner + kFloat * rows_ * (4 + spec.heads);
+    // Gradients of what is saved, beyond those of the parameters that are there by then: at
+    // attention (without dropout one boundary less), or at GELU with those of the second layer.
+    to.backward_workspace =
+        std::max<Bytes>({2 * boundary_ - to.parameters,
+                         inner + kFloat * (width * wide + width) - boundary_ - to.parameters, 0});
   }
 
   void head(const ModelSpec& spec, LayerCost& to) const {
@@ -78,7 +85,9 @@ class Sizes {
 /// In floating point; more than any layer has.
 void refuse_overflow(const ModelSpec& spec, int batch) {
   const double w = spec.width, rows = double{1} * batch * spec.context;
-  const double floats = (16 + kByteWidth * double{1} * spec.context) * w * w + 32 * rows * w +
+  const auto inner = static_cast<double>(feed_forward_width(spec));
+  const double floats = (16 + kByteWidth * double{1} * spec.context) * w * w + 2 * w * inner +
+                        rows * (32 * w + 4 * inner) +
                         rows * (spec.heads + 4 * kVocabulary + kByteWidth);
   if (floats < 0x1p56) return;
   throw Error(

@@ -29,8 +29,12 @@ void validate(const ModelSpec& spec) {
     throw Error(fmt::format("dropout is {}, must be at least 0 and below 1", spec.dropout));
   }
   if (spec.batch_norm && spec.architecture != Architecture::kMlp) {
-    throw Error(fmt::format("a {} has layer norms; only an mlp takes norm = \"batch\"",
-                            to_string(spec.architecture)));
+    throw Error(fmt::format("a {} has layer norms; only an mlp takes norm = \"{}\"",
+                            to_string(spec.architecture), kBatchNorm));
+  }
+  if (spec.feed_forward < 0 || (spec.feed_forward > 0 && spec.architecture == Architecture::kMlp)) {
+    throw Error(fmt::format("feed_forward is {}; it must be at least 1, and an mlp has none",
+                            spec.feed_forward));
   }
   if (spec.architecture == Architecture::kMlp) {
     if (spec.heads != 1)

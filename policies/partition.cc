@@ -103,12 +103,7 @@ Duration shard_time(const ModelProfile& model, int first, int last) {
   Duration time{};
   for (int i = first; i < last; ++i) {
     const LayerTimes& layer = model.layers[static_cast<std::size_t>(i)].alone;
-    if (i < model.first_trained) {
-      time += layer.forward.median;
-      continue;
-    }
-    time +=
-        layer.forward.median + layer.recompute.median + layer.backward.median + layer.step.median;
+    time += i < model.first_trained ? layer.forward.median : total(layer);
   }
   return time;
 }

@@ -46,6 +46,11 @@ struct ActivityLog {
   std::int64_t unknown_kinds = 0;   ///< Nobody asked for them, or CUPTI itself does not know them.
   std::int64_t truncated_buffers = 0;  ///< Ended within a record.
   std::int64_t unread_bytes = 0;       ///< Behind the place where a buffer could not be read on.
+  std::int64_t bad_sizes = 0;          ///< Of more bytes than 63 bits count.
+
+  /// Of `activities`, those whose correlation several calls of the runtime have: CUPTI's counter of
+  /// 32 bits came round. Neither their launch nor their range is known.
+  std::int64_t reused_ids = 0;
 
   std::int64_t range_errors = 0;  ///< Calls of push_range() and pop_range() that failed.
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <cupti.h>
@@ -75,11 +76,13 @@ class Parser {
   void gather(CUpti_Activity* record);
   void gather_range(const CUpti_ActivityExternalCorrelation& record);
   void gather_launch(const CUpti_ActivityAPI& record);
+  void find_reuse(std::uint32_t correlation, const Interval& call);
   void gather_overhead(CUpti_Activity* record);
   void count_end(CUptiResult end, std::size_t unread);
 
   // Second pass.
   void take(const CUpti_Activity* record);
+  void join(Activity& activity);
   template <typename Record>
   void add(Activity activity, const Record& record);
 
@@ -89,6 +92,8 @@ class Parser {
   std::size_t overhead_bytes_ = record_bytes(next_, CUPTI_ACTIVITY_KIND_OVERHEAD);
   std::unordered_map<std::uint32_t, std::uint64_t> ranges_;  ///< By correlation.
   std::unordered_map<std::uint32_t, Interval> launches_;     ///< By correlation.
+  std::unordered_map<std::uint32_t, Interval> runtime_;      ///< Of them, the runtime's own.
+  std::unordered_set<std::uint32_t> reused_;
   std::vector<Interval> overheads_;
   ActivityLog log_;
 };
@@ -163,11 +168,22 @@ void Parser::gather_launch(const CUpti_ActivityAPI& record) {
     ++log_.bad_host_times;
     return;
   }
+  if (record.kind == CUPTI_ACTIVITY_KIND_RUNTIME) find_reuse(record.correlationId, *call);
   const auto [found, added] = launches_.try_emplace(record.correlationId, *call);
   if (added) return;
   // The runtime's call and the driver's call within it: the outer one is the launch.
   found->second.start_ns = std::min(found->second.start_ns, call->start_ns);
   found->second.end_ns = std::max(found->second.end_ns, call->end_ns);
+}
+
+/// Drivers' calls of one id may follow each other within a call of the runtime; the runtime's own
+/// do not.
+void Parser::find_reuse(std::uint32_t correlation, const Interval& call) {
+  const auto [found, added] = runtime_.try_emplace(correlation, call);
+  if (added) return;
+  if (call.start_ns > found->second.end_ns || call.end_ns < found->second.start_ns) {
+    reused_.insert(correlation);
+  }
 }
 
 void Parser::gather_overhead(CUpti_Activity* record) {
@@ -247,8 +263,27 @@ void Parser::take(const CUpti_Activity* record) {
   }
 }
 
+/// With its range and its launch.
+void Parser::join(Activity& activity) {
+  if (reused_.contains(activity.correlation)) {
+    ++log_.reused_ids;
+    return;
+  }
+  if (const auto range = ranges_.find(activity.correlation); range != ranges_.end()) {
+    activity.range = range->second;
+  }
+  if (const auto launch = launches_.find(activity.correlation); launch != launches_.end()) {
+    activity.launch_start_ns = launch->second.start_ns;
+    activity.launch_end_ns = launch->second.end_ns;
+  }
+}
+
 template <typename Record>
 void Parser::add(Activity activity, const Record& record) {
+  if (activity.bytes < 0) {
+    ++log_.bad_sizes;
+    return;
+  }
   const auto ran = times(record.start, record.end);
   if (!ran) {
     ++log_.bad_times;
@@ -260,13 +295,7 @@ void Parser::add(Activity activity, const Record& record) {
   activity.context = record.contextId;
   activity.stream = record.streamId;
   activity.correlation = record.correlationId;
-  if (const auto range = ranges_.find(record.correlationId); range != ranges_.end()) {
-    activity.range = range->second;
-  }
-  if (const auto launch = launches_.find(record.correlationId); launch != launches_.end()) {
-    activity.launch_start_ns = launch->second.start_ns;
-    activity.launch_end_ns = launch->second.end_ns;
-  }
+  join(activity);
   if (activity.start_ns < activity.launch_start_ns) {
     ++log_.early_starts;
   } else {
@@ -280,11 +309,16 @@ void Parser::report() {
   };
   note(log_.bad_times, "activities without valid times were left out");
   note(log_.early_starts, "activities that start before their own launch were left out");
+  note(log_.bad_sizes, "copies and sets of more bytes than can be counted were left out");
+  note(log_.reused_ids,
+       "activities belong to nobody: CUPTI's counter of calls came round, and several have their "
+       "correlation");
   note(log_.bad_host_times, "launches and overheads without valid times were left out");
   note(log_.unknown_kinds, "records are of a kind that was not asked for");
   note(log_.truncated_buffers, "buffers end within a record");
   note(log_.unread_bytes, "bytes of records could not be read");
-  log_.incomplete = log_.bad_times + log_.early_starts + log_.unread_bytes > 0;
+  log_.incomplete =
+      log_.bad_times + log_.early_starts + log_.unread_bytes + log_.bad_sizes + log_.reused_ids > 0;
 }
 
 }  // namespace

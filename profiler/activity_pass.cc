@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "profiler/activity_session.h"
 #include "profiler/activity_totals.h"
 #include "profiler/attribution.h"
 #include "profiler/range_carrier.h"
@@ -97,16 +96,24 @@ ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models) {
   std::string problem;
   const auto session = ActivitySession::open(problem);
   if (session == nullptr) return {.source = "none: " + problem};
+  return add_busy_times(*session, lane, models);
+}
+
+ActivityFacts add_busy_times(ActivitySession& session, Lane& lane,
+                             std::vector<ModelProfile>& models) {
+  std::string problem;
   ActivityTotals totals;
   for (std::size_t m = 0; m < models.size(); ++m) {
-    Recorder recorder(*session, lane.model(m));
+    Recorder recorder(session, lane.model(m));
     try {
       recorder.run(lane.device());
     } catch (const Error& error) {
       problem += std::string("; ") + error.what();
+      totals.miss();
       continue;
     }
     for (const std::string& each : recorder.log().problems) problem += "; " + each;
+    if (recorder.log().incomplete || recorder.log().range_errors > 0) totals.miss();
     if (recorder.log().incomplete) continue;
     recorder.add_to(totals);
     recorder.fill(models[m]);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/profile.h"
+#include "profiler/activity_session.h"
 #include "profiler/lane.h"
 
 namespace shardlab {
@@ -12,5 +13,9 @@ namespace shardlab {
 /// slows the process from then on. To be called by a thread that has entered the lane. Never fails:
 /// the result says why there is nothing.
 ActivityFacts add_busy_times(Lane& lane, std::vector<ModelProfile>& models);
+/// The same by a session that is there. Where something of it failed, the result's source begins
+/// with "CUPTI activity records, incomplete" and says what; models without whole records get none.
+ActivityFacts add_busy_times(ActivitySession& session, Lane& lane,
+                             std::vector<ModelProfile>& models);
 
 }  // namespace shardlab

@@ -1,7 +1,9 @@
 #include "profiler/activity_session.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -140,7 +142,8 @@ void ActivitySession::shut_down() {
     well(cupti_->flush(), "cuptiActivityFlushAll");
     std::size_t dropped = 0;
     if (well(cupti_->count_dropped(dropped), "cuptiActivityGetNumDroppedRecords") && dropped > 0) {
-      log_.dropped += static_cast<std::int64_t>(dropped);
+      constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max() / 2;
+      log_.dropped += static_cast<std::int64_t>(std::min(dropped, kMost));
       log_.incomplete = true;
       log_.problems.push_back(fmt::format("CUPTI had no room for {} records", dropped));
     }

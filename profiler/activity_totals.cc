@@ -30,7 +30,8 @@ void ActivityTotals::add(const ActivityLog& log, const Attribution& found, Durat
 
 ActivityFacts ActivityTotals::facts(const std::string& problems) const {
   ActivityFacts facts;
-  facts.source = "CUPTI activity records" + problems;
+  facts.source =
+      std::string("CUPTI activity records") + (incomplete_ ? ", incomplete" : "") + problems;
   if (mismatched_ > 0) {
     facts.source += fmt::format(
         "; mismatched cross-check: {} of {} records belong to one layer by their id and to another "

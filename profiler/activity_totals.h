@@ -16,6 +16,9 @@ class ActivityTotals {
   void add(const ActivityLog& log, const Attribution& found, Duration undisturbed,
            Duration recorded);
 
+  /// Records of a model are missing, or belong to nobody.
+  void miss() { incomplete_ = true; }
+
   /// `problems` goes behind what the records are, and so does what the cross-check by the times of
   /// launches found.
   [[nodiscard]] ActivityFacts facts(const std::string& problems) const;
@@ -23,6 +26,7 @@ class ActivityTotals {
  private:
   Duration kernels_{}, unattributed_{};
   Duration undisturbed_{}, recorded_{};
+  bool incomplete_ = false;
   std::int64_t activities_ = 0, by_launch_ = 0, mismatched_ = 0, ambiguous_ = 0, dropped_ = 0;
 };
 

@@ -19,7 +19,8 @@ Bytes float_bytes(double floats) { return static_cast<Bytes>(std::min(4 * floats
 double adapter_floats(const ModelSpec& model, int rank) {
   const double w = model.width;
   if (model.architecture == Architecture::kMlp) return rank * 2 * w;
-  return rank * ((w + 3 * w) + (w + w) + (w + 4 * w) + (4 * w + w));  // qkv, join, up, down
+  const auto f = static_cast<double>(feed_forward_width(model));
+  return rank * ((w + 3 * w) + (w + w) + (w + f) + (f + w));  // qkv, join, up, down
 }
 /// Floats that they keep from forward to backward: per token and matrix, what is between the two.
 double adapter_activations(const ModelProfile& model, int rank) {

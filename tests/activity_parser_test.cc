@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class Records {
     words_.resize(end + sizeof(Record) / 8);
     std::memcpy(words_.data() + end, &record, sizeof(Record));
     return *this;
+  }
+  void append(const Records& more) {
+    words_.insert(words_.end(), more.words_.begin(), more.words_.end());
   }
   /// `cut`: bytes missing at the end.
   RecordBuffer buffer(std::size_t cut = 0) {
@@ -282,6 +286,103 @@ TEST_F(ActivityParser, TheLargestIdsAndTimesStayExact) {
   EXPECT_EQ(log.activities[0].end_ns, std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(log.activities[0].launch_start_ns, std::numeric_limits<std::int64_t>::max() - 4);
   EXPECT_EQ(log.overhead_ns, std::numeric_limits<std::int64_t>::max() - 1);
+}
+
+TEST_F(ActivityParser, ACounterOfCallsThatCameRoundLeavesItsWorkToNobody) {
+  Records records;
+  records.add(range(5, 41)).add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 5, 10, 20));
+  records.add(kernel(5, 30, 40));
+  records.add(range(5, 42)).add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 5, 1010, 1020));
+  records.add(kernel(5, 1030, 1040));
+  records.add(range(6, 43)).add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 6, 1050, 1090));
+  records.add(call(CUPTI_ACTIVITY_KIND_DRIVER, 6, 1051, 1053));  // Two within one: no reuse.
+  records.add(call(CUPTI_ACTIVITY_KIND_DRIVER, 6, 1054, 1056)).add(kernel(6, 1060, 1070));
+  const ActivityLog log = parse(records);
+  ASSERT_EQ(log.activities.size(), 3U);
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_EQ(log.activities[i].range, 0U);
+    EXPECT_EQ(log.activities[i].launch_start_ns, 0);
+  }
+  EXPECT_EQ(log.activities[2].range, 43U);
+  EXPECT_EQ(log.reused_ids, 2);
+  EXPECT_TRUE(log.incomplete);
+  ASSERT_EQ(log.problems.size(), 1U);
+  EXPECT_TRUE(log.problems[0].starts_with("2 activities belong to nobody: CUPTI's counter"));
+}
+
+TEST_F(ActivityParser, BytesThatOverflowAreCountedAndLeftOut) {
+  auto large = copy(1, CUPTI_ACTIVITY_MEMCPY_KIND_HTOD, 1, 3);
+  auto larger = large;
+  large.bytes = kLastTime;  // 2^63 - 1
+  larger.bytes = kLastTime + 1;
+  auto peer = work<CUpti_ActivityMemcpyPtoP4>(CUPTI_ACTIVITY_KIND_MEMCPY2, 2, 10, 20);
+  auto set = work<CUpti_ActivityMemset4>(CUPTI_ACTIVITY_KIND_MEMSET, 3, 30, 35);
+  peer.bytes = set.bytes = std::numeric_limits<std::uint64_t>::max();
+  Records records;
+  const ActivityLog log = parse(records.add(large).add(larger).add(peer).add(set));
+  ASSERT_EQ(log.activities.size(), 1U);
+  EXPECT_EQ(log.activities[0].bytes, std::numeric_limits<Bytes>::max());
+  EXPECT_EQ(log.bad_sizes, 3);
+  EXPECT_TRUE(log.incomplete);
+}
+
+/// What the next test compares: of each activity kind, correlation, range, start, end, start and
+/// end of its launch, bytes, direction and name; overheads and activities without times.
+std::string text(const ActivityLog& log) {
+  std::string result;
+  for (const Activity& a : log.activities) {
+    for (const std::int64_t value :
+         {std::int64_t{static_cast<int>(a.kind)}, std::int64_t{a.correlation},
+          static_cast<std::int64_t>(a.range), a.start_ns, a.end_ns, a.launch_start_ns,
+          a.launch_end_ns, a.bytes, std::int64_t{static_cast<int>(a.direction)}}) {
+      result += std::to_string(value) + " ";
+    }
+    result += a.name + "\n";
+  }
+  return result + std::to_string(log.overhead_ns) + " " + std::to_string(log.bad_times);
+}
+
+TEST_F(ActivityParser, AnyOrderAndAnySplitOverBuffersGiveTheSameLog) {
+  std::vector<Records> single;  // Of every kind.
+  const auto each = [&](const auto& record) { single.emplace_back().add(record); };
+  for (std::uint32_t i = 1; i <= 4; ++i) {
+    each(range(i, 100 + i));
+    each(call(CUPTI_ACTIVITY_KIND_RUNTIME, i, 10 * i, 10 * i + 5));
+    each(call(CUPTI_ACTIVITY_KIND_DRIVER, i, 10 * i + 1, 10 * i + 7));
+  }
+  each(call(CUPTI_ACTIVITY_KIND_INTERNAL_LAUNCH_API, 5, 70, 71));
+  each(kernel(1, 100, 200));
+  auto old = kernel(2, 150, 160);
+  old.kind = CUPTI_ACTIVITY_KIND_KERNEL;
+  each(old);
+  auto moved = copy(3, CUPTI_ACTIVITY_MEMCPY_KIND_DTOH, 3, 2);
+  moved.start = 300;
+  moved.end = 400;
+  each(moved);
+  each(work<CUpti_ActivityMemcpyPtoP4>(CUPTI_ACTIVITY_KIND_MEMCPY2, 4, 310, 330));
+  each(work<CUpti_ActivityMemset4>(CUPTI_ACTIVITY_KIND_MEMSET, 5, 320, 350));
+  each(kernel(6, 0, 50));
+  each(overhead(1, 9));
+  each(overhead(5, 15));
+  const std::string expected =
+      "0 1 101 100 200 10 17 0 3 gemm\n"
+      "0 2 102 150 160 20 27 0 3 gemm\n"
+      "1 3 103 300 400 30 37 4096 1 \n"
+      "1 4 104 310 330 40 47 0 2 \n"
+      "2 5 0 320 350 70 71 0 3 \n"
+      "14 1";
+  std::mt19937 draw(1);
+  for (int round = 0; round < 200; ++round) {
+    std::ranges::shuffle(single, draw);
+    std::vector<Records> buffers(1);
+    for (const Records& record : single) {
+      if (draw() % 4 == 0) buffers.emplace_back();
+      buffers.back().append(record);
+    }
+    std::vector<RecordBuffer> all;
+    for (Records& buffer : buffers) all.push_back(buffer.buffer());
+    ASSERT_EQ(text(parse(all)), expected) << round;
+  }
 }
 
 TEST_F(ActivityParser, EveryCutWithinTheLastRecordIsFoundWhateverItsKind) {

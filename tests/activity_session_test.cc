@@ -1,6 +1,7 @@
 #include "profiler/activity_session.h"
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -117,6 +118,15 @@ TEST(ActivitySession, DroppedRecordsMakeTheLogIncomplete) {
   ActivitySession session(cupti, kSmall);
   const ActivityLog log = record_once(session, *cupti);
   EXPECT_EQ(log.dropped, 3);
+  EXPECT_TRUE(log.incomplete);
+}
+
+TEST(ActivitySession, ACounterOfDroppedRecordsThatOverflowedStaysACount) {
+  const auto cupti = std::make_shared<MockCupti>();
+  cupti->dropped = std::numeric_limits<std::size_t>::max();  // -1, had it been taken as signed.
+  ActivitySession session(cupti, kSmall);
+  const ActivityLog log = record_once(session, *cupti);
+  EXPECT_GT(log.dropped, std::int64_t{1} << 60);
   EXPECT_TRUE(log.incomplete);
 }
 

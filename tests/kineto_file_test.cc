@@ -199,5 +199,14 @@ TEST(KinetoFile, AFileThatIsNotThereSaysWhy) {
             "no/such.json: cannot read: No such file or directory");
 }
 
+TEST(KinetoFile, CountsCategoriesWithoutEndTogether) {
+  std::string text = "[";
+  for (int i = 0; i < 300; ++i) text += R"({"ph":"X","cat":"c)" + std::to_string(i) + "\"},";
+  const Read result = read(text + R"({"ph":"X","cat":"c0"}])");
+  EXPECT_EQ(result.facts.others.size(), 257U);
+  EXPECT_EQ(result.facts.others.at("c0"), 2);
+  EXPECT_EQ(result.facts.others.at("of further categories"), 300 - 256);
+}
+
 }  // namespace
 }  // namespace shardlab

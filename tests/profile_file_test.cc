@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/broken_text.h"
@@ -84,6 +85,19 @@ TEST(ProfileFile, ReadsBackANormOrRefusesOneThatNobodyKnows) {
   written.replace(written.find(norm), norm.size(), "\"norm\": \"group\"");
   EXPECT_NE(error_of([&] { parse_profile(written); }).find("norm: is \"group\", must be \"batch\""),
             std::string::npos);
+}
+
+TEST(ProfileFile, ReadsBackAFeedForwardWidthAndNamesTheUsualOneNot) {
+  Profile profile = sample_profile();
+  ModelSpec& model = profile.models[0].model;
+  EXPECT_EQ(profile_json(profile).find("feed_forward"), std::string::npos);
+  model.feed_forward = model.width;
+  std::string written = profile_json(profile);
+  EXPECT_EQ(parse_profile(written).models[0].model, model);
+  const std::string key = fmt::format("\"feed_forward\": {}", model.width);
+  written.replace(written.find(key), key.size(),
+                  fmt::format("\"feed_forward\": {}", 4 * model.width));
+  EXPECT_EQ(parse_profile(written).models[0].model.feed_forward, 0);
 }
 
 TEST(ProfileFile, ReadsBackWhatOnlyAnAcceleratorHas) {

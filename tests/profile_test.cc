@@ -30,6 +30,12 @@ const ModelSpec kLongGpt{Architecture::kGpt, 2, 32, 2, 200, 0};
 const ModelSpec kBert{Architecture::kBert, 2, 64, 4, 32, 0.1};
 const ModelSpec kVit{Architecture::kVit, 2, 64, 4, 64, 0.1};
 const ModelSpec kWideVit{Architecture::kVit, 2, 128, 4, 4, 0};
+/// `spec` with feed-forward layers of that width.
+ModelSpec with_feed_forward(ModelSpec spec, int width) {
+  spec.feed_forward = width;
+  return spec;
+}
+const ModelSpec kSquareBert = with_feed_forward(kBert, kBert.width);
 constexpr int kBatch = 3;
 
 /// Really allocated by the passes of layers [first, last), beside what the caller holds.
@@ -96,7 +102,7 @@ TEST_P(ComposedBytes, BoundWhatEveryCutReallyAllocates) {
 
 INSTANTIATE_TEST_SUITE_P(Models, ComposedBytes,
                          testing::Values(kMlp, kNarrowMlp, kWideMlp, kGpt, kLongGpt, kBert, kVit,
-                                         kWideVit),
+                                         kWideVit, kSquareBert),
                          [](const auto& info) { return "n" + std::to_string(info.index); });
 
 // Its blocks are a bert's.
@@ -114,6 +120,29 @@ TEST(ModelBench, BytesOfAVitsEndsAreThoseOfArithmetic) {
       EXPECT_NEAR(measured[i].saved, sizes[i].saved, kScratch) << i;
       EXPECT_NEAR(measured[i].forward_workspace, sizes[i].forward_workspace, kScratch) << i;
       EXPECT_LE(measured[i].backward_workspace, sizes[i].backward_workspace + kScratch) << i;
+    }
+  }
+}
+
+TEST(ModelBench, BytesOfABlockAreThoseOfArithmeticWhateverItsFeedForwardLayersAre) {
+  const TorchDevice device{DeviceSpec{}};
+  ModelSpec plain = kBert;
+  plain.dropout = 0;
+  for (const ModelSpec& model : {kBert, plain, kGpt}) {
+    for (const int width :
+         {1, model.width / 2, model.width, 2 * model.width, 3 * model.width, 0, 7 * model.width}) {
+      const ModelSpec spec = with_feed_forward(model, width);
+      SCOPED_TRACE(describe(spec));
+      ModelBench bench(device, spec, 40, OptimizerKind::kAdamW);
+      const LayerCost measured = bench.measure_bytes()[1];
+      const LayerCost block = layer_sizes(spec, 40, OptimizerKind::kAdamW)[1];
+      EXPECT_EQ(measured.parameters, block.parameters);
+      EXPECT_EQ(measured.saved, block.saved);
+      EXPECT_EQ(measured.forward_workspace, block.forward_workspace);
+      // Exact with dropout; without it one boundary less, and scratch of LibTorch's libraries.
+      EXPECT_LE(measured.backward_workspace, block.backward_workspace + (16 << 10));
+      EXPECT_GE(measured.backward_workspace + (spec.dropout > 0 ? 0 : block.output),
+                block.backward_workspace);
     }
   }
 }

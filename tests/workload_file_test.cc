@@ -198,6 +198,23 @@ TEST(WorkloadFile, HeadsDivideWidth) {
             "w.toml:6: heads: an mlp has no attention; set heads = 1 or leave it out");
 }
 
+TEST(WorkloadFile, FeedForwardLayersMayHaveAWidthOfTheirOwn) {
+  const auto job = [](const std::string& model, const std::string& more) {
+    return "[[job]]\nname = 'a'\nmodel = '" + model +
+           "'\nlayers = 1\nwidth = 8\ncontext = 4\nminibatches = 1\nbatch = 2\n" + more;
+  };
+  const Workload workload = parse(job("bert", "heads = 2\nfeed_forward = [8, 32]\n"));
+  EXPECT_EQ(feed_forward_width(workload.jobs[0].model), 8);
+  EXPECT_EQ(describe(workload.jobs[0].model), "bert 1x8, 2 heads, context 4, feed-forward 8");
+  EXPECT_EQ(workload.jobs[1].model, parse(job("bert", "heads = 2\n")).jobs[0].model);
+  EXPECT_EQ(workload.jobs[1].model.feed_forward, 0);  // Four times the width is usual.
+  EXPECT_EQ(parse(workload_toml(workload)).jobs[0].model, workload.jobs[0].model);
+  EXPECT_EQ(error(job("mlp", "feed_forward = 32\n")),
+            "w.toml:9: feed_forward: an mlp's blocks are one layer; leave it out");
+  EXPECT_NE(error(job("bert", "heads = 2\nfeed_forward = 0\n")).find("w.toml:10: feed_forward: "),
+            std::string::npos);
+}
+
 TEST(WorkloadFile, AnMlpMayHaveBatchNorms) {
   const auto mlp = [](const std::string& batch, const std::string& norm) {
     return "[[job]]\nname = 'a'\nmodel = 'mlp'\nlayers = 1\nwidth = 8\ncontext = 4\nminibatches = "

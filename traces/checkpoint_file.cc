@@ -166,7 +166,10 @@ Identity identity_of(const Job& job, std::uint64_t data_hash) {
                     {"weight_decay", fmt::format("{}", optimizer.weight_decay)},
                     {"seed", fmt::format("{}", job.seed)},
                     {"data", "of hash " + hash_text(data_hash)}};
-  if (model.batch_norm) identity.emplace_back("norm", "batch");
+  if (model.batch_norm) identity.emplace_back("norm", kBatchNorm);
+  if (model.feed_forward > 0) {
+    identity.emplace_back("feed_forward", fmt::format("{}", model.feed_forward));
+  }
   return identity;
 }
 

@@ -41,13 +41,14 @@ void set_layers(JobDraft& d, std::int64_t v) { d.job.model.layers = count(v); }
 void set_width(JobDraft& d, std::int64_t v) { d.job.model.width = count(v); }
 void set_heads(JobDraft& d, std::int64_t v) { d.job.model.heads = count(v); }
 void set_context(JobDraft& d, std::int64_t v) { d.job.model.context = count(v); }
+void set_feed_forward(JobDraft& d, std::int64_t v) { d.job.model.feed_forward = count(v); }
 void set_dropout(JobDraft& d, double v) { d.job.model.dropout = below_one(v); }
 void set_precision(JobDraft& d, std::string v) { d.job.model.precision = parse_precision(v); }
 void set_norm(JobDraft& d, std::string v) {
-  if (v != "none" && v != "batch") {
-    throw Error(fmt::format("\"{}\" is no norm of an mlp; there are none and batch", v));
+  if (v != "none" && v != kBatchNorm) {
+    throw Error(fmt::format("\"{}\" is no norm of an mlp; there are none and {}", v, kBatchNorm));
   }
-  d.job.model.batch_norm = v == "batch";
+  d.job.model.batch_norm = v == kBatchNorm;
 }
 void set_batch(JobDraft& d, std::int64_t v) { d.job.batch = count(v); }
 void set_optimizer(JobDraft& d, std::string v) { d.job.optimizer.kind = parse_optimizer(v); }
@@ -87,6 +88,7 @@ constexpr std::array<JobKey, kJobKeys> kKeys{{
     {"width", set_width, true},
     {"heads", set_heads},
     {"context", set_context, true},
+    {"feed_forward", set_feed_forward},
     {"dropout", set_dropout},
     {"precision", set_precision},
     {"norm", set_norm},
@@ -115,8 +117,8 @@ bool is_imported(const JobDraft& draft) {
 
 /// What a model is made of.
 bool is_shape(std::string_view key) {
-  constexpr std::array<std::string_view, 7> kShape{"layers",  "width",     "heads", "context",
-                                                   "dropout", "precision", "norm"};
+  constexpr std::array<std::string_view, 8> kShape{
+      "layers", "width", "heads", "context", "feed_forward", "dropout", "precision", "norm"};
   return std::find(kShape.begin(), kShape.end(), key) != kShape.end();
 }
 
@@ -186,6 +188,16 @@ std::optional<JobFault> check_norm(const JobDraft& draft) {
                   "batch norm has nothing to normalize over at batch 1; take batch = 2 or more"};
 }
 
+std::optional<JobFault> set_usual_feed_forward(JobDraft& draft) {
+  ModelSpec& model = draft.job.model;
+  if (is_imported(draft) || !given(draft, "feed_forward")) return {};
+  if (model.architecture == Architecture::kMlp) {
+    return JobFault{"feed_forward", "an mlp's blocks are one layer; leave it out"};
+  }
+  model.feed_forward = usual_or(model.feed_forward, model);
+  return {};
+}
+
 std::optional<JobFault> check_context(const JobDraft& draft) {
   const ModelSpec& model = draft.job.model;
   if (model.architecture != Architecture::kVit || patch_side(model.context) > 0) return {};
@@ -238,6 +250,7 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
   if (auto fault = check_norm(draft)) return fault;
+  if (auto fault = set_usual_feed_forward(draft)) return fault;
   if (auto fault = check_context(draft)) return fault;
   if (auto fault = check_stop(draft.job)) return fault;
   return check_frozen(draft.job);

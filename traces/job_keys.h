@@ -15,7 +15,7 @@
 /// What a job may say of itself and what it must: the same for every format of workloads.
 namespace shardlab {
 
-constexpr std::size_t kJobKeys = 25;
+constexpr std::size_t kJobKeys = 26;
 
 /// A job while its keys are read.
 struct JobDraft {

@@ -44,6 +44,9 @@ constexpr std::array<Category, 19> kCategories{{{"fwdbwd", KinetoKind::kLink},
                                                 {"python_function", KinetoKind::kModule},
                                                 {"PythonFunction", KinetoKind::kModule}}};
 
+/// Whose events are counted apart.
+constexpr std::size_t kMostCategories = 256;
+
 /// Arguments of events that are read, as sets of bits.
 enum Argument : unsigned { kCorrelation = 1, kBytes = 2, kDevice = 4, kSequence = 8, kFrom = 16 };
 
@@ -237,6 +240,9 @@ class EventParser {
 
   void count_other(std::string_view category) {
     auto found = facts_.others.find(category);
+    if (found == facts_.others.end() && facts_.others.size() >= kMostCategories) {
+      found = facts_.others.find(category = "of further categories");
+    }
     if (found == facts_.others.end()) found = facts_.others.emplace(category, 0).first;
     ++found->second;
   }

@@ -30,7 +30,8 @@ ordered_json shape_json(const ModelProfile& entry) {
                      {"context", model.context},
                      {"dropout", json_number(model.dropout)},
                      {"precision", to_string(model.precision)}};
-  if (model.batch_norm) shape["norm"] = "batch";
+  if (model.batch_norm) shape["norm"] = kBatchNorm;
+  if (model.feed_forward > 0) shape["feed_forward"] = model.feed_forward;
   return shape;
 }
 
@@ -72,9 +73,12 @@ void read_shape(const JsonObject& from, ModelProfile& to) {
   }
   if (from.has("norm")) {
     const std::string norm = from.text("norm");
-    if (norm != "batch") throw Error(fmt::format("norm: is \"{}\", must be \"batch\"", norm));
+    if (norm != kBatchNorm) {
+      throw Error(fmt::format("norm: is \"{}\", must be \"{}\"", norm, kBatchNorm));
+    }
     model.batch_norm = true;
   }
+  if (from.has("feed_forward")) model.feed_forward = usual_or(count(from, "feed_forward"), model);
 }
 
 ModelProfile header(const JsonObject& from) {

@@ -33,7 +33,8 @@ void add_model(const ModelSpec& model, toml::table& table) {
   table.insert("context", model.context);
   table.insert("dropout", model.dropout);
   table.insert("precision", to_string(model.precision));
-  if (model.batch_norm) table.insert("norm", "batch");
+  if (model.batch_norm) table.insert("norm", kBatchNorm);
+  if (model.feed_forward > 0) table.insert("feed_forward", model.feed_forward);
 }
 
 toml::table job_table(const Job& job) {

@@ -49,8 +49,7 @@ MinibatchLoad load_of(const ModelProfile& model) {
     const LayerCost& layer = model.layers[l];
     const bool last = l + 1 == model.layers.size();  // Its forward and backward are one unit.
     const LayerTimes& times = layer.loaded;
-    load.computing_s += seconds(times.recompute.median + times.backward.median + times.step.median +
-                                (last ? Duration{} : times.forward.median));
+    load.computing_s += seconds(total(times) - (last ? times.forward.median : Duration{}));
     load.bytes += static_cast<double>((last ? 1 : 2) * layer.parameters + layer.state);
   }
   return load;

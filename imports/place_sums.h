@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <unordered_map>
+
+#include "core/phase.h"
+#include "core/profile.h"
+#include "imports/sorted_records.h"
+#include "imports/trace_layers.h"
+#include "imports/trace_records.h"
+
+namespace shardlab {
+
+/// Which layer's what of which minibatch something belongs to.
+struct TracePlace {
+  std::uint32_t layer = TraceLayers::kNone;  ///< None: with kStep of the whole model.
+  std::uint32_t step = TraceSteps::kNone;
+  Phase phase = Phase::kForward;
+  [[nodiscard]] auto order() const { return std::tuple(layer, phase, step); }
+  bool operator==(const TracePlace&) const = default;
+};
+
+/// Work and where it belongs, or why that is not known.
+struct PlacedWork {
+  enum class Why : std::uint8_t { kPlaced, kNoLaunch, kNoStep, kNoLayer, kBackwardOfNoLayer };
+
+  TracedWork work;
+  TracePlace place;
+  Why why = Why::kNoLaunch;
+  [[nodiscard]] auto order() const {
+    return std::tuple(work.device, work.start_ns, work.end_ns, work.correlation);
+  }
+};
+
+/// Adds up work by place: per minibatch from the first start to the last end without what others
+/// did in between. Requires work by device and start.
+class PlaceSums {
+ public:
+  explicit PlaceSums(std::size_t held_bytes)
+      : most_open_(held_bytes / sizeof(Part) / 64), parts_(held_bytes) {}
+
+  void add(const TracedWork& work, const TracePlace& place);
+  void finish();
+
+  /// Median and spread over the minibatches that have such work; none where no one has. Requires
+  /// finish().
+  [[nodiscard]] std::optional<Measured> measured(std::uint32_t layer, Phase phase) const;
+
+ private:
+  struct Sum {
+    Duration busy{};  ///< The union of its work.
+    Duration gaps{};  ///< Between pieces of its work that nothing else came between.
+    std::int64_t last_end_ns = INT64_MIN;
+  };
+  /// Of a place, which may have several.
+  struct Part {
+    TracePlace place;
+    Duration busy{}, gaps{};
+    [[nodiscard]] auto order() const { return place.order(); }
+  };
+  struct Hash {
+    std::size_t operator()(const TracePlace& place) const;
+  };
+  using Key = std::pair<std::uint32_t, Phase>;
+
+  void put_away(std::int64_t before_ns);
+
+  std::unordered_map<TracePlace, Sum, Hash> open_;  ///< Those to which work may be added.
+  std::size_t most_open_;
+  SortedRecords<Part> parts_;
+  std::map<Key, Measured> measured_;
+  std::int64_t device_ = -1, device_end_ns_ = 0;
+  TracePlace last_;
+  bool first_ = true;
+};
+
+}  // namespace shardlab
