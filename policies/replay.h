@@ -2,6 +2,7 @@
 
 #include <map>
 #include <span>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -42,6 +43,8 @@ class Replay final : public Policy {
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient(TrackId track) const override { return !gives_back_[index(track)]; }
   [[nodiscard]] Instant awaits(Instant now) const override;
+  /// The row that is never claimed; if its job finds no room, how much is missing.
+  [[nodiscard]] std::string stuck() const override;
 
  private:
   void note_first_claims(std::span<const OrderedUnit> order);
@@ -49,6 +52,7 @@ class Replay final : public Policy {
   struct Place {
     TrackId track{};
     std::size_t number = 0;  ///< Among the units of its track.
+    std::size_t row = 0;     ///< Of the order.
     OrderedUnit claim;
   };
   /// A claim that was made, of which the end is not known.

@@ -309,8 +309,45 @@ def test_a_study_refuses_an_unknown_key(tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text(pathlib.Path(GRID).read_text().replace("instances", "instance"))
     assert 'instance: unknown key; did you mean "instances"?' in bad("study", grid)
-    assert "best: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
+    assert "--policies: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
     assert "does not come along; there are policies, fig6, fig7" in bad("study", "--show-grid", "fig8", code=2)
+
+
+def interrupted(progress_says, *arguments):
+    """The exit code, output and errors of a command that gets Ctrl-C once its progress line holds that."""
+    progress, terminal = os.openpty()
+    run = subprocess.Popen([str(COMMAND), *map(str, arguments)], stdout=subprocess.PIPE, stderr=terminal, text=True,
+                           env={**os.environ, "TERM": "xterm"})
+    os.close(terminal)
+    said = ""
+    while not re.search(progress_says, said):
+        said += os.read(progress, 1000).decode()
+    run.send_signal(signal.SIGINT)
+    out = run.stdout.read()
+    while True:
+        try:
+            more = os.read(progress, 1000).decode()
+        except OSError:  # The other end is closed.
+            break
+        said += more
+        if not more:
+            break
+    os.close(progress)
+    return run.wait(timeout=100), out, said
+
+
+def test_a_study_that_is_interrupted_writes_what_all_settings_have(tmp_path):
+    files = {option: tmp_path / name for option, name in (("--csv", "rows.csv"), ("--latex", "tables.tex"),
+                                                          ("--markdown", "page.md"), ("--result", "result.json"))}
+    code, out, said = interrupted(r": [1-9]\d\d+ of \d+ instances simulated", "study", GRID, "--instances", "100000",
+                                  *(text for pair in files.items() for text in pair))
+    missing = re.search(r"interrupted: 0 of (\d+) settings are missing, and small has (\d+) of 100000 instances", said)
+    assert code == 1 and missing and "result.json: not written: it was interrupted" in said
+    assert not files["--result"].exists() and sorted(tmp_path.iterdir()) == sorted(set(files.values()) - {files["--result"]})
+    assert "It was interrupted: 0 of " in " ".join(files["--markdown"].read_text().split())
+    whole = tmp_path / "whole.csv"
+    assert good("study", GRID, "--instances", missing[2], "--csv", whole) == out
+    assert files["--csv"].read_bytes() == whole.read_bytes()
 
 
 def test_a_grid_that_comes_along_can_be_printed_and_given_back(tmp_path):
@@ -690,15 +727,8 @@ def test_a_search_ends_in_time_and_at_ctrl_c_with_what_it_has():
     began = time.monotonic()
     assert "spill/search" in good("simulate", *INPUTS, "--policy", "search", "--search-seconds", "0.2s")
     assert time.monotonic() - began < 100
-    progress, terminal = os.openpty()
-    run = subprocess.Popen([str(COMMAND), "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h"],
-                           stdout=subprocess.PIPE, stderr=terminal, text=True)
-    os.close(terminal)
-    assert b"runs simulated, best " in os.read(progress, 1000)
-    run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=100)
-    os.close(progress)
-    assert run.returncode == 0 and "spill/search" in out
+    code, out, _ = interrupted("runs simulated, best ", "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h")
+    assert code == 0 and "spill/search" in out and "; interrupted" in out
 
 
 # plan
@@ -914,7 +944,7 @@ def test_profile_says_how_well_its_medians_are_known_and_what_the_machine_was_li
 def test_profile_refuses_an_unwritable_output_before_it_measures(tiny, output):
     began = time.monotonic()
     error = bad("profile", "workload.toml", "cluster.toml", "--seconds", "1000", "-o", output, cwd=tiny)
-    assert f"{output}: cannot write here: " in error and "give another with --output" in error
+    assert f"{output}: cannot write here: " in error and "give another path" in error
     assert time.monotonic() - began < 60
 
 

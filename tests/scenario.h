@@ -72,7 +72,8 @@ struct Lowered {
 };
 
 Scenario draw(std::uint64_t seed, const std::string& policy);
-Lowered lower(const Scenario& scenario);
+/// `speeds`: of devices, none: all alike.
+Lowered lower(const Scenario& scenario, const std::vector<double>& speeds = {});
 
 /// As C++, to be pasted.
 std::string to_string(const Scenario& scenario);
