@@ -54,13 +54,14 @@ std::string late_text(const Plan& plan, const Program& program, const Cluster& c
   const Late& first = *std::ranges::min_element(
       late, {}, [&](const Late& each) { return std::tuple(plan.order[each.row].claim, each.row); });
   const OrderedUnit& claim = plan.order[first.row];
-  std::string text =
-      fmt::format("{} of {} claims come later than it says, first {}: at {}, not {}", late.size(),
-                  plan.order.size(), row_text(program, cluster, claim, first.row, first.place),
-                  exactly(first.at.time_since_epoch()), exactly(claim.claim.time_since_epoch()));
+  std::string text = fmt::format(
+      "{} of {} claims come later than it says, the first is {}: at {}, not {}", late.size(),
+      plan.order.size(), row_text(program, cluster, claim, first.row, first.place),
+      exactly(first.at.time_since_epoch()), exactly(claim.claim.time_since_epoch()));
   if (held(timeline, claim) >= static_cast<std::size_t>(plan.slots)) {
-    text += fmt::format(", as by then {} of the plan's {} slots there are taken",
-                        plan.slots == 1 ? "the one" : "all", plan.slots);
+    text += plan.slots == 1
+                ? ", as the plan's one slot there is taken till then"
+                : fmt::format(", as the plan's {} slots there are taken till then", plan.slots);
   }
   return text;
 }

@@ -17,7 +17,7 @@ std::string unit_text(const Program& program, JobId id, std::int64_t minibatch,
 
 std::string row_text(const Program& program, const Cluster& cluster, const OrderedUnit& claim,
                      std::size_t row, std::size_t place) {
-  return fmt::format("order: row {}, place {} of {}: {}", row, place,
+  return fmt::format("row {}, place {} of {}: {}", row, place,
                      cluster.devices[index(claim.device)].name,
                      unit_text(program, claim.job, claim.minibatch, claim.unit));
 }
@@ -49,7 +49,7 @@ void OrderRows::refuse_unknown(std::size_t row) const {
 }
 
 void OrderRows::refuse(std::size_t row, const std::string& why) const {
-  throw Error(row_text(program_, cluster_, order_[row], row, place_[row]) + ": " + why);
+  throw Error("order: " + row_text(program_, cluster_, order_[row], row, place_[row]) + ": " + why);
 }
 
 }  // namespace shardlab

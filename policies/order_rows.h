@@ -15,7 +15,7 @@ namespace shardlab {
 std::string unit_text(const Program& program, JobId job, std::int64_t minibatch,
                       std::uint32_t unit);
 
-/// "order: row 7, place 2 of gpu-1: job bert, ...": how errors and warnings speak of a claim.
+/// "row 7, place 2 of gpu-1: job bert, ...": how errors and warnings speak of a claim.
 /// `place`: among those of its device that are not given back.
 std::string row_text(const Program& program, const Cluster& cluster, const OrderedUnit& claim,
                      std::size_t row, std::size_t place);

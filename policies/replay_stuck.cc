@@ -73,7 +73,7 @@ std::string Replay::stuck() const {
     const auto place = static_cast<std::size_t>(
         std::count_if(device.order.begin(), device.order.begin() + static_cast<long>(device.next),
                       [](const Place& before) { return !before.claim.given_back; }));
-    return row_text(view_->program(), view_->cluster(), claim, row, place) + ": " + why;
+    return "order: " + row_text(view_->program(), view_->cluster(), claim, row, place) + ": " + why;
   }
   return "";
 }

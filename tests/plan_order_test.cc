@@ -353,12 +353,24 @@ TEST(PlanOrder, SaysWhereARunDepartsFromItsTimes) {
   EXPECT_EQ(departs(plan, program), "");
   Program slower = program;
   slower.jobs[0].units[0].alone = slower.jobs[0].units[0].loaded = {Duration{5}, {}};
-  EXPECT_EQ(departs(plan, slower), "?");
+  EXPECT_EQ(
+      departs(plan, slower),
+      "its order was made for 0.000000011 s, simulated now it takes 0.000000013 s (+18.2 %); 3 "
+      "of 7 claims come later than it says, the first is row 4, place 2 of d0: job B, "
+      "minibatch 0, unit 1 (forward of shard 0): at 0.000000005 s, not 0.000000003 s, as the "
+      "plan's 2 slots there are taken till then");
   Program faster = program;
-  faster.jobs[0].units[2].alone = faster.jobs[0].units[2].loaded = {Duration{1}, {}};
-  EXPECT_EQ(departs(plan, faster), "?");
+  for (JobProgram& job : faster.jobs) {
+    job.units.back().alone = job.units.back().loaded = {Duration{1}, {}};
+  }
+  EXPECT_EQ(departs(plan, faster),
+            "its order was made for 0.000000011 s, simulated now it takes 0.000000008 s (-27.3 %)");
   plan.slots = program.slots = 1;
-  EXPECT_EQ(departs(plan, program), "?");
+  EXPECT_EQ(
+      departs(plan, program),
+      "of its order 3 of 7 claims come later than it says, the first is row 4, place 2 of d0: "
+      "job B, minibatch 0, unit 1 (forward of shard 0): at 0.000000005 s, not 0.000000003 s, "
+      "as the plan's one slot there is taken till then");
   plan.makespan = {};  // Not known, and then no times either: nothing to depart from.
   for (OrderedUnit& each : plan.order) each.claim = {};
   EXPECT_EQ(departs(plan, slower), "");

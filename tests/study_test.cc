@@ -157,7 +157,7 @@ TEST(Study, NamesFileLineAndSettingOfAPolicyThatFails) {
         "[[jobs]]\nname = \"few\"\ncount = 2\nshards = 1\nminibatches = 1\n"
         "time = \"1 s\"\n[[devices]]\nname = \"two\"\ncount = 2\n"
         "[[transfer]]\nlink = \"none\"\n";
-    return error_of([&] { run(parse_study_grid(text, "mine.toml")); });
+    return error_of([&] { run(parse_study_grid(text, "mine.toml"), /*seed=*/9); });
   };
   EXPECT_EQ(error("best").find("mine.toml:6: policies: \"best\" is no policy; there are "), 0U);
   EXPECT_EQ(error("./nowhere.so").find("mine.toml:6: policies: policy ./nowhere.so: cannot be"),
