@@ -708,6 +708,33 @@ def test_an_order_may_be_searched_for_and_its_plan_is_run_to_the_same_makespan(t
         assert "so that rerun finds the same" in error
 
 
+def test_a_plan_with_an_order_says_where_a_simulation_departs_from_it_and_what_memory_it_lacks(tmp_path):
+    path = tmp_path / "plan.json"
+    good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf", "--save-plan", path, "--with-order")
+
+    def warnings(*inputs):
+        run = shardlab("simulate", *inputs, "--plan", path, "--json")
+        assert run.returncode == 0
+        said = [line.removeprefix("shardlab: warning: ") for line in run.stderr.splitlines() if "its order" in line]
+        assert said == [each for each in json.loads(run.stdout)["warnings"] if "its order" in each]
+        return said
+
+    assert warnings(*INPUTS) == []
+    makespan = json.loads(path.read_text())["makespan_ns"]
+    slower = edited(tmp_path, "cluster.toml", lambda text: text.replace("memory = ", "speed = 0.5\nmemory = ", 1))
+    said = warnings(INPUTS[0], slower, *INPUTS[2:])
+    assert len(said) == 1 and re.fullmatch(
+        rf"{path}: its order was made for {makespan * 1e-9:.9f} s, simulated now it takes \d+\.\d{{9}} s \(\+\d+\.\d %\); \d+ of "
+        r"\d+ claims come later than it says, the first is row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of "
+        r"shard \d+\): at \d+\.\d+ s, not \d+\.\d+ s.*", said[0])
+    path.write_text(path.read_text().replace('"slots": 2', '"slots": 1'))
+    assert "as the plan's one slot there is taken till then" in warnings(*INPUTS)[0]
+    small = edited(tmp_path, "cluster.toml", lambda text: text.replace("14 MiB", "4 MiB"))
+    assert re.search(rf"{path}: order: row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of shard \d+\): it needs "
+                     r"[0-9.]+ MiB \(\d+ bytes\), and cpu-\d has room for 4.0 MiB \(4194304 bytes\): [0-9.]+ \w+ \(\d+ bytes\) are "
+                     "missing; move it to", bad("simulate", INPUTS[0], small, *INPUTS[2:], "--plan", path))
+
+
 def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_stop(tmp_path):
     leaving = tmp_path / "cluster.toml"
     leaving.write_text((FIXTURES / "cluster.toml").read_text() + "leaves = [0.1]\nreturns = [0.2]\n")
@@ -768,6 +795,21 @@ def test_a_plan_is_found_again(tmp_path):
 def test_plan_ends_with_its_budget(tmp_path):
     document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 1000000, "--budget", "0.001s", "--json"))
     assert document["ended_early"] and document["evaluations"] < 1000000
+
+
+def test_plan_that_is_interrupted_has_the_best_so_far(tmp_path):
+    inputs = plannable(tmp_path)
+    work, plan, result = (tmp_path / name for name in ("work.toml", "plan.json", "result.json"))
+    defaults, *jobs = inputs[0].read_text().split("[[job]]")
+    copies = (re.sub(r'(name = "\w+)', rf"\g<1>{copy}", job) for copy in range(8) for job in jobs)
+    work.write_text("[[job]]".join([defaults, *copies]))
+    search = ["plan", work, *inputs[1:], "--evaluations", "10000000"]
+    code, out, said = interrupted(r"[1-9]\d+ of 10000000 plans simulated, best ", *search, "--budget", "1h", "-o", plan)
+    assert code == 0 and "warning: " in said and "plans simulated, then it was interrupted" in out
+    assert f"{json.loads(good('simulate', work, *inputs[1:], '--plan', plan, '--json'))['plans'][0]['predicted_s']:.3f} s" in out
+    code, out, said = interrupted("plans simulated, best ", *search, "--result", result, "--json")
+    assert code == 1 and "result.json: not written: it was interrupted" in said and not result.exists()
+    assert json.loads(out)["interrupted"] and json.loads(out)["ended_early"]
 
 
 def test_plan_anew_when_jobs_stop(tmp_path):
