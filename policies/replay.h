@@ -17,7 +17,7 @@ namespace shardlab {
 /// With times it claims nothing sooner, and a simulation of the plan that the order was taken from
 /// is the same again, to the nanosecond: what stays on devices and what goes first is the order's
 /// too, and admission the Driver's as it was then. Without times jobs are admitted in the order of
-/// their first claims: others could take the place that those need.
+/// their first claims: others could take the place that those need. Source: own.
 class Replay final : public Policy {
  public:
   /// Without times, claims that were given back are left out, and the rest is claimed as early as
