@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cli/checks.h"
+#include "cli/interrupt.h"
 #include "cli/order_search.h"
 #include "cli/terminal.h"
 #include "core/error.h"
@@ -246,14 +247,17 @@ constexpr std::int64_t kCutsTried = 200;
 void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
   Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
   ProgressLine line;
+  const Interrupt interrupt;
   choice.plan = search_partition(evaluator, *choice.plan, kCutsTried, choice.choice.seed,
                                  [&](std::int64_t evaluations, Duration best) {
                                    line.update(
                                        fmt::format("{} of {} partitions simulated, best "
                                                    "{:.3f} s",
                                                    evaluations, kCutsTried, seconds(best)));
-                                   return true;
+                                   return !interrupt.stop();
                                  });
+  choice.interrupted = interrupt.stop();
+  if (choice.interrupted) choice.note = "the search for cuts was interrupted";
   choice.plan->name += "/searched";
 }
 
@@ -270,8 +274,8 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
     if (plan.policy == kReplay) {
       in_context(options.plan, [&] {
         const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
-        refuse_what_cannot_fit(program, inputs.cluster);
         refuse_wrong_order(plan, program, inputs.cluster, stops_early(inputs.workload));
+        refuse_what_cannot_fit(program, inputs.cluster);
       });
     }
     return {PlannedChoice{{}, std::move(plan), {}}};

@@ -3,11 +3,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "core/cluster.h"
+#include "core/error.h"
 #include "core/plan.h"
 #include "core/profile.h"
 #include "core/workload.h"
@@ -78,6 +80,13 @@ CLI::Validator policies(bool search = false);
 
 /// Of an option that takes strategies, separated by commas.
 CLI::Validator strategies();
+
+/// What the plan file of `options`, if there is one, has to do with an Error that leaves `body`.
+template <typename Body>
+auto in_plan(const PlanOptions& options, Body&& body) -> decltype(body()) {
+  if (options.plan.empty()) return std::forward<Body>(body)();
+  return in_context(options.plan, std::forward<Body>(body));
+}
 
 /// The plan read from a file, or made of the properties; the usual ones where none are given.
 /// Throws UsageError when a file and properties are both given.

@@ -76,11 +76,11 @@ void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoic
   const Interrupt interrupt;
   const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
     line.update(fmt::format("{} runs simulated, best {:.3f} s", evaluations, seconds(best)));
-    return !interrupt.stop() && (!timed || Clock::now() < end);
+    return !interrupt.stop() && !choice.interrupted && (!timed || Clock::now() < end);
   };
   const SearchedOrder found = search_order(program, inputs.cluster, how, progress);
-  choice.note = found_text(found);
-  choice.interrupted = interrupt.stop();
+  choice.interrupted = choice.interrupted || interrupt.stop();
+  choice.note = found_text(found) + (choice.interrupted ? "; interrupted" : "");
   plan = replaying(std::move(plan), found.timeline);
 }
 

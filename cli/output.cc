@@ -64,7 +64,7 @@ void refuse_unwritable(const std::string& path) {
 void refuse_unwritable_file(const std::string& path) {
   const std::filesystem::path file = std::filesystem::absolute(path);
   const auto refuse = [&](const std::string& why) {
-    throw Error(path + ": cannot write here: " + why + "; give another with --output");
+    throw Error(path + ": cannot write here: " + why + "; give another path");
   };
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored)) refuse("it is a folder");

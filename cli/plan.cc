@@ -11,6 +11,7 @@
 
 #include "cli/checks.h"
 #include "cli/inputs.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/plan_report.h"
 #include "cli/prediction.h"
@@ -64,23 +65,32 @@ Yardsticks yardsticks(const Inputs& inputs, const JointSearch& search) {
           best_of(inputs, inputs.cluster, {policy}), search.policy};
 }
 
-/// Without --replan one phase, in which nobody stops.
-Replanned searched(const Inputs& inputs, const Options& options, std::optional<double> budget_s) {
+/// The best plans until the budget ends, or Ctrl-C.
+struct Searched {
+  Replanned found;  ///< Without --replan one phase, in which nobody stops.
+  bool interrupted = false;
+};
+
+Searched searched(const Inputs& inputs, const Options& options, std::optional<double> budget_s) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   ProgressLine line;
+  const Interrupt interrupt;
   const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
     line.update(fmt::format("{} of {} plans simulated, best {:.3f} s", evaluations,
                             options.search.evaluations, seconds(best)));
+    if (interrupt.stop()) return false;
     return !budget_s || std::chrono::duration<double>(Clock::now() - begin).count() < *budget_s;
   };
+  Searched made;
   if (options.replan) {
-    return plan_with_stops(inputs.workload, inputs.cluster, inputs.profile, options.search,
-                           progress);
+    made.found =
+        plan_with_stops(inputs.workload, inputs.cluster, inputs.profile, options.search, progress);
+  } else {
+    Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
+    made.found.phases.emplace_back().joint = plan_jointly(evaluator, options.search, progress);
   }
-  Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
-  Replanned made;
-  made.phases.emplace_back().joint = plan_jointly(evaluator, options.search, progress);
+  made.interrupted = interrupt.stop();
   return made;
 }
 
@@ -106,7 +116,7 @@ void write_plans(const std::string& path, const Replanned& found) {
 struct Planned {
   Inputs inputs;
   std::vector<std::string> warnings;
-  Replanned found;
+  Searched search;
   Prediction prediction;           ///< Of the first plan, if nobody stops.
   std::optional<Prediction> last;  ///< With --replan: of the last phase by itself.
   Yardsticks than;
@@ -120,25 +130,28 @@ Planned planned(const Options& options, std::optional<double> budget_s) {
         "[early_stop]");
   }
   auto warnings = profile_warnings(inputs, "");
-  Replanned found = searched(inputs, options, budget_s);
+  Searched search = searched(inputs, options, budget_s);
+  const std::vector<PlanPhase>& phases = search.found.phases;
   Inputs to_the_end = inputs;
   to_the_end.workload = Evaluator(inputs.workload, inputs.cluster, inputs.profile).workload();
-  Prediction prediction = predict(to_the_end, found.phases.front().joint.plan, false);
+  Prediction prediction = predict(to_the_end, phases.front().joint.plan, false);
   std::optional<Prediction> last;
   if (options.replan) {
     Inputs rest = inputs;
-    rest.workload = found.phases.back().workload;
-    last = predict(rest, found.phases.back().joint.plan, false);
+    rest.workload = phases.back().workload;
+    last = predict(rest, phases.back().joint.plan, false);
   }
   const Yardsticks than = yardsticks(inputs, options.search);
-  return {std::move(inputs),     std::move(warnings), std::move(found),
+  return {std::move(inputs),     std::move(warnings), std::move(search),
           std::move(prediction), std::move(last),     than};
 }
 
 nlohmann::ordered_json planned_json(const Planned& made) {
-  const JointPlan& first = made.found.phases.front().joint;
-  nlohmann::ordered_json body = joint_plan_json(made.inputs, first, made.than, made.prediction);
-  if (made.last) body.update(replanned_json(made.inputs, made.found, *made.last));
+  const Replanned& found = made.search.found;
+  nlohmann::ordered_json body =
+      joint_plan_json(made.inputs, found.phases.front().joint, made.than, made.prediction);
+  body["interrupted"] = made.search.interrupted;
+  if (made.last) body.update(replanned_json(made.inputs, found, *made.last));
   body["warnings"] = made.warnings;
   return json_document("plan", body);
 }
@@ -152,20 +165,22 @@ int plan(const Options& options) {
   const Planned made = planned(
       options, options.result.wanted() ? std::nullopt
                                        : std::optional(options.budget_s.value_or(kUsualBudget)));
+  const Replanned& found = made.search.found;
   print_warnings(made.warnings);
-  write_plans(options.output, made.found);
+  write_plans(options.output, found);
   nlohmann::ordered_json document;
   if (options.json || recording) document = planned_json(made);
-  if (recording) {
+  if (recording && !made.search.interrupted) {
     options.result.write(options.result.result(*recording, options.search.seed, document));
   }
   if (options.json) {
     print_json(document);
-    return 0;
+  } else {
+    print_text(joint_plan_text(made.inputs, found.phases.front().joint, made.than, made.prediction,
+                               made.search.interrupted));
+    if (made.last) print_text(replanned_text(made.inputs, found, *made.last));
   }
-  print_text(
-      joint_plan_text(made.inputs, made.found.phases.front().joint, made.than, made.prediction));
-  if (made.last) print_text(replanned_text(made.inputs, made.found, *made.last));
+  if (made.search.interrupted) options.result.refuse_interrupted();
   return 0;
 }
 
@@ -215,6 +230,7 @@ Action declare_plan(CLI::App& app) {
       "data_parallel, or data_parallel\naround one_f_one_b) together with the devices that it "
       "gets, by simulating whole plans. Costs of microbatches come\nfrom the profile at their "
       "batch: give profiles of several batches, or one of shardlab fit.\n"
+      "Ctrl-C ends the search with the best plan so far.\n"
       "Example:\n  shardlab plan workload.toml cluster.toml -p profile.json --budget 10s -o "
       "plan.json");
   return [options] { return plan(*options); };

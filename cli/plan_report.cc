@@ -92,8 +92,11 @@ ordered_json jobs_json(const Workload& workload, const JointPlan& found) {
 }  // namespace
 
 std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const Yardsticks& than,
-                            const Prediction& prediction) {
+                            const Prediction& prediction, bool interrupted) {
   const double predicted = seconds(found.predicted);
+  const char* ended = interrupted         ? ", then it was interrupted"
+                      : found.ended_early ? ", then the time was up"
+                                          : "";
   const auto line = [&](const std::string& what, const std::optional<Duration>& time) {
     if (!time) return fmt::format("  {}: cannot run\n", what);
     return fmt::format("  {}: {:.3f} s, the plan is {:.2f} times as fast\n", what, seconds(*time),
@@ -102,8 +105,7 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
   std::string text = jobs_text(inputs.workload, inputs.cluster, found);
   text += fmt::format("\n{}: {} {:.3f} s on {} devices; {} plans simulated{}\n", found.plan.name,
                       prediction.interval ? "estimated" : "predicted", predicted,
-                      inputs.cluster.devices.size(), found.evaluations,
-                      found.ended_early ? ", then the time was up" : "");
+                      inputs.cluster.devices.size(), found.evaluations, ended);
   text +=
       fmt::format("  lower bound of this plan: {:.3f} s (by {}), the plan is {:.1f} % above it\n",
                   seconds(prediction.bounds.greatest()), prediction.bounds.binding(),

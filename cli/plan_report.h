@@ -18,9 +18,9 @@ struct Yardsticks {
   std::string policy_name;             ///< of this name, whichever the plan has.
 };
 
-/// A row per job, then how long it takes and how it compares.
+/// A row per job, then how long it takes and how it compares. `interrupted`: the search was.
 std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const Yardsticks& than,
-                            const Prediction& prediction);
+                            const Prediction& prediction, bool interrupted);
 
 /// When who is planned anew, after the first plan; `last` is of the last phase by itself.
 std::string replanned_text(const Inputs& inputs, const Replanned& found, const Prediction& last);

@@ -10,6 +10,7 @@
 #include "cli/estimates.h"
 #include "core/error.h"
 #include "policies/bounds.h"
+#include "policies/order_departure.h"
 #include "policies/registry.h"
 #include "policies/tuners.h"
 #include "report/metrics.h"
@@ -182,6 +183,10 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
                           with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr,
                           tuner.get());
   made.timeline.plan = plan.name;
+  if (plan.policy == kReplay) {
+    made.departure =
+        order_departure(plan, made.program, inputs.cluster, made.timeline, made.outcome.makespan);
+  }
   made.stopped = stopped_jobs(made.outcome);
   if (made.stopped > 0) {
     for (const JobProgram& job : made.program.jobs) made.names.push_back(job.name);

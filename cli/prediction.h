@@ -38,6 +38,7 @@ struct Prediction {
   std::vector<std::string> names;  ///< Of all jobs, where some were.
   Bill bill;
   std::optional<double> interval;  ///< Of costs that were estimated; see estimated_interval().
+  std::string departure;           ///< Of a plan with an order; see order_departure().
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };

@@ -44,6 +44,11 @@ void ResultOption::write(const Result& result) const {
   if (wanted()) write_result(path_, result);
 }
 
+void ResultOption::refuse_interrupted() const {
+  if (!wanted()) return;
+  throw Error(path_ + ": not written: it was interrupted, so rerun would not find the same");
+}
+
 void keep_shared_objects(const std::vector<std::string>& policies) {
   for (const std::string& name : policies) {
     const std::string path = external_path(name);

@@ -25,6 +25,9 @@ class ResultOption {
                               const nlohmann::ordered_json& output) const;
   /// Where it is wanted.
   void write(const Result& result) const;
+  /// Throws Error where a result is wanted of what was interrupted: `rerun` would not find the
+  /// same.
+  void refuse_interrupted() const;
 
  private:
   [[nodiscard]] std::vector<std::string> arguments() const;

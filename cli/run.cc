@@ -218,7 +218,8 @@ int run_workload(Options options) {
     inputs.profile = with_dispatch(std::move(inputs.profile), measure_emulation(inputs.machine));
   }
   PlannedChoice chosen = planned(inputs, request.plan).front();
-  const Prediction prediction = predict(inputs, plan_of(request, chosen), true);
+  const Prediction prediction =
+      in_plan(request.plan, [&] { return predict(inputs, plan_of(request, chosen), true); });
   const auto engine = emulated ? nullptr : load_engine();
   std::vector<std::string> warnings;
   if (!emulated) {
@@ -227,6 +228,9 @@ int run_workload(Options options) {
     warnings = profile_warnings(inputs, here);
   }
   refuse_unwritable(options.folder);
+  if (!prediction.departure.empty()) {
+    warnings.push_back(request.plan.plan + ": " + prediction.departure);
+  }
   if (prediction.interval) warnings.push_back(estimate_text(inputs, *prediction.interval));
   print_warnings(warnings);
   if (!options.json) {

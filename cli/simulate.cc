@@ -51,9 +51,23 @@ void refuse_no_timeline(const Prediction& prediction) {
       fmt::format("a timeline holds at most {} units; simulate fewer minibatches", kMostSpans));
 }
 
+/// What cannot be written of any plan, before one is simulated.
+void refuse_unwritable_files(const Inputs& inputs, const Options& options) {
+  for (const std::string* path :
+       {&options.timeline, &options.save_plan, &options.save_program, &options.trace}) {
+    if (!path->empty()) refuse_unwritable_file(*path);
+  }
+  if (options.with_order) refuse_order_of_leaving(inputs.cluster, "--with-order");
+  if (options.save_program.empty()) return;
+  refuse_order_of_leaving(inputs.cluster, "--save-program");
+  if (!stops_early(inputs.workload)) return;
+  throw Error(
+      "--save-program: the exact search knows no early stops; take early_stop and stop_after out "
+      "of the workload, or give each job the minibatches that it runs");
+}
+
 /// The plan as it was simulated, without noise, unit by unit.
 Plan with_order(const Inputs& inputs, const Prediction& best) {
-  refuse_order_of_leaving(inputs.cluster, "--with-order");
   const Prediction again = predict(inputs, best.plan, true);
   refuse_no_timeline(again);
   return replaying(best.plan, again.timeline);
@@ -64,12 +78,6 @@ void write_files(const Inputs& inputs, const Options& options, const Prediction&
     write_plan(options.save_plan, options.with_order ? with_order(inputs, best) : best.plan);
   }
   if (!options.save_program.empty()) {
-    refuse_order_of_leaving(inputs.cluster, "--save-program");
-    if (stops_early(inputs.workload)) {
-      throw Error(
-          "--save-program: the exact search knows no early stops; take early_stop and stop_after "
-          "out of the workload, or give each job the minibatches that it runs");
-    }
     const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, best.plan);
     write_program(options.save_program, program, inputs.cluster, best.plan);
   }
@@ -136,13 +144,14 @@ struct Simulation {
   std::vector<std::string> warnings;
   Ranking ranking;
   ReplicatedRanking replicated;
-  bool interrupted = false;  ///< A search for an order, which has what it found till then.
+  bool interrupted = false;  ///< A search, which has what it found till then.
 
   [[nodiscard]] bool noisy() const { return noise.replications > 0; }
 };
 
 Simulation simulate_plans(Options& options) {
   Simulation made{noise_source(options), read_inputs(options.paths), {}, {}, {}, false};
+  refuse_unwritable_files(made.inputs, options);
   made.warnings = profile_warnings(made.inputs, "");
   std::vector<PlannedChoice> plans = planned(made.inputs, options.plan);
   for (PlannedChoice& choice : plans) {
@@ -152,7 +161,13 @@ Simulation simulate_plans(Options& options) {
     if (options.checkpoint_every.empty()) continue;
     choice.plan->checkpoints = parse_checkpoint_rule(options.checkpoint_every);
   }
-  made.ranking = rank_plans(made.inputs, plans, made.noisy());
+  made.ranking =
+      in_plan(options.plan, [&] { return rank_plans(made.inputs, plans, made.noisy()); });
+  for (const Prediction& each : made.ranking.predictions) {
+    if (each.departure.empty()) continue;
+    const std::string& plan = options.plan.plan.empty() ? each.plan.name : options.plan.plan;
+    made.warnings.push_back(plan + ": " + each.departure);
+  }
   if (made.noisy()) {
     made.replicated = replicate(made.inputs, made.ranking, made.noise, options.threads);
   }
@@ -170,6 +185,16 @@ nlohmann::ordered_json simulation_json(const Simulation& made) {
   return json_document("simulate", body);
 }
 
+void print_simulation(const Simulation& made, bool one) {
+  const Prediction& best = made.ranking.predictions[made.replicated.best];
+  print_text(ranking_text(made.ranking));
+  if (one) print_text(completion_text(best) + host_text(best));
+  if (one && best.outcome.devices_lost > 0) print_text(lost_devices_text(best.outcome) + "\n");
+  if (one && best.stopped > 0) print_text(stops_text(best));
+  if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
+  if (one) print_text(drawing_text(best));
+}
+
 int simulate(Options options) {
   if (options.result.wanted() && options.plan.policy == kSearchPolicy &&
       (options.plan.search_s || !options.plan.search_evaluations)) {
@@ -181,30 +206,21 @@ int simulate(Options options) {
   if (options.result.wanted()) recording.emplace();
   const std::uint64_t seed = options.plan.seed.value_or(1);
   Simulation made = simulate_plans(options);
-  if (recording && made.interrupted) {
-    throw Error(
-        "--result: the search was interrupted, so rerun would not find the same; nothing "
-        "was written");
-  }
   print_warnings(made.warnings);
   nlohmann::ordered_json document;
   if (options.json || recording) document = simulation_json(made);
-  if (recording) options.result.write(options.result.result(*recording, seed, document));
+  if (recording && !made.interrupted) {
+    options.result.write(options.result.result(*recording, seed, document));
+  }
   Prediction& best = made.ranking.predictions[made.replicated.best];
   set_timeline(made.inputs, options, made.noise, best);
   write_files(made.inputs, options, best);
   if (options.json) {
     print_json(document);
-    return 0;
+  } else {
+    print_simulation(made, options.plan.one());
   }
-  print_text(ranking_text(made.ranking));
-  if (options.plan.one()) print_text(completion_text(best) + host_text(best));
-  if (options.plan.one() && best.outcome.devices_lost > 0) {
-    print_text(lost_devices_text(best.outcome) + "\n");
-  }
-  if (options.plan.one() && best.stopped > 0) print_text(stops_text(best));
-  if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
-  if (options.plan.one()) print_text(drawing_text(best));
+  if (made.interrupted) options.result.refuse_interrupted();
   return 0;
 }
 

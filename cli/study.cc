@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checks.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/result.h"
 #include "cli/terminal.h"
@@ -68,7 +69,10 @@ std::vector<StudyGrid> read_grids(const Options& options) {
   for (const std::string& name : names) {
     StudyGrid grid = read_grid(name);
     if (options.instances) grid.instances = *options.instances;
-    if (!options.policies.empty()) grid.policies = options.policies;
+    if (!options.policies.empty()) {
+      grid.policies = options.policies;
+      grid.policy_places.assign(grid.policies.size(), "--policies");
+    }
     if (std::any_of(grids.begin(), grids.end(),
                     [&](const StudyGrid& other) { return other.name == grid.name; })) {
       throw Error(fmt::format("{}: two grids are called {}; names must differ", name, grid.name));
@@ -79,49 +83,82 @@ std::vector<StudyGrid> read_grids(const Options& options) {
   return grids;
 }
 
-std::vector<Study> run_studies(const Options& options) {
+/// What was simulated until all was or Ctrl-C.
+struct Studied {
+  std::vector<Study> studies;  ///< Those of which every setting has at least one instance.
+  std::string missing;         ///< Of the rest, in words; empty: nothing.
+};
+
+std::string missing_text(const Study& study) {
+  return fmt::format("{} has {} of {} instances in each of its {} settings", study.grid.name,
+                     study.grid.instances, study.wanted, study.cells.size());
+}
+
+Studied run_studies(const Options& options) {
   using Clock = std::chrono::steady_clock;
-  std::vector<Study> studies;
+  const Interrupt interrupt;
+  Studied made;
+  std::size_t settings = 0, done = 0;
+  std::string fewer;
   for (const StudyGrid& grid : read_grids(options)) {
+    settings += cells(grid).size();
+    if (interrupt.stop()) continue;
     ProgressLine line;
     const Clock::time_point begin = Clock::now();
-    const auto progress = [&](std::size_t done, std::size_t of) {
-      if (!line.shown()) return;
+    const auto progress = [&](std::size_t ended, std::size_t of) {
+      if (interrupt.stop()) return false;
+      if (!line.shown()) return true;
       const auto so_far = std::chrono::duration<double>(Clock::now() - begin).count();
-      const double left = so_far / static_cast<double>(done) * static_cast<double>(of - done);
+      const double left = so_far / static_cast<double>(ended) * static_cast<double>(of - ended);
       line.update(fmt::format("{}: {} of {} instances simulated, about {:.0f} s left", grid.name,
-                              done, of, left));
+                              ended, of, left));
+      return true;
     };
-    studies.push_back(run_study(grid, options.seed, options.threads, progress));
+    Study study = run_study(grid, options.seed, options.threads, progress);
+    if (study.cells.empty()) continue;
+    done += study.cells.size();
+    if (study.grid.instances < study.wanted) fewer = missing_text(study);
+    made.studies.push_back(std::move(study));
   }
-  return studies;
+  if (done == settings && fewer.empty()) return made;
+  made.missing = fmt::format("{} of {} settings are missing", settings - done, settings);
+  if (!fewer.empty()) made.missing += ", and " + fewer;
+  return made;
 }
 
 /// How a report was made, and how to make it again.
-std::string origin(const Result& result) {
+std::string origin(const Result& result, const std::string& missing) {
   std::string command = "shardlab study";
   for (const std::string& argument : result.arguments) command += " " + argument;
   return fmt::format(
-      "Made by `{}`: version {}, seed {}, XXH3 of the inputs {}, of the output {}. The same "
-      "command gives the same bytes.",
-      command, result.shardlab, result.seed, inputs_hash(result), output_hash(result));
+      "Made by `{}`: version {}, seed {}, XXH3 of the inputs {}, of the output {}. {}", command,
+      result.shardlab, result.seed, inputs_hash(result), output_hash(result),
+      missing.empty() ? "The same command gives the same bytes."
+                      : "It was interrupted: " + missing + ".");
 }
 
-void write_reports(const Options& options, const std::vector<Study>& studies,
-                   const Result& result) {
-  options.result.write(result);
+void write_reports(const Options& options, const Studied& made, const Result& result) {
+  const std::vector<Study>& studies = made.studies;
+  if (made.missing.empty()) options.result.write(result);
   if (!options.csv.empty()) {
     write_file_atomically(options.csv, csv_text(study_rows(studies)));
   }
   if (!options.latex.empty()) {
-    write_file_atomically(options.latex, study_latex(studies, origin(result)));
+    write_file_atomically(options.latex, study_latex(studies, origin(result, made.missing)));
   }
   if (!options.markdown.empty()) {
     const auto folder = std::filesystem::path(options.markdown).parent_path();
     const std::filesystem::path csv = options.csv;
     const std::string link = csv.empty() ? "" : csv.lexically_proximate(folder).generic_string();
-    write_file_atomically(options.markdown, study_markdown(studies, origin(result), link));
+    write_file_atomically(options.markdown,
+                          study_markdown(studies, origin(result, made.missing), link));
   }
+}
+
+nlohmann::ordered_json studied_json(const Studied& made) {
+  nlohmann::ordered_json body = study_json(made.studies);
+  if (!made.missing.empty()) body["interrupted"] = made.missing;
+  return json_document("study", body);
 }
 
 /// "policies/homogeneous/mixed/none/2,7".
@@ -206,15 +243,19 @@ int study(const Options& options) {
     if (!path.empty()) refuse_unwritable_file(path);
   }
   const InputRecording recording;
-  const std::vector<Study> studies = run_studies(options);
-  const nlohmann::ordered_json document = json_document("study", study_json(studies));
-  write_reports(options, studies, options.result.result(recording, options.seed, document));
+  const Studied made = run_studies(options);
+  if (made.studies.empty()) throw Error("interrupted: " + made.missing + "; nothing was written");
+  const nlohmann::ordered_json document = studied_json(made);
+  write_reports(options, made, options.result.result(recording, options.seed, document));
   if (options.json) {
     print_json(document);
   } else {
-    print_text(study_text(studies));
+    print_text(study_text(made.studies));
   }
-  return 0;
+  if (made.missing.empty()) return 0;
+  print_warnings({"interrupted: " + made.missing});
+  options.result.refuse_interrupted();
+  return 1;
 }
 
 std::shared_ptr<Options> declare_options(CLI::App& app) {
@@ -247,14 +288,19 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
 
 Computation recompute_study(CLI::App& app) {
   const auto options = declare_options(app);
-  return [options] { return json_document("study", study_json(run_studies(*options))); };
+  return [options] {
+    const Studied made = run_studies(*options);
+    if (!made.missing.empty()) throw Error("interrupted: " + made.missing);
+    return studied_json(made);
+  };
 }
 
 Action declare_study(CLI::App& app) {
   const auto options = declare_options(app);
   app.footer(
       "Draws the same instances for every policy; gaps are over the best lower bound, differences "
-      "by instance, with 95 %\nintervals. Same seed, same bytes, whatever --threads.\nExamples:\n"
+      "by instance, with 95 %\nintervals. Same seed, same bytes, whatever --threads. Ctrl-C ends "
+      "it with the instances that\nall settings have by then, and exit code 1.\nExamples:\n"
       "  shardlab study --csv study.csv --latex study.tex --result study.json\n"
       "  shardlab study my-grid.toml --policies lrtf,srtf --seed 7\n"
       "  shardlab study --save-instance \"policies/heterogeneous/mixed/shared 0.5/2,1\" "

@@ -35,6 +35,10 @@ std::string format_bytes(Bytes bytes) {
   return fmt::format("{:.2f} GiB", value * 0x1p-30);
 }
 
+std::string format_exact_bytes(Bytes bytes) {
+  return fmt::format("{} ({} bytes)", format_bytes(bytes), bytes);
+}
+
 Bytes parse_bytes(std::string_view text) {
   double number = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -109,6 +109,7 @@ struct Plan {
   /// Under policy `replay`: all claims, each device's in its order.
   std::vector<OrderedUnit> order = {};
   std::vector<Eviction> evicted = {};  ///< Likewise, what its policy let go.
+  Duration makespan{};                 ///< Likewise, of that run; 0: not known.
   /// Likewise: resident jobs stay where their first claim is, not where the Driver would put them.
   bool places = true;
 };

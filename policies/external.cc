@@ -96,6 +96,9 @@ class Guarded final : public Policy {
   [[nodiscard]] bool evicts() const override {
     return guard([&] { return policy_->evicts(); });
   }
+  [[nodiscard]] std::string stuck() const override {
+    return guard([&] { return policy_->stuck(); });
+  }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
     return guard([&] { return policy_->worth(job, item, device); });
   }

@@ -31,6 +31,7 @@ Plan replaying(Plan plan, const Timeline& timeline) {
   plan.policy = kReplay;
   plan.order = order_of(timeline);
   plan.evicted = timeline.evicted;
+  plan.makespan = timeline.makespan.time_since_epoch();
   plan.places = timeline.placed;
   return plan;
 }

@@ -16,11 +16,10 @@ void refuse_layer(const ModelProfile& model, int layer, Bytes limit) {
   const Bytes needed = shard_cost(model, layer, layer + 1).peak();
   if (needed <= limit) return;
   throw Error(
-      fmt::format("a shard of layer {} ({}) alone needs {} ({} bytes), available are {} ({} "
-                  "bytes); take a smaller batch, "
-                  "fewer slots or a device with more memory",
-                  layer, model.layers[static_cast<std::size_t>(layer)].name, format_bytes(needed),
-                  needed, format_bytes(limit), limit));
+      fmt::format("a shard of layer {} ({}) alone needs {}, available are {}; take a smaller "
+                  "batch, fewer slots or a device with more memory",
+                  layer, model.layers[static_cast<std::size_t>(layer)].name,
+                  format_exact_bytes(needed), format_exact_bytes(limit)));
 }
 
 /// Best partitions of the first layers into ever more shards.

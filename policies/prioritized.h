@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,6 +59,7 @@ class Prioritized final : public Policy {
                                [&](const auto& policy) { return policy->keeps(job, device); });
   }
   [[nodiscard]] bool evicts() const override { return policies_.front()->evicts(); }
+  [[nodiscard]] std::string stuck() const override { return policies_.front()->stuck(); }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
     return policies_.front()->worth(job, item, device);
   }

@@ -16,7 +16,8 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
       gives_back_(ready_.size()),
       first_device_(program.jobs.size(), kNoDevice) {
   const Ledger tracks(program);
-  for (const OrderedUnit& claim : order) {
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    const OrderedUnit& claim = order[row];
     DeviceId& first = first_device_.at(index(claim.job));
     if (first == kNoDevice) first = claim.device;
     if (claim.given_back && times == Times::kIgnored) continue;
@@ -26,7 +27,7 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
     const Unit& unit = job.units.at(claim.unit);
     const std::size_t number = tracks_of(job)[unit.track].number(claim.minibatch, claim.unit);
     devices_.at(index(claim.device))
-        .order.push_back({tracks.track_of(claim.job, unit), number, claim});
+        .order.push_back({tracks.track_of(claim.job, unit), number, row, claim});
   }
   if (times == Times::kIgnored) note_first_claims(order);
 }
@@ -98,7 +99,7 @@ void Replay::gone(TrackId track) { present_[index(track)] = false; }
 TrackId Replay::pick(const DeviceView& device) {
   Device& mine = devices_.at(index(device.id));
   if (mine.next == mine.order.size()) return kNoTrack;
-  const auto& [track, number, claim] = mine.order[mine.next];
+  const auto& [track, number, row, claim] = mine.order[mine.next];
   const bool soon = device.now == claim.claim && device.turn < claim.turn;
   if (times_ == Times::kKept && (soon || device.now < claim.claim)) return kNoTrack;
   const Candidate& unit = ready_[index(track)];

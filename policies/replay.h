@@ -2,6 +2,7 @@
 
 #include <map>
 #include <span>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace shardlab {
 /// With times it claims nothing sooner, and a simulation of the plan that the order was taken from
 /// is the same again, to the nanosecond: what stays on devices and what goes first is the order's
 /// too, and admission the Driver's as it was then. Without times jobs are admitted in the order of
-/// their first claims: others could take the place that those need.
+/// their first claims: others could take the place that those need. Source: own.
 class Replay final : public Policy {
  public:
   /// Without times, claims that were given back are left out, and the rest is claimed as early as
@@ -42,6 +43,8 @@ class Replay final : public Policy {
   [[nodiscard]] bool lookahead() const override { return true; }
   [[nodiscard]] bool patient(TrackId track) const override { return !gives_back_[index(track)]; }
   [[nodiscard]] Instant awaits(Instant now) const override;
+  /// The row that is never claimed; if its job finds no room, how much is missing.
+  [[nodiscard]] std::string stuck() const override;
 
  private:
   void note_first_claims(std::span<const OrderedUnit> order);
@@ -49,6 +52,7 @@ class Replay final : public Policy {
   struct Place {
     TrackId track{};
     std::size_t number = 0;  ///< Among the units of its track.
+    std::size_t row = 0;     ///< Of the order.
     OrderedUnit claim;
   };
   /// A claim that was made, of which the end is not known.

@@ -78,7 +78,8 @@ class Driver {
   [[nodiscard]] bool finished() const;
   /// Requires finished(). Also completes the timeline.
   Outcome outcome();
-  /// Why a run cannot go on: no device is left, or which jobs and units hold it up.
+  /// Why a run cannot go on: no device is left, what the policy waits for, or which jobs and units
+  /// hold it up.
   [[nodiscard]] std::string stuck() const;
 
  private:
@@ -189,6 +190,13 @@ class Driver {
   [[gnu::noinline]] void give_back(Device& device, std::size_t slot);
   void claim_gone(std::size_t device);
   void fill(bool buffers);
+  /// What the policy picks for the device, which is no candidate any more.
+  TrackId choose(std::size_t device, bool buffer) {
+    if (candidates_ == 0) return kNoTrack;
+    const TrackId track = policy_.pick({device_id(device), now_, turn_, buffer});
+    if (track != kNoTrack) --candidates_;
+    return track;
+  }
   bool claim_one(std::size_t device, bool buffer, bool ahead);
   [[gnu::noinline]] bool claim_ahead(std::size_t device);
   void claim(std::size_t device, TrackId track, bool ready);

@@ -42,15 +42,13 @@ void Driver::give_back(Device& device, std::size_t slot) {
 bool Driver::claim_ahead(std::size_t device) {
   offered_ahead_.clear();
   offer_ahead(device);
-  const TrackId track =
-      candidates_ > 0 ? policy_.pick({device_id(device), now_, turn_, true}) : kNoTrack;
+  const TrackId track = choose(device, /*buffer=*/true);
   bool was_ahead = false;
   for (const TrackId other : offered_ahead_) {
     if (other == track) was_ahead = true;
     if (other != track) withdraw(other);
   }
   if (track == kNoTrack) return false;
-  --candidates_;
   claim(device, track, !was_ahead);
   return true;
 }

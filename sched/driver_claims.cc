@@ -47,10 +47,8 @@ void Driver::fill(bool buffers) {
 
 bool Driver::claim_one(std::size_t device, bool buffer, bool ahead) {
   if (ahead) return claim_ahead(device);
-  if (candidates_ == 0) return false;
-  const TrackId track = policy_.pick({device_id(device), now_, turn_, buffer});
+  const TrackId track = choose(device, buffer);
   if (track == kNoTrack) return false;
-  --candidates_;
   claim(device, track, /*ready=*/true);
   return true;
 }

@@ -225,6 +225,8 @@ std::string Driver::stuck() const {
     return "no device is left, and " + std::to_string(jobs_.size() - ended_jobs_) +
            " jobs have not ended";
   }
+  const bool at_rest = running_units_ == 0 && transfers_in_flight_ == 0;
+  if (std::string waits = at_rest ? policy_.stuck() : ""; !waits.empty()) return waits;
   const bool idle = std::ranges::all_of(
       devices_, [](const Device& device) { return device.claims.empty() && !device.lane_busy; });
   if (idle && candidates_ > 0) {

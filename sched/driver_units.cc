@@ -49,9 +49,7 @@ void Driver::take_in_alone(const UnitDone& event) {
   take_off(id);
   advance(track, job, leader);
   const bool only_this = only_freed();
-  const TrackId next = only_this && candidates_ > 0
-                           ? policy_.pick({event.device, now_, turn_, /*buffer=*/false})
-                           : kNoTrack;
+  const TrackId next = only_this ? choose(id, /*buffer=*/false) : kNoTrack;
   if (next == kNoTrack) {
     claim_gone(id);
     if (only_this) {
@@ -61,7 +59,6 @@ void Driver::take_in_alone(const UnitDone& event) {
     }
     return;
   }
-  --candidates_;
   Claim& claim = add_claim(id, next, /*ready=*/true);
   claim.reserved = true;
   claim.reserved_at = now_;

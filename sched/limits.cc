@@ -13,9 +13,9 @@ namespace {
 [[noreturn]] void refuse(const JobProgram& job, const std::string& what, Bytes needed,
                          const std::string& where, Bytes available) {
   throw Error(fmt::format(
-      "{}: {} needs {} ({} bytes) on {}, which has {} ({} bytes); cut the model into more shards, "
+      "{}: {} needs {} on {}, which has {}; cut the model into more shards, "
       "take a smaller batch or a device with more memory",
-      job.name, what, format_bytes(needed), needed, where, format_bytes(available), available));
+      job.name, what, format_exact_bytes(needed), where, format_exact_bytes(available)));
 }
 
 void refuse_held(const JobProgram& job, const Cluster& cluster,

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "core/ids.h"
 #include "core/time.h"
@@ -98,6 +99,9 @@ class Policy {
     static_cast<void>(job), static_cast<void>(item), static_cast<void>(device);
     return 0;
   }
+  /// Why it cannot go on, for the error when nothing can run any more although jobs are left.
+  /// Empty: it does not know.
+  [[nodiscard]] virtual std::string stuck() const { return ""; }
   /// That copy went to make room.
   virtual void evicted(JobId job, ItemIndex item, DeviceId device) {
     static_cast<void>(job), static_cast<void>(item), static_cast<void>(device);

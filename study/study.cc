@@ -1,6 +1,7 @@
 #include "study/study.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -17,6 +18,17 @@
 namespace shardlab {
 namespace {
 
+/// Of the grid's policy.
+std::string place_of(const StudyGrid& grid, std::size_t policy) {
+  return policy < grid.policy_places.size() ? grid.policy_places[policy] : grid.origin;
+}
+
+void refuse_unknown_policies(const StudyGrid& grid, std::uint64_t seed) {
+  for (std::size_t p = 0; p < grid.policies.size(); ++p) {
+    in_context(place_of(grid, p), [&] { make_policy(grid.policies[p], 1, seed); });
+  }
+}
+
 void name_policies(StudyGrid& grid) {
   grid.policies = policies_of(grid);
   const auto named = [&](const std::string& name) {
@@ -24,8 +36,8 @@ void name_policies(StudyGrid& grid) {
   };
   if (grid.baseline.empty()) grid.baseline = named("lrtf") ? "lrtf" : grid.policies.front();
   if (!named(grid.baseline)) {
-    throw Error(fmt::format("{}: the baseline \"{}\" is not among the policies; add it", grid.name,
-                            grid.baseline));
+    throw Error(fmt::format("{}: the baseline \"{}\" is not among the policies; add it",
+                            grid.origin, grid.baseline));
   }
 }
 
@@ -34,7 +46,7 @@ void refuse_too_many(const StudyGrid& grid, std::size_t cells) {
                              static_cast<double>(grid.policies.size());
   if (simulations <= static_cast<double>(kMostSimulations)) return;
   throw Error(fmt::format("{}: {:.1e} simulations, at most {:.0e} are; take fewer instances",
-                          grid.name, simulations, static_cast<double>(kMostSimulations)));
+                          grid.origin, simulations, static_cast<double>(kMostSimulations)));
 }
 
 Duration simulated(const Program& program, const Cluster& cluster, const std::string& name,
@@ -47,21 +59,37 @@ Duration simulated(const Program& program, const Cluster& cluster, const std::st
 /// Every policy on instance `number` (from 0) of the cell; writes only what is of that instance.
 void simulate_instance(const Study& study, std::size_t number, CellResult& result) {
   const auto instance = static_cast<std::int64_t>(number) + 1;
-  in_context(fmt::format("{}/{}, instance {}", study.grid.name, result.cell.name(), instance), [&] {
-    const StudyInstance drawn = draw_instance(result.cell, study.seed, instance);
-    const Program program = lower(drawn.workload, drawn.cluster, drawn.profile, drawn.plan);
+  const std::string where =
+      fmt::format("{}/{}, instance {}", study.grid.name, result.cell.name(), instance);
+  StudyInstance drawn;
+  Program program;
+  in_context(study.grid.origin + ": " + where, [&] {
+    drawn = draw_instance(result.cell, study.seed, instance);
+    program = lower(drawn.workload, drawn.cluster, drawn.profile, drawn.plan);
     const Bounds found = bounds(program, drawn.cluster);
     const Duration bound = found.greatest();
     if (bound <= Duration{}) throw Error("units take less than a nanosecond; give jobs more time");
     result.bounds[number] = bound;
     result.bound_by[number] = found.binding();
-    for (std::size_t p = 0; p < study.grid.policies.size(); ++p) {
-      const std::string& name = study.grid.policies[p];
-      result.policies[p].makespans[number] = in_context(name, [&] {
-        return simulated(program, drawn.cluster, name, policy_seed(study.seed, instance));
-      });
-    }
   });
+  for (std::size_t p = 0; p < study.grid.policies.size(); ++p) {
+    const std::string& name = study.grid.policies[p];
+    const std::string context = fmt::format("{}: {}: {}", place_of(study.grid, p), where, name);
+    result.policies[p].makespans[number] = in_context(context, [&] {
+      return simulated(program, drawn.cluster, name, policy_seed(study.seed, instance));
+    });
+  }
+}
+
+/// Only the first instances of every cell.
+void keep_first(Study& study, std::size_t instances) {
+  study.grid.instances = static_cast<std::int64_t>(instances);
+  if (instances == 0) study.cells.clear();
+  for (CellResult& result : study.cells) {
+    result.bounds.resize(instances);
+    result.bound_by.resize(instances);
+    for (PolicyInCell& policy : result.policies) policy.makespans.resize(instances);
+  }
 }
 
 void add_statistics(CellResult& result, std::size_t baseline) {
@@ -115,7 +143,9 @@ std::uint64_t policy_seed(std::uint64_t seed, std::int64_t instance) {
 Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
                 const StudyProgress& progress) {
   name_policies(grid);
-  Study study{std::move(grid), seed, {}};
+  refuse_unknown_policies(grid, seed);
+  Study study{std::move(grid), seed, {}, 0};
+  study.wanted = study.grid.instances;
   const auto instances = static_cast<std::size_t>(study.grid.instances);
   const std::size_t policies = study.grid.policies.size();
   for (StudyCell& cell : cells(study.grid)) study.cells.push_back({std::move(cell), {}, {}, {}});
@@ -129,12 +159,18 @@ Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
   // Instance by instance through all cells, so that the time so far tells the time left.
   const std::size_t tasks = instances * study.cells.size();
   std::mutex mutex;
+  std::atomic<bool> goes_on = true;
   std::size_t done = 0;
+  std::vector<char> ended(tasks);  // With several threads not in this order.
   parallel_for(tasks, threads, [&](std::size_t task) {
+    if (!goes_on) return;
     simulate_instance(study, task / study.cells.size(), study.cells[task % study.cells.size()]);
     const std::lock_guard lock(mutex);
-    progress(++done, tasks);
+    ended[task] = 1;
+    if (!progress(++done, tasks)) goes_on = false;
   });
+  const auto first_missing = static_cast<std::size_t>(std::ranges::find(ended, 0) - ended.begin());
+  if (first_missing < tasks) keep_first(study, first_missing / study.cells.size());
   const std::size_t baseline = index_of(study.grid, study.grid.baseline);
   for (CellResult& result : study.cells) add_statistics(result, baseline);
   return study;

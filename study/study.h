@@ -38,20 +38,26 @@ struct CellResult {
 
 /// A grid, simulated.
 struct Study {
-  StudyGrid grid;  ///< With its policies and its baseline named.
+  /// With its policies and its baseline named; `instances` are those of every cell.
+  StudyGrid grid;
   std::uint64_t seed = 1;
   std::vector<CellResult> cells;
+  std::int64_t wanted = 0;  ///< Instances; more than there are if `progress` ended it.
 };
 
-/// Called on any thread after each instance; how many were simulated, of how many.
-using StudyProgress = std::function<void(std::size_t done, std::size_t of)>;
+/// Called on any thread after each instance; how many were simulated, of how many. Returns false to
+/// end it there.
+using StudyProgress = std::function<bool(std::size_t done, std::size_t of)>;
 
 /// Simulates every policy on every instance of every cell, on up to `threads` threads; the result
-/// does not depend on how many. Kept is one number per simulation.
+/// does not depend on how many. Kept is one number per simulation. Ended by `progress`, it has the
+/// instances that are done in all cells, and is what a grid of so many gives; no cells if there are
+/// none.
 ///
 /// Without policies in the grid it takes all; without a baseline lrtf or, where that is not among
-/// them, the first. Throws Error naming the policy that is not known or the cell that cannot be
-/// simulated, and when the grid has more than kMostSimulations.
+/// them, the first. Throws Error naming the grid's file and line of the policy that is not known or
+/// fails, with the cell; the cell that cannot be simulated; and when the grid has more than
+/// kMostSimulations.
 Study run_study(StudyGrid grid, std::uint64_t seed, std::size_t threads,
                 const StudyProgress& progress);
 

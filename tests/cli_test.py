@@ -309,8 +309,45 @@ def test_a_study_refuses_an_unknown_key(tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text(pathlib.Path(GRID).read_text().replace("instances", "instance"))
     assert 'instance: unknown key; did you mean "instances"?' in bad("study", grid)
-    assert "best: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
+    assert "--policies: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
     assert "does not come along; there are policies, fig6, fig7" in bad("study", "--show-grid", "fig8", code=2)
+
+
+def interrupted(progress_says, *arguments):
+    """The exit code, output and errors of a command that gets Ctrl-C once its progress line holds that."""
+    progress, terminal = os.openpty()
+    run = subprocess.Popen([str(COMMAND), *map(str, arguments)], stdout=subprocess.PIPE, stderr=terminal, text=True,
+                           env={**os.environ, "TERM": "xterm"})
+    os.close(terminal)
+    said = ""
+    while not re.search(progress_says, said):
+        said += os.read(progress, 1000).decode()
+    run.send_signal(signal.SIGINT)
+    out = run.stdout.read()
+    while True:
+        try:
+            more = os.read(progress, 1000).decode()
+        except OSError:  # The other end is closed.
+            break
+        said += more
+        if not more:
+            break
+    os.close(progress)
+    return run.wait(timeout=100), out, said
+
+
+def test_a_study_that_is_interrupted_writes_what_all_settings_have(tmp_path):
+    files = {option: tmp_path / name for option, name in (("--csv", "rows.csv"), ("--latex", "tables.tex"),
+                                                          ("--markdown", "page.md"), ("--result", "result.json"))}
+    code, out, said = interrupted(r": [1-9]\d\d+ of \d+ instances simulated", "study", GRID, "--instances", "100000",
+                                  *(text for pair in files.items() for text in pair))
+    missing = re.search(r"interrupted: 0 of (\d+) settings are missing, and small has (\d+) of 100000 instances", said)
+    assert code == 1 and missing and "result.json: not written: it was interrupted" in said
+    assert not files["--result"].exists() and sorted(tmp_path.iterdir()) == sorted(set(files.values()) - {files["--result"]})
+    assert "It was interrupted: 0 of " in " ".join(files["--markdown"].read_text().split())
+    whole = tmp_path / "whole.csv"
+    assert good("study", GRID, "--instances", missing[2], "--csv", whole) == out
+    assert files["--csv"].read_bytes() == whole.read_bytes()
 
 
 def test_a_grid_that_comes_along_can_be_printed_and_given_back(tmp_path):
@@ -671,6 +708,33 @@ def test_an_order_may_be_searched_for_and_its_plan_is_run_to_the_same_makespan(t
         assert "so that rerun finds the same" in error
 
 
+def test_a_plan_with_an_order_says_where_a_simulation_departs_from_it_and_what_memory_it_lacks(tmp_path):
+    path = tmp_path / "plan.json"
+    good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf", "--save-plan", path, "--with-order")
+
+    def warnings(*inputs):
+        run = shardlab("simulate", *inputs, "--plan", path, "--json")
+        assert run.returncode == 0
+        said = [line.removeprefix("shardlab: warning: ") for line in run.stderr.splitlines() if "its order" in line]
+        assert said == [each for each in json.loads(run.stdout)["warnings"] if "its order" in each]
+        return said
+
+    assert warnings(*INPUTS) == []
+    makespan = json.loads(path.read_text())["makespan_ns"]
+    slower = edited(tmp_path, "cluster.toml", lambda text: text.replace("memory = ", "speed = 0.5\nmemory = ", 1))
+    said = warnings(INPUTS[0], slower, *INPUTS[2:])
+    assert len(said) == 1 and re.fullmatch(
+        rf"{path}: its order was made for {makespan * 1e-9:.9f} s, simulated now it takes \d+\.\d{{9}} s \(\+\d+\.\d %\); \d+ of "
+        r"\d+ claims come later than it says, the first is row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of "
+        r"shard \d+\): at \d+\.\d+ s, not \d+\.\d+ s.*", said[0])
+    path.write_text(path.read_text().replace('"slots": 2', '"slots": 1'))
+    assert "as the plan's one slot there is taken till then" in warnings(*INPUTS)[0]
+    small = edited(tmp_path, "cluster.toml", lambda text: text.replace("14 MiB", "4 MiB"))
+    assert re.search(rf"{path}: order: row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of shard \d+\): it needs "
+                     r"[0-9.]+ MiB \(\d+ bytes\), and cpu-\d has room for 4.0 MiB \(4194304 bytes\): [0-9.]+ \w+ \(\d+ bytes\) are "
+                     "missing; move it to", bad("simulate", INPUTS[0], small, *INPUTS[2:], "--plan", path))
+
+
 def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_stop(tmp_path):
     leaving = tmp_path / "cluster.toml"
     leaving.write_text((FIXTURES / "cluster.toml").read_text() + "leaves = [0.1]\nreturns = [0.2]\n")
@@ -690,15 +754,8 @@ def test_a_search_ends_in_time_and_at_ctrl_c_with_what_it_has():
     began = time.monotonic()
     assert "spill/search" in good("simulate", *INPUTS, "--policy", "search", "--search-seconds", "0.2s")
     assert time.monotonic() - began < 100
-    progress, terminal = os.openpty()
-    run = subprocess.Popen([str(COMMAND), "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h"],
-                           stdout=subprocess.PIPE, stderr=terminal, text=True)
-    os.close(terminal)
-    assert b"runs simulated, best " in os.read(progress, 1000)
-    run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=100)
-    os.close(progress)
-    assert run.returncode == 0 and "spill/search" in out
+    code, out, _ = interrupted("runs simulated, best ", "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h")
+    assert code == 0 and "spill/search" in out and "; interrupted" in out
 
 
 # plan
@@ -738,6 +795,21 @@ def test_a_plan_is_found_again(tmp_path):
 def test_plan_ends_with_its_budget(tmp_path):
     document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 1000000, "--budget", "0.001s", "--json"))
     assert document["ended_early"] and document["evaluations"] < 1000000
+
+
+def test_plan_that_is_interrupted_has_the_best_so_far(tmp_path):
+    inputs = plannable(tmp_path)
+    work, plan, result = (tmp_path / name for name in ("work.toml", "plan.json", "result.json"))
+    defaults, *jobs = inputs[0].read_text().split("[[job]]")
+    copies = (re.sub(r'(name = "\w+)', rf"\g<1>{copy}", job) for copy in range(8) for job in jobs)
+    work.write_text("[[job]]".join([defaults, *copies]))
+    search = ["plan", work, *inputs[1:], "--evaluations", "10000000"]
+    code, out, said = interrupted(r"[1-9]\d+ of 10000000 plans simulated, best ", *search, "--budget", "1h", "-o", plan)
+    assert code == 0 and "warning: " in said and "plans simulated, then it was interrupted" in out
+    assert f"{json.loads(good('simulate', work, *inputs[1:], '--plan', plan, '--json'))['plans'][0]['predicted_s']:.3f} s" in out
+    code, out, said = interrupted("plans simulated, best ", *search, "--result", result, "--json")
+    assert code == 1 and "result.json: not written: it was interrupted" in said and not result.exists()
+    assert json.loads(out)["interrupted"] and json.loads(out)["ended_early"]
 
 
 def test_plan_anew_when_jobs_stop(tmp_path):
@@ -914,7 +986,7 @@ def test_profile_says_how_well_its_medians_are_known_and_what_the_machine_was_li
 def test_profile_refuses_an_unwritable_output_before_it_measures(tiny, output):
     began = time.monotonic()
     error = bad("profile", "workload.toml", "cluster.toml", "--seconds", "1000", "-o", output, cwd=tiny)
-    assert f"{output}: cannot write here: " in error and "give another with --output" in error
+    assert f"{output}: cannot write here: " in error and "give another path" in error
     assert time.monotonic() - began < 60
 
 

@@ -146,7 +146,10 @@ def solved(folder, capsys, inputs, seconds, *plan_options):
     program, plan = folder / "program.json", folder / "plan.json"
     simulate(*inputs, *(plan_options or ("--strategy", "spill")), "--save-program", program)
     assert exact.main([str(program), "--time-limit", str(seconds), "--save-plan", str(plan), "--json"]) == 0
-    return json.loads(capsys.readouterr().out), simulate(*inputs, "--plan", plan)["plans"][0]["predicted_s"]
+    result, simulated = json.loads(capsys.readouterr().out), simulate(*inputs, "--plan", plan)
+    departs = any("its order was made for" in each for each in simulated["warnings"])
+    assert departs == (not result["relaxed"] and round(simulated["plans"][0]["predicted_s"] * 1e9) != result["makespan_ns"])
+    return result, simulated["plans"][0]["predicted_s"]
 
 
 def simulate(*arguments):

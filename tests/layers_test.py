@@ -102,3 +102,18 @@ def test_torch_and_cuda_outside_their_files_are_found():
 
 def test_an_include_without_its_folder_is_found():
     assert found_in("core/time.cc", '#include "time.h"\n')
+
+
+def policies():
+    """Where each policy stands: those of the registry, those of plans with an order."""
+    names = re.findall(r'^    \{\{"(\w+)",', (ROOT / "policies/registry.cc").read_text(), re.MULTILINE)
+    assert len(names) > 10, "is the registry written otherwise?"
+    return [ROOT / "policies" / name for name in [*names, "replay"]] + [ROOT / "planning/search"]
+
+
+def test_every_policy_is_a_file_of_its_own_that_says_its_rule_and_its_source():
+    for path in policies():
+        rules = re.findall(r"(?:^ *///.*\n)+", path.with_suffix(".h").read_text(), re.MULTILINE)
+        assert any("Source: " in each for each in rules), f"{path.name}: no comment says its rule and its source"
+        for part in filter(pathlib.Path.exists, map(path.with_suffix, SOURCES)):
+            assert len(part.read_text().splitlines()) < 150, f"{part.name}: under 150 lines, please"

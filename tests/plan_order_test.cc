@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "policies/order_departure.h"
 #include "policies/registry.h"
 #include "policies/replay.h"
 #include "sched/limits.h"
@@ -19,6 +20,7 @@
 #include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/scenario.h"
+#include "tests/wrapped_policy.h"
 #include "traces/plan_file.h"
 
 namespace shardlab {
@@ -68,33 +70,20 @@ std::string difference(const std::vector<OrderedUnit>& a, const std::vector<Orde
 
 // Saving an order.
 
-/// Another policy, but for what a test has it do otherwise.
-class Wrapped : public Policy {
+/// Another policy that also draws.
+class Drawing : public Wrapped {
  public:
-  Wrapped(std::unique_ptr<Policy> policy, std::uint64_t seed)
-      : policy_(std::move(policy)), draws_(seed) {}
-  void ready(const Candidate& unit) override { policy_->ready(unit); }
-  void gone(TrackId track) override { policy_->gone(track); }
-  TrackId pick(const DeviceView& device) override { return policy_->pick(device); }
-  void begin(const StateView& view) override { policy_->begin(view); }
-  void arrived(JobId job) override { policy_->arrived(job); }
-  void completed(JobId job) override { policy_->completed(job); }
-  DeviceId place(JobId job) override { return policy_->place(job); }
-  [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
-    return policy_->keeps(job, device);
-  }
-  [[nodiscard]] bool patient(TrackId track) const override { return policy_->patient(track); }
-  [[nodiscard]] bool lookahead() const override { return policy_->lookahead(); }
+  Drawing(std::unique_ptr<Policy> policy, std::uint64_t seed)
+      : Wrapped(std::move(policy)), draws_(seed) {}
 
  protected:
-  std::unique_ptr<Policy> policy_;
   std::mt19937_64 draws_;
 };
 
 /// Now and then leaves a slot empty although a unit could run, as a policy may.
-class Hesitant final : public Wrapped {
+class Hesitant final : public Drawing {
  public:
-  using Wrapped::Wrapped;
+  using Drawing::Drawing;
   TrackId pick(const DeviceView& device) override {
     const bool passes = passed_ < 1000 && draws_() % 4 == 0;
     passed_ += passes ? 1 : 0;
@@ -106,12 +95,12 @@ class Hesitant final : public Wrapped {
 };
 
 /// Says what goes first to make room, where resident jobs stay and what is kept, by drawing.
-class Wilful final : public Wrapped {
+class Wilful final : public Drawing {
  public:
-  using Wrapped::Wrapped;
+  using Drawing::Drawing;
   void begin(const StateView& view) override {
     devices_ = view.cluster().devices.size();
-    policy_->begin(view);
+    Wrapped::begin(view);
   }
   DeviceId place(JobId job) override { return device_id((index(job) + draws_() % 2) % devices_); }
   [[nodiscard]] bool keeps(JobId, DeviceId) const override { return keeps_; }
@@ -220,7 +209,9 @@ TEST_P(SavedOrder, ComesBackFromAFile) {
   const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
   Plan plan = plan_of(run(drawn.program, drawn.cluster, *policy));
   plan.jobs.push_back({Strategy::kSpill, {0}, {}, true});
-  EXPECT_EQ(difference(parse_plan(plan_json(plan)).order, plan.order), "");
+  const Plan read = parse_plan(plan_json(plan));
+  EXPECT_EQ(difference(read.order, plan.order), "");
+  EXPECT_EQ(read.makespan, plan.makespan);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SavedOrder, testing::ValuesIn(policies()),
@@ -299,8 +290,90 @@ TEST(PlanOrder, KeepsWhatIsBoundWhereItIs) {
   EXPECT_EQ(
       refused(apart, program),
       "order: row 2, place 0 of d1: job B, minibatch 0, unit 0 (forward of shard 0): the whole "
-      "model needs 1.6 KiB there, and there is room for 1000 B; move the job to a device "
-      "with more memory");
+      "model needs 1.6 KiB (1600 bytes), and d1 has room for 1000 B (1000 bytes): 600 B (600 "
+      "bytes) are missing; move it to a device with more memory, or cut the model into more "
+      "shards");
+}
+
+TEST(PlanOrder, GivesARowTheMemoryThatItNeeds) {
+  Program program = two_jobs();
+  program.jobs[0].units[1].workspace = 1500;
+  const std::vector<OrderedUnit> order{claim(0, 0, 0), claim(1, 1, 0), claim(1, 1, 1),
+                                       claim(1, 0, 1)};
+  EXPECT_EQ(
+      refused(order, program),
+      "order: row 3, place 2 of d1: job A, minibatch 0, unit 1 (forward of shard 0): it needs 1.5 "
+      "KiB (1500 bytes), and d1 has room for 1000 B (1000 bytes): 500 B (500 bytes) are missing; "
+      "move it to a device with more memory, or cut the model into more shards");
+  program.jobs[0].units[1].workspace = 1000;
+  EXPECT_EQ(refused(order, program), "no error");
+  program.jobs[0].held = true;  // A pipeline, for example.
+  program.jobs[0].peak = {400, 600};
+  program.jobs[1].units[0].workspace = 401;
+  EXPECT_EQ(
+      refused(order, program),
+      "order: row 3, place 2 of d1: job A, minibatch 0, unit 1 (forward of shard 0): what its job "
+      "keeps there needs 600 B (600 bytes), and d1 has room for 599 B (599 bytes): 1 B (1 bytes) "
+      "are missing; move it to a device with more memory, or cut the model into more shards");
+}
+
+// Both jobs fit the device, but not at once.
+TEST(PlanOrder, NamesTheRowWhoseJobFindsNoRoomBesideOthers) {
+  Program program = two_jobs();
+  for (JobProgram& job : program.jobs) job.resident = job.held = true, job.peak = {600};
+  const Cluster cluster = instances::devices(2, 1000);
+  const std::vector<OrderedUnit> turns{claim(0, 0, 0), claim(0, 1, 0), claim(0, 0, 1),
+                                       claim(0, 1, 1)};
+  EXPECT_EQ(refused(turns, program), "no error");
+  for (const auto times : {Replay::Times::kKept, Replay::Times::kIgnored}) {
+    EXPECT_EQ(
+        error_of([&] { follow(plan_of(turns), program, cluster, times); }),
+        "order: row 1, place 1 of d0: job B, minibatch 0, unit 0 (forward of shard 0): its job is "
+        "never admitted: it sets 600 B (600 bytes) aside on d0, where 400 B (400 bytes) are free "
+        "beside A, which cannot end before this row: 200 B (200 bytes) are missing; move the row "
+        "behind them or to a device with more memory");
+  }
+  const std::vector<OrderedUnit> after{claim(0, 0, 0), claim(0, 0, 1), claim(0, 1, 0),
+                                       claim(0, 1, 1)};
+  EXPECT_EQ(follow(plan_of(after), program, cluster).makespan, Instant{Duration{14}});
+}
+
+/// How the order of the run of one program departs when it is simulated with another.
+std::string departs(const Plan& plan, const Program& program) {
+  const Cluster cluster = instances::devices(2);
+  const Timeline timeline = follow(plan, program, cluster);
+  return order_departure(plan, program, cluster, timeline, timeline.makespan);
+}
+
+TEST(PlanOrder, SaysWhereARunDepartsFromItsTimes) {
+  Program program = instances::chains({{3, 3, 3}, {4, 4}, {2, 2}}, /*slots=*/2);
+  const auto policy = make_policy("lrtf", 3, 1);
+  Plan plan = plan_of(run(program, instances::devices(2), *policy));
+  plan.slots = program.slots;
+  EXPECT_EQ(departs(plan, program), "");
+  Program slower = program;
+  slower.jobs[0].units[0].alone = slower.jobs[0].units[0].loaded = {Duration{5}, {}};
+  EXPECT_EQ(
+      departs(plan, slower),
+      "its order was made for 0.000000011 s, simulated now it takes 0.000000013 s (+18.2 %); 3 "
+      "of 7 claims come later than it says, the first is row 4, place 2 of d0: job B, "
+      "minibatch 0, unit 1 (forward of shard 0): at 0.000000005 s, not 0.000000003 s, as the "
+      "plan's 2 slots there are taken till then");
+  Program faster = program;
+  for (JobProgram& job : faster.jobs) {
+    job.units.back().alone = job.units.back().loaded = {Duration{1}, {}};
+  }
+  EXPECT_EQ(departs(plan, faster),
+            "its order was made for 0.000000011 s, simulated now it takes 0.000000008 s (-27.3 %)");
+  plan.slots = program.slots = 1;
+  EXPECT_EQ(
+      departs(plan, program),
+      "of its order 3 of 7 claims come later than it says, the first is row 4, place 2 of d0: "
+      "job B, minibatch 0, unit 1 (forward of shard 0): at 0.000000005 s, not 0.000000003 s, "
+      "as the plan's one slot there is taken till then");
+  plan.makespan = {};  // Not known, and then no times either: nothing to depart from.
+  for (OrderedUnit& each : plan.order) each.claim = {};
+  EXPECT_EQ(departs(plan, slower), "");
 }
 
 TEST(PlanOrder, AdmitsJobsAsThePlanDoes) {

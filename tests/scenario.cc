@@ -73,7 +73,7 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
 
 }  // namespace
 
-Lowered lower(const Scenario& scenario) {
+Lowered lower(const Scenario& scenario, const std::vector<double>& speeds) {
   instances::Case made;
   for (const ScenarioJob& job : scenario.jobs) add(job, scenario.loaded, made);
   made.plan.slots = static_cast<int>(scenario.slots);
@@ -88,6 +88,7 @@ Lowered lower(const Scenario& scenario) {
     device.back = link(scenario.back);
     if (scenario.peer != Pace{}) device.peer = link(scenario.peer);
   }
+  for (std::size_t d = 0; d < speeds.size(); ++d) cluster.devices[d].speed = speeds[d];
   if (scenario.network != Pace{}) cluster.network = link(scenario.network);
   for (std::size_t d = 1; cluster.network && d < cluster.devices.size(); d += 2) {
     cluster.devices[d].node = "other";

@@ -76,7 +76,8 @@ struct Lowered {
 Scenario draw(std::uint64_t seed, const std::string& policy);
 /// The same with a disk below the host's memory.
 Scenario draw_with_disk(std::uint64_t seed, const std::string& policy);
-Lowered lower(const Scenario& scenario);
+/// `speeds`: of devices, none: all alike.
+Lowered lower(const Scenario& scenario, const std::vector<double>& speeds = {});
 /// Of what the host's memory may hold.
 Bytes largest_item(const Program& program);
 

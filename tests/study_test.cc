@@ -1,5 +1,6 @@
 #include "study/study.h"
 
+#include <cstdlib>
 #include <numeric>
 #include <string>
 
@@ -41,7 +42,7 @@ StudyGrid grid(const std::string& more = "") {
 }
 
 Study run(const StudyGrid& grid, std::uint64_t seed = 1, std::size_t threads = 1) {
-  return run_study(grid, seed, threads, [](std::size_t, std::size_t) {});
+  return run_study(grid, seed, threads, [](std::size_t, std::size_t) { return true; });
 }
 
 const StudyCell& cell(const std::vector<StudyCell>& all, const std::string& name) {
@@ -125,6 +126,49 @@ TEST(Study, SameSeedSameBytesOnAnyThreads) {
   EXPECT_NE(one, study_json({run(grid(), 4, 2)}).dump());
 }
 
+// Ctrl-C, for example.
+TEST(Study, ThatEndsEarlyIsThatOfTheInstancesThatAllSettingsHave) {
+  const StudyGrid whole = grid();
+  const auto ended_after = [&](std::size_t instances, std::size_t threads) {
+    return run_study(whole, 1, threads,
+                     [=](std::size_t done, std::size_t) { return done < instances; });
+  };
+  const std::size_t settings = cells(whole).size();
+  for (const std::size_t more : {std::size_t{0}, settings - 1}) {
+    const Study cut = ended_after(2 * settings + more, 1);
+    StudyGrid fewer = whole;
+    fewer.instances = 2;
+    EXPECT_EQ(study_json({cut}), study_json({run(fewer)}));
+    EXPECT_EQ(cut.wanted, 3);
+  }
+  const Study side_by_side = ended_after(2 * settings, 4);
+  EXPECT_GE(side_by_side.grid.instances, 1);
+  EXPECT_TRUE(ended_after(settings - 1, 1).cells.empty());
+  EXPECT_EQ(ended_after(3 * settings, 1).grid.instances, 3);
+}
+
+TEST(Study, NamesFileLineAndSettingOfAPolicyThatFails) {
+  const auto error = [](const std::string& policy) {
+    const std::string text =
+        "name = \"mine\"\ninstances = 1\nbaseline = \"lrtf\"\npolicies = [\n"
+        "  \"lrtf\",\n  \"" +
+        policy +
+        "\"]\n"
+        "[[jobs]]\nname = \"few\"\ncount = 2\nshards = 1\nminibatches = 1\n"
+        "time = \"1 s\"\n[[devices]]\nname = \"two\"\ncount = 2\n"
+        "[[transfer]]\nlink = \"none\"\n";
+    return error_of([&] { run(parse_study_grid(text, "mine.toml"), /*seed=*/9); });
+  };
+  EXPECT_EQ(error("best").find("mine.toml:6: policies: \"best\" is no policy; there are "), 0U);
+  EXPECT_EQ(error("./nowhere.so").find("mine.toml:6: policies: policy ./nowhere.so: cannot be"),
+            0U);
+  const std::string bad = std::getenv("SHARDLAB_BAD_POLICY");  // By these seeds it takes nothing.
+  EXPECT_EQ(error(bad).find("mine.toml:6: policies: mine/few/two/none/2, instance 1: " + bad +
+                            ": the policy takes none of 2 ready units"),
+            0U)
+      << error(bad);
+}
+
 TEST(Study, OtherSettingsChangeNoSetting) {
   StudyGrid fewer = grid();
   fewer.jobs.erase(fewer.jobs.begin());
@@ -165,12 +209,10 @@ TEST(Study, TheDifferencesArePaired) {
 
 TEST(Study, NamesWhatItCannotDo) {
   EXPECT_EQ(error_of([] { run(grid("baseline = \"fifo\"\n")); }),
-            "small: the baseline \"fifo\" is not among the policies; add it");
+            "grid.toml: the baseline \"fifo\" is not among the policies; add it");
   StudyGrid unknown = grid();
   unknown.policies = {"lrtf", "best"};
-  EXPECT_EQ(error_of([&] {
-              run(unknown);
-            }).find("small/equal/mixed/none/1, instance 1: best: \"best\" is no policy"),
+  EXPECT_EQ(error_of([&] { run(unknown); }).find("grid.toml:3: policies: \"best\" is no policy"),
             0u);
   StudyGrid endless = grid();
   endless.instances = 1'000'000;

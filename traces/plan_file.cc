@@ -147,6 +147,7 @@ void read_order(const JsonObject& root, Plan& into) {
     });
   });
   if (root.has("places")) into.places = root.flag("places");
+  if (root.has("makespan_ns")) into.makespan = root.duration("makespan_ns");
   if (!root.has("evicted")) return;
   const JsonObject evicted = root.object("evicted");
   in_context("evicted", [&] {
@@ -176,6 +177,9 @@ std::string plan_json(const Plan& plan) {
       text += ",\n \"evicted\": " + rows_json(kEvictedColumns, plan.evicted, evicted_row);
     }
     if (!plan.places) text += ",\n \"places\": false";
+    if (plan.makespan > Duration{}) {
+      text += fmt::format(",\n \"makespan_ns\": {}", plan.makespan.count());
+    }
     text += "\n}";
   }
   return text + "\n";

@@ -67,13 +67,18 @@ class GridReader {
         "memory", "jobs",  "devices",   "transfer", "published", "relative_to"};
     refuse_unknown_keys(root, origin_, kKeys);
     StudyGrid grid;
+    grid.origin = origin_;
     require(root, "name", [&](const toml::node& node) { grid.name = text(node); });
     with(root, "about", [&](const toml::node& node) { grid.about = text(node); });
     with(root, "relative_to", [&](const toml::node& node) { grid.relative_to = text(node); });
     with(root, "baseline", [&](const toml::node& node) { grid.baseline = text(node); });
     require(root, "instances",
             [&](const toml::node& node) { grid.instances = integer(node, 1, kMostInstances); });
-    with(root, "policies", [&](const toml::node& node) { grid.policies = list_of(node, text); });
+    with(root, "policies", [&](const toml::node& node) {
+      grid.policies = list_of(node, text);
+      grid.policy_places = list_of(
+          node, [&](const toml::node& each) { return place(origin_, each.source(), "policies"); });
+    });
     grid.slots = {2};
     with(root, "slots", [&](const toml::node& node) {
       grid.slots = list_of(node, [](const toml::node& each) {

@@ -56,10 +56,13 @@ struct PublishedFigure {
 /// Settings of a study: every kind of jobs on every kind of devices by every transfer and slots.
 struct StudyGrid {
   std::string name;
+  std::string origin;                 ///< The file that it was read from.
   std::string about;                  ///< A sentence for reports; may be empty.
   std::int64_t instances = 0;         ///< Drawn per setting.
   std::vector<std::string> policies;  ///< Empty: all.
-  std::string baseline;               ///< Every policy is compared with it; empty: the usual one.
+  /// Where each of them stands, for errors: "grid.toml:4: policies".
+  std::vector<std::string> policy_places;
+  std::string baseline;  ///< Every policy is compared with it; empty: the usual one.
   std::vector<int> slots;
   /// Largest units for which a device has room, where there are transfers; empty: as many as slots.
   std::vector<int> memory;

@@ -109,9 +109,11 @@ def plan(program, schedule, timed):
         for device, order in enumerate(schedule.orders)
         for task in order
     ]
-    made = {key: value for key, value in program.plan.items() if key != "order"}
+    of_an_order = ("order", "evicted", "places", "makespan_ns")
+    made = {key: value for key, value in program.plan.items() if key not in of_an_order}
     made.update(policy="replay", admit=0, name=f"exact of {program.plan['name']}")
     if timed:
         made["slots"] = 1  # Nothing has to be brought ahead.
+        made["makespan_ns"] = schedule.makespan
     made["order"] = {"columns": columns, "rows": rows}
     return json.dumps(made, indent=1) + "\n"
