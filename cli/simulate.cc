@@ -198,7 +198,9 @@ int simulate(Options options) {
     return 0;
   }
   print_text(ranking_text(made.ranking));
-  if (options.plan.one()) print_text(completion_text(best) + host_text(best));
+  if (options.plan.one()) {
+    print_text(completion_text(best) + host_text(best) + steps_text(best));
+  }
   if (options.plan.one() && best.outcome.devices_lost > 0) {
     print_text(lost_devices_text(best.outcome) + "\n");
   }

@@ -9,7 +9,7 @@ namespace shardlab {
 
 /// Raised whenever anything changes that a policy sees: sched/policy.h, sched/state_view.h and what
 /// they include.
-constexpr std::uint32_t kPolicyInterface = 3;
+constexpr std::uint32_t kPolicyInterface = 4;
 
 /// What a shared object with a policy exports, under the name kPolicyFactory. It is read before any
 /// function of the object is called.

@@ -32,8 +32,10 @@ enum class Fault : std::uint8_t {
   kAlwaysLoaded,
   kHandedOverByTheHost,
   kNodesShareOneHost,
+  kGradientsStay,
+  kStepsAtOnce,
 };
-constexpr int kFaults = 14;
+constexpr int kFaults = 16;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -51,6 +53,7 @@ struct Move {
   Direction direction{};
   std::size_t source = 0;  ///< Under kPeer, the device that it leaves.
   bool remote = false;     ///< From the host of another node.
+  bool gradient = false;   ///< With which the host steps before the move is over.
 };
 
 /// "Both have a peer link, or they are on different nodes."
@@ -92,7 +95,7 @@ class Memory {
     auto operator<=>(const Place&) const = default;
   };
   struct Copy {
-    enum class Stage : std::uint8_t { kRoom, kArriving, kThere } stage = Stage::kRoom;
+    enum class Stage : std::uint8_t { kRoom, kArriving, kThere, kGradient } stage = Stage::kRoom;
     bool dirty = false, leaving = false;
     bool sending = false;  ///< To another device.
     bool stale = false;    ///< To be dropped when it is no longer on its way.
