@@ -51,6 +51,7 @@ ordered_json request_json(const RunRequest& request) {
                     {"partition", plan.partition},
                     {"keep_activations", plan.keep},
                     {"checkpoint_every", request.checkpoint_every}};
+  if (!plan.step.empty()) root["step"] = plan.step;
   if (plan.slots) root["slots"] = *plan.slots;
   if (plan.admit) root["admit"] = *plan.admit;
   if (plan.seed) root["seed"] = *plan.seed;
@@ -75,6 +76,7 @@ RunRequest parse_request(const json& file) {
   request.plan.plan = root.text("plan");
   request.plan.partition = root.text("partition");
   request.plan.keep = root.flag("keep_activations");
+  if (root.has("step")) request.plan.step = root.text("step");
   request.checkpoint_every = root.text("checkpoint_every");
   if (root.has("slots")) request.plan.slots = static_cast<int>(root.integer("slots", 1, 16));
   if (root.has("admit")) request.plan.admit = static_cast<int>(root.integer("admit", 0, INT32_MAX));
@@ -122,7 +124,11 @@ void RunRequest::fill_in(const RunRequest& from) {
   if (paths.cluster.empty()) paths.cluster = from.paths.cluster;
   if (paths.profiles.empty()) paths.profiles = from.paths.profiles;
   if (paths.accept.empty()) paths.accept = from.paths.accept;
-  if (!plan.one()) plan = from.plan;
+  if (!plan.one()) {
+    const std::string step = plan.step;
+    plan = from.plan;
+    if (!step.empty()) plan.step = step;
+  }
   if (checkpoint_every.empty()) checkpoint_every = from.checkpoint_every;
 }
 

@@ -201,6 +201,11 @@ void add_plan_options(CLI::App& app, PlanOptions& options, bool search) {
       ->check(non_negative());
   app.add_flag("--keep-activations", options.keep,
                "keep activations instead of recomputing them (model_parallel)");
+  app.add_option("--step", options.step,
+                 "where optimizers step: device, host (spill, resident and model_parallel, once "
+                 "the gradient has come there), or cheaper: by the profile, shard by shard "
+                 "(cheaper)")
+      ->check(CLI::IsMember({"device", "host", "cheaper"}));
   app.add_option("--partition", options.partition,
                  "how jobs that spill are cut: greedy (as few shards as fit), balanced (as many, "
                  "the longest as short as can be), search (by simulated makespan) (greedy)")
@@ -266,9 +271,10 @@ void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
   if (!options.plan.empty()) {
     if (!options.strategy.empty() || !options.policy.empty() || options.slots || options.admit ||
-        options.keep || options.seed || !options.partition.empty()) {
+        options.keep || options.seed || !options.partition.empty() || !options.step.empty()) {
       throw UsageError(
-          "--plan already says strategy, policy, slots, admit, activations, partition and seed");
+          "--plan already says strategy, policy, slots, admit, activations, partition, step and "
+          "seed");
     }
     Plan plan = read_plan(options.plan);
     if (plan.policy == kReplay) {
@@ -287,9 +293,11 @@ std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& opti
   PlanChoice choice;
   choice.slots = options.slots.value_or(choice.slots);
   choice.seed = options.seed.value_or(choice.seed);
+  if (!options.step.empty()) choice.step = parse_step_place(options.step);
   if (!options.one()) {
-    return make_plans(inputs.workload, inputs.cluster, inputs.profile,
-                      usual_choices(choice.slots, choice.seed));
+    std::vector<PlanChoice> usual = usual_choices(choice.slots, choice.seed);
+    for (PlanChoice& each : usual) each.step = choice.step;
+    return make_plans(inputs.workload, inputs.cluster, inputs.profile, usual);
   }
   if (!options.strategy.empty()) choice.strategy = parse_strategy_choice(options.strategy);
   if (!options.policy.empty()) choice.policy = searches ? "sharp" : options.policy;

@@ -59,6 +59,7 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
 /// Which plan is meant: by its properties, or a file.
 struct PlanOptions {
   std::string strategy, policy, plan, partition;
+  std::string step;  ///< Where optimizers step; of all plans, if several are meant.
   std::optional<int> slots, admit;
   bool keep = false;
   std::optional<std::uint64_t> seed;

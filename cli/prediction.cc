@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/estimates.h"
@@ -119,6 +120,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["peak_bytes"] = prediction.outcome.peak;
   json.update(bill_json(prediction.bill));
   json["note"] = prediction.note;
+  if (!prediction.on_host.empty()) json["steps_on_host"] = steps_json(prediction);
   if (prediction.stopped > 0) json["jobs"] = jobs_json(prediction);
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
   return json;
@@ -137,6 +139,20 @@ std::size_t stopped_jobs(const Outcome& outcome) {
                                                 [](const JobEnd& end) { return !end.completed; }));
 }
 
+std::vector<Prediction::OnHost> on_host(const Program& program) {
+  std::vector<Prediction::OnHost> found;
+  for (const JobProgram& job : program.jobs) {
+    if (job.host_step.empty()) continue;
+    const std::vector<bool> shards = shards_on_host(job);
+    Prediction::OnHost& each = found.emplace_back(job.name);
+    each.of = static_cast<int>(shards.size());
+    for (int s = 0; s < each.of; ++s) {
+      if (shards[static_cast<std::size_t>(s)]) each.shards.push_back(s);
+    }
+  }
+  return found;
+}
+
 /// The program without the minibatches that stopped jobs did not run.
 Program that_ran(Program program, const Outcome& outcome) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
@@ -146,6 +162,23 @@ Program that_ran(Program program, const Outcome& outcome) {
 }
 
 }  // namespace
+
+std::string steps_text(const Prediction& prediction) {
+  std::string text;
+  for (const auto& [job, shards, of] : prediction.on_host) {
+    text += std::ssize(shards) == of
+                ? fmt::format("{} steps on the host\n", job)
+                : fmt::format("{} steps on the host with shard{} {} of {}\n", job,
+                              shards.size() == 1 ? "" : "s", fmt::join(shards, ", "), of);
+  }
+  return text;
+}
+
+ordered_json steps_json(const Prediction& prediction) {
+  ordered_json json = ordered_json::object();
+  for (const auto& [job, shards, of] : prediction.on_host) json[job] = shards;
+  return json;
+}
 
 std::string lost_devices_text(const Outcome& outcome) {
   const std::string again =
@@ -174,6 +207,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   made.plan = plan;
   made.program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
   refuse_hours(made.program, 1);
+  made.on_host = on_host(made.program);
   made.interval = estimated_interval(inputs, plan);
   EstimatedCosts costs(made.program);
   const auto policy =

@@ -39,6 +39,12 @@ struct Prediction {
   Bill bill;
   std::optional<double> interval;  ///< Of costs that were estimated; see estimated_interval().
   std::string departure;           ///< Of a plan with an order; see order_departure().
+  struct OnHost {
+    std::string job;
+    std::vector<int> shards;  ///< Whose optimizer steps on the host.
+    int of = 0;               ///< So many.
+  };
+  std::vector<OnHost> on_host = {};  ///< Of jobs that have such shards.
 
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };
@@ -70,6 +76,11 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
 
 /// How often devices were lost, and what that cost; without a line's end.
 std::string lost_devices_text(const Outcome& outcome);
+
+/// Which shards step on the host, a line per job; empty: none.
+std::string steps_text(const Prediction& prediction);
+/// The same by the name of the job.
+nlohmann::ordered_json steps_json(const Prediction& prediction);
 
 /// How far jobs got where some were stopped early: how many after how many minibatches, and why.
 std::string stops_text(const Prediction& prediction);

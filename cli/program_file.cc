@@ -104,7 +104,7 @@ ordered_json job_json(const Program& program, JobId id) {
 }
 
 /// What makes runs longer and is not in the file.
-ordered_json left_out_json(const Cluster& cluster) {
+ordered_json left_out_json(const Program& program, const Cluster& cluster) {
   const auto any = [&](const auto& has) { return std::ranges::any_of(cluster.devices, has); };
   ordered_json names = ordered_json::array();
   if (cluster.disk) names.push_back("disk");
@@ -112,6 +112,7 @@ ordered_json left_out_json(const Cluster& cluster) {
     names.push_back("switches");
   }
   if (!nodes_of(cluster).empty()) names.push_back("nodes");
+  if (steps_on_host(program)) names.push_back("host_steps");
   if (any([](const DeviceSpec& device) {
         return device.slow_down_promote != 1 || device.slow_down_demote != 1;
       })) {
@@ -138,7 +139,7 @@ void write_program(const std::string& path, const Program& program, const Cluste
                           {"copy_alone", copy(program.copy_alone)},
                           {"copy_loaded", copy(program.copy_loaded)},
                           {"devices", devices_json(program, cluster)},
-                          {"left_out", left_out_json(cluster)},
+                          {"left_out", left_out_json(program, cluster)},
                           {"jobs", std::move(jobs)},
                           {"plan", ordered_json::parse(plan_json(plan))}};
   write_file_atomically(path,

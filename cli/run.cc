@@ -144,6 +144,7 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
                                 const Trained& trained, const std::vector<std::string>& warnings) {
   const Timeline& measured = trained.result.timeline;
   nlohmann::ordered_json body = plan_properties_json(prediction.plan);
+  if (!prediction.on_host.empty()) body["steps_on_host"] = steps_json(prediction);
   body["interrupted"] = measured.interrupted;
   body["predicted_s"] = seconds(prediction.outcome.makespan);
   body["measured_s"] = seconds(measured.makespan);
@@ -238,7 +239,8 @@ int run_workload(Options options) {
     print_text(fmt::format("{}: {} jobs on {} devices, predicted {:.3f} s\n{}",
                            prediction.plan.name, inputs.workload.jobs.size(),
                            inputs.cluster.devices.size(), seconds(prediction.outcome.makespan),
-                           chosen.note.empty() ? "" : chosen.note + "\n"));
+                           chosen.note.empty() ? "" : chosen.note + "\n") +
+               steps_text(prediction));
   }
   const Trained trained = train(engine.get(), inputs, prediction,
                                 {.events = !options.json,

@@ -188,7 +188,7 @@ nlohmann::ordered_json simulation_json(const Simulation& made) {
 void print_simulation(const Simulation& made, bool one) {
   const Prediction& best = made.ranking.predictions[made.replicated.best];
   print_text(ranking_text(made.ranking));
-  if (one) print_text(completion_text(best) + host_text(best));
+  if (one) print_text(completion_text(best) + host_text(best) + steps_text(best));
   if (one && best.outcome.devices_lost > 0) print_text(lost_devices_text(best.outcome) + "\n");
   if (one && best.stopped > 0) print_text(stops_text(best));
   if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));

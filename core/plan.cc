@@ -19,23 +19,36 @@ constexpr std::pair<Strategy, std::string_view> kNames[] = {
     {Strategy::kInterleaved, "interleaved"},
     {Strategy::kZeroOffload, "zero_offload"},
 };
+constexpr std::pair<StepPlace, std::string_view> kPlaces[] = {
+    {StepPlace::kDevice, "device"},
+    {StepPlace::kHost, "host"},
+    {StepPlace::kCheaper, "cheaper"},
+};
 
-}  // namespace
-
-std::string to_string(Strategy strategy) {
-  for (const auto& [each, name] : kNames) {
-    if (each == strategy) return std::string(name);
+template <typename Named>
+std::string name_of(const auto& names, Named which) {
+  for (const auto& [each, name] : names) {
+    if (each == which) return std::string(name);
   }
   return "?";
 }
 
-Strategy parse_strategy(const std::string& name) {
+auto named(const auto& names, const std::string& wanted, std::string_view what) {
   std::string known;
-  for (const auto& [each, its_name] : kNames) {
-    if (its_name == name) return each;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", its_name);
+  for (const auto& [each, name] : names) {
+    if (name == wanted) return each;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
   }
-  throw Error(fmt::format("\"{}\" is no strategy; there are {}", name, known));
+  throw Error(fmt::format("\"{}\" is no {}; there are {}", wanted, what, known));
+}
+
+}  // namespace
+
+std::string to_string(Strategy strategy) { return name_of(kNames, strategy); }
+Strategy parse_strategy(const std::string& name) { return named(kNames, name, "strategy"); }
+std::string to_string(StepPlace place) { return name_of(kPlaces, place); }
+StepPlace parse_step_place(const std::string& name) {
+  return named(kPlaces, name, "place to step");
 }
 
 }  // namespace shardlab

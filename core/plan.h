@@ -23,6 +23,13 @@ enum class Strategy : std::uint8_t {
   kZeroOffload,    ///< Replicas that gather each shard's parameters from the host, one device each.
 };
 
+/// Where the optimizer of a shard steps.
+enum class StepPlace : std::uint8_t {
+  kDevice,   ///< As part of the backward, or after it.
+  kHost,     ///< In host memory, when the gradient has come there.
+  kCheaper,  ///< Shard by shard; see sched/step_place.h.
+};
+
 /// A job is cut into shards, a minibatch into microbatches; replicas each take their share of the
 /// minibatch and add up their gradients before the step.
 struct JobPlan {
@@ -34,6 +41,7 @@ struct JobPlan {
   int microbatches = 1;   ///< Of one replica's share of a minibatch.
   int replicas = 1;
   std::vector<bool> recompute_shard = {};  ///< Per shard, where they differ; else empty.
+  StepPlace step = StepPlace::kCheaper;
 
   [[nodiscard]] int shards() const { return static_cast<int>(first_layer.size()); }
   [[nodiscard]] bool recomputes(int shard) const {
@@ -116,5 +124,7 @@ struct Plan {
 
 std::string to_string(Strategy strategy);  ///< "spill", "one_f_one_b"
 Strategy parse_strategy(const std::string& name);
+std::string to_string(StepPlace place);  ///< "device", "host", "cheaper"
+StepPlace parse_step_place(const std::string& name);
 
 }  // namespace shardlab

@@ -56,6 +56,9 @@ struct LayerCost {
       0;             ///< Peak of a backward beyond all of the above, gradients and both boundaries.
   Bytes frozen = 0;  ///< Parameters that a job does not train, beyond `parameters`; in no file.
   MissingCosts missing = {};  ///< Alike in `alone` and `loaded`.
+  /// The optimizer's step on the host, with parameters, state and gradient in its memory. None: not
+  /// measured, which only a plan that steps there minds.
+  std::optional<Measured> host_step = std::nullopt;
 };
 
 /// Costs of one model at one batch size with one optimizer.

@@ -91,6 +91,9 @@ struct CopySpan {
   Instant done{};
   std::int32_t microbatch = 0, replica = 0;
   DeviceId source = kNoDevice;  ///< Of kPeer; `device` is where it goes.
+  /// Of a gradient, in the place of parameters, with which the host stepped from then until `done`;
+  /// else 0.
+  Instant step_from{};
 };
 
 /// From `at` on, until the next of the same device.

@@ -25,6 +25,9 @@ void sleep_until(EmulatedLane::Clock::time_point instant) {
   }
 }
 
+/// The kernel may otherwise wake this thread 50 us late, to save wake-ups.
+void wake_in_time() { prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
+
 bool emulated(const DeviceSpec& device) { return device.kind == kEmulated; }
 
 void refuse_what_is_only_simulated(const DeviceSpec& device) {
@@ -62,8 +65,7 @@ void EmulatedLane::pass(Duration work) {
 Emulation::Emulation(const Program& program, const Cluster& cluster)
     : program_(program), cluster_(cluster), lanes_(cluster.devices.size()) {}
 
-/// The kernel may otherwise wake the thread 50 us late, to save wake-ups.
-void Emulation::prepare(DeviceId, Engine) { prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
+void Emulation::prepare(DeviceId, Engine) { wake_in_time(); }
 
 Work::Pass Emulation::run(const UnitRun& run) {
   const std::size_t device = index(run.device);
@@ -80,6 +82,11 @@ void Emulation::copy(const Transfer& transfer) {
   if (!by_lane || transfer.direction == Direction::kPeer) return;
   lanes_[device].pass(
       transfer_time(transfer.bytes, transfer.loaded ? program_.copy_loaded : program_.copy_alone));
+}
+
+void Emulation::step(const Transfer& transfer) {
+  wake_in_time();
+  host_.pass(host_step(program_.jobs[index(transfer.job)], transfer.item));
 }
 
 bool is_emulated(const Cluster& cluster) { return std::ranges::any_of(cluster.devices, emulated); }

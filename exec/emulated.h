@@ -35,7 +35,8 @@ class EmulatedLane {
 };
 
 /// Devices that compute and hold nothing: a unit takes what the profile says of it on its device,
-/// and so does a copy by a lane. Copy engines return at once, as their links are paced.
+/// and so do a copy by a lane and a step on the host. Copy engines return at once, as their links
+/// are paced.
 class Emulation final : public Work {
  public:
   /// Requires: both outlive it.
@@ -44,12 +45,14 @@ class Emulation final : public Work {
   void prepare(DeviceId device, Engine engine) override;
   Pass run(const UnitRun& run) override;
   void copy(const Transfer& transfer) override;
+  void step(const Transfer& transfer) override;
   void drop(JobId, ItemIndex, DeviceId) override {}
 
  private:
   const Program& program_;
   const Cluster& cluster_;
   std::vector<EmulatedLane> lanes_;
+  EmulatedLane host_;
 };
 
 /// Some device is emulated, so all must be where something runs.

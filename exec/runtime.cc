@@ -58,6 +58,7 @@ bool Runtime::close(Duration grace) {
   for (CopyEngine& engine : engines_) engine.has_work.notify_all();
   passing_changed_.notify_all();
   lock.unlock();
+  stepper_.reset();
   keeper_.reset();  // What it does may still be for the other.
   saver_.reset();
   lock.lock();
@@ -164,6 +165,7 @@ void Runtime::fail(std::exception_ptr failure) {
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
   return passing_.empty() && wake_ == kNever && reported_.empty() && keeping_ == 0 &&
+         stepping_ == 0 &&
          std::ranges::all_of(engines_,
                              [this](const CopyEngine& engine) {
                                const auto link =

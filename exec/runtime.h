@@ -36,8 +36,8 @@ struct Watch {
 /// The backend whose clock is the wall's. One thread per device computes: it does what the Driver
 /// ordered, then takes the lock and runs the Driver itself, so there is no driver thread and no
 /// hand-off. A device with copy engines has a thread for each, which copies in the order of the
-/// requests. One more thread ends the copies that paced links delay and wakes the Driver when jobs
-/// arrive; it sleeps until then.
+/// requests. One thread makes optimizer steps on the host, one after another. One more ends the
+/// copies that paced links delay and wakes the Driver when jobs arrive; it sleeps until then.
 class Runtime final : public Backend {
  public:
   /// Called under the lock; each may be empty.
@@ -102,6 +102,8 @@ class Runtime final : public Backend {
   void carry_out(const ComputeLane::Order& order, std::unique_lock<std::mutex>& lock);
   void run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock);
   void copy(const Transfer& transfer, std::unique_lock<std::mutex>& lock);
+  void report_passed(const Transfer& transfer, Instant from, Instant to);
+  void step(const Transfer& transfer, Instant from, Instant to);
   void serve_links();
   void serve_engine(std::size_t link);
   bool copy_next(std::size_t link, std::unique_lock<std::mutex>& lock);
@@ -115,6 +117,7 @@ class Runtime final : public Backend {
   [[nodiscard]] LaneTask task(Duration estimate) const;
   [[nodiscard]] Duration estimate(const Transfer& transfer) const;
   void report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure);
+  void report_failed_step(const Transfer& transfer, const std::exception_ptr& failure);
   bool may_retry(const UnitRun& run);
   void check_watch();
   void lose(std::size_t device, const std::string& reason);
@@ -154,8 +157,11 @@ class Runtime final : public Backend {
   bool quit_ = false;
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
   std::size_t keeping_ = 0;
+  std::set<JobId> step_failed_;  ///< No further step of these is tried.
+  std::size_t stepping_ = 0;     ///< Gradients that the host steps with, or that wait for that.
   /// One writes to disk; one copies in memory, so that no job waits at its border for the disk.
   std::optional<TaskThread> saver_{std::in_place}, keeper_{std::in_place};
+  std::optional<TaskThread> stepper_{std::in_place};  ///< Steps on the host.
 };
 
 /// Throws Error where a device's link is paced, by its own rate or by a parent alone, and shares a

@@ -55,6 +55,16 @@ void Runtime::report_failure(const UnitRun& run, Instant from, const std::except
       UnitFailed{run.device, run.job, run.attempt, from, now(), failures_.back()});
 }
 
+/// Its job's alone, whoever threw.
+void Runtime::report_failed_step(const Transfer& transfer, const std::exception_ptr& failure) {
+  step_failed_.insert(transfer.job);
+  failures_.push_back("a step on the host: " + describe(failure).text);
+  UnitRun run;
+  run.job = transfer.job;
+  if (observer_.unit) observer_.unit(run, {}, failures_.back());
+  reported_.emplace_back(StepFailed{transfer.id, failures_.back()});
+}
+
 /// Once: what does not help the first time does not help the second.
 bool Runtime::may_retry(const UnitRun& run) {
   const auto [before, fresh] = retried_.try_emplace(run.job, run);

@@ -172,7 +172,7 @@ bool Runtime::copy_next(std::size_t link, std::unique_lock<std::mutex>& lock) {
     passing_changed_.notify_one();
     return false;
   }
-  reported_.emplace_back(LinkDone{transfer.id, from, to});
+  report_passed(transfer, from, to);
   return true;
 }
 

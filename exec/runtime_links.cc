@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <exception>
+#include <mutex>
+#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -41,7 +44,7 @@ void Runtime::serve_links() {
       continue;
     }
     if (next == passed) {
-      reported_.emplace_back(LinkDone{first->transfer.id, first->passage.from, passed});
+      report_passed(first->transfer, first->passage.from, passed);
       passing_.erase(first);
     } else {
       wake_ = kNever;
@@ -49,6 +52,42 @@ void Runtime::serve_links() {
     }
     if (failure_ == nullptr) turn();
   }
+}
+
+/// Over its link; a gradient is then stepped with before the Driver hears of it.
+void Runtime::report_passed(const Transfer& transfer, Instant from, Instant to) {
+  if (!transfer.steps) {
+    reported_.emplace_back(LinkDone{transfer.id, from, to});
+    return;
+  }
+  if (quit_) return;
+  ++stepping_;
+  stepper_->add([this, transfer, from, to] { step(transfer, from, to); });
+}
+
+/// Of a device that is lost meanwhile nothing is reported.
+void Runtime::step(const Transfer& transfer, Instant from, Instant to) {
+  const std::string& lost = lost_[index(transfer.device)];
+  std::unique_lock lock(mutex_);
+  const Instant step_from = now();
+  std::exception_ptr failure;
+  if (lost.empty() && !quit_ && !step_failed_.contains(transfer.job)) {
+    lock.unlock();
+    try {
+      work_.step(transfer);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+  }
+  --stepping_;
+  if (quit_) return;
+  if (lost.empty() && failure) {
+    report_failed_step(transfer, failure);
+  } else if (lost.empty()) {
+    reported_.emplace_back(HostStepped{transfer.id, from, to, step_from});
+  }
+  if (!over()) turn();
 }
 
 void refuse_shared_pacing(const Cluster& cluster) {

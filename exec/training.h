@@ -48,6 +48,7 @@ class Training final : public Work {
   void begin() override;
   Pass run(const UnitRun& run) override;
   void copy(const Transfer& transfer) override;
+  void step(const Transfer& transfer) override;
   void drop(JobId job, ItemIndex item, DeviceId from) override;
   void keep(JobId job, std::int64_t minibatches) override;
   void restore(JobId job) override;

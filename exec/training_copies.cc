@@ -1,6 +1,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -85,7 +86,38 @@ void Training::demote(const Transfer& transfer) {
   memory.device.copy(place, memory.items[index(transfer.job)][transfer.item]);
   memory.device.synchronize();
   const std::lock_guard lock(versions_);
-  if (!memory.lost) job.publish(transfer.item, host);
+  if (memory.lost) return;
+  if (transfer.steps) {
+    job.gradients[transfer.item] = host;
+    job.gradient_steps[transfer.item] = memory.step_of[index(transfer.job)][transfer.item];
+  } else {
+    job.publish(transfer.item, host);
+  }
+}
+
+/// In place, as nobody reads what it changes: a unit that wants the parameters waits for the new
+/// ones, and a job is kept or goes back only when nothing of it is under way. Where the device is
+/// lost meanwhile the job goes back to other arrays.
+void Training::step(const Transfer& transfer) {
+  JobMemory& job = *jobs_[index(transfer.job)];
+  const ItemIndex state_item = job.state_item(transfer.item);
+  at::Tensor gradient, parameters, state;
+  std::int64_t step = 0;
+  {
+    const std::lock_guard lock(versions_);
+    if (devices_[index(transfer.device)]->lost) return;
+    gradient = std::exchange(job.gradients[transfer.item], {});
+    step = job.gradient_steps[transfer.item];
+    parameters = job.host[transfer.item];
+    state = job.host[state_item];
+  }
+  const auto shard_number = static_cast<std::size_t>(job.program.items[transfer.item].shard);
+  const ShardPass& shard = job.shards[shard_number];
+  shard.step_on_host(job.job.optimizer, step, shard.view_gradients(gradient),
+                     parameters.data_ptr<float>(), state.data_ptr<float>(),
+                     devices_[index(transfer.device)]->device.host_threads());
+  const std::lock_guard lock(versions_);
+  if (!job.next[transfer.item].defined()) job.next[transfer.item] = std::move(gradient);
 }
 
 void Training::copy(const Transfer& transfer) {

@@ -51,7 +51,8 @@ JobMemory::JobMemory(const Job& the_job, const JobProgram& the_program,
   begin();
 }
 
-/// Both versions now: the first touch of memory takes ten times as long as a copy.
+/// Both versions now: the first touch of memory takes ten times as long as a copy. State with which
+/// the host steps has no second one.
 void JobMemory::add(const Item& item) {
   const std::int64_t floats = floats_of(item);
   const bool on_devices =
@@ -63,7 +64,18 @@ void JobMemory::add(const Item& item) {
                 "; profile this workload again");
   }
   host.push_back(copier_.host_zeros(floats));
-  next.push_back(copier_.host_zeros(item.lasting ? floats : 0));
+  const auto shards_of_job = static_cast<int>(shards.size());
+  const ItemIndex parameters = item_index(ItemKind::kParameters, item.shard, shards_of_job);
+  const bool in_place = item.kind == ItemKind::kState && program.items[parameters].host_steps;
+  next.push_back(in_place ? at::Tensor{} : copier_.host_zeros(item.lasting ? floats : 0));
+  gradients.emplace_back();
+  gradient_steps.push_back(0);
+}
+
+/// Items stand kind by kind where there are steps on the host: jobs of one track.
+ItemIndex JobMemory::state_item(ItemIndex parameters) const {
+  const auto shards_of_job = static_cast<int>(shards.size());
+  return item_index(ItemKind::kState, program.items[parameters].shard, shards_of_job);
 }
 
 std::int64_t JobMemory::floats_of(const Item& item) const {
@@ -198,6 +210,7 @@ DeviceMemory::DeviceMemory(const DeviceSpec& spec, const Program& program)
   for (const JobProgram& job : program.jobs) {
     items.emplace_back(job.items.size());
     elsewhere.emplace_back(job.items.size());
+    step_of.emplace_back(job.items.size());
     graphs.emplace_back(job.items.size());
   }
 }

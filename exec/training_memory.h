@@ -34,6 +34,9 @@ struct JobMemory {
   /// It is whole, so it becomes current.
   void publish(ItemIndex item, at::Tensor version);
 
+  /// Where the state of the same shard lies.
+  [[nodiscard]] ItemIndex state_item(ItemIndex parameters) const;
+
   /// Copies what is current of parameters and state to a place of their own.
   void keep(std::int64_t minibatches);
   /// Sets parameters and state to what was kept last, or what the run began with. Requires: nothing
@@ -56,6 +59,10 @@ struct JobMemory {
   std::vector<ShardPass> shards;
   std::vector<at::Tensor> host;  ///< Per item, the current version.
   std::vector<at::Tensor> next;  ///< Of lasting items: where the next version goes.
+  /// Per item, where the host steps with it: the gradient that came, in the array of the next
+  /// version, and which step it is of. `versions` guards them, as the two above.
+  std::vector<at::Tensor> gradients;
+  std::vector<std::int64_t> gradient_steps;
   std::vector<at::Tensor> kept;  ///< Of lasting items; empty before the first keep().
   std::int64_t kept_minibatches = 0;
   /// Of one shard, by whichever replica comes first.
@@ -92,6 +99,8 @@ struct DeviceMemory {
   std::vector<std::vector<at::Tensor>> elsewhere;
   /// By job and item, kept from forward to backward: one at most.
   std::vector<std::vector<std::vector<Recording>>> graphs;
+  /// By job and item, of parameters in whose place lies their gradient: which step it is of.
+  std::vector<std::vector<std::int64_t>> step_of;
   /// What the unit that runs adds to was added to in part, or what it uses up is gone.
   bool spoilt = false;
   bool lost = false;  ///< What its threads still do is of no account.

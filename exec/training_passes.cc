@@ -191,8 +191,18 @@ void Training::note_loss(double loss, Pass& pass) {
               "; try a lower learning rate");
 }
 
+/// Where the host steps, the gradient takes the place of the parameters.
 void Training::step(const UnitRun& run, const Unit& unit, const Gradients& gradients) {
   const JobMemory& job = *jobs_[index(run.job)];
+  const JobProgram& program = program_.jobs[index(run.job)];
+  const ItemIndex i = find(program, unit, ItemKind::kParameters, unit.shard);
+  if (program.items[i].host_steps) {
+    DeviceMemory& memory = *devices_[index(run.device)];
+    job.shards[static_cast<std::size_t>(unit.shard)].store(gradients,
+                                                           memory.items[index(run.job)][i]);
+    memory.step_of[index(run.job)][i] = run.minibatch + 1;
+    return;
+  }
   job.shards[static_cast<std::size_t>(unit.shard)].step(
       job.job.optimizer, run.minibatch + 1, gradients,
       present(run, unit, ItemKind::kParameters, unit.shard).data_ptr<float>(),

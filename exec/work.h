@@ -51,9 +51,14 @@ class Work {
   /// else stops its job.
   virtual Pass run(const UnitRun& run) = 0;
   /// On the thread of the lane or of a copy engine: between host memory and the device's, or two
-  /// devices'. Returns when all has arrived. Whatever it throws loses the device, or the one that
+  /// devices'. Returns when all has arrived; what `steps` is then a gradient, and no version.
+  /// Whatever it throws loses the device, or the one that
   /// a DeviceFailure names: what is sent has two, and the thread is the sender's.
   virtual void copy(const Transfer& transfer) = 0;
+  /// Of a transfer that `steps`, once it has come: makes the next version of the parameters, and of
+  /// their state, in host memory. On a thread that does nothing else. Whatever it throws stops the
+  /// job; where the device was lost meanwhile, the job goes back in any case.
+  virtual void step(const Transfer&) {}
   /// On any thread, while lanes run; nobody uses that copy any more. `kNoDevice`: of host memory.
   virtual void drop(JobId job, ItemIndex item, DeviceId from) = 0;
 

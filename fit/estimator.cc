@@ -108,6 +108,7 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
   const double before = minibatch_time(costs);
   for (int i = 0; i < shape.layers(); ++i) {
     LayerCost& layer = costs.layers.at(static_cast<std::size_t>(i));
+    layer.host_step.reset();  // Of another host.
     for (const Phase phase : kPhases) {
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);

@@ -1,7 +1,9 @@
 #include "models/shard_pass.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -16,11 +18,15 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "models/optimizer.h"
 #include "models/validate.h"
 
 namespace shardlab {
 namespace {
+
+/// Elements; below, handing work to threads costs more than it saves.
+constexpr std::int64_t kStepPerThread = 1 << 16;
 
 at::Tensor view_floats(const float* values, at::IntArrayRef shape,
                        c10::Device device = c10::Device(c10::kCPU)) {
@@ -184,6 +190,12 @@ Gradients ShardPass::finish_into(const at::Tensor& sums, const Recording& record
   return gradients;
 }
 
+void ShardPass::store(const Gradients& gradients, const at::Tensor& flat) const {
+  const at::NoGradGuard no_graph;
+  const std::vector<at::Tensor> views = view_gradients(flat).parameters;
+  for (std::size_t i = 0; i < views.size(); ++i) views[i].copy_(gradients.parameters[i]);
+}
+
 Gradients ShardPass::finish(const Recording& recording,
                             const std::vector<at::Tensor>& output_gradient,
                             const at::Tensor* sums) const {
@@ -226,11 +238,11 @@ void ShardPass::step(const OptimizerSpec& optimizer, std::int64_t step, const Gr
   }
 }
 
-void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
-                            const std::vector<at::Tensor>& gradients, float* parameters,
-                            float* state) const {
-  constexpr std::int64_t kPerThread =
-      1 << 16;  // Below, handing work to threads costs more than it saves.
+/// `in_ranges(count, body)` has `body(from, to)` called for ranges that cover [0, count).
+template <typename InRanges>
+void ShardPass::step_in_ranges(const OptimizerSpec& optimizer, std::int64_t step,
+                               const std::vector<at::Tensor>& gradients, float* parameters,
+                               float* state, const InRanges& in_ranges) const {
   const int factor = state_factor(optimizer.kind);
   auto gradient = gradients.begin();
   for (int i = first_; i < last_; ++i) {
@@ -242,7 +254,7 @@ void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
         move_statistic({parameters, static_cast<std::size_t>(count)},
                        {values, static_cast<std::size_t>(count)});
       } else {
-        at::parallel_for(0, count, kPerThread, [&](std::int64_t from, std::int64_t to) {
+        in_ranges(count, [=](std::int64_t from, std::int64_t to) {
           step_range(optimizer, step, from, {parameters, static_cast<std::size_t>(count)},
                      {values + from, static_cast<std::size_t>(to - from)},
                      {state, static_cast<std::size_t>(count * factor)});
@@ -252,6 +264,30 @@ void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
       state += padded_elements(spec) * factor;
     }
   }
+}
+
+void ShardPass::step_on_cpu(const OptimizerSpec& optimizer, std::int64_t step,
+                            const std::vector<at::Tensor>& gradients, float* parameters,
+                            float* state) const {
+  step_in_ranges(optimizer, step, gradients, parameters, state,
+                 [](std::int64_t count, const auto& body) {
+                   at::parallel_for(0, count, kStepPerThread, body);
+                 });
+}
+
+/// Threads begin once, for all parameters together.
+void ShardPass::step_on_host(const OptimizerSpec& optimizer, std::int64_t step,
+                             const Gradients& gradients, float* parameters, float* state,
+                             std::size_t threads) const {
+  std::vector<std::function<void()>> pieces;
+  step_in_ranges(optimizer, step, gradients.parameters, parameters, state,
+                 [&](std::int64_t count, const auto& body) {
+                   for (std::int64_t from = 0; from < count; from += kStepPerThread) {
+                     const std::int64_t to = std::min(count, from + kStepPerThread);
+                     pieces.emplace_back([=] { body(from, to); });
+                   }
+                 });
+  parallel_for(pieces.size(), threads, [&](std::size_t i) { pieces[i](); });
 }
 
 /// The same step by LibTorch's fused kernels: one launch for all parameters.

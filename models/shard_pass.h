@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -64,14 +65,24 @@ class ShardPass {
                                    const at::Tensor* sums = nullptr) const;
   /// From the loss.
   [[nodiscard]] Gradients backward(Recording recording, const at::Tensor* sums = nullptr) const;
-  /// Views of sums of gradients, as a step takes them.
+  /// Views of sums of gradients, or of what store() left, as a step takes them.
   [[nodiscard]] Gradients view_gradients(const at::Tensor& sums) const;
+  /// Writes gradients to `flat`, laid out like the parameters.
+  void store(const Gradients& gradients, const at::Tensor& flat) const;
 
   /// One optimizer step in place; `step` counts from 1.
   void step(const OptimizerSpec& optimizer, std::int64_t step, const Gradients& gradients,
             float* parameters, float* state) const;
+  /// The same, to the bit of step() on the CPU, by threads of its own: LibTorch's would be those of
+  /// lanes. All lies in host memory.
+  void step_on_host(const OptimizerSpec& optimizer, std::int64_t step, const Gradients& gradients,
+                    float* parameters, float* state, std::size_t threads) const;
 
  private:
+  template <typename InRanges>
+  void step_in_ranges(const OptimizerSpec& optimizer, std::int64_t step,
+                      const std::vector<at::Tensor>& gradients, float* parameters, float* state,
+                      const InRanges& in_ranges) const;
   [[nodiscard]] std::vector<at::Tensor> bind(const float* parameters, const at::Tensor& input,
                                              bool requires_grad) const;
   [[nodiscard]] at::Tensor run(std::span<const at::Tensor> parameters, const at::Tensor& input,

@@ -23,6 +23,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace shardlab {
 namespace {
@@ -100,6 +101,10 @@ void TorchDevice::enter(Queue queue) const {
   const c10::impl::VirtualGuardImpl guard(state_->device.type());
   guard.setDevice(state_->device);
   (void)guard.exchangeStream(state_->stream(queue));
+}
+
+std::size_t TorchDevice::host_threads() const {
+  return is_cpu() ? static_cast<std::size_t>(state_->threads) : default_threads();
 }
 
 void TorchDevice::warm_up() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -31,6 +32,10 @@ class TorchDevice {
 
   /// What this thread does from now on goes to `queue`. A thread enters before anything else.
   void enter(Queue queue) const;
+
+  /// That compute in host memory beside the device: all cores beside an accelerator, as many as a
+  /// lane has where that is the CPU itself.
+  [[nodiscard]] std::size_t host_threads() const;
 
   /// Matrix products that nobody reads and their gradients: an accelerator's libraries load, and
   /// take their own memory, at the first, which then is there before anything is counted or timed.

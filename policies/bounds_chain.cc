@@ -145,6 +145,7 @@ class Path {
     for (const ItemIndex i : job_.units[unit].writes) {
       const Item& item = job_.items[i];
       if (item.lasting && item.bytes > 0) sum += transfer_time(item.bytes, link);
+      if (item.host_steps) sum += host_step(job_, i);
     }
     return sum;
   }

@@ -8,8 +8,8 @@
 /// What has to move. What lasts begins and ends in host memory. A minibatch of a chain reads the
 /// parameters on its way up and all that lasts on its way down; of either, memory can hold no more
 /// than its size when that begins, so the rest comes again. What is changed on the way down is
-/// written back, but for what memory can hold until it is changed again. Or, if that is more, what
-/// reuse_bound() says.
+/// written back, but for what memory can hold until it is changed again. What the host steps with
+/// goes back every time, and comes again. Or, if that is more, what reuse_bound() says.
 namespace shardlab {
 namespace {
 
@@ -112,6 +112,7 @@ class Moves {
   /// and are the job's own; `once`: of either way.
   struct Passes {
     double once = 0, up = 0, down = 0, changed = 0;
+    double stepped = 0, stepped_up = 0;  ///< Of it, what the host steps with; on the way up.
   };
   template <typename Counts>
   [[nodiscard]] static Passes passes_of(const JobProgram& job, const Counts& counts) {
@@ -132,6 +133,8 @@ class Moves {
       passes.up += up[i] ? bytes : 0;
       passes.down += down[i] ? bytes : 0;
       passes.changed += changed[i] ? bytes : 0;
+      passes.stepped += item.host_steps && changed[i] ? bytes : 0;
+      passes.stepped_up += item.host_steps && changed[i] && up[i] ? bytes : 0;
     }
     return passes;
   }
@@ -142,8 +145,9 @@ class Moves {
 
   /// Of a minibatch that follows another: what `memory` cannot keep from one pass to the next.
   [[nodiscard]] static Amount again_of(const Passes& passes, double memory) {
-    return {beyond(passes.up, memory) + beyond(passes.down, memory),
-            beyond(passes.changed, memory)};
+    const double up = passes.stepped_up + beyond(passes.up - passes.stepped_up, memory);
+    return {std::max(passes.stepped, up + beyond(passes.down, memory)),
+            passes.stepped + beyond(passes.changed - passes.stepped, memory)};
   }
 
   [[nodiscard]] static Amount amount_of(const JobProgram& job, const Passes& passes,

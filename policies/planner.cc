@@ -112,6 +112,7 @@ std::string describe(const PlanChoice& choice) {
   if (choice.partitioner == Partitioner::kBalanced) name += "/balanced";
   if (choice.admit > 0) name += fmt::format("/admit={}", choice.admit);
   if (!choice.recompute) name += "/keep";
+  if (choice.step != StepPlace::kCheaper) name += "/step=" + to_string(choice.step);
   if (choice.slots != PlanChoice{}.slots) name += fmt::format("/slots={}", choice.slots);
   return name;
 }
@@ -125,6 +126,7 @@ Plan make_plan(const Workload& workload, const Cluster& cluster, const Profile& 
     const Job& job = workload.jobs[j];
     plan.jobs.push_back(
         in_context(job.name, [&] { return plan_job(job, j, cluster, profile, choice); }));
+    plan.jobs.back().step = choice.step;
   }
   refuse_what_cannot_fit(lower(workload, cluster, profile, plan), cluster);
   return plan;

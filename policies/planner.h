@@ -29,6 +29,7 @@ struct PlanChoice {
   std::uint64_t seed = 1;
   std::string name{};                              ///< Empty: see describe().
   Partitioner partitioner = Partitioner::kGreedy;  ///< Of spill.
+  StepPlace step = StepPlace::kCheaper;
 };
 
 /// "spill/lrtf", "model_parallel/lrtf/admit=1/keep": what differs from the usual is named.

@@ -114,6 +114,30 @@ std::vector<LayerCost> ModelBench::measure_bytes() {
   return costs;
 }
 
+std::vector<Measured> ModelBench::measure_host_steps() {
+  constexpr int kWarmUp = 1, kRounds = 7;
+  Memory& memory = *memory_;
+  // Zeros, and no learning rate: what is stepped with stays as it is.
+  const at::Tensor gradient = device_.host_zeros(whole_.parameter_floats());
+  std::vector<Samples> samples(layers_.size());
+  for (int round = 0; round < kWarmUp + kRounds; ++round) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const std::int64_t first = whole_.offset(static_cast<int>(i));
+      const at::Tensor own = gradient.narrow(0, first, layers_[i].parameter_floats());
+      const Duration took = timed([&] {
+        layers_[i].step_on_host(optimizer_, 1, layers_[i].view_gradients(own),
+                                memory.host_parameters.data_ptr<float>() + first,
+                                memory.host_state.data_ptr<float>() + first * memory.state_factor,
+                                device_.host_threads());
+      });
+      if (round >= kWarmUp) samples[i].push_back(took);
+    }
+  }
+  std::vector<Measured> steps;
+  for (Samples& each : samples) steps.push_back(summarize(std::move(each)));
+  return steps;
+}
+
 // Returns the activation above, which also serves as its own gradient.
 at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& input,
                                       const at::Tensor& target, LayerCost& cost) {

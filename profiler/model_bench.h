@@ -32,6 +32,10 @@ class ModelBench {
   /// Names and exact bytes of every layer, from one pass under a memory account.
   [[nodiscard]] std::vector<LayerCost> measure_bytes();
 
+  /// The optimizer's step of every layer on the host, over parameters, state and gradient in its
+  /// memory, layer by layer as often as says how it varies. On any thread, beside nothing else.
+  [[nodiscard]] std::vector<Measured> measure_host_steps();
+
   /// One minibatch in the order of training, so that caches are as warm as there: forward without
   /// a graph, group by group; then, from the last group to the first, its layers recorded,
   /// backward in reverse and stepped. Adds one sample per layer and kind, unless only units are

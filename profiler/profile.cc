@@ -19,6 +19,7 @@
 #include "profiler/median_interval.h"
 #include "profiler/provenance.h"
 #include "profiler/rounds.h"
+#include "profiler/worker.h"
 
 namespace shardlab {
 namespace {
@@ -64,6 +65,14 @@ std::vector<ModelProfile> measure_bytes(Lane& lane) {
     models.back().layers = lane.model(m).measure_bytes();
   }
   return models;
+}
+
+/// What steps on the host take, with nothing beside them.
+void measure_host_steps(Lane& lane, std::vector<ModelProfile>& models) {
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    const std::vector<Measured> steps = lane.model(m).measure_host_steps();
+    for (std::size_t i = 0; i < steps.size(); ++i) models[m].layers[i].host_step = steps[i];
+  }
 }
 
 /// The widest of all models; none while one is not known.
@@ -226,6 +235,8 @@ Profile profile(const Workload& workload, const Cluster& cluster, const ProfileO
   fill(result.models, alone, &LayerCost::alone);
   fill(result.models, loaded, &LayerCost::loaded);
   fill_whole(result.models, alone);
+  report(1, "stepping on the host");
+  Worker().run([&] { measure_host_steps(*lanes.front(), result.models); });
   own.clear();
   for (const DeviceSpec& device : cluster.devices) TorchDevice(device).release_unused();
   report(1, "done");

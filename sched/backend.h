@@ -33,9 +33,12 @@ struct Transfer {
   DeviceId source = kNoDevice;  ///< Of Direction::kPeer.
   Direction direction{};
   bool loaded = false;
-  bool lane_last = false;  ///< A lane copies it once it has come over its link.
-  bool remote = false;     ///< From the host memory of another node, over the network.
+  bool lane_last = false;   ///< A lane copies it once it has come over its link.
+  bool remote : 1 = false;  ///< From the host memory of another node, over the network.
+  /// A gradient: the host steps with it once it has come, and only then is the transfer done.
+  bool steps : 1 = false;
 };
+static_assert(sizeof(Transfer) == 40);  // Part of every copy that Residency keeps.
 
 // Events: what a backend reports. `at` is when it happened on the run's clock.
 
@@ -57,6 +60,17 @@ struct UnitFailed {
 struct LinkDone {
   TransferId transfer = 0;
   Instant from{}, to{};
+};
+/// Of one that Transfer::steps: over its link; since `step_from` the host stepped with it, until
+/// now.
+struct HostStepped {
+  TransferId transfer = 0;
+  Instant from{}, to{}, step_from{};
+};
+/// The same, but the step came to nothing: its job cannot go on.
+struct StepFailed {
+  TransferId transfer = 0;
+  std::string_view reason;  ///< Lives as long as the backend.
 };
 struct LaneCopyDone {
   TransferId transfer = 0;
@@ -91,8 +105,9 @@ struct UnitRetried {
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
 
-using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
-                           SnapshotTaken, Restored, DeviceLost, DeviceJoined, UnitRetried>;
+using Event =
+    std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted, SnapshotTaken,
+                 Restored, DeviceLost, DeviceJoined, UnitRetried, HostStepped, StepFailed>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// At most one of them.
@@ -111,8 +126,9 @@ class Backend {
   [[nodiscard]] virtual Instant now() const = 0;
   /// Runs on the device's compute lane; ends with UnitDone or UnitFailed.
   virtual void start_unit(const UnitRun& run) = 0;
-  /// Sends an item over the device's link; ends with LinkDone. Same direction: in the order of the
-  /// calls. Requires: no other transfer of that id is under way.
+  /// Sends an item over the device's link; ends with LinkDone, or HostStepped or StepFailed where
+  /// the transfer `steps`. Same direction: in the order of the calls. Requires: no other transfer
+  /// of that id is under way.
   virtual void start_link(const Transfer& transfer) = 0;
   /// Copies an item by the device's compute lane; ends with LaneCopyDone.
   virtual void start_lane_copy(const Transfer& transfer) = 0;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -144,6 +145,8 @@ class Driver {
   [[gnu::noinline]] void take_in(const UnitFailed& event);
   [[gnu::noinline]] void take_in(const LinkDone& event);
   [[gnu::noinline]] void take_in(const LaneCopyDone& event);
+  [[gnu::noinline]] void take_in(const HostStepped& event);
+  [[gnu::noinline]] void take_in(const StepFailed& event);
   [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
   [[gnu::noinline]] void take_in(const SnapshotTaken& event);
@@ -247,6 +250,7 @@ class Driver {
   [[nodiscard]] bool fits(JobId job) const;
   void stop_what_cannot_fit();
   void stop_for_want_of_room(JobId job);
+  void stop_in_flight(JobId job, std::string_view reason);
   void halt(JobId job);
   void go_back(JobId job);
   [[gnu::noinline]] void end_halt(JobId job);

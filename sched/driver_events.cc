@@ -49,10 +49,46 @@ void Driver::take_in(const LaneCopyDone& event) {
   devices_[index(transfer.device)].lane_busy = false;
   clocks_[index(transfer.device)].copied(event.from, event.to);
   touch(index(transfer.device));
-  if (transfer.direction == Direction::kDemote && copies_take_link(transfer.device)) {
+  const bool by_link = copies_take_link(transfer.device) || transfer.steps;
+  if (transfer.direction == Direction::kDemote && by_link) {
     backend_.start_link(transfer);
   } else {
     complete(event.transfer);
+  }
+}
+
+void Driver::take_in(const HostStepped& event) {
+  if (timeline_ != nullptr) {
+    CopySpan& span = transfers_[event.transfer];
+    span.link_from = event.from;
+    span.link_to = event.to;
+    span.step_from = event.step_from;
+  }
+  complete(event.transfer);
+}
+
+void Driver::take_in(const StepFailed& event) {
+  const JobId job = residency_->transfer(event.transfer).job;
+  if (!jobs_[index(job)].failed) stop_in_flight(job, event.reason);
+  complete(event.transfer);
+}
+
+/// A job of which something that counts is on its way to the host.
+void Driver::stop_in_flight(JobId id, std::string_view reason) {
+  Job& job = jobs_[index(id)];
+  if (job.state == Job::State::kRestoring) return;  // What goes back does not count.
+  JobEnd& end = ends_[index(id)];
+  if (job.state != Job::State::kFlushing || end.completed) end.reason = reason;
+  end.completed = false;
+  if (job.state == Job::State::kAsking) {
+    job.failed = true;
+    end_units_of(id);
+  } else if (job.state == Job::State::kPausing) {
+    job.failed = true;
+    job.state = Job::State::kFlushing;
+    tell_ended(id);
+  } else {
+    halt(id);
   }
 }
 

@@ -62,7 +62,10 @@ void Driver::consult() {
 
 void Driver::go_on(JobId job) {
   Job& state = jobs_[index(job)];
-  if (state.over) return;  // It was stopped meanwhile, as no device that is left has room for it.
+  if (state.over) {  // It was stopped meanwhile: its tuner would wait for it.
+    tuner_->ended(job);
+    return;
+  }
   state.asked = false;
   set_goal(job);
   if (on_its_way(state.state)) {  // It went back, and now runs past where it asked.

@@ -41,6 +41,7 @@ void freeze(LayerCost& layer) {
   layer.frozen = std::exchange(layer.parameters, 0);
   layer.state = 0;
   for (LayerTimes* times : {&layer.alone, &layer.loaded}) times->step = {};
+  if (layer.host_step) layer.host_step = Measured{};
 }
 
 void only_forward(LayerCost& layer) {
@@ -62,6 +63,7 @@ void adapt(LayerCost& layer, const ModelProfile& model, int rank) {
                        static_cast<double>(std::max<Bytes>(whole.parameters, 1));
   layer.alone.step = scaled(whole.alone.step, share);
   layer.loaded.step = scaled(whole.loaded.step, share);
+  if (whole.host_step) layer.host_step = scaled(*whole.host_step, share);
 }
 
 ModelProfile frozen(ModelProfile model, const Job& job) {

@@ -127,6 +127,7 @@ void refuse_absurd(const Job& job, const ModelProfile& model) {
         time += static_cast<double>(each->median.count());
       }
     }
+    if (layer.host_step) time += static_cast<double>(layer.host_step->median.count());
     for (const Bytes each : {layer.parameters, layer.frozen, layer.state, layer.output, layer.saved,
                              layer.forward_workspace, layer.backward_workspace}) {
       bytes += 4 * static_cast<double>(each);
@@ -145,7 +146,8 @@ void refuse_absurd(const Job& job, const ModelProfile& model) {
 }
 
 Bytes memory_of(const JobProgram& job) {
-  std::size_t bytes = sizeof(JobProgram) + job.items.size() * sizeof(Item);
+  std::size_t bytes = sizeof(JobProgram) + job.items.size() * sizeof(Item) +
+                      job.host_step.size() * sizeof(Duration);
   for (const Unit& unit : job.units) {
     bytes += sizeof(Unit) + unit.after.size() * sizeof(Dependency) +
              unit.before.size() * sizeof(std::uint32_t);
@@ -195,6 +197,7 @@ void refuse_endless(const Program& program, const Cluster& cluster) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const JobProgram& job = program.jobs[j];
     double minibatch = 0;
+    for (const Duration step : job.host_step) minibatch += seconds(step);
     for (std::uint32_t u = 0; u < job.units.size(); ++u) {
       const Unit& unit = job.units[u];
       // Ten items at most, each in and out, over link and lane.

@@ -13,6 +13,7 @@
 #include "sched/partitioned.h"
 #include "sched/phases.h"
 #include "sched/shared_base.h"
+#include "sched/step_place.h"
 
 namespace shardlab {
 namespace {
@@ -22,12 +23,13 @@ namespace {
 class ChainLowering {
  public:
   ChainLowering(const JobPlan& plan, const Cluster& cluster, const Profile& profile,
-                std::vector<ShardCost> costs)
+                std::vector<ShardCost> costs, std::vector<bool> host_steps)
       : plan_(plan),
         cluster_(cluster),
         profile_(profile),
         shards_(plan.shards()),
-        costs_(std::move(costs)) {
+        costs_(std::move(costs)),
+        host_steps_(std::move(host_steps)) {
     program_.resident = plan.strategy == Strategy::kResident;
     program_.held = program_.resident || plan.keeps_graphs();
   }
@@ -39,11 +41,17 @@ class ChainLowering {
     for (int s = shards_ - 2; s >= 0 && cost(s).backward; --s) {
       program_.units.push_back(backward(s));
     }
+    for (int s = 0; s < shards_ && !host_steps_.empty(); ++s) {
+      program_.host_step.push_back(cost(s).host_step.value_or(Duration{}));
+    }
     if (program_.held) set_peaks();
     return std::move(program_);
   }
 
  private:
+  [[nodiscard]] bool host_steps(int shard) const {
+    return !host_steps_.empty() && host_steps_[static_cast<std::size_t>(shard)];
+  }
   [[nodiscard]] const ShardCost& cost(int shard) const {
     return costs_[static_cast<std::size_t>(shard)];
   }
@@ -69,8 +77,11 @@ class ChainLowering {
 
   [[nodiscard]] Item make_item(ItemKind kind, int s) const {
     switch (kind) {
-      case ItemKind::kParameters:
-        return {kind, s, cost(s).parameters, true, device(s)};
+      case ItemKind::kParameters: {
+        Item item{kind, s, cost(s).parameters, true, device(s)};
+        item.host_steps = host_steps(s);
+        return item;
+      }
       case ItemKind::kState:
         return {kind, s, cost(s).state, true, device(s)};
       case ItemKind::kActivation:
@@ -94,7 +105,8 @@ class ChainLowering {
     unit.kind = kind;
     unit.shard = s;
     unit.bound = device(s);
-    const Phases phases = phases_of(kind, s, plan_);
+    Phases phases = phases_of(kind, s, plan_);
+    phases.step = phases.step && !host_steps(s);
     unit.alone = unit_cost(cost(s).alone, phases, profile_.alone.unit_overhead);
     unit.loaded = unit_cost(cost(s).loaded, phases, profile_.loaded.unit_overhead);
     return unit;
@@ -120,7 +132,7 @@ class ChainLowering {
     unit.workspace = cost(s).backward_workspace + cost(s).tokens - (kept ? cost(s).graph : 0);
     if (cost(s).frozen > 0) unit.reads.add(item(ItemKind::kFrozen, s));
     for (const ItemKind kind : {ItemKind::kParameters, ItemKind::kState}) {
-      if (!cost(s).steps()) continue;
+      if (!cost(s).steps() || (kind == ItemKind::kState && host_steps(s))) continue;
       unit.reads.add(item(kind, s));
       unit.writes.add(item(kind, s));
     }
@@ -139,7 +151,10 @@ class ChainLowering {
   void set_peaks() {
     program_.peak.assign(cluster_.devices.size(), 0);
     const auto where = [](DeviceId bound) { return bound == kNoDevice ? 0 : index(bound); };
-    for (const Item& item : program_.items) program_.peak[where(item.only_reader)] += item.bytes;
+    for (const Item& item : program_.items) {
+      const bool stays = item.kind == ItemKind::kState && host_steps(item.shard);
+      if (!stays) program_.peak[where(item.only_reader)] += item.bytes;
+    }
     for (const Item& item : program_.items) {  // An output is made where it is not read.
       if (item.kind != ItemKind::kActivation && item.kind != ItemKind::kGradient) continue;
       const int maker = item.kind == ItemKind::kActivation ? item.shard : item.shard + 1;
@@ -159,15 +174,20 @@ class ChainLowering {
   const Profile& profile_;
   int shards_;
   std::vector<ShardCost> costs_;
+  std::vector<bool> host_steps_;  ///< By shard; empty: none.
   JobProgram program_;
 };
 
+/// `like`, if given, is the same job lowered by other costs, which say where it steps.
 JobProgram lower_job(const Job& job, const JobPlan& plan, const Cluster& cluster,
-                     const Profile& profile) {
+                     const Profile& profile, const JobProgram* like = nullptr) {
   std::vector<ShardCost> costs = cut(job, plan, cluster, profile);
-  JobProgram program = is_chain(plan.strategy, plan.replicas)
-                           ? ChainLowering(plan, cluster, profile, std::move(costs)).lower()
-                           : lower_tracks(plan, cluster, profile, std::move(costs));
+  std::vector<bool> on_host =
+      like == nullptr ? host_steps(job, plan, cluster, profile, costs) : shards_on_host(*like);
+  JobProgram program =
+      is_chain(plan.strategy, plan.replicas)
+          ? ChainLowering(plan, cluster, profile, std::move(costs), std::move(on_host)).lower()
+          : lower_tracks(plan, cluster, profile, std::move(costs));
   program.name = job.name;
   program.minibatches = job.minibatches;
   program.done = job.done;
@@ -215,7 +235,8 @@ void add_classes(Program& program, const Workload& workload, const Cluster& clus
     auto& times = program.times.emplace_back();
     const Profile& costs = profile_of(profile, device.costs);
     for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
-      const JobProgram job = lower_job(workload.jobs[j], plan.jobs[j], cluster, costs);
+      const JobProgram job =
+          lower_job(workload.jobs[j], plan.jobs[j], cluster, costs, &program.jobs[j]);
       auto& units = times.emplace_back();
       for (const Unit& unit : job.units) units.push_back(at_speed(unit, device.speed));
     }

@@ -36,6 +36,19 @@ void refuse_circles(const JobProgram& job, const std::vector<Track>& tracks) {
 
 }  // namespace
 
+std::vector<bool> shards_on_host(const JobProgram& job) {
+  std::vector<bool> shards(job.host_step.size());
+  for (const Item& item : job.items) {
+    if (item.host_steps) shards[static_cast<std::size_t>(item.shard)] = true;
+  }
+  return shards;
+}
+
+bool steps_on_host(const Program& program) {
+  return std::ranges::any_of(program.jobs,
+                             [](const JobProgram& job) { return !job.host_step.empty(); });
+}
+
 TimeRanges::TimeRanges(const Program& program) : program_(program) {
   const auto& classes = program.class_of;
   const bool own = classes.empty() || std::ranges::find(classes, 0) != classes.end();

@@ -96,7 +96,12 @@ struct Item {
   /// Items of one number, below Program::shared_items, are one: equal bytes, never written.
   std::int32_t shared = kNotShared;
   static constexpr std::int32_t kNotShared = -1;
+  /// Parameters with which the host steps: a unit that writes them leaves their gradient in their
+  /// place. It goes home at once, and the host makes the next version with it.
+  bool host_steps = false;
 };
+
+struct Program;
 
 /// One job, lowered: what its strategy makes of its model.
 struct JobProgram {
@@ -114,7 +119,9 @@ struct JobProgram {
   /// Peak per device of a held job that is bound; for `resident`, one entry: the peak wherever it
   /// goes.
   std::vector<Bytes> peak;
-  bool resident = false;       ///< Bound as a whole to one device, chosen at admission.
+  bool resident = false;  ///< Bound as a whole to one device, chosen at admission.
+  /// By shard, what its step on the host takes, where Item::host_steps; empty: no shard has one.
+  std::vector<Duration> host_step = {};
   bool expects_alone = false;  ///< See expect().
 };
 
@@ -147,6 +154,17 @@ inline Bytes lasting_bytes(const JobProgram& job) {
   for (const Item& item : job.items) bytes += item.lasting ? item.bytes : 0;
   return bytes;
 }
+
+/// Of one that Item::host_steps.
+inline Duration host_step(const JobProgram& job, ItemIndex item) {
+  return job.host_step[static_cast<std::size_t>(job.items[item].shard)];
+}
+
+/// Which shards step on the host, by number; empty: none.
+std::vector<bool> shards_on_host(const JobProgram& job);
+
+/// Some job steps on the host.
+bool steps_on_host(const Program& program);
 
 /// What `unit` of `job` needs on its device at once.
 inline Bytes need(const JobProgram& job, const Unit& unit) {

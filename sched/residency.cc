@@ -126,6 +126,7 @@ void Residency::begin(Reservation claim) {
       here.writing = false;
       if (!here.lasting) drop_host(claimed.job, use.item);  // It takes no room there any more.
       here.host = false;
+      copies_[copy].stage = here.written;
       copies_[copy].dirty = true;
     }
     if (use.creates) {
@@ -155,6 +156,10 @@ void Residency::begin(Reservation claim) {
   for (const ItemUse& use : uses_.of(job, unit).needed) {
     const CopyIndex copy = find(use.place, device);
     if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
+    if (copies_[copy].stage == Stage::kGradient) {  // The next version is made at home.
+      demote(copy);
+      continue;
+    }
     const DeviceId reader = program.items[use.item].only_reader;
     const bool bound = program.resident || reader == device;
     // Other tracks wait for what they share.

@@ -112,6 +112,8 @@ void Residency::finished(TransferId id) {
     return;
   }
   if (direction != Direction::kDemote) return;
+  // Of a gradient that has gone home, nothing is left but room that a claim made ahead keeps.
+  if (copy.stage == Stage::kReserved && copy.pins == 0) drop(id);
   for (CopyIndex other = here.first; other != kNone; other = copies_[other].sibling) {
     if (copies_[other].stage == Stage::kReserved) promote(other);
   }
@@ -122,6 +124,7 @@ void Residency::demoted(Copy& copy, ItemState& here) {
   copy.leaving = false;
   if (copy.stale) return;
   copy.dirty = false;
+  if (copy.stage == Stage::kGradient) copy.stage = Stage::kReserved;
   here.host = true;
   if (!node_of_.empty()) here.node = node_of_[index(copy.transfer.device)];
   if (here.lasting) return;
@@ -205,6 +208,7 @@ void Residency::request(CopyIndex which, Direction direction, DeviceId source) {
   Copy& copy = copies_[which];
   copy.transfer.direction = direction;
   copy.transfer.source = source;
+  copy.transfer.steps = copy.stage == Stage::kGradient;
   if (!node_of_.empty()) copy.transfer.remote = remote(copy);
   ++items_[copy.place].moving;
   requests_.push_back(which);

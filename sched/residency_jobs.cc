@@ -29,6 +29,7 @@ Residency::Residency(const Program& program, const Cluster& cluster, bool notes_
       here.bytes = items[i].bytes;
       here.lasting = items[i].lasting;
       here.shared = items[i].shared != Item::kNotShared;
+      here.written = items[i].host_steps ? Stage::kGradient : Stage::kThere;
     }
   }
   host_peak_ = host_used_;

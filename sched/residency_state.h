@@ -14,8 +14,9 @@ constexpr CopyIndex kNone = UINT32_MAX;
 
 /// An item in the memory of a device.
 struct Copy {
-  /// Reserved: room is set aside, nothing is on its way yet.
-  enum class Stage : std::uint8_t { kReserved, kArriving, kThere };
+  /// Reserved: room is set aside, nothing is on its way yet. Gradient: what lies there is what the
+  /// host will make the next version with; see Item::host_steps.
+  enum class Stage : std::uint8_t { kReserved, kGradient, kArriving, kThere };
 
   Transfer transfer;          ///< Job, item, device and bytes always; the rest once it moves.
   std::uint32_t place = 0;    ///< Of its item.
@@ -30,6 +31,8 @@ struct Copy {
   bool stale = false;    ///< To be dropped when its transfer ends.
   bool aside = false;    ///< Its room is part of what its held job has set aside.
 
+  /// Of a version, not only its room.
+  [[nodiscard]] bool present() const { return stage >= Stage::kArriving && !stale; }
   /// It can be dropped, once it is clean.
   [[nodiscard]] bool evictable() const {
     return pins == 0 && stage == Stage::kThere && !stale && !aside;
@@ -45,6 +48,8 @@ struct ItemState {
   bool host = false;       ///< The version in host memory is current.
   bool writing = false;    ///< A unit is changing it.
   bool forgotten = false;  ///< Its job has ended.
+  /// What a unit that writes it leaves.
+  Copy::Stage written = Copy::Stage::kThere;
   /// Whose host memory has it; see ItemState::kNowhere.
   std::uint16_t node = kNowhere;
   /// It is loaded by the node that asks for it first.

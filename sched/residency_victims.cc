@@ -12,9 +12,7 @@ Bytes Residency::present(JobId job, std::uint32_t unit, DeviceId device) const {
   for (const ItemUse& use : uses_.of(job, unit).needed) {
     if (!use.reads) break;
     const CopyIndex copy = find(use.place, device);
-    const bool there =
-        copy != kNone && copies_[copy].stage != Stage::kReserved && !copies_[copy].stale;
-    if (there) bytes += items_[use.place].bytes;
+    if (copy != kNone && copies_[copy].present()) bytes += items_[use.place].bytes;
   }
   return bytes;
 }

@@ -36,11 +36,14 @@ ShardCost shard_cost(const ModelProfile& model, int first, int last) {
   cost.tokens = (first == 0 ? ids : 0) + (last == count ? ids : 0);
 
   Bytes temporaries = 0;
+  cost.host_step = Duration{};
   for (int i = first; i < last; ++i) {
     const LayerCost& layer = layers[static_cast<std::size_t>(i)];
     cost.parameters += layer.parameters;
     cost.frozen += layer.frozen;
     cost.state += layer.state;
+    if (layer.parameters > 0 && !layer.host_step) cost.host_step.reset();
+    if (cost.host_step && layer.host_step) *cost.host_step += layer.host_step->median;
     cost.alone += layer.alone;
     cost.loaded += layer.loaded;
     cost.forward_workspace =

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "core/profile.h"
 
 namespace shardlab {
@@ -26,6 +28,8 @@ struct ShardCost {
     Duration forward{}, recompute{}, backward{}, step{};
   };
   Times alone, loaded;
+  /// A step on the host; none where some layer's that trains is not known.
+  std::optional<Duration> host_step = std::nullopt;
 
   /// The most that any unit of the shard needs on a device at once.
   [[nodiscard]] Bytes peak() const;

@@ -68,6 +68,7 @@ MeasuredCosts::MeasuredCosts(const Timeline& timeline, const Program& program, D
     Copies& copies = copies_[{span.job, item->second, static_cast<int>(span.direction)}];
     copies.by_lane.push_back(span.lane_to - span.lane_from);
     copies.by_link.push_back(span.link_to - span.link_from);
+    if (span.step_from > Instant{}) copies.steps.push_back(span.done - span.step_from);
   }
   if (detail == Detail::kMedian) take_medians();
 }
@@ -84,6 +85,7 @@ void MeasuredCosts::take_medians() {
   for (auto& [kind, copies] : copies_) {
     copies.by_lane = {median(copies.by_lane)};
     copies.by_link = {median(copies.by_link)};
+    if (!copies.steps.empty()) copies.steps = {median(copies.steps)};
   }
 }
 
@@ -112,6 +114,16 @@ Duration MeasuredCosts::lane_copy(const Transfer& transfer) {
 Duration MeasuredCosts::engine_copy(const Transfer& transfer, Duration by_link) {
   const Duration* measured = next(transfer, &Copies::by_link);
   return measured != nullptr ? *measured : by_link;
+}
+
+Duration MeasuredCosts::host_step(const Transfer& transfer) {
+  const auto found =
+      copies_.find({transfer.job, transfer.item, static_cast<int>(transfer.direction)});
+  if (found == copies_.end() || found->second.steps.empty()) return estimate_.host_step(transfer);
+  Copies& copies = found->second;
+  const std::size_t which = std::min(copies.next_step, copies.steps.size() - 1);
+  if (detail_ == Detail::kEach) ++copies.next_step;
+  return copies.steps[which];
 }
 
 }  // namespace shardlab

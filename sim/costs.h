@@ -20,6 +20,8 @@ class Costs {
   virtual Duration lane_copy(const Transfer& transfer) = 0;
   /// By a copy engine; `by_link` is what its link takes.
   virtual Duration engine_copy(const Transfer& transfer, Duration by_link) = 0;
+  /// Of a gradient that has come home: the optimizer's step there.
+  virtual Duration host_step(const Transfer& transfer) = 0;
   /// engine_copy() is always `by_link`, and need not be asked.
   [[nodiscard]] virtual bool engines_keep_pace() const { return false; }
 };
@@ -34,6 +36,9 @@ class EstimatedCosts final : public Costs {
   }
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
+  Duration host_step(const Transfer& transfer) override {
+    return shardlab::host_step(program_.jobs[index(transfer.job)], transfer.item);
+  }
   [[nodiscard]] bool engines_keep_pace() const override { return true; }
 
  private:
@@ -61,6 +66,7 @@ class MeasuredCosts final : public Costs {
   UnitCost unit(const UnitRun& run) override;
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer& transfer, Duration by_link) override;
+  Duration host_step(const Transfer& transfer) override;
 
  private:
   void take_medians();
@@ -83,6 +89,8 @@ class MeasuredCosts final : public Costs {
   struct Copies {
     std::vector<Duration> by_lane, by_link;
     std::size_t next = 0;
+    std::vector<Duration> steps;
+    std::size_t next_step = 0;
   };
   /// The one that is next; null when none was measured.
   [[nodiscard]] const Duration* next(const Transfer& transfer,

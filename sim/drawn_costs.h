@@ -23,6 +23,8 @@ class DrawnCosts final : public Costs {
   UnitCost unit(const UnitRun& run) override;
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer& transfer, Duration by_link) override;
+  /// Not drawn.
+  Duration host_step(const Transfer& transfer) override { return estimates_.host_step(transfer); }
 
  private:
   /// The last copy of an item in one direction.

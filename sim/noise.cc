@@ -50,9 +50,10 @@ struct Shards {
     if (phases.backward) sum.add(layer.backward);
     if (phases.step) sum.add(layer.step);
   }
-  [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers) const {
+  [[nodiscard]] Noise::OfUnit noise(const Unit& unit, Layers layers, bool on_host) const {
     Sum alone(layers), loaded(layers);
-    const Phases phases = phases_of(unit.kind, unit.shard, plan);
+    Phases phases = phases_of(unit.kind, unit.shard, plan);
+    phases.step = phases.step && !on_host;
     const auto shard = static_cast<std::size_t>(unit.shard);
     const std::size_t end = shard + 1 < plan.first_layer.size()
                                 ? static_cast<std::size_t>(plan.first_layer[shard + 1])
@@ -95,7 +96,11 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
     const auto entry = job_profile(profile, job, batch);
     const Shards shards{*entry, cut};
     auto& of_job = all.emplace_back();
-    for (const Unit& unit : units) of_job.push_back(shards.noise(unit, layers));
+    const std::vector<bool> on_host = shards_on_host(program.jobs[j]);
+    for (const Unit& unit : units) {
+      const bool steps_there = !on_host.empty() && on_host[static_cast<std::size_t>(unit.shard)];
+      of_job.push_back(shards.noise(unit, layers, steps_there));
+    }
   }
   return all;
 }

@@ -25,7 +25,8 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
     paces_.resize(devices.size());
   }
   if (cluster.disk) disk_.emplace(program, cluster);
-  contended_ = fair_links_ || !paces_.empty() || disk_;
+  if (steps_on_host(program)) steps_.emplace(cluster);
+  contended_ = fair_links_ || !paces_.empty() || disk_ || steps_;
   const bool one_node = nodes_of(cluster).empty();
   for (std::size_t d = 0; d < devices.size(); ++d) {
     const bool costs_say = devices[d].copy_engines > 0 && !costs.engines_keep_pace();
@@ -34,7 +35,8 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       transfer.device = device_id(d);
       transfer.direction = direction;
       ways_.push_back({direction == Direction::kPromote ? devices[d].link : devices[d].link_back(),
-                       link_index(cluster, transfer), costs_say, !costs_say && !disk_ && one_node});
+                       link_index(cluster, transfer), costs_say,
+                       !costs_say && !disk_ && !steps_ && one_node});
     }
   }
   for (std::size_t d = 0; d < devices.size(); ++d) {
@@ -130,7 +132,7 @@ Outcome simulate(const Program& given, const Cluster& cluster, Policy& policy, C
   const bool free_copies =
       program.copy_loaded.bytes_per_second == 0 && program.copy_loaded.latency == Duration{};
   const bool tracks =
-      loses || cluster.disk ||
+      loses || cluster.disk || steps_on_host(program) ||
       std::any_of(cluster.devices.begin(), cluster.devices.end(), [&](const auto& device) {
         return device.memory != kUnlimited || device.paced() || device.peer || cluster.network ||
                (device.copy_engines == 0 && !free_copies);

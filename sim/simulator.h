@@ -14,6 +14,7 @@
 #include "sim/costs.h"
 #include "sim/disk.h"
 #include "sim/fair_links.h"
+#include "sim/host_steps.h"
 
 namespace shardlab {
 
@@ -82,7 +83,7 @@ class Simulator final : public Backend {
     LinkSpec link;
     std::size_t queue = 0;
     bool costs_say = false;  ///< Not the link alone: an engine copies.
-    bool plain = false;      ///< The link alone: no disk, no network.
+    bool plain = false;      ///< The link alone: no disk, no network, no step after it.
   };
   struct Queue {
     Link link;
@@ -124,6 +125,7 @@ class Simulator final : public Backend {
   void set_alarm() {
     alarm_ = next_change_ < changes_.size() ? std::min(wake_, changes_[next_change_].at) : wake_;
     if (disk_) alarm_ = std::min(alarm_, disk_->next());
+    if (steps_) alarm_ = std::min(alarm_, steps_->next());
   }
   /// A lane has ended alone; the one after it.
   void foresee(std::size_t reported, const WinnerTree::Entry& second) {
@@ -160,6 +162,7 @@ class Simulator final : public Backend {
   [[gnu::noinline]] void advance_fair_links();
   [[gnu::noinline]] void pass(std::size_t device, Direction direction, int change);
   [[gnu::noinline]] void leave_link(std::size_t link);
+  [[gnu::noinline]] bool start_step(std::size_t link);
   [[nodiscard]] double slowness(std::size_t device) const;
   void start_pace(std::size_t device, Duration work);
   [[gnu::noinline]] void set_paces();
@@ -178,8 +181,9 @@ class Simulator final : public Backend {
   std::vector<Queue> queues_;     ///< By link_index().
   std::vector<Passing> passing_;  ///< By TransferId.
   std::vector<Way> ways_;         ///< By device, to it and from it.
-  bool contended_ = false;        ///< Any of the next three is there.
+  bool contended_ = false;        ///< Any of the next four is there.
   std::optional<Disk> disk_;
+  std::optional<HostSteps> steps_;       ///< Where some job steps on the host.
   std::optional<FairLinks> fair_links_;  ///< Where a device has a parent.
   std::vector<Pace> paces_;              ///< By device, where one has a factor; else empty.
   std::vector<std::size_t> repaced_;     ///< Devices whose copies in flight have changed.

@@ -1,6 +1,6 @@
 #include "sim/simulator.h"
 
-/// Devices that leave and come back; the disk.
+/// Devices that leave and come back; the disk; steps on the host.
 namespace shardlab {
 
 /// A change comes alone, after all that ends at its instant and what that brings about.
@@ -29,6 +29,7 @@ void Simulator::lose(DeviceId device) {
   if (reported_lane_ == index(device)) reported_lane_ = kNone;
   if (!paces_.empty()) paces_[index(device)].computes = false;
   if (disk_) disk_->lose(device);
+  if (steps_) steps_->lose(device);
   for (std::size_t link = index(device); link < queues_.size(); link += count) lose_link(link);
 }
 
@@ -62,6 +63,14 @@ void Simulator::leave_link(std::size_t link) {
   const bool by_lane =
       direction == Direction::kPromote && cluster_.devices[device].copy_engines == 0;
   if (disk_ && direction != Direction::kPeer && !by_lane) disk_->finished(id);
+}
+
+/// What has passed is a gradient with which the host steps now.
+bool Simulator::start_step(std::size_t link) {
+  const TransferId id = queues_[link].first;
+  if (!steps_ || !steps_->expects(id)) return false;
+  steps_->start(id, passing_[id].done.from, now_);
+  return true;
 }
 
 bool Simulator::restore(JobId job, std::int64_t /*minibatches*/) {

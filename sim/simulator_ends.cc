@@ -18,7 +18,9 @@ inline bool Simulator::begin_passage(std::size_t link) {
 inline bool Simulator::end_passage(std::size_t link) {
   Queue& queue = queues_[link];
   const Passing& first = passing_[queue.first];
-  events_.emplace_back(std::in_place_type<LinkDone>, queue.first, first.done.from, now_);
+  if (!contended_ || !start_step(link)) {
+    events_.emplace_back(std::in_place_type<LinkDone>, queue.first, first.done.from, now_);
+  }
   if (contended_) leave_link(link);
   queue.first = first.next;
   return queue.first != kNoTransfer;
@@ -44,6 +46,7 @@ inline void Simulator::end_of_link(std::size_t link) {
 }
 
 void Simulator::enter_link(const Transfer& transfer) {
+  if (transfer.steps) steps_->expect(transfer, costs_.host_step(transfer));
   Duration time = link_time(cluster_, transfer);
   if (transfer.direction == Direction::kPeer) {
     enter(link_index(cluster_, transfer), transfer, time);
@@ -109,7 +112,7 @@ bool Simulator::begin_contended(std::size_t link) {
 
 /// Where links share; not where anything else moves ends.
 [[gnu::flatten]] Lone Simulator::next_alone_contended() {
-  if (!paces_.empty() || disk_) return {};
+  if (!paces_.empty() || disk_ || steps_) return {};
   forget_reported();
   const WinnerTree::Key lane = lane_ends_.top();
   const WinnerTree::Key other = std::min(next_link_end(), alarm_.time_since_epoch().count());
@@ -204,11 +207,14 @@ inline const LinkDone* Simulator::lone_shared(Instant end) {
   }
   if (instant == WinnerTree::kAbsent) return {};
   now_ = Instant{Duration{instant}};
+  const auto stepped = steps_ ? steps_->end(now_) : std::span<const HostStepped>{};
   if (lanes == instant) end_lanes(instant);
   if (fair_links_ && !ended) advance_fair_links();
   while (next_link_end() == instant) end_of_link(next_link());
+  events_.insert(events_.end(), stepped.begin(), stepped.end());
   if (alarm == instant) ring();
-  return events_.empty() ? wait() : events_;  // Nothing but the disk came to an end.
+  if (steps_) set_alarm();
+  return events_.empty() ? wait() : events_;  // Nothing came to an end that the Driver knows of.
 }
 
 /// Most often one ends alone and begins anew at once: its end is then replaced, not taken out.

@@ -146,6 +146,29 @@ def test_simulate_draws_one_plan_and_its_utilization():
     assert "\x1b" not in text, "colours only on a terminal"
 
 
+def test_steps_are_where_they_are_asked_for_or_cheaper(tmp_path):
+    profile = json.loads((FIXTURES / "profile.json").read_text())
+    for layer in [layer for model in profile["models"] for layer in model["costs"]]:
+        layer |= {"host_step_ns": 1000, "host_step_spread_ns": 1, "host_step_samples": 7}
+    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    (tmp_path / "cluster.toml").write_text((FIXTURES / "cluster.toml").read_text() +
+                                         'copy_engines = 2\nkind = "cuda"\n')
+    inputs = [FIXTURES / "workload.toml", tmp_path / "cluster.toml", "-p", tmp_path / "profile.json", "--strategy", "spill"]
+
+    def stepping(*options):
+        document = json.loads(good("simulate", *inputs, *options, "--json"))
+        return document["plans"][0].get("steps_on_host", {})
+
+    assert stepping() == stepping("--step", "cheaper") == stepping("--step", "host") and stepping()
+    assert stepping("--step", "device") == {}
+    assert " steps on the host\n" in good("simulate", *inputs, "--trace", tmp_path / "trace.json",
+                                          "--save-plan", tmp_path / "plan.json", "--step", "host")
+    assert '"host optimizer"' in (tmp_path / "trace.json").read_text()
+    assert '"optimizer_step": "host"' in (tmp_path / "plan.json").read_text()
+    assert "does not know what a step on the host takes" in bad("simulate", *INPUTS, "--strategy", "spill", "--step", "host")
+    assert "gpipe" in bad("simulate", *inputs[:4], "--strategy", "gpipe(2,1)", "--step", "host")
+
+
 def test_simulate_gives_the_same_bytes_again(tmp_path):
     for name in ["a", "b"]:
         good("simulate", *INPUTS, "--policy", "random", "--seed", 5, "-o", f"{name}.json", cwd=tmp_path)

@@ -29,15 +29,17 @@ inline Workload jobs_of_eight() {
   return work;
 }
 
-/// With entries for every part of the batch.
-inline Profile profile_of_parts(const Workload& work) {
+/// With entries for every part of the batch; `host_step` of each layer.
+inline Profile profile_of_parts(const Workload& work, Duration host_step = Duration{1000}) {
   Profile profile;
   for (const int parts : {1, 2, 4, 8}) {
     Workload smaller = work;
     for (Job& job : smaller.jobs) job.batch /= parts;
     for (ModelProfile& entry : rough_profile(smaller).models) {
-      for (LayerCost& layer : entry.layers)
+      for (LayerCost& layer : entry.layers) {
         layer.forward_workspace = layer.backward_workspace = layer.saved = Bytes{512} << 10;
+        layer.host_step = Measured{host_step, {}, 1};
+      }
       profile.models.push_back(std::move(entry));
     }
   }
@@ -58,11 +60,14 @@ struct DistributedSetting {
   bool one_device = false;  ///< All are lanes of it.
   double room = 1;          ///< Budgets, of what the jobs need at least.
   CheckpointRule checkpoints = {};
+  std::vector<StepPlace> steps = {StepPlace::kDevice};  ///< Of jobs of one track, in turn.
+  Duration host_step{1000};
 };
 
 struct Trained {
   RunResult result;
   std::vector<JobPlan> plans;
+  std::vector<bool> on_host;  ///< Per job: some shard stepped there.
 };
 
 /// Of two shards.
@@ -83,7 +88,7 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
     if (setting.peers) device.peer = LinkSpec{Duration{1000}, 20e9};
     cluster.devices.push_back(device);
   }
-  const Profile profile = profile_of_parts(work);
+  const Profile profile = profile_of_parts(work, setting.host_step);
   Plan plan;
   plan.slots = setting.slots;
   std::vector<std::vector<int>> first_layers;
@@ -95,6 +100,9 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
                             ? chain(choice.strategy, recompute)
                             : plan_on_group(work.jobs[j], j, cluster, profile, choice, recompute));
     JobPlan& laid_out = plan.jobs.back();
+    laid_out.step = is_chain(choice.strategy, choice.replicas)
+                        ? setting.steps[j % setting.steps.size()]
+                        : StepPlace::kDevice;
     for (int s = 0; s < laid_out.shards() && setting.keeping != 0 && binds(laid_out.strategy);
          ++s) {
       laid_out.recompute_shard.push_back((setting.keeping >> s & 1U) == 0);
@@ -114,7 +122,8 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
   }
   const auto policy = make_policy(setting.policy, track_count(program), 1);
   options.keep_weights = true;
-  Trained trained{run(work, cluster, program, first_layers, *policy, options), plan.jobs};
+  Trained trained{run(work, cluster, program, first_layers, *policy, options), plan.jobs, {}};
+  for (const JobProgram& job : program.jobs) trained.on_host.push_back(!job.host_step.empty());
   const Outcome& outcome = trained.result.outcome;
   const bool as_planned =
       options.resume.empty() && outcome.redone == 0 && outcome.devices_lost == 0;
@@ -127,22 +136,22 @@ inline Trained train(const Workload& work, const DistributedSetting& setting,
 
 /// One job alone in a plain loop, made once.
 inline const PlainResult& plain(const Workload& work, std::size_t j, const JobPlan& plan,
-                                const std::string& kind = "cpu") {
-  static std::map<std::tuple<std::size_t, int, int, std::string>, PlainResult> known;
-  const auto key = std::tuple{j, plan.microbatches, plan.replicas, kind};
+                                const std::string& kind = "cpu", bool host_steps = false) {
+  static std::map<std::tuple<std::size_t, int, int, std::string, bool>, PlainResult> known;
+  const auto key = std::tuple{j, plan.microbatches, plan.replicas, kind, host_steps};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   at::set_num_threads(1);
   const TextData text = TextData::load(text_file());
   const c10::Device device(kind == "cpu" ? kind : kind + ":0");
-  PlainTraining training(work.jobs[j], text, device, plan.microbatches, plan.replicas);
+  PlainTraining training(work.jobs[j], text, device, plan.microbatches, plan.replicas, host_steps);
   return known.emplace(key, training.run()).first->second;
 }
 
 inline void expect_plain(const Workload& work, std::size_t j, const Trained& trained,
                          const std::string& kind) {
   const TrainedJob& job = trained.result.jobs[j];
-  const PlainResult& alone = plain(work, j, trained.plans[j], kind);
+  const PlainResult& alone = plain(work, j, trained.plans[j], kind, trained.on_host[j]);
   EXPECT_EQ(job.losses, alone.losses) << "job " << j;
   EXPECT_TRUE((PlainResult{job.losses, job.parameters}) == alone) << "job " << j;
 }

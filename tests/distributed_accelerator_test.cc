@@ -76,6 +76,46 @@ TEST_P(DistributedAccelerator, ResultsDoNotDependOnLuckWithStreams) {
   expect_plain(work, train(work, on_accelerators(GetParam(), true)), kind());
 }
 
+class HostSteps : public DistributedAccelerator {};
+class CheaperSteps : public DistributedAccelerator {};
+
+// As plain training does whose step is the CPU's.
+TEST_P(HostSteps, TrainToTheBitAsPlainTrainingDoes) {
+  const Workload work = jobs_of_eight();
+  const auto expect_host_steps = [&](bool recompute) {
+    DistributedSetting setting = on_accelerators(GetParam(), recompute);
+    setting.steps = {StepPlace::kHost};
+    const Trained trained = train(work, setting);
+    EXPECT_EQ(trained.on_host, std::vector<bool>(work.jobs.size(), true));
+    expect_plain(work, trained, kind());
+  };
+  expect_host_steps(true);
+  if (GetParam() != std::string("spill")) expect_host_steps(false);
+  if (!fake()) return;
+  fake::set_order(fake::Order::kLate);
+  expect_host_steps(true);
+  fake::set_order(fake::Order::kEager);
+  fake::set_delays({std::chrono::microseconds(200), std::chrono::microseconds(0)});
+  expect_host_steps(true);
+}
+
+// State there and back takes 40 us at least, on either way.
+TEST_F(CheaperSteps, AreTakenByTheProfile) {
+  const Workload work = jobs_of_eight();
+  DistributedSetting setting = on_accelerators("spill", true);
+  setting.link = {Duration{20'000}, 2e9};
+  setting.steps = {StepPlace::kCheaper};
+  for (const bool cheap : {true, false}) {
+    setting.host_step = cheap ? Duration{1000} : Duration{1'000'000'000};
+    const Trained trained = train(work, setting);
+    EXPECT_EQ(trained.on_host, std::vector<bool>(work.jobs.size(), cheap));
+    expect_plain(work, trained, kind());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Chains, HostSteps, testing::Values("spill", "resident", "model_parallel"),
+                         [](const auto& info) { return std::string(info.param); });
+
 class RandomFaults : public DistributedAccelerator {};
 
 TEST_F(RandomFaults, ChangeNoBitOfWhatCompletes) {

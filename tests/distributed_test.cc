@@ -65,6 +65,32 @@ TEST(Distributed, MixturesOfStrategiesOnRandomClustersTrainLikeEachJobAlone) {
   }
 }
 
+// On the CPU its bits are those of a step on the device.
+TEST(Distributed, StepsOnTheHostTrainLikeEachJobAlone) {
+  const Workload work = jobs_of_eight();
+  for (const char* strategy : {"spill", "resident", "model_parallel"}) {
+    for (int round = 0; round < 8; ++round) {
+      SCOPED_TRACE(testing::Message() << strategy << ", round " << round);
+      const bool keeps = round % 2 == 1 && strategy != std::string("spill");
+      DistributedSetting setting{{strategy}, 2, 1 + round / 4, !keeps};
+      setting.steps = {StepPlace::kHost};
+      setting.copy_engines = round % 3;
+      if (round % 4 > 1) setting.link = {Duration{20'000}, 2e9};
+      setting.checkpoints.minibatches = round % 3;
+      const Trained trained = train(work, setting);
+      expect_plain(work, trained);
+      EXPECT_EQ(trained.on_host, std::vector<bool>(work.jobs.size(), true));
+      for (const CopySpan& span : trained.result.timeline.copies) {
+        EXPECT_NE(span.item, ItemKind::kState);
+        const bool gradient =
+            span.item == ItemKind::kParameters && span.direction == Direction::kDemote;
+        EXPECT_EQ(span.step_from > Instant{}, gradient);
+        EXPECT_TRUE(!gradient || span.step_from >= span.link_to);
+      }
+    }
+  }
+}
+
 TEST(Distributed, ActivationsGoStraightToTheNextStageWhereDevicesAreJoined) {
   const Workload work = jobs_of_eight();
   const Trained trained = train(work, {{"gpipe(2,4)"}, 2, 1, true, 0, "lrtf", {}, true});

@@ -35,6 +35,15 @@ void apply(const Unit& unit, std::int64_t minibatch, Items& items) {
   for (const ItemIndex i : unit.creates) items[i] = mix(value, i);
 }
 
+/// On the host: the parameters, and their state, by what a unit left in their place.
+void step(const JobProgram& job, ItemIndex item, std::uint64_t gradient, Items& host) {
+  for (std::size_t i = 0; i < job.items.size(); ++i) {
+    const bool state = job.items[i].kind == ItemKind::kState;
+    if (state && job.items[i].shard == job.items[item].shard) host[i] = mix(host[i], gradient);
+  }
+  host[item] = mix(host[item], gradient);
+}
+
 /// A shared item begins alike for all.
 std::uint64_t beginning(std::size_t job, std::size_t i, const Item& item) {
   if (item.shared != Item::kNotShared) return mix(77, static_cast<std::uint64_t>(item.shared));
@@ -113,7 +122,12 @@ class DataSimulator final : public Backend {
     } else if (const auto* lane = std::get_if<LaneCopyDone>(&event)) {
       const Transfer& transfer = moving_.at(lane->transfer);
       const bool passes = cluster_.devices[index(transfer.device)].paced();
-      if (transfer.direction == Direction::kPromote || !passes) copy(transfer);
+      if (transfer.direction == Direction::kPromote || !(passes || transfer.steps)) copy(transfer);
+    } else if (const auto* stepped = std::get_if<HostStepped>(&event)) {
+      const Transfer& transfer = moving_.at(stepped->transfer);
+      step(program_.jobs[index(transfer.job)], transfer.item,
+           on_[index(transfer.device)][index(transfer.job)][transfer.item],
+           host[index(transfer.job)]);
     } else if (const auto* lost = std::get_if<DeviceLost>(&event)) {
       for (Items& items : on_[index(lost->device)]) std::ranges::fill(items, kGarbage);
     }
@@ -148,7 +162,14 @@ Items alone(const Program& program, std::size_t j) {
     moved = false;
     for (const TrackId track : ledger.track_ids(job_id(j))) {
       if (ledger.complete(track) || !ledger.unblocked(track)) continue;
+      const Items before = items;
+      const JobProgram& job = program.jobs[j];
       apply(ledger.current(track), ledger.minibatch(track), items);
+      for (const ItemIndex i : ledger.current(track).writes) {
+        if (!job.items[i].host_steps) continue;
+        const std::uint64_t gradient = std::exchange(items[i], before[i]);
+        step(job, i, gradient, items);
+      }
       ledger.advance(track);
       moved = true;
     }

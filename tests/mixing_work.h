@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -48,6 +50,10 @@ class MixingWork : public Work {
     const std::lock_guard lock(mutex_);
     if (lost_[index(transfer.device)]) return;
     std::uint64_t& here = devices_[index(transfer.device)][index(transfer.job)][transfer.item];
+    if (transfer.steps) {
+      gradients_[{transfer.job, transfer.item}] = here;
+      return;
+    }
     if (transfer.direction == Direction::kPeer) {
       here = devices_[index(transfer.source)][index(transfer.job)][transfer.item];
       return;
@@ -55,6 +61,23 @@ class MixingWork : public Work {
     std::uint64_t& host = host_[index(transfer.job)][transfer.item];
     (transfer.direction == Direction::kPromote ? here : host) =
         transfer.direction == Direction::kPromote ? host : here;
+  }
+
+  void step(const Transfer& transfer) override {
+    const std::lock_guard lock(mutex_);
+    if (lost_[index(transfer.device)]) return;
+    if (transfer.job == failing_step && steps_before_failure-- <= 0) throw Error("made to fail");
+    step(program_.jobs[index(transfer.job)], transfer.item,
+         gradients_.at({transfer.job, transfer.item}), host_[index(transfer.job)]);
+  }
+  /// The parameters, and their state, by what a unit left in their place.
+  static void step(const JobProgram& job, ItemIndex item, std::uint64_t gradient,
+                   std::vector<std::uint64_t>& host) {
+    for (std::size_t i = 0; i < job.items.size(); ++i) {
+      const bool state = job.items[i].kind == ItemKind::kState;
+      if (state && job.items[i].shard == job.items[item].shard) host[i] = mix(host[i], gradient);
+    }
+    host[item] = mix(host[item], gradient);
   }
 
   void drop(JobId job, ItemIndex item, DeviceId from) override {
@@ -91,10 +114,13 @@ class MixingWork : public Work {
   }
 
   JobId failing_job = kNoJob;
+  JobId failing_step = kNoJob;  ///< Its steps on the host fail, after so many.
+  int steps_before_failure = 0;
 
  private:
   const Program& program_;
   std::vector<std::vector<std::uint64_t>> host_, kept_;
+  std::map<std::pair<JobId, ItemIndex>, std::uint64_t> gradients_;
   std::vector<bool> lost_;
   std::mutex mutex_;  // Of lost_, so that a thread of a lost device changes nothing any more.
   std::vector<std::vector<std::vector<std::uint64_t>>> devices_;
@@ -106,7 +132,15 @@ inline std::vector<std::uint64_t> alone(const Program& program, std::size_t j) {
   std::vector<std::uint64_t> items(job.items.size());
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = mix(j, i);
   for (std::int64_t minibatch = 0; minibatch < job.minibatches; ++minibatch) {
-    for (const Unit& unit : job.units) MixingWork::apply(unit, minibatch, items);
+    for (const Unit& unit : job.units) {
+      const std::vector<std::uint64_t> before = items;
+      MixingWork::apply(unit, minibatch, items);
+      for (const ItemIndex i : unit.writes) {
+        if (!job.items[i].host_steps) continue;
+        const std::uint64_t gradient = std::exchange(items[i], before[i]);
+        MixingWork::step(job, i, gradient, items);
+      }
+    }
   }
   std::vector<std::uint64_t> lasting;
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -135,6 +169,12 @@ inline Drawn draw(std::uint64_t seed) {
     plan.strategy = Strategy::kModelParallel;
     for (int s = 0; s < shape.shards; ++s)
       plan.device.push_back(device_id(static_cast<std::size_t>(s) % devices));
+  }
+  for (JobPlan& plan : drawn.plan.jobs) {
+    plan.step = pick(3) == 0 ? StepPlace::kHost : StepPlace::kDevice;
+  }
+  for (ModelProfile& model : drawn.profile.models) {
+    for (LayerCost& layer : model.layers) layer.host_step = layer.loaded.step;
   }
   if (pick(3) == 0) {
     for (Job& job : drawn.workload.jobs) job.arrival = Duration{pick(3'000'000)};

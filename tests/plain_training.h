@@ -17,8 +17,9 @@
 /// The reference for bit-identity: one job trained alone, whole, in a plain loop. Every parameter
 /// is a tensor of its own, there is one graph and one .backward(). Nothing of sched/ or exec/; of
 /// models/ only the layers, the dropout key inside them and, on the CPU, the optimizer step. On an
-/// accelerator LibTorch steps. With microbatches and replicas it accumulates gradients: .backward()
-/// of one microbatch after the other, replica by replica; then the replicas' sums are added up.
+/// accelerator LibTorch steps, unless the host is to. With microbatches and replicas it accumulates
+/// gradients: .backward() of one microbatch after the other, replica by replica; then the replicas'
+/// sums are added up.
 namespace shardlab {
 
 struct PlainResult {
@@ -34,13 +35,14 @@ struct PlainResult {
 class PlainTraining {
  public:
   PlainTraining(const Job& job, const TextData& text, c10::Device device = c10::Device(c10::kCPU),
-                int microbatches = 1, int replicas = 1)
+                int microbatches = 1, int replicas = 1, bool host_steps = false)
       : job_(job),
         text_(text),
         model_(job.model),
         device_(device),
         microbatches_(microbatches),
-        replicas_(replicas) {
+        replicas_(replicas),
+        host_steps_(host_steps) {
     for (int i = 0; i < model_.layers(); ++i) add_layer(i);
   }
 
@@ -94,7 +96,9 @@ class PlainTraining {
     for (const auto& layer : parameters_) {
       for (const at::Tensor& parameter : layer) {
         parameter.mutable_grad() = totals[i];
-        take_step(s + 1, parameter, states_[i], statistic_[i]);
+        const bool away = host_steps_ && !device_.is_cpu();
+        away ? step_on_host(s + 1, parameter, states_[i], statistic_[i])
+             : take_step(s + 1, parameter, states_[i], statistic_[i]);
         ++i;
         parameter.mutable_grad().reset();
       }
@@ -129,6 +133,18 @@ class PlainTraining {
     }
   }
 
+  /// On copies of all in host memory.
+  void step_on_host(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state,
+                    bool statistic) {
+    const at::NoGradGuard no_graph;
+    at::Tensor here = parameter.detach().cpu();
+    const at::Tensor own_state = state.cpu();
+    here.set_requires_grad(true).mutable_grad() = parameter.grad().cpu();
+    take_step(count, here, own_state, statistic);
+    parameter.copy_(here);
+    state.copy_(own_state);
+  }
+
   void take_step(std::int64_t count, const at::Tensor& parameter, const at::Tensor& state,
                  bool statistic) {
     const at::NoGradGuard no_graph;
@@ -139,7 +155,7 @@ class PlainTraining {
     const at::Tensor first = state[0].view(parameter.sizes());
     if (statistic) {
       parameter.mul_(0.9F).add_(gradient * 0.1F);
-    } else if (device_.is_cpu()) {
+    } else if (parameter.is_cpu()) {
       step(how, count, {parameter.data_ptr<float>(), size}, {gradient.data_ptr<float>(), size},
            {state.data_ptr<float>(), static_cast<std::size_t>(state.numel())});
     } else if (how.kind == OptimizerKind::kAdamW) {
@@ -159,6 +175,7 @@ class PlainTraining {
   Model model_;
   c10::Device device_;
   int microbatches_, replicas_;
+  bool host_steps_;
   std::vector<std::vector<at::Tensor>> parameters_;
   std::vector<at::Tensor> states_;  ///< Per parameter: one row per moment.
   std::vector<bool> statistic_;     ///< Likewise.

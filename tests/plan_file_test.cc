@@ -40,6 +40,20 @@ TEST(PlanFile, PutsEachFieldInItsPlace) {
   EXPECT_FALSE(read.jobs.at(1).recompute);
 }
 
+TEST(PlanFile, SaysWhereOptimizersStep) {
+  Plan plan = sample_plan();
+  EXPECT_EQ(plan_json(plan).find("optimizer_step"), std::string::npos);
+  for (const StepPlace place : {StepPlace::kDevice, StepPlace::kHost}) {
+    plan.jobs[1].step = place;
+    const Plan read = parse_plan(plan_json(plan));
+    EXPECT_EQ(read.jobs[0].step, StepPlace::kCheaper);
+    EXPECT_EQ(read.jobs[1].step, place);
+  }
+  EXPECT_EQ(error(plan_of(R"({"strategy":"spill","first_layer":[0],"device":[],"recompute":true,)"
+                          R"("optimizer_step":"moon"})")),
+            "job 0: optimizer_step: \"moon\" is no place to step; there are device, host, cheaper");
+}
+
 TEST(PlanFile, SaysOfEachShardWhetherItRecomputes) {
   Plan plan = sample_plan();
   plan.jobs[1].recompute_shard = {true, false};

@@ -60,6 +60,19 @@ TEST(ProfileFile, PutsEachFieldInItsPlace) {
   EXPECT_EQ(layer.loaded.step.samples, 20);
 }
 
+TEST(ProfileFile, HasStepsOnTheHostWhereTheyWereMeasured) {
+  Profile profile = sample_profile();
+  EXPECT_EQ(text().find("host_step"), std::string::npos);
+  profile.models[0].layers[1].host_step = Measured{Duration{70}, Duration{3}, 7};
+  const std::string written = profile_json(profile);
+  const Profile read = parse_profile(written);
+  EXPECT_FALSE(read.models[0].layers[0].host_step);
+  ASSERT_TRUE(read.models[0].layers[1].host_step);
+  EXPECT_EQ(read.models[0].layers[1].host_step->median, Duration{70});
+  EXPECT_EQ(read.models[0].layers[1].host_step->samples, 7);
+  EXPECT_EQ(profile_json(read), written);
+}
+
 /// What a profile of an accelerator has besides.
 Profile profile_of_a_gpu() {
   Profile profile = sample_profile();

@@ -47,6 +47,10 @@ inline DistributedSetting draw_setting(Draw& draw, const std::vector<std::string
   setting.peers = draw.below(3) == 0;
   setting.room = std::vector<double>{1, 1.3, 4}[draw.below(3)];
   setting.checkpoints.minibatches = static_cast<std::int64_t>(draw.below(3));
+  setting.steps.clear();
+  for (std::size_t j = 0; j < strategies.size(); ++j) {
+    setting.steps.push_back(draw.below(2) == 0 ? StepPlace::kHost : StepPlace::kDevice);
+  }
   return setting;
 }
 

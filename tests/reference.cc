@@ -31,6 +31,9 @@ Simulation::Simulation(const Program& program, const Cluster& cluster, std::stri
     if (device.peer || cluster.network || cluster.disk) return true;
     return device.memory != kUnlimited || device.paced() || (device.copy_engines == 0 && costly);
   });
+  for (const JobProgram& job : program.jobs) {
+    if (!job.host_step.empty()) tracks_memory_ = true;
+  }
   result_.ends.resize(jobs_.size());
   result_.busy.resize(cluster.devices.size());
   result_.peak.resize(cluster.devices.size());

@@ -59,7 +59,14 @@ class Simulation {
     Move move;
     CopySpan span;
     bool loaded = false;
-    enum class Where : std::uint8_t { kWaitsForHost, kLink, kWaitsForLane, kLane } where{};
+    enum class Where : std::uint8_t {
+      kWaitsForRoom,
+      kLink,
+      kWaitsForLane,
+      kLane,
+      kWaitsForStep,
+      kSteps,
+    } where{};
     std::int64_t order = 0;  ///< When it joined the queue that it is in.
   };
   struct Choice {
@@ -82,6 +89,7 @@ class Simulation {
   void join_lane(Passage& passage);
   void link_done(std::size_t id);
   void lane_copy_done(std::size_t id);
+  void start_steps();
   void complete(std::size_t id);
   void start_moves();
 

@@ -14,6 +14,7 @@ Instant Simulation::next_instant() const {
   for (const auto& [id, passage] : passages_) {
     if (passage.where == Passage::Where::kLink) next = std::min(next, passage.span.link_to);
     if (passage.where == Passage::Where::kLane) next = std::min(next, passage.span.lane_to);
+    if (passage.where == Passage::Where::kSteps) next = std::min(next, passage.span.done);
   }
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     const Instant arrival = program_.jobs[j].arrival;
@@ -23,16 +24,18 @@ Instant Simulation::next_instant() const {
 }
 
 /// "All events of one instant are taken in before anything is decided": what lanes did by device,
-/// what links did, then arrivals. What takes no time ends in another round of the same instant.
+/// what links did, then hosts by node, then arrivals. What takes no time ends in another round of
+/// the same instant.
 bool Simulation::take_in() {
   std::vector<Claim> units;
-  std::vector<std::size_t> by_lane, by_link;
+  std::vector<std::size_t> by_lane, by_link, by_host;
   for (const Claim& claim : claims_) {
     if (claim.running && claim.to == now_) units.push_back(claim);
   }
   for (const auto& [id, at] : passages_) {
     if (at.where == Passage::Where::kLane && at.span.lane_to == now_) by_lane.push_back(id);
     if (at.where == Passage::Where::kLink && at.span.link_to == now_) by_link.push_back(id);
+    if (at.where == Passage::Where::kSteps && at.span.done == now_) by_host.push_back(id);
   }
   std::ranges::sort(by_link, {}, [&](std::size_t id) {
     return std::pair(queue(passages_.at(id).move), passages_.at(id).order);
@@ -49,10 +52,16 @@ bool Simulation::take_in() {
     }
   }
   for (const std::size_t id : by_link) link_done(id);
+  std::ranges::sort(by_host, {}, [&](std::size_t id) {  // Nodes count from the first device's.
+    const std::string& node = cluster_.devices[device(id)].node;
+    return std::ranges::find(cluster_.devices, node, &DeviceSpec::node) - cluster_.devices.begin();
+  });
+  for (const std::size_t id : by_host) complete(id);
+  start_steps();
   end_flushed_jobs();
   const bool arrives = std::ranges::any_of(
       program_.jobs, [&](const JobProgram& job) { return job.arrival == now_; });
-  return arrives || !units.empty() || !by_lane.empty() || !by_link.empty();
+  return arrives || !units.empty() || !by_lane.empty() || !by_link.empty() || !by_host.empty();
 }
 
 /// What the devices have got or given needs the host's memory no more.
@@ -146,7 +155,7 @@ LinkSpec Simulation::link_of(const Move& move) const {
 void Simulation::ask_for_link(std::size_t id) {
   Passage& passage = passages_.at(id);
   if (!disk_ || passage.move.direction == Direction::kPeer) return join_link(passage);
-  passage.where = Passage::Where::kWaitsForHost;
+  passage.where = Passage::Where::kWaitsForRoom;
   disk_->start(id, passage.move);
   enter_links();
 }
@@ -227,14 +236,42 @@ void Simulation::link_done(std::size_t id) {
   Passage& passage = passages_.at(id);
   if (passage.move.direction == Direction::kPromote && copies_take_lane(passage.move.device)) {
     join_lane(passage);
+  } else if (passage.move.gradient) {
+    passage.where = Passage::Where::kWaitsForStep;
+    passage.order = ++joined_;
   } else {
     complete(id);
   }
 }
 
+/// "The host steps, first come, first served, one at a time": each node's.
+void Simulation::start_steps() {
+  std::map<std::string, Passage*> first;
+  for (auto& [id, passage] : passages_) {
+    const std::string& node = cluster_.devices[passage.move.device].node;
+    Passage*& best = first.try_emplace(node, nullptr).first->second;
+    const bool waits = passage.where == Passage::Where::kWaitsForStep;
+    const bool steps = passage.where == Passage::Where::kSteps && fault_ != Fault::kStepsAtOnce;
+    if (!waits && !steps) continue;
+    const auto turn = [](const Passage& each) {  // Who is at it stays.
+      return std::pair(each.where != Passage::Where::kSteps, each.order);
+    };
+    if (best == nullptr || turn(passage) < turn(*best)) best = &passage;
+  }
+  for (auto& [node, passage] : first) {
+    if (passage == nullptr || passage->where != Passage::Where::kWaitsForStep) continue;
+    const JobProgram& job = program_.jobs[passage->move.job];
+    const auto shard = static_cast<std::size_t>(job.items[passage->move.item].shard);
+    passage->where = Passage::Where::kSteps;
+    passage->span.step_from = now_;
+    passage->span.done = now_ + job.host_step[shard];
+  }
+}
+
 void Simulation::lane_copy_done(std::size_t id) {
   Passage& passage = passages_.at(id);
-  if (passage.move.direction == Direction::kDemote && takes_link(passage.move.device)) {
+  const bool home = passage.move.direction == Direction::kDemote;
+  if (home && (takes_link(passage.move.device) || passage.move.gradient)) {
     ask_for_link(id);
   } else {
     complete(id);

@@ -215,7 +215,10 @@ void Memory::commit(const Claim& claim, const std::vector<Claim>& claims) {
     } else {
       drop_from_host(claim.job, i);
     }
-    copies_.at({claim.job, claim.device, i}).dirty = true;
+    Copy& copy = copies_.at({claim.job, claim.device, i});
+    copy.dirty = true;
+    // "What a unit leaves in the place of such parameters is their gradient."
+    if (program_.jobs[claim.job].items[i].host_steps) copy.stage = Stage::kGradient;
   }
   for (const ItemIndex i : unit.creates) {
     Copy& copy = copies_.at({claim.job, claim.device, i});
@@ -241,6 +244,10 @@ void Memory::settle(const Claim& claim, const Unit* next) {
     if (found == copies_.end() || !found->second.dirty || found->second.leaving) continue;
     const JobProgram& job = program_.jobs[claim.job];
     const DeviceId reader = job.items[place.item].only_reader;
+    if (found->second.stage == Stage::kGradient && fault_ != Fault::kGradientsStay) {
+      demote(place);
+      continue;
+    }
     if (job.resident || reader == device_id(claim.device)) continue;
     const bool shared = job.tracks.size() > 1;  // Other tracks wait for it.
     const bool read_here = !shared && next != nullptr && next->reads.contains(place.item);

@@ -35,8 +35,10 @@ enum class Fault : std::uint8_t {
   kRoomIsOvertaken,
   kTheHostsNewestGoesFirst,
   kEverythingIsWritten,
+  kGradientsStay,
+  kStepsAtOnce,
 };
-constexpr int kFaults = 17;
+constexpr int kFaults = 19;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -54,6 +56,7 @@ struct Move {
   Direction direction{};
   std::size_t source = 0;  ///< Under kPeer, the device that it leaves.
   bool remote = false;     ///< From the host of another node.
+  bool gradient = false;   ///< With which the host steps before the move is over.
 };
 
 /// "Both have a peer link, or they are on different nodes."
@@ -97,7 +100,7 @@ class Memory {
     auto operator<=>(const Place&) const = default;
   };
   struct Copy {
-    enum class Stage : std::uint8_t { kRoom, kArriving, kThere } stage = Stage::kRoom;
+    enum class Stage : std::uint8_t { kRoom, kArriving, kThere, kGradient } stage = Stage::kRoom;
     bool dirty = false, leaving = false;
     bool sending = false;  ///< To another device.
     bool stale = false;    ///< To be dropped when it is no longer on its way.

@@ -62,7 +62,8 @@ void Memory::promote(const Place& place) {
 
 void Memory::demote(const Place& place) {
   copies_[place].leaving = true;
-  asked.push_back({place.job, place.device, place.item, Direction::kDemote, 0});
+  const bool gradient = copies_[place].stage == Stage::kGradient;
+  asked.push_back({place.job, place.device, place.item, Direction::kDemote, 0, false, gradient});
 }
 
 void Memory::moved(const Move& move, const std::vector<Claim>& claims) {
@@ -77,6 +78,10 @@ void Memory::moved(const Move& move, const std::vector<Claim>& claims) {
     if (forgotten_.contains(move.job)) free_set_aside(move.job);
   } else if (move.direction == Direction::kDemote) {
     copy.dirty = false;
+    if (move.gradient) {  // The host has the next version, the device nothing.
+      copy.stage = Stage::kRoom;
+      if (!needed(here, claims)) copies_.erase(here);
+    }
     in_host_.insert({move.job, move.item});
     node_[{move.job, move.item}] = cluster_.devices[move.device].node;
     for (auto& [place, other] : copies_) {  // Who waited for it.

@@ -22,7 +22,7 @@ using reference::Fault;
 using scenarios::Scenario;
 
 /// What a span says, in the order of its text.
-using Numbers = std::array<std::int64_t, 15>;
+using Numbers = std::array<std::int64_t, 16>;
 
 std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
@@ -41,6 +41,7 @@ Numbers numbers(const UnitSpan& span) {
           ns(span.to),
           span.recompute.count(),
           static_cast<std::int64_t>(span.kind),
+          0,
           0};
 }
 
@@ -67,14 +68,15 @@ Numbers numbers(const CopySpan& span) {
           ns(span.lane_to),
           ns(span.done),
           3 * static_cast<std::int64_t>(span.item) + static_cast<std::int64_t>(span.direction),
-          static_cast<std::int64_t>(index(span.source))};
+          static_cast<std::int64_t>(index(span.source)),
+          ns(span.step_from)};
 }
 
 std::string text(const Numbers& n, const CopySpan& span) {
   return fmt::format(
       "job {} minibatch {} shard {} (microbatch {}, replica {}) on device {}: {} bytes asked at "
-      "{}, link {} to {}, lane {} to {}, done {}: {} {}, source {}",
-      n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], n[12],
+      "{}, link {} to {}, lane {} to {}, step {}, done {}: {} {}, source {}",
+      n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], n[15], n[12],
       to_string(span.direction), to_string(span.item), static_cast<std::int32_t>(n[14]));
 }
 

@@ -94,7 +94,7 @@ def killed(arguments, cwd, after):
 def test_killed_at_any_moment_it_goes_on_to_the_same_weights(inputs, seed):
     draw = random.Random(seed)
     out = f"killed-{seed}"
-    plan = PLANS[seed % len(PLANS)]
+    plan = PLANS[seed % len(PLANS)] + (["--step", "host"] if draw.random() < 0.5 else [])
     begin = ["run", *PATHS, *plan, "--checkpoint-every", str(draw.choice([1, 3, 7])), "-o", out]
     command, kills = begin, 0
     while killed(command, inputs, draw.uniform(0, 0.4)):

@@ -181,6 +181,49 @@ TEST(Runtime, JobsThatATunerPausesAndStopsLoseNothing) {
   }
 }
 
+// At whatever it is then: in its last minibatch, at a border where it is kept, at a rung.
+TEST(Runtime, AStepOnTheHostThatFailsStopsItsJobAlone) {
+  int failed = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(150); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Drawn drawn = draw(seed);
+    const std::size_t jobs = drawn.program.jobs.size();
+    std::size_t failing = 0;
+    while (failing < jobs && drawn.program.jobs[failing].host_step.empty()) ++failing;
+    if (failing == jobs) continue;
+    drawn.program.checkpoints.minibatches = static_cast<std::int64_t>(seed % 3);
+    const auto policy = make_policy("lrtf", jobs, seed);
+    const Workload workload = searched(jobs, StopMethod::kSuccessiveHalving);
+    const auto tuner = seed % 4 == 0 ? make_tuner(workload) : nullptr;
+    MixingWork work(drawn.program, drawn.cluster.devices.size());
+    work.failing_step = job_id(failing);
+    work.steps_before_failure = static_cast<int>(seed % 7);
+    RunOptions options;
+    options.tuner = tuner.get();
+    std::vector<std::string> reasons;
+    options.progress = [&](const RunProgress& now) {
+      if (!now.reason.empty() && !now.tuned) reasons.push_back(now.reason);
+    };
+    Observer observer(drawn.program, options);
+    const RunResult result = execute(drawn.program, drawn.cluster, *policy,
+                                     {std::shared_ptr<void>(), &work}, observer, options);
+    for (std::size_t j = 0; j < jobs; ++j) {
+      Program shorter = drawn.program;
+      shorter.jobs[j].minibatches = result.outcome.jobs[j].minibatches;
+      if (j != failing || reasons.empty()) {
+        ASSERT_EQ(work.result(j), alone(shorter, j)) << "job " << j;
+      }
+    }
+    if (reasons.empty()) continue;  // Its tuner stopped it before.
+    ++failed;
+    EXPECT_EQ(reasons, std::vector<std::string>{"a step on the host: made to fail"});
+    EXPECT_FALSE(result.outcome.jobs[failing].completed);
+    if (tuner) continue;
+    EXPECT_EQ(result.outcome.jobs[failing].reason, reasons.front());
+  }
+  EXPECT_GT(failed, 50);
+}
+
 TEST(Runtime, AStopEndsItWithWhatRunsAndMoves) {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -33,7 +33,7 @@ LayerTimes times(const Shard& shard, std::int64_t percent) {
   return made;
 }
 
-LayerCost layer(const Shard& shard, std::int64_t loaded) {
+LayerCost layer(const Shard& shard, std::int64_t loaded, std::int64_t host_step) {
   LayerCost made;
   made.alone = times(shard, 100);
   made.loaded = times(shard, loaded);
@@ -43,6 +43,7 @@ LayerCost layer(const Shard& shard, std::int64_t loaded) {
   made.forward_workspace = shard.forward_workspace;
   made.saved = shard.saved;
   made.backward_workspace = shard.backward_workspace;
+  if (host_step > 0) made.host_step = Measured{Duration{host_step - 1}, {}, 1};
   return made;
 }
 
@@ -59,9 +60,10 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
   plan.recompute = from.recompute;
   plan.microbatches = static_cast<int>(from.microbatches);
   plan.replicas = static_cast<int>(from.replicas);
+  plan.step = from.host_step > 0 ? StepPlace::kHost : StepPlace::kDevice;
   job.frozen_layers = static_cast<int>(from.frozen);
   for (std::size_t s = 0; s < from.shards.size(); ++s) {
-    model.layers.push_back(layer(from.shards[s], loaded));
+    model.layers.push_back(layer(from.shards[s], loaded, from.host_step));
     plan.first_layer.push_back(static_cast<int>(s));
   }
   for (const std::int64_t d : from.bound)
@@ -178,6 +180,9 @@ ScenarioJob draw_job(Draw& draw, const Scenario& scenario, std::int64_t longest,
     if (!draw.once_in(4)) shard.late = 0;
   }
   if (draw.once_in(3)) job.frozen = draw.below(static_cast<std::int64_t>(job.shards.size()));
+  const bool chain = is_chain(job.strategy, static_cast<int>(job.replicas));
+  const bool bound = !job.bound.empty() || scenario.network == Pace{};
+  if (chain && bound && draw.once_in(3)) job.host_step = draw.from_one(longest);
   return job;
 }
 
@@ -242,9 +247,10 @@ std::string text(const Shard& shard) {
 std::string text(const ScenarioJob& job) {
   std::vector<std::string> shards;
   for (const Shard& shard : job.shards) shards.push_back(text(shard));
-  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}}}", name_of(job.strategy),
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}, {}}}", name_of(job.strategy),
                      job.recompute, job.arrival, job.minibatches, fmt::join(shards, ", "),
-                     fmt::join(job.bound, ", "), job.microbatches, job.replicas, job.frozen);
+                     fmt::join(job.bound, ", "), job.microbatches, job.replicas, job.frozen,
+                     job.host_step);
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ struct ScenarioJob {
   std::vector<Shard> shards;
   std::vector<std::int64_t> bound;  ///< Devices, see JobPlan::device.
   std::int64_t microbatches = 1, replicas = 1;
-  std::int64_t frozen = 0;  ///< Shards that do not train.
+  std::int64_t frozen = 0;     ///< Shards that do not train.
+  std::int64_t host_step = 0;  ///< What each shard's step on the host takes, less 1; 0: on devices.
   bool operator==(const ScenarioJob&) const = default;
 };
 

@@ -24,6 +24,7 @@ std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) 
     all.emplace_back(&job.minibatches, 1);
     all.emplace_back(&job.microbatches, 1);
     all.emplace_back(&job.frozen, 0);
+    all.emplace_back(&job.host_step, 0);
     for (Shard& shard : job.shards) {
       for (const auto number : kShardNumbers) {
         all.emplace_back(&(shard.*number), number == &Shard::late ? 0 : 1);

@@ -16,7 +16,7 @@ TEST(Scenario, IsDrawnFromItsSeedAlone) {
 TEST(Scenario, ManyTogetherHaveEverything) {
   std::set<Strategy> strategies;
   std::set<std::int64_t> slots, engines, limits;
-  bool unlimited = false, late = false, arrives = false;
+  bool unlimited = false, late = false, arrives = false, on_host = false;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Scenario drawn = draw(seed, "lrtf");
     slots.insert(drawn.slots);
@@ -27,13 +27,14 @@ TEST(Scenario, ManyTogetherHaveEverything) {
       strategies.insert(job.strategy);
       late = late || job.shards.front().late > 0;
       arrives = arrives || job.arrival > 0;
+      on_host = on_host || job.host_step > 0;
     }
   }
   EXPECT_EQ(strategies.size(), 7u);
   EXPECT_EQ(slots, (std::set<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(engines, (std::set<std::int64_t>{0, 1, 2}));
   EXPECT_EQ(limits, (std::set<std::int64_t>{0, 1, 2, 3}));
-  EXPECT_TRUE(unlimited && late && arrives);
+  EXPECT_TRUE(unlimited && late && arrives && on_host);
 }
 
 // What it prints is what stands here.
@@ -45,16 +46,16 @@ Scenario{
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}};
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9}}};
   // clang-format on
   EXPECT_EQ(to_string(written), R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
     .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0}}})");
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9}}})");
 }
 
 // Needs two jobs, of which one has two shards with more than 6 bytes of state, and a second device.

@@ -49,7 +49,9 @@ inline void expect_valid(const Timeline& timeline, const Program& program) {
     EXPECT_EQ(ends[j].size(),
               program.jobs[j].units.size() * static_cast<std::size_t>(program.jobs[j].minibatches));
   }
+  constexpr int kHost = 9;  // Of one node.
   for (const CopySpan& span : timeline.copies) {
+    if (span.step_from > Instant{}) lanes[{0, kHost}].push_back({span.step_from, span.done});
     lanes[{index(span.device), 0}].push_back({span.lane_from, span.lane_to});
     const int direction = 1 + static_cast<int>(span.direction);
     const DeviceId of = span.direction == Direction::kPeer ? span.source : span.device;

@@ -39,7 +39,7 @@ class Process {
  public:
   Process(const Timeline& timeline, std::size_t id, std::int64_t& flows, std::string& out)
       : timeline_(timeline), id_(id), flows_(flows), out_(out) {
-    rows_.resize(timeline.devices.size() * kRows);
+    rows_.resize(timeline.devices.size() * kRows + (steps() ? 1 : 0));
   }
 
   void write() {
@@ -71,12 +71,22 @@ class Process {
     event("M", 0, R"("name":"process_name","args":{{"name":{}}})", name);
     event("M", 0, R"("name":"process_sort_index","args":{{"sort_index":{}}})", id_);
     for (std::size_t row = 0; row < rows_.size(); ++row) {
-      const std::string& device = timeline_.devices[row / kRows];
-      const std::string thread = json_string(fmt::format("{} {}", device, kRowNames[row % kRows]));
+      const std::string row_name =
+          row == host_row()
+              ? "host optimizer"
+              : fmt::format("{} {}", timeline_.devices[row / kRows], kRowNames[row % kRows]);
+      const std::string thread = json_string(row_name);
       event("M", thread_of(row), R"("name":"thread_name","args":{{"name":{}}})", thread);
       event("M", thread_of(row), R"("name":"thread_sort_index","args":{{"sort_index":{}}})", row);
     }
   }
+
+  /// A host steps with gradients: they have a row of their own, the last.
+  [[nodiscard]] bool steps() const {
+    return std::ranges::any_of(timeline_.copies,
+                               [](const CopySpan& span) { return span.step_from > Instant{}; });
+  }
+  [[nodiscard]] std::size_t host_row() const { return timeline_.devices.size() * kRows; }
 
   [[nodiscard]] const std::string& job(JobId id) const { return timeline_.jobs[index(id)]; }
 
@@ -111,6 +121,10 @@ class Process {
     const Row row = span.direction == Direction::kPromote ? kPromoteRow : kDemoteRow;
     if (span.link_to > span.link_from) {
       rows_[row_of(span.device, row)].push_back({span.link_from, span.link_to, name, args});
+    }
+    if (span.step_from > Instant{}) {
+      rows_[host_row()].push_back(
+          {span.step_from, span.done, fmt::format("{} step {}", job(span.job), span.shard), args});
     }
     if (span.lane_to > span.lane_from) {
       rows_[row_of(span.device, kCompute)].push_back(

@@ -67,6 +67,7 @@ ordered_json layer_json(const LayerCost& layer) {
   }
   result["alone"] = times_json(layer.alone, layer.missing);
   result["loaded"] = times_json(layer.loaded, layer.missing);
+  if (layer.host_step) put(result, "host_step", *layer.host_step);
   return result;
 }
 
@@ -84,6 +85,7 @@ LayerCost read_layer(const JsonObject& from) {
   MissingCosts& missing = result.missing;
   result.alone = in_context("alone", [&] { return times(from.object("alone"), missing); });
   result.loaded = in_context("loaded", [&] { return times(from.object("loaded"), missing); });
+  if (from.has("host_step_ns")) result.host_step = read_measured(from, "host_step");
   return result;
 }
 

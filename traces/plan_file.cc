@@ -36,6 +36,7 @@ ordered_json job_json(const JobPlan& job) {
   if (!job.recompute_shard.empty()) result["recompute"] = job.recompute_shard;
   if (job.microbatches > 1) result["microbatches"] = job.microbatches;
   if (job.replicas > 1) result["replicas"] = job.replicas;
+  if (job.step != StepPlace::kCheaper) result["optimizer_step"] = to_string(job.step);
   return result;
 }
 
@@ -96,6 +97,10 @@ JobPlan job_plan(const JsonObject& from) {
   const json& device = from.array("device");
   result.device = in_context("device", [&] { return devices(device, result); });
   read_recompute(from, result);
+  if (from.has("optimizer_step")) {
+    result.step =
+        in_context("optimizer_step", [&] { return parse_step_place(from.text("optimizer_step")); });
+  }
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -25,12 +26,12 @@ constexpr std::array<std::string_view, 18> kUnitColumns{
     "job",     "unit",         "minibatch",  "kind",        "shard",      "device",
     "attempt", "claim",        "claimed_ns", "reserved_ns", "arrived_ns", "from_ns",
     "to_ns",   "recompute_ns", "microbatch", "replica",     "ready_ns",   "kept"};
-constexpr std::array<std::string_view, 16> kCopyColumns{
+constexpr std::array<std::string_view, 17> kCopyColumns{
     "job",     "item",       "shard",        "minibatch",  "device",       "direction",
     "bytes",   "asked_ns",   "link_from_ns", "link_to_ns", "lane_from_ns", "lane_to_ns",
-    "done_ns", "microbatch", "replica",      "source"};
+    "done_ns", "microbatch", "replica",      "source",     "step_from_ns"};
 
-constexpr std::size_t kLateUnitColumns = 4, kLateCopyColumns = 3;
+constexpr std::size_t kLateUnitColumns = 4, kLateCopyColumns = 4;
 
 constexpr std::int64_t ns(Instant at) { return at.time_since_epoch().count(); }
 
@@ -49,6 +50,21 @@ std::string copy_row(const CopySpan& span) {
                      ns(span.link_to), ns(span.lane_from), ns(span.lane_to), ns(span.done),
                      span.microbatch, span.replica,
                      span.source == kNoDevice ? 0 : index(span.source));
+}
+
+std::string stepped_copy_row(const CopySpan& span) {
+  std::string row = copy_row(span);
+  row.back() = ',';
+  return row + std::to_string(ns(span.step_from)) + "]";
+}
+
+/// Its last column stands there only where a host stepped.
+std::string copies_json(const std::vector<CopySpan>& copies) {
+  const bool steps =
+      std::ranges::any_of(copies, [](const CopySpan& span) { return span.step_from > Instant{}; });
+  const std::span columns = kCopyColumns;
+  return steps ? rows_json(columns, copies, stepped_copy_row)
+               : rows_json(columns.first(columns.size() - 1), copies, copy_row);
 }
 
 void check_order(std::string_view earlier, Instant from, std::string_view later, Instant to) {
@@ -110,6 +126,8 @@ CopySpan copy(const RowTable::Row& row, std::int64_t last_job, std::int64_t last
   const std::int64_t source = row.integer(15, last_device);
   if (span.direction == Direction::kPeer)
     span.source = DeviceId{static_cast<std::uint32_t>(source)};
+  span.step_from = row.instant(16);
+  check_order("step_from_ns", span.step_from, "done_ns", span.done);
   check_order("link_from_ns", span.link_from, "link_to_ns", span.link_to);
   check_order("lane_from_ns", span.lane_from, "lane_to_ns", span.lane_to);
   check_order("asked_ns", span.asked, "done_ns", span.done);
@@ -206,7 +224,7 @@ std::string timeline_json(const Timeline& timeline) {
   field("peak_bytes", dumped(sizes_json(timeline.peak)));
   field("ends", dumped(ends_json(timeline.ends)));
   field("units", rows_json(kUnitColumns, timeline.units, unit_row));
-  text += "\"copies\": " + rows_json(kCopyColumns, timeline.copies, copy_row) + "\n}\n";
+  text += "\"copies\": " + copies_json(timeline.copies) + "\n}\n";
   return text;
 }
 

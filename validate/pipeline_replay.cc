@@ -20,6 +20,7 @@ class PassCosts final : public Costs {
   UnitCost unit(const UnitRun& run) override { return {time(job_.units[run.unit]), {}}; }
   Duration lane_copy(const Transfer&) override { return {}; }
   Duration engine_copy(const Transfer&, Duration) override { return {}; }
+  Duration host_step(const Transfer&) override { return {}; }
 
  private:
   [[nodiscard]] Duration time(const Unit& unit) const {
