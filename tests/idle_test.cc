@@ -9,6 +9,7 @@
 #include "policies/registry.h"
 #include "sched/link.h"
 #include "sim/simulator.h"
+#include "tests/all_policies.h"
 #include "tests/instances.h"
 #include "tests/scenario.h"
 #include "tests/wrapped_policy.h"
@@ -183,13 +184,6 @@ Watched::Reason reason(const std::string& policy) {
   if (policy == "heft") return other_is_earlier;
   if (policy == "task_parallel") return is_of_another_device;
   return nullptr;
-}
-
-std::vector<std::string> all_policies() {
-  std::vector<std::string> names{"sticky(0.5)"};
-  for (const PolicyInfo& policy : known_policies()) names.emplace_back(policy.name);
-  if (!instances::external_policy().empty()) names.push_back(instances::external_policy());
-  return names;
 }
 
 /// Nothing, or a speed per device.
