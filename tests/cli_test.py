@@ -745,8 +745,11 @@ def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_s
         assert run.returncode == 1 and "leaves; take its leaves and returns out" in run.stderr
     stopping = tmp_path / "workload.toml"
     stopping.write_text((FIXTURES / "workload.toml").read_text() + "stop_after = 1\n")
-    run = shardlab("simulate", stopping, *INPUTS[1:], "--policy", "lrtf", "--save-program", tmp_path / "p.json")
+    run = shardlab("simulate", stopping, *INPUTS[1:], "--policy", "search", "--search-seconds", "1h",  # Not first searched for.
+                   "--save-program", tmp_path / "p.json")
     assert run.returncode == 1 and "the exact search knows no early stops" in run.stderr
+    hour = ["--policy", "search", "--search-seconds", "1h"]
+    assert "cannot write here" in bad("simulate", *INPUTS, *hour, "--save-plan", tmp_path)
     assert not (tmp_path / "p.json").exists()
 
 

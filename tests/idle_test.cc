@@ -204,7 +204,7 @@ Instant run(const Program& program, const Cluster& cluster, Policy& policy) {
 TEST(EveryPolicy, LeavesNoDeviceIdleBesideAUnitThatItCouldRunUnlessItHoldsOnPurpose) {
   for (const std::string& policy : all_policies()) {
     int held = 0;
-    for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
+    for (std::uint64_t seed = 0; seed < instances::seeds(500); ++seed) {
       SCOPED_TRACE(policy + ", seed " + std::to_string(seed));
       const scenarios::Scenario drawn = scenarios::draw(seed, policy);
       const auto [program, cluster] =
