@@ -71,7 +71,7 @@ std::vector<StudyGrid> read_grids(const Options& options) {
     if (options.instances) grid.instances = *options.instances;
     if (!options.policies.empty()) {
       grid.policies = options.policies;
-      grid.policy_places.assign(grid.policies.size(), "--policies");
+      grid.policy_places.assign(grid.policies.size(), name + ": --policies");
     }
     if (std::any_of(grids.begin(), grids.end(),
                     [&](const StudyGrid& other) { return other.name == grid.name; })) {

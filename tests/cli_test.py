@@ -746,16 +746,16 @@ def test_a_plan_with_an_order_says_where_a_simulation_departs_from_it_and_what_m
     makespan = json.loads(path.read_text())["makespan_ns"]
     slower = edited(tmp_path, "cluster.toml", lambda text: text.replace("memory = ", "speed = 0.5\nmemory = ", 1))
     said = warnings(INPUTS[0], slower, *INPUTS[2:])
+    row = r"row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of shard \d+\): "
     assert len(said) == 1 and re.fullmatch(
-        rf"{path}: its order was made for {makespan * 1e-9:.9f} s, simulated now it takes \d+\.\d{{9}} s \(\+\d+\.\d %\); \d+ of "
-        r"\d+ claims come later than it says, the first is row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of "
-        r"shard \d+\): at \d+\.\d+ s, not \d+\.\d+ s.*", said[0])
+        rf"{path}: its order was made for {makespan * 1e-9:.9f} s, simulated now it takes \d+\.\d{{9}} s \(\+\d+\.\d %\); "
+        rf"\d+ of \d+ claims come later than it says, the first is {row}at \d+\.\d+ s, not \d+\.\d+ s.*", said[0])
     path.write_text(path.read_text().replace('"slots": 2', '"slots": 1'))
     assert "as the plan's one slot there is taken till then" in warnings(*INPUTS)[0]
     small = edited(tmp_path, "cluster.toml", lambda text: text.replace("14 MiB", "4 MiB"))
-    assert re.search(rf"{path}: order: row \d+, place \d+ of cpu-\d: job \w+, minibatch \d+, unit \d+ \(\w+ of shard \d+\): it needs "
-                     r"[0-9.]+ MiB \(\d+ bytes\), and cpu-\d has room for 4.0 MiB \(4194304 bytes\): [0-9.]+ \w+ \(\d+ bytes\) are "
-                     "missing; move it to", bad("simulate", INPUTS[0], small, *INPUTS[2:], "--plan", path))
+    assert re.search(rf"{path}: order: {row}it needs [0-9.]+ MiB \(\d+ bytes\), and cpu-\d has room for 4.0 MiB \(4194304 "
+                     r"bytes\): [0-9.]+ \w+ \(\d+ bytes\) are missing; move it to",
+                     bad("simulate", INPUTS[0], small, *INPUTS[2:], "--plan", path))
 
 
 def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_stop(tmp_path):
@@ -768,8 +768,11 @@ def test_orders_are_refused_of_devices_that_leave_and_exact_plans_of_jobs_that_s
         assert run.returncode == 1 and "leaves; take its leaves and returns out" in run.stderr
     stopping = tmp_path / "workload.toml"
     stopping.write_text((FIXTURES / "workload.toml").read_text() + "stop_after = 1\n")
-    run = shardlab("simulate", stopping, *INPUTS[1:], "--policy", "lrtf", "--save-program", tmp_path / "p.json")
+    run = shardlab("simulate", stopping, *INPUTS[1:], "--policy", "search", "--search-seconds", "1h",  # Not first searched for.
+                   "--save-program", tmp_path / "p.json")
     assert run.returncode == 1 and "the exact search knows no early stops" in run.stderr
+    hour = ["--policy", "search", "--search-seconds", "1h"]
+    assert "cannot write here" in bad("simulate", *INPUTS, *hour, "--save-plan", tmp_path)
     assert not (tmp_path / "p.json").exists()
 
 
@@ -829,7 +832,8 @@ def test_plan_that_is_interrupted_has_the_best_so_far(tmp_path):
     search = ["plan", work, *inputs[1:], "--evaluations", "10000000"]
     code, out, said = interrupted(r"[1-9]\d+ of 10000000 plans simulated, best ", *search, "--budget", "1h", "-o", plan)
     assert code == 0 and "warning: " in said and "plans simulated, then it was interrupted" in out
-    assert f"{json.loads(good('simulate', work, *inputs[1:], '--plan', plan, '--json'))['plans'][0]['predicted_s']:.3f} s" in out
+    simulated = json.loads(good("simulate", work, *inputs[1:], "--plan", plan, "--json"))
+    assert f"{simulated['plans'][0]['predicted_s']:.3f} s on 4 devices" in out
     code, out, said = interrupted("plans simulated, best ", *search, "--result", result, "--json")
     assert code == 1 and "result.json: not written: it was interrupted" in said and not result.exists()
     assert json.loads(out)["interrupted"] and json.loads(out)["ended_early"]

@@ -9,6 +9,7 @@
 #include "policies/registry.h"
 #include "sched/link.h"
 #include "sim/simulator.h"
+#include "tests/all_policies.h"
 #include "tests/instances.h"
 #include "tests/scenario.h"
 #include "tests/wrapped_policy.h"
@@ -185,13 +186,6 @@ Watched::Reason reason(const std::string& policy) {
   return nullptr;
 }
 
-std::vector<std::string> all_policies() {
-  std::vector<std::string> names{"sticky(0.5)"};
-  for (const PolicyInfo& policy : known_policies()) names.emplace_back(policy.name);
-  if (!instances::external_policy().empty()) names.push_back(instances::external_policy());
-  return names;
-}
-
 /// Nothing, or a speed per device.
 std::vector<double> draw_speeds(std::size_t devices, std::uint64_t seed) {
   std::vector<double> speeds;
@@ -210,7 +204,7 @@ Instant run(const Program& program, const Cluster& cluster, Policy& policy) {
 TEST(EveryPolicy, LeavesNoDeviceIdleBesideAUnitThatItCouldRunUnlessItHoldsOnPurpose) {
   for (const std::string& policy : all_policies()) {
     int held = 0;
-    for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
+    for (std::uint64_t seed = 0; seed < instances::seeds(500); ++seed) {
       SCOPED_TRACE(policy + ", seed " + std::to_string(seed));
       const scenarios::Scenario drawn = scenarios::draw(seed, policy);
       const auto [program, cluster] =

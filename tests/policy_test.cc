@@ -12,6 +12,7 @@
 #include "policies/registry.h"
 #include "sched/policy_factory.h"
 #include "sim/simulator.h"
+#include "tests/all_policies.h"
 #include "tests/error_of.h"
 #include "tests/instances.h"
 #include "tests/scenario.h"
@@ -32,14 +33,6 @@ Timeline run(const Program& program, const Cluster& cluster, Policy& policy) {
 
 Timeline run(const Program& program, const Cluster& cluster, const std::string& policy) {
   return run(program, cluster, *make_policy(policy, track_count(program), 1));
-}
-
-std::vector<std::string> all_policies() {
-  std::vector<std::string> names;
-  for (const PolicyInfo& policy : known_policies()) names.emplace_back(policy.name);
-  names.emplace_back("sticky(0.5)");
-  if (!instances::external_policy().empty()) names.push_back(instances::external_policy());
-  return names;
 }
 
 /// The bytes of the file that is written of it, and what stands in no file.
