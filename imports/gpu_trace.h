@@ -13,7 +13,7 @@
 
 namespace shardlab {
 
-/// What is kept of a trace of a GPU, whatever its format: at most 40 bytes for each kernel, launch,
+/// What is kept of a trace of a GPU, whatever its format: at most 48 bytes for each kernel, launch,
 /// range of a layer and numbered operator, in any order, sorted in files where they are many. So
 /// memory grows with layers, sizes of copies and minibatches (32 bytes each), and with nothing
 /// else.

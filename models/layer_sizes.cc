@@ -54,8 +54,9 @@ class Sizes {
     // and a logarithm of each head and row.
     const std::int64_t width = spec.width, wide = feed_forward_width(spec);
     const Bytes inner = kFloat * rows_ * wide;
-    // While GELU's output is made, or else the values are joined.
-    to.forward_workspace = std::max(boundary_ + 2 * inner, 5 * boundary_);
+    // While GELU's output is made, that of the second layer is dropped out, or values are joined.
+    to.forward_workspace =
+        std::max({boundary_ + 2 * inner, (2 + 2 * dropout_) * boundary_ + inner, 5 * boundary_});
     to.saved = (7 + 2 * dropout_) * boundary_ + 2 * inner + kFloat * rows_ * (4 + spec.heads);
     // Gradients of what is saved, beyond those of the parameters that are there by then: at
     // attention (without dropout one boundary less), or at GELU with those of the second layer.

@@ -294,9 +294,10 @@ TEST_F(ActivityParser, ACounterOfCallsThatCameRoundLeavesItsWorkToNobody) {
   records.add(kernel(5, 30, 40));
   records.add(range(5, 42)).add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 5, 1010, 1020));
   records.add(kernel(5, 1030, 1040));
-  records.add(range(6, 43)).add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 6, 1050, 1090));
-  records.add(call(CUPTI_ACTIVITY_KIND_DRIVER, 6, 1051, 1053));  // Two within one: no reuse.
+  // Two of the driver's within one of the runtime's: no reuse.
+  records.add(range(6, 43)).add(call(CUPTI_ACTIVITY_KIND_DRIVER, 6, 1051, 1053));
   records.add(call(CUPTI_ACTIVITY_KIND_DRIVER, 6, 1054, 1056)).add(kernel(6, 1060, 1070));
+  records.add(call(CUPTI_ACTIVITY_KIND_RUNTIME, 6, 1050, 1090));
   const ActivityLog log = parse(records);
   ASSERT_EQ(log.activities.size(), 3U);
   for (const std::size_t i : {0U, 1U}) {

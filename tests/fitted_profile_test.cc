@@ -67,6 +67,19 @@ TEST(Merged, RefusesOneModelTwice) {
       << error;
 }
 
+TEST(Complete, AnotherFeedForwardWidthIsEstimatedByItsOwnWork) {
+  const Profile measured = profile("a", {2, 16});
+  for (const int width : {64, 256, 2048}) {
+    Shape shape = gpt(16);
+    shape.model.feed_forward = width;
+    const Profile found = fitted(measured, {shape}, {});
+    const ModelProfile& entry = find(found, shape.model, 16, OptimizerKind::kSgd);
+    EXPECT_TRUE(entry.interval.has_value()) << "its width is not the one that was measured";
+    EXPECT_NEAR(minibatch_time(entry) / minibatch_time(lawful(shape)), 1, 1e-3) << width;
+    EXPECT_EQ(entry.layers[1].parameters, parameter_bytes(shape.model, kind_of(shape.model, 1)));
+  }
+}
+
 TEST(Complete, EstimatesMicrobatchesFromTwoBatches) {
   Profile two = profile("a", {2, 16});
   complete(two, workload(16), {});

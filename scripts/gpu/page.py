@@ -13,8 +13,8 @@ UNITS = [  # the end of a figure's name -> what the page shows: unit, divisor, d
 NOT_EXPRESSIBLE = """
 ## What no step covers
 
-BERT-Large\\* of the Hydra papers has feed-forward layers as wide as its hidden size; ours are four times as wide, so 136 layers
-hold 1.7 instead of 0.9 billion parameters. The ViT is profiled on synthetic pixels.
+Models read bytes of text, 256 of them, not the tokens of the papers' vocabularies: embedding and head are smaller by that. The
+ViT is profiled on synthetic pixels.
 """
 
 
