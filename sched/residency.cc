@@ -148,6 +148,7 @@ void Residency::begin(Reservation claim) {
 [[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device,
                                         std::uint32_t next, bool keeps) {
   kept_ = kept_ || keeps;
+  if (gradients_) send_gradients_home(job, unit, device);
   const auto reads = [&](std::uint32_t other, std::uint32_t place) {
     return std::ranges::any_of(uses_.of(job, other).needed,
                                [&](const ItemUse& use) { return use.reads && use.place == place; });
@@ -156,10 +157,6 @@ void Residency::begin(Reservation claim) {
   for (const ItemUse& use : uses_.of(job, unit).needed) {
     const CopyIndex copy = find(use.place, device);
     if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
-    if (copies_[copy].stage == Stage::kGradient) {  // The next version is made at home.
-      demote(copy);
-      continue;
-    }
     const DeviceId reader = program.items[use.item].only_reader;
     const bool bound = program.resident || reader == device;
     // Other tracks wait for what they share.
@@ -171,6 +168,15 @@ void Residency::begin(Reservation claim) {
     } else {
       demote(copy);
     }
+  }
+}
+
+/// Whoever reads the parameters next: the host makes the next version of them.
+void Residency::send_gradients_home(JobId job, std::uint32_t unit, DeviceId device) {
+  for (const ItemUse& use : uses_.of(job, unit).needed) {
+    const CopyIndex copy = find(use.place, device);
+    if (copy == kNone || copies_[copy].stage != Stage::kGradient || copies_[copy].leaving) continue;
+    demote(copy);
   }
 }
 

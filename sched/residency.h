@@ -209,6 +209,7 @@ class Residency {
   void arrive_from_device(CopyIndex copy);
   void demote(CopyIndex copy);
   void demoted(Copy& copy, ItemState& here);
+  [[gnu::noinline]] void send_gradients_home(JobId job, std::uint32_t unit, DeviceId device);
   bool make_room(DeviceId device, Bytes need);
   bool make_room_by_worth(DeviceId device, Bytes need);
   /// Some device has set its room aside and waits for it.
@@ -249,7 +250,8 @@ class Residency {
   Bytes host_used_ = 0, host_peak_ = 0;
   Worth worth_;
   Gone gone_;
-  bool kept_ = false;  ///< Something, after its unit; see settle().
+  bool kept_ = false;       ///< Something, after its unit; see settle().
+  bool gradients_ = false;  ///< Some item Item::host_steps.
 };
 
 }  // namespace shardlab

@@ -112,10 +112,12 @@ void Residency::finished(TransferId id) {
     return;
   }
   if (direction != Direction::kDemote) return;
-  // Of a gradient that has gone home, nothing is left but room that a claim made ahead keeps.
-  if (copy.stage == Stage::kReserved && copy.pins == 0) drop(id);
-  for (CopyIndex other = here.first; other != kNone; other = copies_[other].sibling) {
-    if (copies_[other].stage == Stage::kReserved) promote(other);
+  for (CopyIndex other = here.first; other != kNone;) {
+    const CopyIndex waiting = other;
+    other = copies_[other].sibling;
+    if (copies_[waiting].stage != Stage::kReserved) continue;
+    // Of a gradient that has gone home nothing is left, but room that a claim made ahead keeps.
+    copies_[waiting].pins > 0 ? promote(waiting) : drop(waiting);
   }
 }
 

@@ -30,6 +30,7 @@ Residency::Residency(const Program& program, const Cluster& cluster, bool notes_
       here.lasting = items[i].lasting;
       here.shared = items[i].shared != Item::kNotShared;
       here.written = items[i].host_steps ? Stage::kGradient : Stage::kThere;
+      gradients_ = gradients_ || items[i].host_steps;
     }
   }
   host_peak_ = host_used_;

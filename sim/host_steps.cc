@@ -39,7 +39,7 @@ Instant HostSteps::next() const {
 }
 
 /// One of each host: what takes no time ends in another round.
-std::span<const HostStepped> HostSteps::end(Instant now) {
+void HostSteps::end(Instant now) {
   ended_.clear();
   for (Host& host : hosts_) {
     if (host.steps.empty() || host.ends > now) continue;
@@ -47,7 +47,6 @@ std::span<const HostStepped> HostSteps::end(Instant now) {
     host.steps.pop_front();
     if (!host.steps.empty()) begin(host, now);
   }
-  return ended_;
 }
 
 void HostSteps::lose(DeviceId device) {

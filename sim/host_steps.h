@@ -27,9 +27,10 @@ class HostSteps {
   void start(TransferId id, Instant from, Instant now);
   /// When a step ends next; kNever: none is under way.
   [[nodiscard]] Instant next() const;
-  /// Ends those that end by `now` and starts the next ones. Returns the ended ones until the next
-  /// call.
-  std::span<const HostStepped> end(Instant now);
+  /// Ends those that end by `now` and starts the next ones.
+  [[gnu::noinline]] void end(Instant now);
+  /// By the last call of end().
+  [[nodiscard]] std::span<const HostStepped> ended() const { return ended_; }
   /// Gradients of the device are of no use any more: a step under way comes to its end, for nobody.
   void lose(DeviceId device);
 

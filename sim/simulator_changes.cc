@@ -5,6 +5,10 @@ namespace shardlab {
 
 /// A change comes alone, after all that ends at its instant and what that brings about.
 void Simulator::ring() {
+  if (steps_) {  // Those that had ended when this round began.
+    const auto ended = steps_->ended();
+    events_.insert(events_.end(), ended.begin(), ended.end());
+  }
   if (wake_ == now_) {
     wake_ = kNever;
     events_.emplace_back(Woken{});
@@ -70,6 +74,7 @@ bool Simulator::start_step(std::size_t link) {
   const TransferId id = queues_[link].first;
   if (!steps_ || !steps_->expects(id)) return false;
   steps_->start(id, passing_[id].done.from, now_);
+  set_alarm();
   return true;
 }
 

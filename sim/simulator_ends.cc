@@ -207,13 +207,11 @@ inline const LinkDone* Simulator::lone_shared(Instant end) {
   }
   if (instant == WinnerTree::kAbsent) return {};
   now_ = Instant{Duration{instant}};
-  const auto stepped = steps_ ? steps_->end(now_) : std::span<const HostStepped>{};
+  if (alarm == instant && steps_) steps_->end(now_);
   if (lanes == instant) end_lanes(instant);
   if (fair_links_ && !ended) advance_fair_links();
   while (next_link_end() == instant) end_of_link(next_link());
-  events_.insert(events_.end(), stepped.begin(), stepped.end());
   if (alarm == instant) ring();
-  if (steps_) set_alarm();
   return events_.empty() ? wait() : events_;  // Nothing came to an end that the Driver knows of.
 }
 
