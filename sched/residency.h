@@ -201,6 +201,7 @@ class Residency {
   void unpin(CopyIndex copy);
   bool unpin_as_if_never_pinned(CopyIndex copy);
   void fetch(CopyIndex copy);
+  [[gnu::noinline]] void fetch_what_waits(const ItemState& here);
   void promote(CopyIndex copy);
   void send(CopyIndex from, CopyIndex to);
   void push(CopyIndex copy, DeviceId to);

@@ -111,7 +111,8 @@ void Residency::finished(TransferId id) {
     if (here.forgotten) free_set_aside(job);
     return;
   }
-  if (direction != Direction::kDemote) return;
+  if (direction == Direction::kPromote) return;
+  if (direction == Direction::kPeer) return fetch_what_waits(here);
   for (CopyIndex other = here.first; other != kNone;) {
     const CopyIndex waiting = other;
     other = copies_[other].sibling;
@@ -181,6 +182,14 @@ void Residency::push(CopyIndex from, DeviceId reader) {
   if (to == kNone && held(job)) to = add(job, copies_[from].transfer.item, reader);
   if (to != kNone && copies_[to].stage == Stage::kReserved && !copies_[from].sending) {
     send(from, to);
+  }
+}
+
+/// It has come to a device that may not be the one whose claim wants it by now.
+void Residency::fetch_what_waits(const ItemState& here) {
+  for (CopyIndex other = here.first; other != kNone; other = copies_[other].sibling) {
+    const Copy& copy = copies_[other];
+    if (copy.stage == Stage::kReserved && copy.pins > 0) fetch(other);
   }
 }
 

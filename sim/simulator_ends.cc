@@ -18,7 +18,10 @@ inline bool Simulator::begin_passage(std::size_t link) {
 inline bool Simulator::end_passage(std::size_t link) {
   Queue& queue = queues_[link];
   const Passing& first = passing_[queue.first];
-  if (!contended_ || !start_step(link)) {
+  if (contended_ && start_step(link)) {
+    events_.emplace_back(
+        Woken{});  // A round as others', so that their numbers do not depend on it.
+  } else {
     events_.emplace_back(std::in_place_type<LinkDone>, queue.first, first.done.from, now_);
   }
   if (contended_) leave_link(link);

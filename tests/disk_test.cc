@@ -118,7 +118,8 @@ TEST(Disk, WithMemoryForAllChangesNothing) {
   int compared = 0;
   for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    const Scenario scenario = scenarios::draw(seed, "lrtf");
+    Scenario scenario = scenarios::draw_with_disk(seed, "lrtf");
+    scenario.host = -1;
     if (scenario.engines == 0) continue;  // What no link paces passes none without a disk.
     Lowered lowered = scenarios::lower(scenario);
     const auto& devices = lowered.cluster.devices;
@@ -143,7 +144,7 @@ TEST(Disk, EveryRunEndsAndNeverTakesMoreThanTheMemory) {
   int bound = 0;
   for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Lowered lowered = scenarios::lower(scenarios::draw(seed, "sharp"));
+    Lowered lowered = scenarios::lower(scenarios::draw_with_disk(seed, "sharp"));
     const Bytes least = scenarios::largest_item(lowered.program);
     lowered.cluster.disk = slow_disk();
     lowered.cluster.host_memory = least + static_cast<Bytes>(seed % 4) * least / 2;

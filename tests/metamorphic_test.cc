@@ -55,6 +55,7 @@ void scale(Lowered& plan, int factor) {
   Program& program = plan.program;
   for (JobProgram& job : program.jobs) {
     scale(job.arrival, factor);
+    for (Duration& step : job.host_step) scale(step, factor);
     for (Unit& unit : job.units) {
       scale(unit.alone, factor);
       scale(unit.loaded, factor);
@@ -82,7 +83,7 @@ void scale(Timeline& timeline, int factor) {
   }
   for (CopySpan& span : timeline.copies) {
     for (Instant* time : {&span.asked, &span.link_from, &span.link_to, &span.lane_from,
-                          &span.lane_to, &span.done}) {
+                          &span.lane_to, &span.step_from, &span.done}) {
       scale(*time, factor);
     }
   }
@@ -182,7 +183,9 @@ TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
     scenario.link = scenario.back = scenario.copy = scenario.peer = scenario.network = {};
     scenario.slots = 1;
     scenario.admit = 0;
-    for (auto& job : scenario.jobs) {  // A resident job goes where there is room.
+    for (auto& job : scenario.jobs) {
+      job.host_step = 0;  // Else copies are never left out.
+      // A resident job goes where there is room.
       if (job.strategy != Strategy::kResident || !job.bound.empty()) continue;
       job.strategy = Strategy::kSpill;
       job.recompute = true;

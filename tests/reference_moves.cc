@@ -49,6 +49,11 @@ void Memory::sent(const Move& move, const std::vector<Claim>& claims) {
   if (arrived.stale && !needed(to, claims)) copies_.erase(to);
   if (gone && !needed(from, claims)) copies_.erase(from);
   if (forgotten_.contains(move.job)) free_set_aside(move.job);
+  if (!gone || forgotten_.contains(move.job)) return;
+  for (auto& [place, other] : copies_) {  // Whose claim wants it by now.
+    const bool same = place.job == move.job && place.item == move.item;
+    if (same && other.stage == Stage::kRoom && needed(place, claims)) fetch(place);
+  }
 }
 
 void Memory::promote(const Place& place) {

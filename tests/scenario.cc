@@ -217,6 +217,7 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
 
 Scenario draw_with_disk(std::uint64_t seed, const std::string& policy) {
   Scenario made = draw(seed, policy);
+  for (ScenarioJob& job : made.jobs) job.host_step = 0;  // Not above a disk.
   Draw draw(~seed);
   made.host = draw.below(draw.once_in(2) ? 20 : 100);
   if (!draw.once_in(4)) made.read = {draw.below(5), draw.below(4)};
