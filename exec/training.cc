@@ -75,12 +75,17 @@ Work::Pass Training::run(const UnitRun& run) {
   } catch (...) {
     explain(run, unit);
   }
+  finish(memory);
+  return pass;
+}
+
+/// Waits for what the device computes; of another's, `of` says whose failure it is.
+void Training::finish(const DeviceMemory& memory, DeviceId of) {
   try {
     memory.device.synchronize(TorchDevice::Queue::kCompute);
   } catch (const Error& failure) {
-    throw DeviceFailure(failure.what());
+    throw DeviceFailure(failure.what(), of);
   }
-  return pass;
 }
 
 Work::Pass Training::compute(const UnitRun& run, const Unit& unit) {
@@ -145,8 +150,10 @@ void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->ke
 
 void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
 
+DeviceId Training::awaited(DeviceId device) const { return devices_[index(device)]->awaits; }
+
 void Training::lose(DeviceId device) {
-  std::vector<std::shared_ptr<JobMemory::Reduction>> reductions;
+  std::vector<std::shared_ptr<Reduction>> reductions;
   {
     const std::lock_guard lock(versions_);
     devices_[index(device)]->lost = true;

@@ -21,6 +21,7 @@ namespace shardlab {
 
 struct DeviceMemory;
 struct JobMemory;
+struct Reduction;
 struct Minibatch;
 
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
@@ -52,6 +53,7 @@ class Training final : public Work {
   void drop(JobId job, ItemIndex item, DeviceId from) override;
   void keep(JobId job, std::int64_t minibatches) override;
   void restore(JobId job) override;
+  [[nodiscard]] DeviceId awaited(DeviceId device) const override;
   void lose(DeviceId device) override;
   void save(JobId job) override;
   void save_completed(JobId job) override;
@@ -75,6 +77,11 @@ class Training final : public Work {
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   void reduce(const UnitRun& run, const Unit& unit);
+  bool begin_reduction(const UnitRun& run, Reduction& reduction);
+  static void end_reduction(Reduction& reduction, std::int64_t done);
+  void end_failed_reduction(const UnitRun& run, const Unit& unit, Reduction& reduction);
+  bool holds_sum(std::size_t device, const UnitRun& run, const Unit& unit);
+  static void finish(const DeviceMemory& memory, DeviceId of = kNoDevice);
   void hand_in(const UnitRun& run, const Unit& unit);
   template <typename Where>
   std::vector<at::Tensor> sums_of_replicas(const UnitRun& run, const Unit& unit,

@@ -21,29 +21,72 @@ constexpr std::int64_t kReducedAtOnce =
 /// first adds up for all, in the order of the replicas, and the others wait for that.
 void Training::reduce(const UnitRun& run, const Unit& unit) {
   if (jobs_[index(run.job)]->gathers()) return hand_in(run, unit);
-  const auto shared = [&] {  // A lost device may still come here while the job goes back.
+  const auto shared = [&] {
     const std::lock_guard lock(versions_);
     return jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
   }();
-  JobMemory::Reduction& reduction = *shared;
-  std::unique_lock lock(reduction.mutex);
-  reduction.changed.wait(lock, [&] { return reduction.lost || reduction.by == kNoDevice; });
-  if (reduction.lost) throw Error("the device that added up gradients was lost");
-  if (reduction.done > run.minibatch) return;
-  reduction.by = run.device;
-  lock.unlock();
+  Reduction& reduction = *shared;
+  if (!begin_reduction(run, reduction)) return;
   try {
     add_up(run, unit);
   } catch (...) {
-    lock.lock();
-    reduction.by = kNoDevice;
-    reduction.changed.notify_all();
+    end_failed_reduction(run, unit, reduction);
     throw;
   }
-  lock.lock();
+  end_reduction(reduction, run.minibatch + 1);
+}
+
+/// Whether there is something to add up, by this device.
+bool Training::begin_reduction(const UnitRun& run, Reduction& reduction) {
+  DeviceMemory& memory = *devices_[index(run.device)];
+  std::unique_lock lock(reduction.mutex);
+  reduction.changed.wait(lock, [&] {
+    memory.awaits = reduction.lost ? kNoDevice : reduction.by;
+    return reduction.lost || reduction.by == kNoDevice;
+  });
+  if (reduction.lost) throw Error("the device that added up gradients was lost");
+  if (reduction.done > run.minibatch) return false;
+  const std::lock_guard versions(versions_);
+  if (memory.lost) throw Error("the device is lost");  // Nobody would tell those who wait for it.
+  reduction.by = run.device;
+  return true;
+}
+
+void Training::end_reduction(Reduction& reduction, std::int64_t done) {
+  const std::lock_guard lock(reduction.mutex);
   reduction.by = kNoDevice;
-  reduction.done = run.minibatch + 1;
+  reduction.done = done;
   reduction.changed.notify_all();
+}
+
+/// Another may try, unless a device does not work, its own or one where a sum lies: throws
+/// DeviceFailure then, and the others wait on until lose() tells them, so that none reads there.
+void Training::end_failed_reduction(const UnitRun& run, const Unit& unit, Reduction& reduction) {
+  finish(*devices_[index(run.device)]);
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    if (device_id(d) == run.device || !holds_sum(d, run, unit)) continue;
+    try {
+      finish(*devices_[d], device_id(d));
+    } catch (const DeviceFailure&) {
+      const std::scoped_lock lock(reduction.mutex, versions_);
+      reduction.by = device_id(d);
+      reduction.lost |= devices_[d]->lost;
+      reduction.changed.notify_all();
+      throw;
+    }
+  }
+  end_reduction(reduction, reduction.done);
+}
+
+bool Training::holds_sum(std::size_t device, const UnitRun& run, const Unit& unit) {
+  const auto& items = program_.jobs[index(run.job)].items;
+  const std::lock_guard lock(versions_);
+  const DeviceMemory& memory = *devices_[device];
+  for (ItemIndex i = 0; i < items.size() && !memory.lost; ++i) {
+    const bool sum = items[i].kind == ItemKind::kWeightGradient && items[i].shard == unit.shard;
+    if (sum && memory.items[index(run.job)][i].defined()) return true;
+  }
+  return false;
 }
 
 /// Of a job that gathers: to the host memory of the replica's own sum, unless it steps itself.
