@@ -45,14 +45,17 @@ Failure describe(const std::exception_ptr& failure) {
 
 }  // namespace
 
-/// A unit that came to nothing: a device is lost, or it is tried again, or its job stops. Where the
-/// device is not the unit's own the job goes back, as something of it lay there.
+/// A unit that came to nothing: its device is lost, or it is tried again, or its job stops. Where
+/// another device is lost the job goes back: what it changes may have been changed in part.
 void Runtime::report_failure(const UnitRun& run, Instant from, const std::exception_ptr& failure) {
   const Failure what = describe(failure);
   if (what.of == Failure::Of::kDevice) {
     const DeviceId failed = what.device == kNoDevice ? run.device : what.device;
     lose(index(failed), what.text);
-    if (failed == run.device) return;
+    if (failed != run.device) {
+      reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, true});
+    }
+    return;
   }
   if (what.of == Failure::Of::kMemory && may_retry(run)) {
     reported_.emplace_back(UnitRetried{run.device, run.job, run.attempt, what.spoilt});

@@ -20,7 +20,12 @@ namespace shardlab {
 Training::Training(const Workload& workload, const Cluster& cluster, const Program& program,
                    const std::vector<std::vector<int>>& first_layers,
                    const std::vector<const Checkpoint*>& resume, Save save)
-    : workload_(workload), cluster_(cluster), program_(program), save_(std::move(save)) {
+    : workload_(workload),
+      cluster_(cluster),
+      program_(program),
+      save_(std::move(save)),
+      awaits_(cluster.devices.size()) {
+  for (auto& awaits : awaits_) awaits = kNoDevice;
   for (const DeviceSpec& device : cluster.devices) {
     devices_.push_back(std::make_unique<DeviceMemory>(device, program));
   }
@@ -150,10 +155,10 @@ void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->ke
 
 void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
 
-DeviceId Training::awaited(DeviceId device) const { return devices_[index(device)]->awaits; }
+DeviceId Training::awaited(DeviceId device) const { return awaits_[index(device)]; }
 
 void Training::lose(DeviceId device) {
-  std::vector<std::shared_ptr<Reduction>> reductions;
+  std::vector<std::shared_ptr<JobMemory::Reduction>> reductions;
   {
     const std::lock_guard lock(versions_);
     devices_[index(device)]->lost = true;

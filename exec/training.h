@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "core/checkpoint.h"
@@ -21,7 +23,6 @@ namespace shardlab {
 
 struct DeviceMemory;
 struct JobMemory;
-struct Reduction;
 struct Minibatch;
 
 /// Host and device memory of all jobs, and the passes over them, on LibTorch.
@@ -77,9 +78,7 @@ class Training final : public Work {
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   void reduce(const UnitRun& run, const Unit& unit);
-  bool begin_reduction(const UnitRun& run, Reduction& reduction);
-  static void end_reduction(Reduction& reduction, std::int64_t done);
-  void end_failed_reduction(const UnitRun& run, const Unit& unit, Reduction& reduction);
+  [[nodiscard]] std::optional<DeviceFailure> find_failed(const UnitRun& run, const Unit& unit);
   bool holds_sum(std::size_t device, const UnitRun& run, const Unit& unit);
   static void finish(const DeviceMemory& memory, DeviceId of = kNoDevice);
   void hand_in(const UnitRun& run, const Unit& unit);
@@ -106,6 +105,7 @@ class Training final : public Work {
   Save save_;
   std::vector<std::unique_ptr<JobMemory>> jobs_;
   std::vector<std::unique_ptr<DeviceMemory>> devices_;
+  std::vector<std::atomic<DeviceId>> awaits_;  ///< By device; see awaited().
   std::mutex versions_;  ///< Of which arrays of host memory are current, and who is lost.
 };
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -19,15 +18,6 @@
 
 /// What a Training keeps where. Include ATen before making or destroying any of these.
 namespace shardlab {
-
-/// Of the replicas' gradients of one shard, by whichever of them comes first.
-struct Reduction {
-  std::mutex mutex;
-  std::condition_variable changed;
-  DeviceId by = kNoDevice;  ///< Who adds up now, or failed while it was added up.
-  bool lost = false;        ///< With that device.
-  std::int64_t done = 0;    ///< Minibatches.
-};
 
 /// Host memory of one job: an array per item, and a second one of those that last. Whoever writes a
 /// version takes its array out meanwhile, so that a writer that never ends is in nobody's way.
@@ -75,6 +65,14 @@ struct JobMemory {
   std::vector<std::int64_t> gradient_steps;
   std::vector<at::Tensor> kept;  ///< Of lasting items; empty before the first keep().
   std::int64_t kept_minibatches = 0;
+  /// Of one shard, by whichever replica comes first.
+  struct Reduction {
+    std::mutex mutex;
+    std::condition_variable changed;
+    DeviceId by = kNoDevice;  ///< Who adds up now.
+    bool lost = false;        ///< With that device.
+    std::int64_t done = 0;    ///< Minibatches.
+  };
   std::vector<std::shared_ptr<Reduction>> reductions;  ///< Per shard; `versions` guards which.
 
  private:
@@ -105,8 +103,7 @@ struct DeviceMemory {
   std::vector<std::vector<std::int64_t>> step_of;
   /// What the unit that runs adds to was added to in part, or what it uses up is gone.
   bool spoilt = false;
-  bool lost = false;                         ///< What its threads still do is of no account.
-  std::atomic<DeviceId> awaits = kNoDevice;  ///< See Work::awaited().
+  bool lost = false;  ///< What its threads still do is of no account.
 };
 
 }  // namespace shardlab

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -21,61 +22,60 @@ constexpr std::int64_t kReducedAtOnce =
 /// first adds up for all, in the order of the replicas, and the others wait for that.
 void Training::reduce(const UnitRun& run, const Unit& unit) {
   if (jobs_[index(run.job)]->gathers()) return hand_in(run, unit);
-  const auto shared = [&] {
+  const auto shared = [&] {  // A lost device may still come here while the job goes back.
     const std::lock_guard lock(versions_);
     return jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
   }();
-  Reduction& reduction = *shared;
-  if (!begin_reduction(run, reduction)) return;
-  try {
-    add_up(run, unit);
-  } catch (...) {
-    end_failed_reduction(run, unit, reduction);
-    throw;
-  }
-  end_reduction(reduction, run.minibatch + 1);
-}
-
-/// Whether there is something to add up, by this device.
-bool Training::begin_reduction(const UnitRun& run, Reduction& reduction) {
+  JobMemory::Reduction& reduction = *shared;
   DeviceMemory& memory = *devices_[index(run.device)];
   std::unique_lock lock(reduction.mutex);
   reduction.changed.wait(lock, [&] {
-    memory.awaits = reduction.lost ? kNoDevice : reduction.by;
+    awaits_[index(run.device)] = reduction.lost ? kNoDevice : reduction.by;
     return reduction.lost || reduction.by == kNoDevice;
   });
   if (reduction.lost) throw Error("the device that added up gradients was lost");
-  if (reduction.done > run.minibatch) return false;
-  const std::lock_guard versions(versions_);
-  if (memory.lost) throw Error("the device is lost");  // Nobody would tell those who wait for it.
-  reduction.by = run.device;
-  return true;
+  if (reduction.done > run.minibatch) return;
+  {
+    const std::lock_guard versions(versions_);  // After lose() nobody would tell those who wait.
+    if (memory.lost) throw Error("the device is lost");
+    reduction.by = run.device;
+  }
+  lock.unlock();
+  const auto end = [&](std::int64_t done) {
+    lock.lock();
+    reduction.by = kNoDevice;
+    reduction.done = done;
+    reduction.changed.notify_all();
+  };
+  try {
+    add_up(run, unit);
+  } catch (...) {
+    // Of a device that failed lose() tells the others: until then they wait, and none reads there.
+    finish(memory);
+    if (const auto failed = find_failed(run, unit)) {
+      const std::scoped_lock locks(reduction.mutex, versions_);
+      reduction.by = failed->device;
+      reduction.lost |= devices_[index(failed->device)]->lost;
+      reduction.changed.notify_all();
+      throw DeviceFailure(*failed);
+    }
+    end(reduction.done);
+    throw;
+  }
+  end(run.minibatch + 1);
 }
 
-void Training::end_reduction(Reduction& reduction, std::int64_t done) {
-  const std::lock_guard lock(reduction.mutex);
-  reduction.by = kNoDevice;
-  reduction.done = done;
-  reduction.changed.notify_all();
-}
-
-/// Another may try, unless a device does not work, its own or one where a sum lies: throws
-/// DeviceFailure then, and the others wait on until lose() tells them, so that none reads there.
-void Training::end_failed_reduction(const UnitRun& run, const Unit& unit, Reduction& reduction) {
-  finish(*devices_[index(run.device)]);
+/// Of the other devices where a sum of the shard lies: one that does not work.
+std::optional<DeviceFailure> Training::find_failed(const UnitRun& run, const Unit& unit) {
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     if (device_id(d) == run.device || !holds_sum(d, run, unit)) continue;
     try {
       finish(*devices_[d], device_id(d));
-    } catch (const DeviceFailure&) {
-      const std::scoped_lock lock(reduction.mutex, versions_);
-      reduction.by = device_id(d);
-      reduction.lost |= devices_[d]->lost;
-      reduction.changed.notify_all();
-      throw;
+    } catch (const DeviceFailure& failure) {
+      return failure;
     }
   }
-  end_reduction(reduction, reduction.done);
+  return std::nullopt;
 }
 
 bool Training::holds_sum(std::size_t device, const UnitRun& run, const Unit& unit) {
