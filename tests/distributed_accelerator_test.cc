@@ -334,6 +334,7 @@ std::string job_error(const std::exception_ptr& failure) {
 TEST_F(Reducing, AReplicaThatWaitsSaysForWhomAndIsToldOfItsLoss) {
   const DeviceId adder = start_both();
   training_->lose(adder);
+  open();  // A unit that failed waits for its own device.
   EXPECT_EQ(job_error(end_of(other(adder))), "the device that added up gradients was lost");
   EXPECT_EQ(training_->awaited(other(adder)), kNoDevice);
 }

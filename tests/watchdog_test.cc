@@ -141,8 +141,8 @@ TEST(Watchdog, BlamesTheDeviceThatHangsAndNotTheOneThatWaitsForIt) {
     work.waits_for = [&](DeviceId device) {
       return device == waiting && waits ? hanging : kNoDevice;
     };
-    work.on_lost = [&](DeviceId) {
-      clock.runs = false;
+    work.on_lost = [&](DeviceId device) {
+      if (device == hanging) clock.runs = false;
       lost.set();
     };
     const Told told = run(instances::chains({{1}, {1}, {1}}), instances::devices(2), work,
@@ -172,7 +172,8 @@ TEST(Watchdog, DoesNotCountTimeInWhichItDidNotRunItself) {
     if (paused && clock.reads > 20) polled.set();
     return now;
   };
-  const Told told = run(instances::chains({{1}}), instances::devices(1), work, std::move(watch));
+  const Told told = run(instances::chains({{1}}), instances::devices(1), work, std::move(watch),
+                        [&](Runtime&) { polled.set(); });
   EXPECT_TRUE(paused);
   EXPECT_TRUE(told.lost.empty());
   EXPECT_TRUE(told.outcome.jobs[0].completed);
