@@ -319,23 +319,16 @@ class Reducing : public DistributedAccelerator {
   std::array<std::exception_ptr, 2> failures_;
 };
 
-/// What it says, of an Error that is not a device's failure.
-std::string job_error(const std::exception_ptr& failure) {
+std::string text_of(const std::exception_ptr& failure) {
   if (failure == nullptr) return "no error";
-  try {
-    std::rethrow_exception(failure);
-  } catch (const DeviceFailure& error) {
-    return std::string("of a device: ") + error.what();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
+  return error_of([&] { std::rethrow_exception(failure); });
 }
 
 TEST_F(Reducing, AReplicaThatWaitsSaysForWhomAndIsToldOfItsLoss) {
   const DeviceId adder = start_both();
   training_->lose(adder);
   open();  // A unit that failed waits for its own device.
-  EXPECT_EQ(job_error(end_of(other(adder))), "the device that added up gradients was lost");
+  EXPECT_EQ(text_of(end_of(other(adder))), "the device that added up gradients was lost");
   EXPECT_EQ(training_->awaited(other(adder)), kNoDevice);
 }
 
@@ -351,7 +344,7 @@ TEST_F(Reducing, NobodyReadsADeviceThatFailedWhileItAddedUp) {
     failed = failure.device == kNoDevice ? adder : failure.device;
   }
   training_->lose(failed);
-  EXPECT_EQ(job_error(end_of(other(adder))), "the device that added up gradients was lost");
+  EXPECT_EQ(text_of(end_of(other(adder))), "the device that added up gradients was lost");
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, DistributedAccelerator,
