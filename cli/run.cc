@@ -268,6 +268,16 @@ int run_workload(Options options) {
   return trained.complete() ? 0 : 1;
 }
 
+/// CLI::Range lets NaN pass, which compares with nothing.
+CLI::Validator at_most_a_billion() {
+  const auto check = [](const std::string& text) -> std::string {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1e9) return {};
+    return text + " is no number from 0 to 1e9";
+  };
+  return {check, "", "watchdog"};
+}
+
 }  // namespace
 
 Action declare_run(CLI::App& app) {
@@ -293,11 +303,11 @@ Action declare_run(CLI::App& app) {
          "--watchdog", options->watch_s,
          "seconds after which a unit or copy that has not ended takes its device out of the "
          "run; 0: never")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(at_most_a_billion())
       ->capture_default_str();
   app.add_option("--watchdog-times", options->watch_times,
                  "and only after so many times what it should take")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(at_most_a_billion())
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(

@@ -88,8 +88,9 @@ class Lanes {
 Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options, Observer& observer,
                               const Lanes& lanes) {
   Runtime::Observer all;
-  all.unit = [&](const UnitRun& run, const Work::Pass& pass, const std::string& failure) {
-    observer(run, pass, failure, lanes.now());
+  all.unit = [&](const UnitRun& run, const Work::Pass& pass) { observer(run, pass, lanes.now()); };
+  all.stopped = [&](JobId job, const std::string& reason) {
+    observer.failed(job, reason, lanes.now());
   };
   all.went_back = [&](JobId job, std::int64_t minibatches) {
     observer.went_back(job, minibatches);
@@ -122,10 +123,12 @@ RunResult execute(const Program& program, const Cluster& cluster, Policy& policy
   Program driven = program;  // In which the Driver binds anew when a device is lost.
   {
     Lanes lanes(cluster, std::move(work));
-    Runtime& runtime = lanes.start(observer_of(cluster, options, observer, lanes),
-                                   {options.watch, options.watch_times, [&](const UnitRun& run) {
-                                      return expected_on(program, run.job, run.unit, run.device);
-                                    }});
+    Runtime& runtime = lanes.start(
+        observer_of(cluster, options, observer, lanes),
+        {options.watch,
+         options.watch_times,
+         [&](const UnitRun& run) { return expected_on(program, run.job, run.unit, run.device); },
+         {}});
     std::optional<WatchedTuner> tuner;
     if (options.tuner != nullptr) {
       tuner.emplace(*options.tuner, observer, runtime, program.jobs.size());

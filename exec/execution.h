@@ -15,6 +15,7 @@
 #include "core/cluster.h"
 #include "core/timeline.h"
 #include "exec/parts.h"
+#include "exec/watch.h"
 #include "exec/work.h"
 #include "sched/driver.h"
 #include "sched/policy.h"
@@ -51,8 +52,8 @@ struct RunOptions {
   std::function<void(const std::string&)> notice;  ///< What went wrong. On any thread.
   /// A unit or copy that takes longer than this, and so many times its estimate, has its device
   /// taken out of the run; 0: never.
-  Duration watch = std::chrono::seconds(60);
-  double watch_times = 20;
+  Duration watch = Watch{}.least;
+  double watch_times = Watch{}.times;
 };
 
 struct TrainedJob {
@@ -80,9 +81,11 @@ class Observer {
   /// Requires: both outlive it.
   Observer(const Program& program, const RunOptions& options);
 
-  /// A unit has run, or failed for that reason. Called under the scheduler's lock.
-  void operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
-                  Instant now);
+  /// A unit has run. Called under the scheduler's lock.
+  void operator()(const UnitRun& run, const Work::Pass& pass, Instant now);
+  /// The job ends for that reason, in the minibatch after those complete. Called under the same
+  /// lock.
+  void failed(JobId job, const std::string& reason, Instant now);
   /// A tuner stopped the job after so many minibatches. Called under the same lock.
   void stopped(JobId job, std::int64_t minibatches, const std::string& reason, Instant now);
   /// The job runs again from there. Called under the same lock.
@@ -104,6 +107,7 @@ class Observer {
   };
 
   void count(const UnitRun& run, const Work::Pass& pass);
+  [[nodiscard]] bool ran_whole(JobId job) const;
 
   const Program& program_;
   const RunOptions& options_;

@@ -36,7 +36,8 @@ struct CopyEngine {
     Instant asked;
   };
   std::deque<Request> queue;
-  Instant free{};  ///< When its last copy ended.
+  DeviceId to = kNoDevice;  ///< Of what it sends straight to another device now.
+  Instant free{};           ///< When its last copy ended.
   bool prepared = false, working = false, ended = false;
   LaneTask task;
   std::condition_variable has_work;

@@ -20,19 +20,27 @@ std::vector<double> Observer::losses(JobId job) const {
   return jobs_[index(job)].losses;
 }
 
-void Observer::operator()(const UnitRun& run, const Work::Pass& pass, const std::string& failure,
-                          Instant now) {
+void Observer::operator()(const UnitRun& run, const Work::Pass& pass, Instant now) {
   Job& job = jobs_[index(run.job)];
-  RunProgress progress{now, ended_, run.job, job.complete, {}, true, failure, false};
-  if (failure.empty()) {
-    count(run, pass);
-    if (job.complete == progress.minibatch) return;
-    progress.minibatch = job.complete;
-    progress.loss = job.loss;
-    progress.job_ended = job.complete == program_.jobs[index(run.job)].minibatches;
+  const std::int64_t before = job.complete;
+  count(run, pass);
+  if (job.complete == before) return;
+  const bool all = ran_whole(run.job);
+  if (all) ++ended_;
+  if (options_.progress) {
+    options_.progress({now, ended_, run.job, job.complete, job.loss, all, {}, false});
   }
-  if (progress.job_ended) progress.jobs_ended = ++ended_;
-  if (options_.progress) options_.progress(progress);
+}
+
+/// A job that ran all its units may still fail on its way to the host.
+void Observer::failed(JobId job, const std::string& reason, Instant now) {
+  if (!ran_whole(job)) ++ended_;
+  if (!options_.progress) return;
+  options_.progress({now, ended_, job, jobs_[index(job)].complete, {}, true, reason, false});
+}
+
+bool Observer::ran_whole(JobId job) const {
+  return jobs_[index(job)].complete == program_.jobs[index(job)].minibatches;
 }
 
 void Observer::stopped(JobId job, std::int64_t minibatches, const std::string& reason,
@@ -43,6 +51,7 @@ void Observer::stopped(JobId job, std::int64_t minibatches, const std::string& r
 
 void Observer::went_back(JobId id, std::int64_t minibatches) {
   const std::lock_guard lock(mutex_);
+  if (ran_whole(id)) --ended_;
   Job& job = jobs_[index(id)];
   job.complete = minibatches;
   job.under_way.clear();

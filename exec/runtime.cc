@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/error.h"
@@ -19,9 +20,6 @@ bool sends(const Cluster& cluster, std::size_t device) {
   return false;
 }
 
-/// How often a run looks whether it shall stop. Only the main thread wakes for it.
-constexpr std::chrono::milliseconds kStopPoll{50};
-
 }  // namespace
 
 Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch watch)
@@ -34,13 +32,26 @@ Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch wa
       links_(make_links(cluster)),
       engines_(links_.size()),
       lost_(cluster.devices.size()) {
+  try {
+    start_threads();
+  } catch (const std::system_error& failure) {
+    (void)close(Duration{});
+    join_threads();
+    throw Error(std::string("the system gives no more threads: ") + failure.what() +
+                "; allow more of them (ulimit -u, the container's limit of processes) or use fewer "
+                "devices");
+  }
+}
+
+void Runtime::start_threads() {
   const std::lock_guard lock(mutex_);
+  for (std::optional<TaskThread>* each : {&saver_, &keeper_, &stepper_}) each->emplace();
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
     for (std::size_t link = 0; link < links_.size() / lanes_.size(); ++link) {
       const bool sending = link == 2;
-      const bool has = sending ? sends(cluster, d)
-                               : link < static_cast<std::size_t>(cluster.devices[d].copy_engines);
+      const bool has = sending ? sends(cluster_, d)
+                               : link < static_cast<std::size_t>(cluster_.devices[d].copy_engines);
       if (has) start_engine(d + link * lanes_.size());
     }
   }
@@ -81,31 +92,54 @@ bool Runtime::ended() const {
 
 Runtime::~Runtime() {
   (void)close(Duration{});
-  for (ComputeLane& lane : lanes_) lane.thread.join();
-  for (CopyEngine& engine : engines_) {
-    if (engine.thread.joinable()) engine.thread.join();
+  join_threads();
+}
+
+/// Those that began.
+void Runtime::join_threads() {
+  const auto join = [](std::thread& thread) {
+    if (thread.joinable()) thread.join();
+  };
+  for (ComputeLane& lane : lanes_) join(lane.thread);
+  for (CopyEngine& engine : engines_) join(engine.thread);
+  join(link_thread_);
+}
+
+/// Returns false where `stop` ended it before.
+bool Runtime::prepare_all(std::unique_lock<std::mutex>& lock, const std::atomic<bool>* stop) {
+  while (!all_prepared() && failure_ == nullptr) {
+    if (stop != nullptr && stop->load()) return false;
+    over_changed_.wait_for(lock, kPoll);
+    check_watch();
   }
-  link_thread_.join();
+  return true;
+}
+
+/// Nobody waits for the threads that are still at it: they may hang.
+void Runtime::give_up_preparing() {
+  for (std::size_t d = 0; d < lanes_.size(); ++d) {
+    if (every_thread(d, [](const auto& server) { return server.prepared; })) continue;
+    if (lost_[d].empty()) lost_[d] = "interrupted while it was prepared";
+  }
 }
 
 Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
-  while (!all_prepared() && failure_ == nullptr) {
-    over_changed_.wait_for(lock, kStopPoll);
-    check_watch();
-  }
+  bool stopped = !prepare_all(lock, stop);
+  if (stopped) give_up_preparing();
   driver_ = &driver;
   try {
-    if (failure_ == nullptr) work_.begin();
+    if (failure_ == nullptr && !stopped) work_.begin();
     start_ = std::chrono::steady_clock::now();
-    if (failure_ == nullptr) driver.start();
+    looked_ = watch_time();
+    if (stopped) reported_.assign(1, Interrupted{});
+    if (failure_ == nullptr && !stopped) driver.start();
   } catch (...) {
     fail(std::current_exception());
   }
   turn();
-  bool stopped = false;
   while (!over()) {
-    over_changed_.wait_for(lock, kStopPoll);
+    over_changed_.wait_for(lock, kPoll);
     if (!over()) check_watch();
     if (stopped || over() || stop == nullptr || !stop->load()) continue;
     stopped = true;

@@ -6,32 +6,26 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "core/cluster.h"
 #include "exec/lanes.h"
 #include "exec/task_thread.h"
+#include "exec/watch.h"
 #include "exec/work.h"
 #include "sched/backend.h"
 #include "sched/driver.h"
 #include "sched/link.h"
 
 namespace shardlab {
-
-/// When a unit or a copy that does not end loses its device: after so long and so many times what
-/// it should take. Never where `least` is 0.
-struct Watch {
-  Duration least = std::chrono::seconds(30);
-  double times = 20;
-  std::function<Duration(const UnitRun&)> estimate = {};  ///< Empty: 0.
-};
 
 /// The backend whose clock is the wall's. One thread per device computes: it does what the Driver
 /// ordered, then takes the lock and runs the Driver itself, so there is no driver thread and no
@@ -42,15 +36,17 @@ class Runtime final : public Backend {
  public:
   /// Called under the lock; each may be empty.
   struct Observer {
-    /// After each unit: what ran and what it gave, or why it failed.
-    std::function<void(const UnitRun&, const Work::Pass&, const std::string& failure)> unit;
+    /// After each unit: what ran and what it gave.
+    std::function<void(const UnitRun&, const Work::Pass&)> unit;
+    /// A job ends before its time; see Backend::stopped().
+    std::function<void(JobId, const std::string& reason)> stopped;
     /// A job went back to the border after so many minibatches.
     std::function<void(JobId, std::int64_t minibatches)> went_back;
     /// A device was lost, and why.
     std::function<void(DeviceId, const std::string& reason)> lost;
   };
 
-  /// Requires: the references outlive the Runtime.
+  /// Requires: the references outlive the Runtime. Throws Error where the system gives no threads.
   Runtime(const Cluster& cluster, Work& work, Observer observer, Watch watch = {});
   /// Waits for all threads: see close().
   ~Runtime() override;
@@ -78,11 +74,20 @@ class Runtime final : public Backend {
   bool snapshot(JobId job, std::int64_t minibatches) override;
   bool restore(JobId job, std::int64_t minibatches) override;
   void completed(JobId job) override;
+  void stopped(JobId job, std::string_view reason) override;
   /// What has been reported since the last call; never blocks. Requires the lock.
   std::span<const Event> wait() override;
 
  private:
+  /// How often a run looks whether it shall stop, and whether all is within its time. Only the main
+  /// thread wakes for it.
+  static constexpr std::chrono::milliseconds kPoll{50};
+
+  void start_threads();
   void start_engine(std::size_t link);
+  void join_threads();
+  bool prepare_all(std::unique_lock<std::mutex>& lock, const std::atomic<bool>* stop);
+  void give_up_preparing();
   /// Of the device's threads: whether `holds` of each.
   template <typename Holds>
   [[nodiscard]] bool every_thread(std::size_t device, const Holds& holds) const {
@@ -120,6 +125,10 @@ class Runtime final : public Backend {
   void report_failed_step(const Transfer& transfer, const std::exception_ptr& failure);
   bool may_retry(const UnitRun& run);
   void check_watch();
+  void excuse(Instant instant);
+  template <typename Look>
+  void each_task(const Look& look);
+  [[nodiscard]] Instant watch_time() const { return watch_.clock ? watch_.clock() : now(); }
   void lose(std::size_t device, const std::string& reason);
   [[nodiscard]] std::string no_device_left() const;
   [[nodiscard]] bool ended() const;
@@ -138,6 +147,7 @@ class Runtime final : public Backend {
   Work& work_;
   Observer observer_;
   Watch watch_;
+  Instant looked_{};  ///< When check_watch() looked last.
   mutable std::mutex mutex_;
   std::vector<ComputeLane> lanes_;
   std::vector<Link> links_;          ///< By link_index().
@@ -152,16 +162,18 @@ class Runtime final : public Backend {
   std::deque<std::string> failures_;  ///< What reported failures refer to.
   std::exception_ptr failure_;
   std::vector<std::string> lost_;  ///< By device: why; empty while it is there.
-  std::map<JobId, UnitRun> retried_;
+  /// Job, unit and minibatch of what found no memory.
+  std::set<std::tuple<JobId, std::uint32_t, std::int64_t>> retried_;
   std::condition_variable thread_ended_;
   bool quit_ = false;
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
   std::size_t keeping_ = 0;
-  std::set<JobId> step_failed_;  ///< No further step of these is tried.
-  std::size_t stepping_ = 0;     ///< Gradients that the host steps with, or that wait for that.
+  std::set<JobId> step_failed_;        ///< No further step of these is tried.
+  const char* failed_step_ = nullptr;  ///< The reason of the last one reported.
+  std::size_t stepping_ = 0;  ///< Gradients that the host steps with, or that wait for that.
   /// One writes to disk; one copies in memory, so that no job waits at its border for the disk.
-  std::optional<TaskThread> saver_{std::in_place}, keeper_{std::in_place};
-  std::optional<TaskThread> stepper_{std::in_place};  ///< Steps on the host.
+  std::optional<TaskThread> saver_, keeper_;
+  std::optional<TaskThread> stepper_;  ///< Steps on the host.
 };
 
 /// Throws Error where a device's link is paced, by its own rate or by a parent alone, and shares a

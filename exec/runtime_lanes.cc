@@ -97,7 +97,7 @@ void Runtime::run_unit(const UnitRun& run, std::unique_lock<std::mutex>& lock) {
     report_failure(run, from, failure);
     return;
   }
-  if (observer_.unit) observer_.unit(run, pass, "");
+  if (observer_.unit) observer_.unit(run, pass);
   reported_.emplace_back(UnitDone{run.device, run.job, run.attempt, from, to, pass.recompute});
 }
 
@@ -152,6 +152,7 @@ bool Runtime::copy_next(std::size_t link, std::unique_lock<std::mutex>& lock) {
   const Link::Passage passage =
       links_[link].pass(std::max(asked, engine.free), link_time(cluster_, transfer));
   engine.working = true;
+  engine.to = transfer.direction == Direction::kPeer ? transfer.device : kNoDevice;
   engine.task = task(estimate(transfer));
   lock.unlock();
   const Instant from = std::max(now(), passage.from);

@@ -20,7 +20,12 @@ namespace shardlab {
 Training::Training(const Workload& workload, const Cluster& cluster, const Program& program,
                    const std::vector<std::vector<int>>& first_layers,
                    const std::vector<const Checkpoint*>& resume, Save save)
-    : workload_(workload), cluster_(cluster), program_(program), save_(std::move(save)) {
+    : workload_(workload),
+      cluster_(cluster),
+      program_(program),
+      save_(std::move(save)),
+      awaits_(cluster.devices.size()) {
+  for (auto& awaits : awaits_) awaits = kNoDevice;
   for (const DeviceSpec& device : cluster.devices) {
     devices_.push_back(std::make_unique<DeviceMemory>(device, program));
   }
@@ -75,12 +80,17 @@ Work::Pass Training::run(const UnitRun& run) {
   } catch (...) {
     explain(run, unit);
   }
+  finish(memory);
+  return pass;
+}
+
+/// Waits for what the device computes; of another's, `of` says whose failure it is.
+void Training::finish(const DeviceMemory& memory, DeviceId of) {
   try {
     memory.device.synchronize(TorchDevice::Queue::kCompute);
   } catch (const Error& failure) {
-    throw DeviceFailure(failure.what());
+    throw DeviceFailure(failure.what(), of);
   }
-  return pass;
 }
 
 Work::Pass Training::compute(const UnitRun& run, const Unit& unit) {
@@ -144,6 +154,8 @@ void Training::drop(JobId job, ItemIndex i, DeviceId from) {
 void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->keep(minibatches); }
 
 void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
+
+DeviceId Training::awaited(DeviceId device) const { return awaits_[index(device)]; }
 
 void Training::lose(DeviceId device) {
   std::vector<std::shared_ptr<JobMemory::Reduction>> reductions;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "core/checkpoint.h"
@@ -52,6 +54,7 @@ class Training final : public Work {
   void drop(JobId job, ItemIndex item, DeviceId from) override;
   void keep(JobId job, std::int64_t minibatches) override;
   void restore(JobId job) override;
+  [[nodiscard]] DeviceId awaited(DeviceId device) const override;
   void lose(DeviceId device) override;
   void save(JobId job) override;
   void save_completed(JobId job) override;
@@ -75,6 +78,9 @@ class Training final : public Work {
   void forward(const UnitRun& run, const Unit& unit);
   Pass backward(const UnitRun& run, const Unit& unit);
   void reduce(const UnitRun& run, const Unit& unit);
+  [[nodiscard]] std::optional<DeviceFailure> find_failed(const UnitRun& run, const Unit& unit);
+  bool holds_sum(std::size_t device, const UnitRun& run, const Unit& unit);
+  static void finish(const DeviceMemory& memory, DeviceId of = kNoDevice);
   void hand_in(const UnitRun& run, const Unit& unit);
   template <typename Where>
   std::vector<at::Tensor> sums_of_replicas(const UnitRun& run, const Unit& unit,
@@ -99,6 +105,7 @@ class Training final : public Work {
   Save save_;
   std::vector<std::unique_ptr<JobMemory>> jobs_;
   std::vector<std::unique_ptr<DeviceMemory>> devices_;
+  std::vector<std::atomic<DeviceId>> awaits_;  ///< By device; see awaited().
   std::mutex versions_;  ///< Of which arrays of host memory are current, and who is lost.
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -26,24 +27,66 @@ void Training::reduce(const UnitRun& run, const Unit& unit) {
     return jobs_[index(run.job)]->reductions[static_cast<std::size_t>(unit.shard)];
   }();
   JobMemory::Reduction& reduction = *shared;
+  DeviceMemory& memory = *devices_[index(run.device)];
   std::unique_lock lock(reduction.mutex);
-  reduction.changed.wait(lock, [&] { return reduction.lost || reduction.by == kNoDevice; });
+  reduction.changed.wait(lock, [&] {
+    awaits_[index(run.device)] = reduction.lost ? kNoDevice : reduction.by;
+    return reduction.lost || reduction.by == kNoDevice;
+  });
   if (reduction.lost) throw Error("the device that added up gradients was lost");
   if (reduction.done > run.minibatch) return;
-  reduction.by = run.device;
+  {
+    const std::lock_guard versions(versions_);  // After lose() nobody would tell those who wait.
+    if (memory.lost) throw Error("the device is lost");
+    reduction.by = run.device;
+  }
   lock.unlock();
+  const auto end = [&](std::int64_t done) {
+    lock.lock();
+    reduction.by = kNoDevice;
+    reduction.done = done;
+    reduction.changed.notify_all();
+  };
   try {
     add_up(run, unit);
   } catch (...) {
-    lock.lock();
-    reduction.by = kNoDevice;
-    reduction.changed.notify_all();
+    // Of a device that failed lose() tells the others: until then they wait, and none reads there.
+    finish(memory);
+    if (const auto failed = find_failed(run, unit)) {
+      const std::scoped_lock locks(reduction.mutex, versions_);
+      reduction.by = failed->device;
+      reduction.lost |= devices_[index(failed->device)]->lost;
+      reduction.changed.notify_all();
+      throw DeviceFailure(*failed);
+    }
+    end(reduction.done);
     throw;
   }
-  lock.lock();
-  reduction.by = kNoDevice;
-  reduction.done = run.minibatch + 1;
-  reduction.changed.notify_all();
+  end(run.minibatch + 1);
+}
+
+/// Of the other devices where a sum of the shard lies: one that does not work.
+std::optional<DeviceFailure> Training::find_failed(const UnitRun& run, const Unit& unit) {
+  for (std::size_t d = 0; d < devices_.size(); ++d) {
+    if (device_id(d) == run.device || !holds_sum(d, run, unit)) continue;
+    try {
+      finish(*devices_[d], device_id(d));
+    } catch (const DeviceFailure& failure) {
+      return failure;
+    }
+  }
+  return std::nullopt;
+}
+
+bool Training::holds_sum(std::size_t device, const UnitRun& run, const Unit& unit) {
+  const auto& items = program_.jobs[index(run.job)].items;
+  const std::lock_guard lock(versions_);
+  const DeviceMemory& memory = *devices_[device];
+  for (ItemIndex i = 0; i < items.size() && !memory.lost; ++i) {
+    const bool sum = items[i].kind == ItemKind::kWeightGradient && items[i].shard == unit.shard;
+    if (sum && memory.items[index(run.job)][i].defined()) return true;
+  }
+  return false;
 }
 
 /// Of a job that gathers: to the host memory of the replica's own sum, unless it steps itself.

@@ -47,8 +47,8 @@ class Work {
   virtual void begin() {}
   /// On the thread of the lane. All that the unit reads is in the device's memory. A throw, or a
   /// loss that is no finite number, must leave everything as it was. DeviceFailure loses the
-  /// device, OutOfMemory has the unit tried again or, where it is spoilt, its job go back; anything
-  /// else stops its job.
+  /// device, or the one that it names, OutOfMemory has the unit tried again or, where it is spoilt,
+  /// its job go back; anything else stops its job, unless that goes back meanwhile.
   virtual Pass run(const UnitRun& run) = 0;
   /// On the thread of the lane or of a copy engine: between host memory and the device's, or two
   /// devices'. Returns when all has arrived; what `steps` is then a gradient, and no version.
@@ -68,6 +68,9 @@ class Work {
   /// Puts back what keep() copied last, or what the run began with. On the thread of keep().
   /// Nothing of the job runs or moves but on lost devices.
   virtual void restore(JobId) {}
+  /// For which device the unit that runs on `device` waits now, in its midst; kNoDevice: for none.
+  /// Only the other's time counts meanwhile. Any thread.
+  [[nodiscard]] virtual DeviceId awaited(DeviceId) const { return kNoDevice; }
   /// The device is lost: what its threads still do must change nothing that others see.
   virtual void lose(DeviceId) {}
   /// Writes what keep() copied to disk. On another thread that does nothing else.

@@ -147,6 +147,9 @@ class Backend {
   virtual bool restore(JobId, std::int64_t /*minibatches*/) { return true; }
   /// The job has completed all its minibatches and is in host memory, where nothing changes it.
   virtual void completed(JobId) {}
+  /// Something of the job came to nothing, or no device has room for it: it ends before its time.
+  /// Never of a job that goes back instead.
+  virtual void stopped(JobId, std::string_view /*reason*/) {}
   /// The device whose lane probably reports next, or kNoDevice.
   [[nodiscard]] virtual DeviceId next_lane() const { return kNoDevice; }
   /// The next event, if it is the end of a unit or of a copy over a link, and nothing else happens

@@ -203,6 +203,7 @@ void Driver::stop_what_cannot_fit() {
 
 void Driver::stop_for_want_of_room(JobId id) {
   ends_[index(id)].reason = kNoRoomLeft;
+  backend_.stopped(id, kNoRoomLeft);
   if (jobs_[index(id)].state == Job::State::kAsking) {
     end_units_of(id);
   } else {

@@ -18,8 +18,11 @@ void Driver::take_in(const UnitFailed& event) {
   if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
-  if (!job.failed) ends_[index(claim.job)].reason = event.reason;
-  if (!job.failed) fail(claim.job);
+  if (!job.failed) {
+    ends_[index(claim.job)].reason = event.reason;
+    backend_.stopped(claim.job, event.reason);
+    fail(claim.job);
+  }
   if (job.running == 0) end_halt(claim.job);
 }
 
@@ -78,7 +81,10 @@ void Driver::stop_in_flight(JobId id, std::string_view reason) {
   Job& job = jobs_[index(id)];
   if (job.state == Job::State::kRestoring) return;  // What goes back does not count.
   JobEnd& end = ends_[index(id)];
-  if (job.state != Job::State::kFlushing || end.completed) end.reason = reason;
+  if (job.state != Job::State::kFlushing || end.completed) {
+    end.reason = reason;
+    backend_.stopped(id, reason);
+  }
   end.completed = false;
   if (job.state == Job::State::kAsking) {
     job.failed = true;

@@ -81,6 +81,12 @@ def test_wrong_usage_exits_with_2(arguments):
     bad(*arguments, code=2)
 
 
+@pytest.mark.parametrize("option", ["--watchdog", "--watchdog-times"])
+def test_a_watchdog_wants_a_number(option):
+    for value in ["nan", "-1", "inf", "soon"]:
+        assert f"{option}: {value} is no number from 0 to 1e9" in bad("run", *INPUTS, option, value, code=2)
+
+
 def test_help_shows_the_usual_slots_and_seed():
     text = " ".join(good("simulate", "--help").split())
     assert "with double buffering (2)" in text and "of policies that draw (1)" in text

@@ -1,12 +1,16 @@
 // Pipelines and replicas on accelerators: four fake ones, or lanes of the GPU where
 // SHARDLAB_ACCELERATOR says "cuda".
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -208,6 +212,139 @@ TEST_F(Sending, ToADeviceThatHasFailedIsThatDevicesFailure) {
   fake::fail_work(1, 1);
   EXPECT_THROW(move(Direction::kPromote, device_id(1)), Error);
   EXPECT_EQ(failed_at_sending(), device_id(1));
+}
+
+/// Two replicas of a job, all of whose backwards are done; neither device computes until open().
+class Reducing : public DistributedAccelerator {
+ protected:
+  static constexpr std::array kBoth{device_id(0), device_id(1)};
+
+  void SetUp() override {
+    DistributedAccelerator::SetUp();
+    if (IsSkipped()) return;
+    if (!fake()) GTEST_SKIP() << "only the fake accelerator can be stopped";
+    for (const DeviceId id : kBoth) {
+      DeviceSpec device{"device", kind(), kUnlimited, 1, 0, {}};
+      device.ordinal = static_cast<int>(index(id));
+      cluster_.devices.push_back(device);
+    }
+    work_ = jobs_of_eight();
+    work_.jobs.resize(1);
+    const Profile profile = profile_of_parts(work_);
+    const StrategyChoice replicas = parse_strategy_choice("data_parallel(2,resident)");
+    Plan plan;
+    plan.jobs.push_back(plan_on_group(work_.jobs[0], 0, cluster_, profile, replicas, true));
+    program_ = lower(work_, cluster_, profile, plan);
+    training_ = std::make_unique<Training>(work_, cluster_, program_,
+                                           std::vector<std::vector<int>>{plan.jobs[0].first_layer},
+                                           std::vector<const Checkpoint*>{}, Training::Save{});
+    for (std::uint32_t u = 0; u < units().size(); ++u) run_before_reduction(u);
+  }
+  void TearDown() override {
+    open();
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+    DistributedAccelerator::TearDown();
+  }
+
+  /// Whoever comes first adds up and waits at its gate, and the other for it.
+  DeviceId start_both(bool fails = false) {
+    for (const DeviceId device : kBoth) {
+      threads_[index(device)] = std::thread([this, device] { reduce(device); });
+    }
+    prepared_.wait();
+    for (const DeviceId device : kBoth) gates_[index(device)].emplace(ordinal(device));
+    for (const DeviceId device : kBoth) {
+      if (fails) fake::fail_work(ordinal(device), 1);
+    }
+    go_.count_down();
+    while (true) {
+      for (const DeviceId device : kBoth) {
+        const DeviceId adder = training_->awaited(device);
+        if (adder != kNoDevice) return adder;
+      }
+      std::this_thread::yield();
+    }
+  }
+  void open() {
+    for (auto& gate : gates_) gate.reset();
+  }
+  /// How its unit ended.
+  const std::exception_ptr& end_of(DeviceId device) {
+    threads_[index(device)].join();
+    return failures_[index(device)];
+  }
+  static DeviceId other(DeviceId device) { return device_id(1 - index(device)); }
+
+  std::unique_ptr<Training> training_;
+
+ private:
+  static int ordinal(DeviceId device) { return static_cast<int>(index(device)); }
+  [[nodiscard]] const std::vector<Unit>& units() const { return program_.jobs[0].units; }
+  void run_before_reduction(std::uint32_t u) {
+    const Unit& unit = units()[u];
+    training_->prepare(unit.bound, Work::Engine::kCompute);
+    if (unit.kind == UnitKind::kReduce || unit.kind == UnitKind::kStep) return;
+    for (const ItemIndex item : unit.reads) {
+      if (program_.jobs[0].items[item].kind != ItemKind::kParameters) continue;
+      Transfer transfer;
+      transfer.item = item;
+      transfer.device = unit.bound;
+      transfer.direction = Direction::kPromote;
+      training_->copy(transfer);
+    }
+    training_->run({job_id(0), u, 0, unit.bound});
+  }
+  void reduce(DeviceId device) {
+    training_->prepare(device, Work::Engine::kCompute);
+    prepared_.count_down();
+    go_.wait();
+    for (std::uint32_t u = 0; u < units().size(); ++u) {
+      if (units()[u].kind != UnitKind::kReduce || units()[u].bound != device) continue;
+      try {
+        training_->run({job_id(0), u, 0, device});
+      } catch (...) {
+        failures_[index(device)] = std::current_exception();
+      }
+    }
+  }
+
+  Workload work_;
+  Cluster cluster_;
+  Program program_;
+  std::array<std::optional<fake::Gate>, 2> gates_;
+  std::array<std::thread, 2> threads_;
+  std::latch prepared_{2}, go_{1};
+  std::array<std::exception_ptr, 2> failures_;
+};
+
+std::string text_of(const std::exception_ptr& failure) {
+  if (failure == nullptr) return "no error";
+  return error_of([&] { std::rethrow_exception(failure); });
+}
+
+TEST_F(Reducing, AReplicaThatWaitsSaysForWhomAndIsToldOfItsLoss) {
+  const DeviceId adder = start_both();
+  training_->lose(adder);
+  open();  // A unit that failed waits for its own device.
+  EXPECT_EQ(text_of(end_of(other(adder))), "the device that added up gradients was lost");
+  EXPECT_EQ(training_->awaited(other(adder)), kNoDevice);
+}
+
+TEST_F(Reducing, NobodyReadsADeviceThatFailedWhileItAddedUp) {
+  const DeviceId adder = start_both(true);
+  open();
+  DeviceId failed = kNoDevice;
+  try {
+    const std::exception_ptr failure = end_of(adder);
+    ASSERT_NE(failure, nullptr);
+    std::rethrow_exception(failure);
+  } catch (const DeviceFailure& failure) {
+    failed = failure.device == kNoDevice ? adder : failure.device;
+  }
+  training_->lose(failed);
+  EXPECT_EQ(text_of(end_of(other(adder))), "the device that added up gradients was lost");
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, DistributedAccelerator,

@@ -133,7 +133,7 @@ class Watchman {
   std::thread thread_;
 };
 
-Watch unwatched() { return {Duration{}, 0, {}}; }
+Watch unwatched() { return {Duration{}, 0, {}, {}}; }
 
 Outcome run(const Drawn& drawn, FaultyWork& work, std::string policy_name) {
   Program driven = drawn.program;
@@ -285,14 +285,14 @@ TEST(RuntimeFaults, TheWatchdogTakesOutADeviceThatDoesNotAnswer) {
   Runtime::Observer observer;
   observer.lost = [&](DeviceId, const std::string& reason) { why = reason; };
   // So much longer than a unit that a busy machine is no fault.
-  Runtime runtime(drawn.cluster, work, observer, {std::chrono::seconds(3), 20, {}});
+  Runtime runtime(drawn.cluster, work, observer, {std::chrono::seconds(3), 20, {}, {}});
   Driver driver(driven, drawn.cluster, *policy, runtime, nullptr, true);
   driver.may_lose_devices(driven);
   const Outcome outcome = runtime.run(driver, nullptr);
   EXPECT_FALSE(runtime.close(Duration{})) << "its thread still hangs";
   work.release();
   EXPECT_EQ(outcome.devices_lost, 1);
-  EXPECT_EQ(why, "what its lane does did not end within 3.0 s");
+  EXPECT_EQ(why, "what its lane does did not end within 3 s");
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ TEST(Runtime, AStepOnTheHostThatFailsStopsItsJobAlone) {
     for (std::size_t j = 0; j < jobs; ++j) {
       Program shorter = drawn.program;
       shorter.jobs[j].minibatches = result.outcome.jobs[j].minibatches;
-      if (j != failing || reasons.empty()) {
+      if (j != failing || work.steps_before_failure >= 0) {  // Else a step was missing.
         ASSERT_EQ(work.result(j), alone(shorter, j)) << "job " << j;
       }
     }
