@@ -242,7 +242,8 @@ def train(context, case, workload, cluster, plan, seconds, bars):
                "naive_s": compared["naive_s"], "naive_error": compared["naive_error"], **compared["split"],
                "overhead": compared["overhead"], "drift": ran["drift"], "busy": measured["utilization"]["busy"],
                "kernels_s": seen["kernels_s"], "copies_s": seen["copies_s"], "hidden": seen["hidden_share"],
-               "moved_bytes": measured["bytes_moved"], "peak_bytes": max(device["peak_bytes"] for device in measured["devices"])}
+               "moved_bytes": measured["bytes_moved"],
+               "peak_bytes": max(device["peak_bytes"] for device in measured["devices"])}
     return hold_against(figures, bars)
 
 
