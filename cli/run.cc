@@ -189,6 +189,16 @@ std::string unsaved_text(const Options& options, const Trained& trained) {
       text, options.folder);
 }
 
+void write_results(const Options& options, const Prediction& prediction, const Trained& trained,
+                   const std::string& unsaved) {
+  try {
+    write_run(options.folder, prediction, trained);
+  } catch (const Error& failure) {
+    if (unsaved.empty()) throw;
+    throw Error(failure.what() + ("; " + unsaved));
+  }
+}
+
 /// What was given, and of a run that goes on what is left to say.
 RunRequest complete(const Options& options, const RunFolder& folder) {
   RunRequest request = options.request;
@@ -266,8 +276,8 @@ int run_workload(Options options) {
                            .request = request,
                            .watch = Duration(std::llround(options.watch_s * 1e9)),
                            .watch_times = options.watch_times});
-  write_run(options.folder, prediction, trained);
   const std::string unsaved = unsaved_text(options, trained);
+  write_results(options, prediction, trained, unsaved);
   if (!trained.result.timeline.interrupted && unsaved.empty()) folder.end(request);
   time_again(engine.get(), inputs, trained);
   if (options.json) {

@@ -109,11 +109,15 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_weights(inputs, seed):
     assert results(inputs / out) == results(inputs / "undisturbed"), f"{kills} kills"
 
 
-def kill_in_its_midst(inputs, out, *arguments, checkpoints=2):
-    """Once so many checkpoints of the first job are there."""
+def kill_in_its_midst(inputs, out, *arguments, damaged=0):
+    """Once two checkpoints of the first job are there, and so many were set aside."""
+    def there():
+        found = [len(list((inputs / out).glob(f"checkpoints/job-0.*.{kind}"))) for kind in ("checkpoint", "damaged")]
+        return found[0] >= 2 and found[1] >= damaged
+
     run = subprocess.Popen([str(COMMAND), "run", *arguments], cwd=inputs, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while len(list((inputs / out).glob("checkpoints/job-0.*.checkpoint"))) < checkpoints and run.poll() is None:
+    while not there() and run.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.005)
     run.kill()
@@ -152,9 +156,7 @@ def test_damaged_checkpoints_do_not_drive_out_those_that_come(inputs):
     damaged = sorted(out.glob("checkpoints/job-0.*.checkpoint"))
     for path in damaged:
         path.write_bytes(b"damaged" + path.read_bytes())
-    kill_in_its_midst(inputs, "damaged", "--resume", out, "--checkpoint-every", "1", checkpoints=2)
-    whole = sorted(out.glob("checkpoints/job-0.*.checkpoint"))
-    assert len(whole) == 2 and not set(whole) & set(damaged)
+    kill_in_its_midst(inputs, "damaged", "--resume", out, "--checkpoint-every", "1", damaged=2)
     assert sorted(out.glob("checkpoints/*.damaged")) == [path.with_name(path.name + ".damaged") for path in damaged]
     again = good("run", "--resume", out, cwd=inputs)
     assert "one goes on after minibatch 0 " not in again.stdout and again.stderr == "", again.stderr
@@ -164,7 +166,7 @@ def test_damaged_checkpoints_do_not_drive_out_those_that_come(inputs):
 def test_a_plan_that_deals_minibatches_out_otherwise_is_refused(inputs):
     (inputs / "roomy.toml").write_text(CLUSTER.replace("640 KiB", "64 MiB"))
     paths = ["workload.toml", "roomy.toml", "-p", "profile.json"]
-    pipe = ["--strategy", "gpipe(2,2)"]
+    pipe = ["--strategy", "gpipe(2,2)", "--accept-profile", "batch"]
     good("run", *paths, *pipe, "--checkpoint-every", "never", "-o", "pipe", cwd=inputs)
     out = interrupted(inputs, "parts", paths, pipe)
     refused = shardlab("run", "--resume", out, "--strategy", "spill", cwd=inputs)
@@ -219,7 +221,7 @@ def test_an_empty_folder_name_is_refused(inputs, option):
 
 
 def test_too_little_host_memory_for_all_versions_is_refused(inputs):
-    (inputs / "narrow.toml").write_text('host_memory = "1 MiB"\n' + CLUSTER)
+    (inputs / "narrow.toml").write_text('host_memory = "1500 KiB"\n' + CLUSTER)
     paths = ["workload.toml", "narrow.toml", "-p", "profile.json"]
     run = shardlab("run", *paths, *PLANS[0], "-o", "narrow", cwd=inputs)
     assert run.returncode == 1 and "for the next versions of parameters and state" in run.stderr, run.stderr
@@ -263,22 +265,38 @@ def test_another_workload_is_refused_naming_the_difference(inputs):
     assert run.returncode == 1 and "nowhere: no run has begun here" in run.stderr
 
 
-def test_a_full_disk_is_reported_and_training_goes_on_but_not_called_done(inputs):
-    def small_files():
+def small_files(kib):
+    def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, resource.RLIM_INFINITY))
 
-    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "20", "-o", "full", cwd=inputs, preexec_fn=small_files)
+    return limit
+
+
+def test_a_full_disk_is_reported_and_training_goes_on(inputs):
+    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "20", "-o", "full", cwd=inputs, preexec_fn=small_files(100))
     assert "one: no checkpoint of minibatch 20, training goes on: full/checkpoints/job-0." in run.stderr, run.stderr
     assert "File too large" in run.stderr and " one minibatch 60/60 loss " in run.stdout
     assert not list((inputs / "full/checkpoints").iterdir())
-    assert run.returncode == 1, "the final weights are lost"
     last = run.stderr.splitlines()[-1]
-    assert last.startswith("shardlab: the final weights are not on disk of one: full/checkpoints/job-0."), last
-    assert last.endswith("make room there, then shardlab run --resume full goes on from the checkpoints before"), last
-    assert not json.loads((inputs / "full/command.json").read_text())["ended"]
-    good("run", "--resume", "full", cwd=inputs)
-    assert results(inputs / "full") == results(inputs / "undisturbed")
+    assert run.returncode == 1 and last.startswith("shardlab: full/timeline.json"), last
+    assert "; the final weights are not on disk of one: full/checkpoints/job-0." in last, last
+
+
+def test_a_run_whose_final_weights_are_not_on_disk_has_not_ended(inputs):
+    (inputs / "few.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 4").replace("minibatches = 25\n", ""))
+    paths = ["few.toml", *PATHS[1:]]
+    good("run", *paths, *PLANS[0], "--checkpoint-every", "never", "-o", "few", cwd=inputs)
+    run = shardlab("run", *paths, *PLANS[0], "-o", "lost", cwd=inputs, preexec_fn=small_files(320))
+    assert results(inputs / "lost") == results(inputs / "few"), "what they were is written"
+    last = run.stderr.splitlines()[-1]
+    assert run.returncode == 1, last
+    assert last.startswith("shardlab: the final weights are not on disk of one: lost/checkpoints/job-0."), last
+    assert last.endswith("make room there, then shardlab run --resume lost goes on from the checkpoints before"), last
+    assert not json.loads((inputs / "lost/command.json").read_text())["ended"]
+    good("run", "--resume", "lost", cwd=inputs)
+    assert results(inputs / "lost") == results(inputs / "few")
+    assert json.loads((inputs / "lost/command.json").read_text())["ended"]
 
 
 def test_a_cadence_that_is_none_is_refused(inputs):
