@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "exec/emulated.h"
+#include "exec/task_thread.h"
 #include "policies/registry.h"
 #include "policies/tuners.h"
 #include "profiler/provenance.h"
@@ -191,8 +194,16 @@ std::string unsaved_text(const Options& options, const Trained& trained) {
 
 void write_results(const Options& options, const Prediction& prediction, const Trained& trained,
                    const std::string& unsaved) {
+  std::exception_ptr failed;
+  {  // On a thread of its own, so that a disk that stands still is said.
+    TaskThread writer([&](std::exception_ptr failure) { failed = std::move(failure); });
+    writer.add([&] { write_run(options.folder, prediction, trained); });
+    if (!writer.done_within(std::chrono::seconds(1))) {
+      print_warnings({"waiting for the disk: " + options.folder + " is still being written"});
+    }
+  }
   try {
-    write_run(options.folder, prediction, trained);
+    if (failed) std::rethrow_exception(failed);
   } catch (const Error& failure) {
     if (unsaved.empty()) throw;
     throw Error(failure.what() + ("; " + unsaved));
