@@ -1,10 +1,14 @@
 #include "cli/checkpoints.h"
 
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <map>
+#include <sys/file.h>
+#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,7 +16,9 @@
 
 #include "cli/output.h"
 #include "core/error.h"
+#include "exec/parts.h"
 #include "models/text_data.h"
+#include "policies/external.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
 
@@ -39,18 +45,19 @@ ordered_json request_json(const RunRequest& request) {
   ordered_json profiles = ordered_json::array();
   for (const std::string& profile : request.paths.profiles) profiles.push_back(absolute(profile));
   const PlanOptions& plan = request.plan;
-  ordered_json root{{"format", kFormat},
-                    {"version", kVersion},
-                    {"workload", absolute(request.paths.workload)},
-                    {"cluster", absolute(request.paths.cluster)},
-                    {"profiles", std::move(profiles)},
-                    {"accept_profile", request.paths.accept},
-                    {"strategy", plan.strategy},
-                    {"policy", plan.policy},
-                    {"plan", absolute(plan.plan)},
-                    {"partition", plan.partition},
-                    {"keep_activations", plan.keep},
-                    {"checkpoint_every", request.checkpoint_every}};
+  ordered_json root{
+      {"format", kFormat},
+      {"version", kVersion},
+      {"workload", absolute(request.paths.workload)},
+      {"cluster", absolute(request.paths.cluster)},
+      {"profiles", std::move(profiles)},
+      {"accept_profile", request.paths.accept},
+      {"strategy", plan.strategy},
+      {"policy", is_external(plan.policy) ? absolute(external_path(plan.policy)) : plan.policy},
+      {"plan", absolute(plan.plan)},
+      {"partition", plan.partition},
+      {"keep_activations", plan.keep},
+      {"checkpoint_every", request.checkpoint_every}};
   if (!plan.step.empty()) root["step"] = plan.step;
   if (plan.slots) root["slots"] = *plan.slots;
   if (plan.admit) root["admit"] = *plan.admit;
@@ -135,6 +142,10 @@ void RunRequest::fill_in(const RunRequest& from) {
 RunFolder::RunFolder(std::string path)
     : path_(std::move(path)), checkpoints_(path_ + "/checkpoints") {}
 
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
 RunRequest RunFolder::request() const {
   if (!fs::exists(command_file())) {
     throw Error(path_ + ": no run has begun here, as there is no command.json; start it with -o");
@@ -172,6 +183,7 @@ void RunFolder::find_identities(const Workload& workload) {
 }
 
 void RunFolder::resume(Workload& workload) {
+  claim();
   const std::size_t jobs = checkpointed_jobs(checkpoints_);
   if (jobs > workload.jobs.size()) {
     throw Error(fmt::format("{}: has a checkpoint of job {}, the workload has {} jobs",
@@ -179,11 +191,15 @@ void RunFolder::resume(Workload& workload) {
   }
   find_identities(workload);
   std::vector<std::string> problems;
+  if (!fs::exists(checkpoints_)) {
+    problems.push_back(checkpoints_ + ": is not there; all jobs begin anew");
+  }
   for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
     Job& job = workload.jobs[j];
-    const std::size_t before = problems.size();
-    found_.push_back(CheckpointFile::newest(checkpoints_, j, problems));
-    if (problems.size() > before) {
+    const std::size_t before = damaged_.size();
+    found_.push_back(CheckpointFile::newest(checkpoints_, j, damaged_));
+    for (std::size_t i = before; i < damaged_.size(); ++i) problems.push_back(damaged_[i].problem);
+    if (damaged_.size() > before) {
       problems.back() += found_.back()
                              ? fmt::format("; {} goes on from the one before, minibatch {}",
                                            job.name, found_.back()->checkpoint().minibatch)
@@ -205,6 +221,31 @@ void RunFolder::resume(Workload& workload) {
   print_warnings(problems);
 }
 
+std::vector<std::string> RunFolder::refuse_other_parts(const Program& program) const {
+  std::vector<std::string> unknown;
+  for (std::size_t j = 0; j < found_.size(); ++j) {
+    const JobProgram& job = program.jobs[j];
+    if (!found_[j] || job.done == job.minibatches) continue;
+    const Checkpoint& from = found_[j]->checkpoint();
+    const Parts now = parts_of(job);
+    if (from.microbatches == now.microbatches && from.replicas == now.replicas) continue;
+    if (from.microbatches == 0) {
+      unknown.push_back(fmt::format(
+          "{}: its checkpoint does not say how minibatches were dealt out; the weights are those "
+          "of an undisturbed run only if this plan has as many microbatches and replicas",
+          job.name));
+      continue;
+    }
+    throw Error(fmt::format(
+        "{}: {} was trained in {} microbatches on {} replicas, this plan has {} on {}, which adds "
+        "gradients up in another order: the weights would be those of neither. Give a strategy "
+        "with as many of both, whatever its stages or devices (spill, resident and model_parallel "
+        "have 1 and 1), or --accept-order",
+        checkpoints_, job.name, from.microbatches, from.replicas, now.microbatches, now.replicas));
+  }
+  return unknown;
+}
+
 std::string RunFolder::resumed_text(const Workload& workload) const {
   std::string text;
   for (std::size_t j = 0; j < found_.size(); ++j) {
@@ -221,9 +262,24 @@ std::vector<const Checkpoint*> RunFolder::resumed() const {
   return all;
 }
 
+/// A file system that has no locks is no reason to fail.
+void RunFolder::claim() {
+  if (lock_ >= 0) return;
+  make_folder(path_);
+  lock_ = ::open((path_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(std::exchange(lock_, -1));
+  throw Error(path_ +
+              ": another run is going on in this folder; wait for its end, or give another "
+              "folder with -o");
+}
+
 void RunFolder::begin(const RunRequest& request, const Workload& workload) {
+  claim();
+  if (found_.empty()) refuse_unfinished();  // Another run may have begun and ended meanwhile.
   make_folder(checkpoints_);
   remove_checkpoints(checkpoints_, /*temporary_only=*/!found_.empty());
+  for (const DamagedCheckpoint& each : damaged_) set_aside(each);
   if (identities_.empty()) find_identities(workload);
   write(request, false);
 }

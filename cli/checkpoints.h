@@ -7,6 +7,7 @@
 #include "cli/inputs.h"
 #include "core/checkpoint.h"
 #include "core/plan.h"
+#include "sched/program.h"
 #include "traces/checkpoint_file.h"
 
 namespace shardlab {
@@ -32,6 +33,9 @@ struct RunRequest {
 class RunFolder {
  public:
   explicit RunFolder(std::string path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   /// Throws Error where no run has begun in the folder.
   [[nodiscard]] RunRequest request() const;
@@ -39,15 +43,22 @@ class RunFolder {
   void refuse_unfinished() const;
 
   /// Finds the newest whole checkpoint of each job and sets Job::done. Warns of those that are
-  /// damaged. Throws Error naming the difference where they are of another workload.
+  /// damaged, or where there are none. Throws Error where another run is in the folder, or naming
+  /// the difference where they are of another workload.
   void resume(Workload& workload);
+  /// Throws Error where a job that goes on was dealt out otherwise than `program` does it: its
+  /// weights would be those of neither plan. Of checkpoints that do not say returns a warning.
+  [[nodiscard]] std::vector<std::string> refuse_other_parts(const Program& program) const;
   /// One line per job; empty if not resumed.
   [[nodiscard]] std::string resumed_text(const Workload& workload) const;
   /// Per job, null where it begins anew; empty if not resumed.
   [[nodiscard]] std::vector<const Checkpoint*> resumed() const;
 
-  /// The run begins: makes the folder, writes what was asked for, and removes checkpoints of
-  /// another run unless this one was resumed.
+  /// Makes the folder, in which no other run may be as long as this lives. Throws Error where one
+  /// is.
+  void claim();
+  /// The run begins: claims the folder, writes what was asked for, and removes checkpoints of
+  /// another run unless this one was resumed; then it renames those that are damaged.
   void begin(const RunRequest& request, const Workload& workload);
   /// Any one thread at a time. Throws Error.
   void save(JobId job, const Checkpoint& checkpoint) const;
@@ -63,6 +74,8 @@ class RunFolder {
   std::string checkpoints_;
   std::vector<Identity> identities_;  ///< Per job.
   std::vector<std::optional<CheckpointFile>> found_;
+  std::vector<DamagedCheckpoint> damaged_;
+  int lock_ = -1;  ///< The file that says whose the folder is.
 };
 
 }  // namespace shardlab

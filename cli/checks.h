@@ -20,6 +20,13 @@ inline CLI::Validator number_from_zero(bool zero_too, const std::string& what) {
 inline CLI::Validator non_negative() { return number_from_zero(true, "0 or more"); }
 inline CLI::Validator positive() { return number_from_zero(false, "more than 0"); }
 
+/// Of a path.
+inline CLI::Validator not_empty() {
+  return {
+      [](const std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
+      "", "path"};
+}
+
 /// "10s", "2min" or "1h" as seconds.
 inline CLI::AsNumberWithUnit in_seconds() {
   return CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},

@@ -176,8 +176,8 @@ bool Demo::run_in_turn() {
 
 bool Demo::run(Contender& contender) {
   const Prediction& prediction = contender.prediction;
-  const Trained trained =
-      train(engine_.get(), inputs_, prediction, {.events = false, .records = false});
+  Trained trained = train(engine_.get(), inputs_, prediction, {.events = false, .records = false});
+  time_again(engine_.get(), inputs_, trained);
   MeasuredPlan& measured = contender.measured;
   const std::string folder =
       fmt::format("{}/{}", folder_name(prediction.plan.name), measured.runs.size() + 1);

@@ -48,6 +48,7 @@ void make_folder(const std::string& path) {
 }
 
 void refuse_unwritable(const std::string& path) {
+  if (path.empty()) throw UsageError("where to? The path of the output is empty");
   std::error_code ignored;  // make_folder says what is wrong.
   std::vector<std::filesystem::path> missing;
   for (auto folder = std::filesystem::absolute(path); !std::filesystem::exists(folder, ignored);
@@ -62,6 +63,7 @@ void refuse_unwritable(const std::string& path) {
 }
 
 void refuse_unwritable_file(const std::string& path) {
+  if (path.empty()) throw UsageError("where to? The path of the output is empty");
   const std::filesystem::path file = std::filesystem::absolute(path);
   const auto refuse = [&](const std::string& why) {
     throw Error(path + ": cannot write here: " + why + "; give another path");

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checkpoints.h"
+#include "cli/checks.h"
 #include "cli/emulation.h"
 #include "cli/engine.h"
 #include "cli/estimates.h"
@@ -21,6 +24,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "exec/emulated.h"
+#include "exec/task_thread.h"
 #include "policies/registry.h"
 #include "policies/tuners.h"
 #include "profiler/provenance.h"
@@ -37,6 +41,7 @@ struct Options {
   RunRequest request;
   std::string folder = "run-out", resume;
   bool records = false;
+  bool accept_order = false;
   bool json = false;
   double watch_s = seconds(RunOptions{}.watch), watch_times = RunOptions{}.watch_times;
 };
@@ -160,6 +165,7 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
   body["devices"] = devices_json(measured);
   body["devices_lost"] = trained.result.outcome.devices_lost;
   body["units_redone"] = trained.result.outcome.redone;
+  body["unsaved"] = trained.unsaved();
   body["warnings"] = warnings;
   if (trained.records) body["records"] = records_json(trained);
   if (inputs.workload.early_stop) {
@@ -172,6 +178,36 @@ nlohmann::ordered_json end_json(const Inputs& inputs, const Prediction& predicti
         comparison_json(compare(prediction.program, inputs.cluster, prediction.plan, measured));
   }
   return body;
+}
+
+/// Of jobs whose final state is not on disk, and what to do; empty: all are.
+std::string unsaved_text(const Options& options, const Trained& trained) {
+  std::string text;
+  for (const std::string& each : trained.unsaved()) text += each + "; ";
+  if (text.empty()) return text;
+  return fmt::format(
+      "the final weights are not on disk of {}make room there, then shardlab run --resume {} goes "
+      "on "
+      "from the checkpoints before",
+      text, options.folder);
+}
+
+void write_results(const Options& options, const Prediction& prediction, const Trained& trained,
+                   const std::string& unsaved) {
+  std::exception_ptr failed;
+  {  // On a thread of its own, so that a disk that stands still is said.
+    TaskThread writer([&](std::exception_ptr failure) { failed = std::move(failure); });
+    writer.add([&] { write_run(options.folder, prediction, trained); });
+    if (!writer.done_within(std::chrono::seconds(1))) {
+      print_warnings({"waiting for the disk: " + options.folder + " is still being written"});
+    }
+  }
+  try {
+    if (failed) std::rethrow_exception(failed);
+  } catch (const Error& failure) {
+    if (unsaved.empty()) throw;
+    throw Error(failure.what() + ("; " + unsaved));
+  }
 }
 
 /// What was given, and of a run that goes on what is left to say.
@@ -231,10 +267,12 @@ int run_workload(Options options) {
       in_plan(request.plan, [&] { return predict(inputs, plan_of(request, chosen), true); });
   const auto engine = emulated ? nullptr : load_engine();
   std::vector<std::string> warnings;
+  if (!options.accept_order) warnings = folder.refuse_other_parts(prediction.program);
   if (!emulated) {
     const std::string here = device_here(inputs.machine.devices.front());
     refuse_other_machine(inputs, here, engine->libtorch());
-    warnings = profile_warnings(inputs, here);
+    const auto more = profile_warnings(inputs, here);
+    warnings.insert(warnings.end(), more.begin(), more.end());
   }
   refuse_unwritable(options.folder);
   if (departs_noticeably(prediction)) {
@@ -250,21 +288,24 @@ int run_workload(Options options) {
                            chosen.note.empty() ? "" : chosen.note + "\n") +
                steps_text(prediction));
   }
-  const Trained trained = train(engine.get(), inputs, prediction,
-                                {.events = !options.json,
-                                 .records = options.records,
-                                 .folder = &folder,
-                                 .request = request,
-                                 .watch = Duration(std::llround(options.watch_s * 1e9)),
-                                 .watch_times = options.watch_times});
-  write_run(options.folder, prediction, trained);
-  if (!trained.result.timeline.interrupted) folder.end(request);
+  Trained trained = train(engine.get(), inputs, prediction,
+                          {.events = !options.json,
+                           .records = options.records,
+                           .folder = &folder,
+                           .request = request,
+                           .watch = Duration(std::llround(options.watch_s * 1e9)),
+                           .watch_times = options.watch_times});
+  const std::string unsaved = unsaved_text(options, trained);
+  write_results(options, prediction, trained, unsaved);
+  if (!trained.result.timeline.interrupted && unsaved.empty()) folder.end(request);
+  time_again(engine.get(), inputs, trained);
   if (options.json) {
     warnings.insert(warnings.end(), trained.notices.begin(), trained.notices.end());
     print_json("run", end_json(inputs, prediction, trained, warnings));
   } else {
     print_text(end_text(options, inputs, prediction, trained));
   }
+  if (!unsaved.empty()) throw Error(unsaved);  // The last line.
   return trained.complete() ? 0 : 1;
 }
 
@@ -291,12 +332,17 @@ Action declare_run(CLI::App& app) {
   CLI::Option* output = app.add_option("-o,--output", options->folder,
                                        "folder for plan, timeline, Chrome trace, losses and "
                                        "checkpoints")
-                            ->capture_default_str();
+                            ->capture_default_str()
+                            ->check(not_empty());
   add_checkpoint_option(app, options->request.checkpoint_every, kUsualCadence);
   app.add_option("--resume", options->resume,
                  "go on with the run in this folder, from its checkpoints; what is not given is as "
                  "it was then")
-      ->excludes(output);
+      ->excludes(output)
+      ->check(not_empty());
+  app.add_flag("--accept-order", options->accept_order,
+               "with --resume: go on although the plan has other microbatches or replicas, so that "
+               "gradients are added up in another order and the weights are those of neither plan");
   app.add_flag("--records", options->records,
                "also record kernels and copies by CUPTI and say how they overlapped (a GPU)");
   app.add_option(
@@ -312,8 +358,11 @@ Action declare_run(CLI::App& app) {
   add_json_flag(app, options->json);
   app.footer(
       "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "
-      "stopped.\nA run that was killed goes on from its checkpoints to the same weights, also on "
-      "other devices or by another plan.\nExamples:\n"
+      "stopped,\nor when its final weights could not be written.\nA run that was killed goes on "
+      "from "
+      "its checkpoints to the same weights, also on other devices\nof the kind or by another plan "
+      "with "
+      "as many microbatches and replicas.\nExamples:\n"
       "  shardlab run workload.toml cluster.toml -p profile.json --strategy spill --policy lrtf -o "
       "out\n"
       "  shardlab run --resume out");

@@ -1,6 +1,7 @@
 #include "cli/training.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -63,11 +64,20 @@ nlohmann::ordered_json copies_json(const ActivitySummary::Copies& copies) {
 
 }  // namespace
 
+std::vector<std::string> Trained::unsaved() const {
+  std::vector<std::string> found;
+  for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    const std::string& reason = result.jobs[j].unsaved;
+    if (!reason.empty()) found.push_back(result.timeline.jobs[j] + ": " + reason);
+  }
+  return found;
+}
+
 bool Trained::complete() const { return !result.timeline.interrupted && !failed; }
 
 std::optional<double> Trained::drift(const Profile& profile) const {
   const double reference = seconds(profile.provenance.fixed_work);
-  if (reference == 0 || work_before == Duration{}) return std::nullopt;
+  if (reference == 0 || work_before == Duration{} || work_after == Duration{}) return std::nullopt;
   return (seconds(work_before) + seconds(work_after)) / (2 * reference) - 1;
 }
 
@@ -101,7 +111,10 @@ Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction
     options.notice = [&](const std::string& text) { reporter.notice(text); };
     if (how.folder != nullptr) {
       options.resume = how.folder->resumed();
-      options.begun = [&] { how.folder->begin(how.request, inputs.workload); };
+      options.begun = [&] {
+        if (engine == nullptr) return how.folder->claim();
+        how.folder->begin(how.request, inputs.workload);
+      };
       options.save = [&](JobId job, const Checkpoint& state) { how.folder->save(job, state); };
     }
     trained.result = engine == nullptr
@@ -115,8 +128,18 @@ Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction
     trained.failed = trained.failed || end.reason == kNoRoomLeft;
   }
   trained.result.timeline.plan = prediction.plan.name;
-  if (engine != nullptr) trained.work_after = engine->fixed_work(inputs.machine);
   return trained;
+}
+
+void time_again(Engine* engine, const Inputs& inputs, Trained& trained) {
+  if (engine == nullptr) return;
+  Cluster left = inputs.machine;
+  std::vector<DeviceId> lost = trained.result.lost;
+  std::ranges::sort(lost, std::greater());
+  for (const DeviceId device : lost) {
+    left.devices.erase(left.devices.begin() + static_cast<std::ptrdiff_t>(index(device)));
+  }
+  if (!left.devices.empty()) trained.work_after = engine->fixed_work(left);
 }
 
 void write_run(const std::string& folder, const Prediction& prediction, const Trained& trained) {

@@ -17,15 +17,18 @@ namespace shardlab {
 /// A run and the machine's state around it.
 struct Trained {
   RunResult result;
-  Duration work_before{}, work_after{};  ///< Engine::fixed_work(); 0 of an emulated run.
-  std::optional<ActivityLog> records;    ///< Where they were asked for.
-  std::vector<std::string> notices;      ///< What went wrong meanwhile; printed already.
+  /// Engine::fixed_work() without devices that were lost; 0 of an emulated run.
+  Duration work_before{}, work_after{};
+  std::optional<ActivityLog> records;  ///< Where they were asked for.
+  std::vector<std::string> notices;    ///< What went wrong meanwhile; printed already.
   MeasuredLosses losses;
   bool failed = false;  ///< Some job failed.
 
   /// How much slower the machine is around the run than while profiling; nothing where the profile
   /// does not tell.
   [[nodiscard]] std::optional<double> drift(const Profile& profile) const;
+  /// What is missing on disk of jobs that completed: name and reason of each.
+  [[nodiscard]] std::vector<std::string> unsaved() const;
   /// No job failed, the run was not interrupted.
   [[nodiscard]] bool complete() const;
   /// No device was lost and no unit ran twice, so that it can be laid over its prediction.
@@ -45,6 +48,9 @@ struct TrainOptions {
 /// terminal. Ctrl-C stops it cleanly.
 Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& options);
+
+/// Times fixed work again, after what the run leaves was written: it takes devices, which may fail.
+void time_again(Engine* engine, const Inputs& inputs, Trained& trained);
 
 /// Makes the folder and writes plan.json, timeline.json, trace.json (predicted and measured) and
 /// losses.json.

@@ -16,6 +16,9 @@ struct Checkpoint {
   std::int64_t minibatch = 0;  ///< So many are complete.
   std::vector<double> losses;  ///< Of each of them.
   std::vector<Layer> layers;   ///< Views of memory that is another's.
+  /// How minibatches were dealt out, which decides in what order gradients are added up. 0: not
+  /// known.
+  int microbatches = 0, replicas = 0;
 };
 
 }  // namespace shardlab

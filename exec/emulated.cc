@@ -101,6 +101,7 @@ RunResult emulate(const Program& program, const Cluster& cluster, Policy& policy
   refuse_what_cannot_run(program, cluster);
   auto emulation = std::make_shared<Emulation>(program, cluster);
   Observer observer(program, options);
+  if (options.begun) options.begun();
   return execute(program, cluster, policy, std::move(emulation), observer, options);
 }
 

@@ -56,8 +56,10 @@ class WatchedTuner final : public Tuner {
 /// device may never end; then both stay for ever.
 class Lanes {
  public:
-  Lanes(const Cluster& cluster, std::shared_ptr<Work> work)
-      : cluster_(cluster), parts_(std::make_unique<Parts>()) {
+  /// `waits` is told which jobs are still being saved, if they take long when all else has ended.
+  Lanes(const Cluster& cluster, std::shared_ptr<Work> work,
+        std::function<void(const std::vector<JobId>&)> waits)
+      : cluster_(cluster), waits_(std::move(waits)), parts_(std::make_unique<Parts>()) {
     parts_->work = std::move(work);
   }
   ~Lanes() { end(); }
@@ -72,7 +74,11 @@ class Lanes {
   [[nodiscard]] Instant now() const { return parts_->runtime->now(); }
   void end() {
     constexpr Duration kGrace = std::chrono::seconds(1);
-    if (parts_ && parts_->runtime && !parts_->runtime->close(kGrace)) (void)parts_.release();
+    if (parts_ && parts_->runtime) {
+      const std::vector<JobId> saving = parts_->runtime->still_saving(kGrace);
+      if (!saving.empty()) waits_(saving);
+      if (!parts_->runtime->close(kGrace)) (void)parts_.release();
+    }
     parts_.reset();
   }
 
@@ -82,11 +88,24 @@ class Lanes {
     std::unique_ptr<Runtime> runtime;
   };
   const Cluster& cluster_;
+  std::function<void(const std::vector<JobId>&)> waits_;
   std::unique_ptr<Parts> parts_;
 };
 
-Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options, Observer& observer,
-                              const Lanes& lanes) {
+std::function<void(const std::vector<JobId>&)> waits_for_disk(const Program& program,
+                                                              const RunOptions& options) {
+  return [&](const std::vector<JobId>& jobs) {
+    if (!options.notice) return;
+    std::string names;
+    for (const JobId job : jobs)
+      names += (names.empty() ? "" : ", ") + program.jobs[index(job)].name;
+    options.notice("waiting for the disk: " + names + " still being written");
+  };
+}
+
+Runtime::Observer observer_of(const Program& program, const Cluster& cluster,
+                              const RunOptions& options, Observer& observer, const Lanes& lanes,
+                              std::vector<DeviceId>& lost) {
   Runtime::Observer all;
   all.unit = [&](const UnitRun& run, const Work::Pass& pass) { observer(run, pass, lanes.now()); };
   all.stopped = [&](JobId job, const std::string& reason) {
@@ -96,8 +115,14 @@ Runtime::Observer observer_of(const Cluster& cluster, const RunOptions& options,
     observer.went_back(job, minibatches);
   };
   all.lost = [&](DeviceId device, const std::string& reason) {
+    lost.push_back(device);
     if (!options.notice) return;
     options.notice(cluster.devices[index(device)].name + " is taken out of the run: " + reason);
+  };
+  all.not_kept = [&](JobId job, std::int64_t minibatches, const std::string& reason) {
+    if (!options.notice) return;
+    options.notice(program.jobs[index(job)].name + ": no snapshot of minibatch " +
+                   std::to_string(minibatches) + ", training goes on: " + reason);
   };
   return all;
 }
@@ -119,12 +144,12 @@ void refuse_what_cannot_run(const Program& program, const Cluster& cluster) {
 
 RunResult execute(const Program& program, const Cluster& cluster, Policy& policy,
                   std::shared_ptr<Work> work, Observer& observer, const RunOptions& options) {
-  RunResult result{empty_timeline(program, cluster), {}, {}};
+  RunResult result{empty_timeline(program, cluster), {}, {}, {}};
   Program driven = program;  // In which the Driver binds anew when a device is lost.
   {
-    Lanes lanes(cluster, std::move(work));
+    Lanes lanes(cluster, std::move(work), waits_for_disk(program, options));
     Runtime& runtime = lanes.start(
-        observer_of(cluster, options, observer, lanes),
+        observer_of(program, cluster, options, observer, lanes, result.lost),
         {options.watch,
          options.watch_times,
          [&](const UnitRun& run) { return expected_on(program, run.job, run.unit, run.device); },

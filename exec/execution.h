@@ -63,6 +63,8 @@ struct TrainedJob {
   std::uint64_t weights_hash = 0;
   /// With keep_weights: of all layers in order.
   std::vector<float> parameters;
+  /// Why RunOptions::save failed on what it ended with; empty: it did not, or was not called.
+  std::string unsaved;
 };
 
 struct RunResult {
@@ -70,6 +72,7 @@ struct RunResult {
   Timeline timeline;
   Outcome outcome;
   std::vector<TrainedJob> jobs;
+  std::vector<DeviceId> lost;  ///< Devices that were taken out.
 };
 
 /// Throws Error on what cannot fit, and on links that cannot be paced.

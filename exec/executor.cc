@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "exec/host_need.h"
 #include "exec/training.h"
 
 namespace shardlab {
@@ -28,20 +29,40 @@ void refuse_what_cannot_train(const Workload& workload, const Program& program) 
   }
 }
 
-/// Hands a job's state on with its losses; a failure is a notice, and the run goes on.
-void save(const RunOptions& options, const std::string& name, const Observer& observer, JobId job,
-          Checkpoint state) {
-  try {
-    state.losses = observer.losses(job);
-    state.losses.resize(static_cast<std::size_t>(state.minibatch));
-    options.save(job, state);
-  } catch (const std::exception& failure) {
-    if (options.notice) {
-      options.notice(name + ": no checkpoint of minibatch " + std::to_string(state.minibatch) +
-                     ", training goes on: " + failure.what());
+/// Hands a job's states on with their losses. A failure is a notice, and the run goes on.
+class Saver {
+ public:
+  /// Requires: all outlive it.
+  Saver(const RunOptions& options, const Program& program, const Observer& observer)
+      : options_(options), program_(program), observer_(observer), unsaved_(program.jobs.size()) {}
+
+  void operator()(JobId id, std::int64_t minibatches, const std::function<Checkpoint()>& state) {
+    try {
+      Checkpoint now = state();
+      now.losses = observer_.losses(id);
+      now.losses.resize(static_cast<std::size_t>(minibatches));
+      options_.save(id, now);
+    } catch (const std::exception& failure) {
+      const JobProgram& job = program_.jobs[index(id)];
+      const bool ended = minibatches == job.minibatches;
+      if (ended) unsaved_[index(id)] = failure.what();
+      if (!options_.notice) return;
+      options_.notice(job.name +
+                      (ended ? ": its final state is not on disk: "
+                             : ": no checkpoint of minibatch " + std::to_string(minibatches) +
+                                   ", training goes on: ") +
+                      failure.what());
     }
   }
-}
+  /// Per job: why its final state is not on disk.
+  [[nodiscard]] const std::vector<std::string>& unsaved() const { return unsaved_; }
+
+ private:
+  const RunOptions& options_;
+  const Program& program_;
+  const Observer& observer_;
+  std::vector<std::string> unsaved_;
+};
 
 /// A training with what it refers to, as both may have to stay for ever; see execute().
 struct Inputs {
@@ -58,16 +79,13 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
               const RunOptions& options) {
   refuse_what_cannot_run(program, cluster);
   refuse_what_cannot_train(workload, program);
+  refuse_too_little_host(program, cluster, program.checkpoints.any());
   Observer observer(program, options);
-  Training::Save saver;
-  if (options.save) {
-    saver = [&](JobId job, Checkpoint state) {
-      save(options, program.jobs[index(job)].name, observer, job, std::move(state));
-    };
-  }
+  Saver saver(options, program, observer);
   const auto parts = std::make_shared<Inputs>(Inputs{workload, cluster, program, nullptr});
-  parts->training = std::make_unique<Training>(parts->workload, parts->cluster, parts->program,
-                                               first_layers, options.resume, saver);
+  parts->training =
+      std::make_unique<Training>(parts->workload, parts->cluster, parts->program, first_layers,
+                                 options.resume, options.save ? std::ref(saver) : Training::Save{});
   Training& training = *parts->training;
   if (options.begun) options.begun();
   RunResult result = execute(program, cluster, policy, {parts, &training}, observer, options);
@@ -75,9 +93,11 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
     result.timeline.peak[d] = training.peak(device_id(d));
   }
   for (std::size_t j = 0; j < result.jobs.size(); ++j) {
+    result.jobs[j].unsaved = saver.unsaved()[j];
     if (!result.outcome.jobs[j].completed) continue;
     TrainedJob trained = training.result(job_id(j), options.keep_weights);
     trained.losses = std::move(result.jobs[j].losses);
+    trained.unsaved = std::move(result.jobs[j].unsaved);
     result.jobs[j] = std::move(trained);
   }
   return result;

@@ -45,7 +45,9 @@ Runtime::Runtime(const Cluster& cluster, Work& work, Observer observer, Watch wa
 
 void Runtime::start_threads() {
   const std::lock_guard lock(mutex_);
-  for (std::optional<TaskThread>* each : {&saver_, &keeper_, &stepper_}) each->emplace();
+  for (std::optional<TaskThread>* each : {&saver_, &keeper_, &stepper_}) {
+    each->emplace(fails());
+  }
   for (std::size_t d = 0; d < lanes_.size(); ++d) {
     lanes_[d].thread = std::thread([this, d] { serve_lane(d); });
     for (std::size_t link = 0; link < links_.size() / lanes_.size(); ++link) {

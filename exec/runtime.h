@@ -44,6 +44,8 @@ class Runtime final : public Backend {
     std::function<void(JobId, std::int64_t minibatches)> went_back;
     /// A device was lost, and why.
     std::function<void(DeviceId, const std::string& reason)> lost;
+    /// A job was not kept at the border after so many minibatches, and why; it goes on.
+    std::function<void(JobId, std::int64_t minibatches, const std::string& reason)> not_kept;
   };
 
   /// Requires: the references outlive the Runtime. Throws Error where the system gives no threads.
@@ -60,6 +62,9 @@ class Runtime final : public Backend {
 
   /// A device does not answer, whoever finds that: it is lost. Any thread, during run().
   void take_out(DeviceId device, const std::string& reason);
+
+  /// Jobs that are still on their way to disk, if any are after that time. After run().
+  [[nodiscard]] std::vector<JobId> still_saving(Duration patience);
 
   /// Ends the threads. Returns false where one of a lost device has not ended after `grace`: then
   /// the Runtime and the Work must never be destroyed.
@@ -134,7 +139,8 @@ class Runtime final : public Backend {
   [[nodiscard]] bool ended() const;
   void keep(JobId job, std::int64_t minibatches);
   void put_back(JobId job, std::int64_t minibatches);
-  void save(JobId job);
+  void save(JobId job, void (Work::*write)(JobId));
+  [[nodiscard]] TaskThread::Failed fails();
   void turn();
   void fail(std::exception_ptr failure);
   [[nodiscard]] bool at_rest() const;
@@ -167,6 +173,7 @@ class Runtime final : public Backend {
   std::condition_variable thread_ended_;
   bool quit_ = false;
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
+  std::set<JobId> ended_;   ///< The same of their ends.
   std::size_t keeping_ = 0;
   std::set<JobId> step_failed_;        ///< No further step of these is tried.
   const char* failed_step_ = nullptr;  ///< The reason of the last one reported.

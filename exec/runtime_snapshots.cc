@@ -1,4 +1,6 @@
 #include <exception>
+#include <string>
+#include <utility>
 
 #include "exec/runtime.h"
 
@@ -18,21 +20,26 @@ bool Runtime::snapshot(JobId job, std::int64_t minibatches) {
 }
 
 void Runtime::completed(JobId job) {
-  saver_->add([this, job] { work_.save_completed(job); });
+  ended_.insert(job);
+  saver_->add([this, job] { save(job, &Work::save_completed); });
 }
 
+/// Where there is no memory for it, the snapshot before stays.
 void Runtime::keep(JobId job, std::int64_t minibatches) {
-  std::exception_ptr failure;
+  std::string failure;
+  bool kept = false;
   try {
     work_.keep(job, minibatches);
-  } catch (...) {
-    failure = std::current_exception();
+    kept = true;
+  } catch (const std::exception& error) {
+    failure = error.what();
   }
-  saver_->add([this, job] { save(job); });
+  if (kept) saver_->add([this, job] { save(job, &Work::save); });
   const std::lock_guard lock(mutex_);
   --keeping_;
-  if (failure) fail(failure);
-  reported_.emplace_back(SnapshotTaken{job});
+  if (!kept) saving_.erase(job);
+  if (!kept && observer_.not_kept) observer_.not_kept(job, minibatches, failure);
+  reported_.emplace_back(SnapshotTaken{job, !kept});
   if (!quit_ && !over()) turn();
 }
 
@@ -57,10 +64,26 @@ void Runtime::put_back(JobId job, std::int64_t minibatches) {
   if (!quit_ && !over()) turn();
 }
 
-void Runtime::save(JobId job) {
-  work_.save(job);
+void Runtime::save(JobId job, void (Work::*write)(JobId)) {
+  (work_.*write)(job);
   const std::lock_guard lock(mutex_);
-  saving_.erase(job);
+  (write == &Work::save ? saving_ : ended_).erase(job);
+}
+
+std::vector<JobId> Runtime::still_saving(Duration patience) {
+  if (keeper_->done_within(patience) && saver_->done_within(patience)) return {};
+  const std::lock_guard lock(mutex_);
+  std::set<JobId> jobs = saving_;
+  jobs.insert(ended_.begin(), ended_.end());
+  return {jobs.begin(), jobs.end()};
+}
+
+/// What a thread's task throws fails the run.
+TaskThread::Failed Runtime::fails() {
+  return [this](std::exception_ptr failure) {
+    const std::lock_guard lock(mutex_);
+    fail(std::move(failure));
+  };
 }
 
 }  // namespace shardlab

@@ -4,7 +4,7 @@
 
 namespace shardlab {
 
-TaskThread::TaskThread() : thread_([this] { serve(); }) {}
+TaskThread::TaskThread(Failed failed) : failed_(std::move(failed)), thread_([this] { serve(); }) {}
 
 TaskThread::~TaskThread() {
   {
@@ -23,6 +23,11 @@ void TaskThread::add(std::function<void()> task) {
   changed_.notify_one();
 }
 
+bool TaskThread::done_within(std::chrono::nanoseconds patience) {
+  std::unique_lock lock(mutex_);
+  return done_.wait_for(lock, patience, [this] { return tasks_.empty() && !working_; });
+}
+
 void TaskThread::serve() {
   std::unique_lock lock(mutex_);
   while (true) {
@@ -30,9 +35,16 @@ void TaskThread::serve() {
     if (tasks_.empty()) return;
     const auto task = std::move(tasks_.front());
     tasks_.pop_front();
+    working_ = true;
     lock.unlock();
-    task();
+    try {
+      task();
+    } catch (...) {
+      failed_(std::current_exception());
+    }
     lock.lock();
+    working_ = false;
+    done_.notify_all();
   }
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -12,21 +14,25 @@ namespace shardlab {
 /// until all is done.
 class TaskThread {
  public:
-  TaskThread();
+  /// `failed` is told, on the thread, what a task throws; it must not throw itself.
+  using Failed = std::function<void(std::exception_ptr)>;
+  explicit TaskThread(Failed failed);
   ~TaskThread();
   TaskThread(const TaskThread&) = delete;
   TaskThread& operator=(const TaskThread&) = delete;
 
-  /// `task` must not throw.
   void add(std::function<void()> task);
+  /// Whether all that was added is done, at once or within that time.
+  [[nodiscard]] bool done_within(std::chrono::nanoseconds patience);
 
  private:
   void serve();
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, done_;
   std::deque<std::function<void()>> tasks_;
-  bool quit_ = false;
+  bool working_ = false, quit_ = false;
+  Failed failed_;
   std::thread thread_;
 };
 

@@ -151,7 +151,13 @@ void Training::drop(JobId job, ItemIndex i, DeviceId from) {
   devices_[index(from)]->elsewhere[index(job)][i].reset();
 }
 
-void Training::keep(JobId job, std::int64_t minibatches) { jobs_[index(job)]->keep(minibatches); }
+void Training::keep(JobId job, std::int64_t minibatches) {
+  try {
+    jobs_[index(job)]->keep(minibatches);
+  } catch (const c10::Error& failure) {
+    throw Error(failure.what_without_backtrace());
+  }
+}
 
 void Training::restore(JobId job) { jobs_[index(job)]->restore(versions_); }
 
@@ -175,11 +181,13 @@ void Training::lose(DeviceId device) {
 }
 
 void Training::save(JobId job) {
-  if (save_) save_(job, jobs_[index(job)]->kept_state());
+  const JobMemory& memory = *jobs_[index(job)];
+  if (save_) save_(job, memory.kept_minibatches, [&] { return memory.kept_state(); });
 }
 
 void Training::save_completed(JobId job) {
-  if (save_) save_(job, jobs_[index(job)]->current_state());
+  const JobMemory& memory = *jobs_[index(job)];
+  if (save_) save_(job, memory.program.minibatches, [&] { return memory.current_state(); });
 }
 
 Bytes Training::peak(DeviceId device) const { return devices_[index(device)]->meter.peak(); }

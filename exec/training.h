@@ -36,8 +36,10 @@ struct Minibatch;
 /// queue. What the Driver is told is therefore done: no other order between queues is needed.
 class Training final : public Work {
  public:
-  /// Writes a job's state, all but its losses, to disk. Must not throw.
-  using Save = std::function<void(JobId, Checkpoint)>;
+  /// Writes a job's state after so many minibatches, which it makes by `state`, all but its losses,
+  /// to disk. Must not throw.
+  using Save = std::function<void(JobId, std::int64_t minibatches,
+                                  const std::function<Checkpoint()>& state)>;
 
   /// Makes and initializes all models, or sets them to `resume` (see RunOptions), which outlives
   /// the Training. Throws Error on missing data or a model that cannot be made.

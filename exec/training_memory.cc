@@ -51,22 +51,17 @@ JobMemory::JobMemory(const Job& the_job, const JobProgram& the_program,
   begin();
 }
 
-/// Both versions now: the first touch of memory takes ten times as long as a copy. State with which
-/// the host steps has no second one.
+/// Both versions now: the first touch of memory takes ten times as long as a copy.
 void JobMemory::add(const Item& item) {
   const std::int64_t floats = floats_of(item);
-  const bool on_devices =
-      item.kind == ItemKind::kGraph || (item.kind == ItemKind::kWeightGradient && !gathers());
-  if (floats * static_cast<Bytes>(sizeof(float)) != item.bytes && !on_devices) {
+  if (in_host_memory(program, item) && floats * static_cast<Bytes>(sizeof(float)) != item.bytes) {
     throw Error("the profile says " + std::to_string(item.bytes) + " bytes for the " +
                 to_string(item.kind) + " of shard " + std::to_string(item.shard) +
                 ", the model has " + std::to_string(floats * sizeof(float)) +
                 "; profile this workload again");
   }
   host.push_back(copier_.host_zeros(floats));
-  const auto shards_of_job = static_cast<int>(shards.size());
-  const ItemIndex parameters = item_index(ItemKind::kParameters, item.shard, shards_of_job);
-  const bool in_place = item.kind == ItemKind::kState && program.items[parameters].host_steps;
+  const bool in_place = item.lasting && !has_second_version(program, item);
   next.push_back(in_place ? at::Tensor{} : copier_.host_zeros(item.lasting ? floats : 0));
   gradients.emplace_back();
   gradient_steps.push_back(0);
@@ -143,12 +138,17 @@ void JobMemory::publish(ItemIndex item, at::Tensor version) {
   if (program.items[item].lasting) next[item] = std::move(version);
 }
 
+/// All memory first: what was kept before stays whole where there is none.
 void JobMemory::keep(std::int64_t minibatches) {
-  kept.resize(host.size());
+  if (kept.empty()) {
+    std::vector<at::Tensor> places(host.size());
+    for (std::size_t i = 0; i < host.size(); ++i) {
+      if (program.items[i].lasting) places[i] = at::empty_like(host[i]);
+    }
+    kept = std::move(places);
+  }
   for (std::size_t i = 0; i < host.size(); ++i) {
-    if (!program.items[i].lasting) continue;
-    if (!kept[i].defined()) kept[i] = at::empty_like(host[i]);
-    copy(floats(host[i]), floats(kept[i]));
+    if (program.items[i].lasting) copy(floats(host[i]), floats(kept[i]));
   }
   kept_minibatches = minibatches;
 }
@@ -186,6 +186,8 @@ Checkpoint JobMemory::state_of(const std::vector<at::Tensor>& items,
                                std::int64_t minibatches) const {
   Checkpoint state;
   state.minibatch = minibatches;
+  state.microbatches = parts.microbatches;
+  state.replicas = parts.replicas;
   state.layers.resize(static_cast<std::size_t>(model.layers()));
   for (std::size_t i = 0; i < items.size(); ++i) {
     const Item& item = program.items[i];

@@ -9,6 +9,7 @@
 #include "core/checkpoint.h"
 #include "core/cluster.h"
 #include "core/workload.h"
+#include "exec/host_need.h"
 #include "exec/parts.h"
 #include "models/model.h"
 #include "models/shard_pass.h"
@@ -37,7 +38,8 @@ struct JobMemory {
   /// Where the state of the same shard lies.
   [[nodiscard]] ItemIndex state_item(ItemIndex parameters) const;
 
-  /// Copies what is current of parameters and state to a place of their own.
+  /// Copies what is current of parameters and state to a place of their own. Throws where there is
+  /// no memory for that; then what was kept before still is.
   void keep(std::int64_t minibatches);
   /// Sets parameters and state to what was kept last, or what the run began with. Requires: nothing
   /// of the job runs or moves but on lost devices. `versions` guards which arrays are current.
@@ -46,9 +48,7 @@ struct JobMemory {
   [[nodiscard]] Checkpoint kept_state() const { return state_of(kept, kept_minibatches); }
   [[nodiscard]] Checkpoint current_state() const { return state_of(host, program.minibatches); }
 
-  /// Replicas share parameters and state in host memory (zero_offload): one of them steps a shard,
-  /// with the gradients that the others hand in there.
-  [[nodiscard]] bool gathers() const { return !program.tracks.empty() && !program.held; }
+  [[nodiscard]] bool gathers() const { return shardlab::gathers(program); }
 
   const Job& job;
   const JobProgram& program;

@@ -64,6 +64,7 @@ class Work {
 
   /// Copies a job's parameters and state from host memory, where nothing changes them meanwhile, to
   /// a place of their own. On a thread that does nothing else; never while save() of the job runs.
+  /// Where it throws, what was kept before stays, and the job goes on.
   virtual void keep(JobId, std::int64_t /*minibatches*/) {}
   /// Puts back what keep() copied last, or what the run began with. On the thread of keep().
   /// Nothing of the job runs or moves but on lost devices.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <sys/stat.h>
 
 #include <gtest/gtest.h>
 
@@ -48,7 +49,7 @@ class CheckpointFiles : public testing::Test {
 
   std::string folder;
   Job job;
-  std::vector<std::string> problems;
+  std::vector<DamagedCheckpoint> problems;
 };
 
 TEST_F(CheckpointFiles, ReadBackWhatWasWritten) {
@@ -88,7 +89,8 @@ TEST_F(CheckpointFiles, AFlippedBitIsFoundAndTheOneBeforeTaken) {
     ASSERT_TRUE(file) << "byte " << at;
     ASSERT_EQ(file->checkpoint().minibatch, 1) << "byte " << at;
     ASSERT_EQ(problems.size(), 1U);
-    ASSERT_EQ(problems[0].find(path(2) + ": "), 0U) << problems[0];
+    ASSERT_EQ(problems[0].path, path(2));
+    ASSERT_EQ(problems[0].problem.find(path(2) + ": "), 0U) << problems[0].problem;
   }
 }
 
@@ -102,7 +104,7 @@ TEST_F(CheckpointFiles, AFileThatIsCutOffOrLongerIsFound) {
   }
   std::ofstream(path(2), std::ios::binary) << whole << "more";
   EXPECT_EQ(newest()->checkpoint().minibatch, 1);
-  EXPECT_NE(problems[0].find("longer than its header says"), std::string::npos) << problems[0];
+  EXPECT_NE(problems[0].problem.find("longer than its header says"), std::string::npos);
 }
 
 TEST_F(CheckpointFiles, NoWholeOneIsNoneAndSaysWhy) {
@@ -110,8 +112,53 @@ TEST_F(CheckpointFiles, NoWholeOneIsNoneAndSaysWhy) {
   EXPECT_TRUE(problems.empty());
   std::ofstream(path(1), std::ios::binary) << "no checkpoint at all, but long enough to be one";
   EXPECT_FALSE(newest());
-  EXPECT_EQ(problems, std::vector<std::string>{path(1) + ": is no checkpoint, or its first bytes "
-                                                         "changed"});
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].problem, path(1) + ": is no checkpoint, or its first bytes changed");
+}
+
+// The job begins anew, and what it writes is of earlier minibatches than what was damaged.
+TEST_F(CheckpointFiles, DamagedOnesEvictNone) {
+  for (const std::int64_t minibatch : {19, 20}) {
+    write(minibatch);
+    std::ofstream(path(minibatch), std::ios::binary) << "damaged";
+  }
+  EXPECT_FALSE(newest());
+  for (const std::int64_t minibatch : {1, 2, 3}) write(minibatch);
+  EXPECT_FALSE(fs::exists(path(1)));
+  EXPECT_TRUE(fs::exists(path(2)));
+  EXPECT_EQ(newest()->checkpoint().minibatch, 3);
+  ASSERT_EQ(problems.size(), 2U);
+  for (const DamagedCheckpoint& each : problems) set_aside(each);
+  EXPECT_EQ(newest()->checkpoint().minibatch, 3);
+  EXPECT_TRUE(problems.empty());
+  EXPECT_TRUE(fs::exists(path(20) + ".damaged"));
+  remove_checkpoints(folder, false);
+  EXPECT_TRUE(fs::is_empty(folder));
+}
+
+TEST_F(CheckpointFiles, APipeAndAFolderAreNone) {
+  write(1);
+  ASSERT_EQ(mkfifo(path(2).c_str(), 0600), 0);
+  fs::create_directory(path(3));
+  ASSERT_TRUE(newest());
+  EXPECT_EQ(newest()->checkpoint().minibatch, 1);
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_EQ(problems[0].problem, path(3) + ": is no regular file");
+  EXPECT_EQ(problems[1].problem, path(2) + ": is no regular file");
+  for (const DamagedCheckpoint& each : problems) set_aside(each);
+  EXPECT_EQ(newest()->checkpoint().minibatch, 1);
+  EXPECT_TRUE(problems.empty());
+}
+
+TEST_F(CheckpointFiles, SayHowMinibatchesWereDealtOutWhereThatIsKnown) {
+  Checkpoint checkpoint{1, {0.5}, {}};
+  write_checkpoint(folder, 0, identity_of(job, 7), checkpoint);
+  EXPECT_EQ(newest()->checkpoint().microbatches, 0);
+  checkpoint.microbatches = 4;
+  checkpoint.replicas = 2;
+  write_checkpoint(folder, 0, identity_of(job, 7), checkpoint);
+  EXPECT_EQ(newest()->checkpoint().microbatches, 4);
+  EXPECT_EQ(newest()->checkpoint().replicas, 2);
 }
 
 TEST_F(CheckpointFiles, NameTheFirstDifferenceOfTwoWorkloads) {

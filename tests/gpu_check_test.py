@@ -172,6 +172,30 @@ def test_figures_of_links_are_those_of_the_verb(tmp_path):
     assert rows[-1]["slow_down_promote"] >= 1 and rows[-1]["slow_down_demote"] >= 1
 
 
+@pytest.mark.parametrize("figures, bars, said", [
+    ({"error": 0.0501, "hidden": 0.95}, steps.BARS, "measured 1.050 s, predicted 1.000 s: +5.0 %, more than 5 %"),
+    ({"error": -0.07, "hidden": 0.95}, steps.BARS, "measured 0.930 s, predicted 1.000 s: -7.0 %, more than 5 %"),
+    ({"error": float("nan"), "hidden": 0.95}, steps.BARS, "more than 5 %"),
+    ({"error": 0, "hidden": 0.899}, steps.BARS, "89.9 % of what copies can hide was hidden, less than 90 %"),
+    ({"error": 0, "hidden": None}, steps.BARS, "nothing was recorded that says how much was hidden"),
+])
+def test_a_run_outside_the_bars_fails_its_step_with_the_figures(tmp_path, figures, bars, said):
+    figures = {"predicted_s": 1.0, "measured_s": 1 + figures["error"], **figures}
+    step = runner.Step("run:case", "a run", 60, lambda context: steps.hold_against(figures, bars))
+    (found,) = runner.run_steps([step], context_in(tmp_path), lambda results: None)
+    assert found["result"] == "failed" and said in found["detail"]
+    assert found["figures"] is figures
+
+
+def test_runs_within_the_bars_and_runs_without_pass():
+    near = {"predicted_s": 1.0, "measured_s": 0.95, "error": -0.05, "hidden": 0.90}
+    assert steps.hold_against(near, steps.BARS) is near
+    far = {"predicted_s": 1.0, "measured_s": 2.0, "error": 1.0, "hidden": None}
+    assert steps.hold_against(far, steps.NO_BARS) is far
+    assert {case: run[-1] for case, run in steps.RUNS.items()} == {
+        "spill": {"error": 0.05, "hidden": 0.9}, "two-lanes": {}, "resident": {"error": 0.05}}
+
+
 def test_a_step_without_the_build_says_which_step_comes_before(tmp_path):
     with pytest.raises(runner.Failed, match="run the step build first"):
         steps.shardlab(context_in(tmp_path, tmp_path / "nothing"), "profile")
@@ -248,7 +272,7 @@ def test_a_run_case_lays_what_was_measured_over_what_was_predicted(tmp_path):
     cluster = tmp_path / "cluster.toml"
     cluster.write_text('[[device]]\nname = "cpu"\ncount = 2\nmemory = "40 MiB"\n')
     context = context_in(tmp_path)
-    figures = steps.train(context, "cpu", ROOT / "tests/fixtures/workload.toml", cluster, steps.SPILL, 0.5)
+    figures = steps.train(context, "cpu", ROOT / "tests/fixtures/workload.toml", cluster, steps.SPILL, 0.5, steps.NO_BARS)
     assert (figures["plan"], figures["jobs"]) == ("spill/lrtf", 3)
     assert figures["measured_s"] > 0
     assert figures["error"] == pytest.approx(figures["measured_s"] / figures["predicted_s"] - 1)

@@ -1,10 +1,12 @@
 """`shardlab run --resume`: killed at any moment, it comes to the weights of a run that nobody disturbed."""
 
+import fcntl
 import json
 import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -107,16 +109,24 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_weights(inputs, seed):
     assert results(inputs / out) == results(inputs / "undisturbed"), f"{kills} kills"
 
 
-def interrupted(inputs, out, *options):
-    """A folder of a run that was killed in its midst, with at least two checkpoints of the first job."""
-    run = subprocess.Popen([str(COMMAND), "run", *PATHS, *PLANS[0], "--checkpoint-every", "2", "-o", out, *options],
-                           cwd=inputs, stdout=subprocess.DEVNULL)
+def kill_in_its_midst(inputs, out, *arguments, damaged=0):
+    """Once two checkpoints of the first job are there, and so many were set aside."""
+    def there():
+        found = [len(list((inputs / out).glob(f"checkpoints/job-0.*.{kind}"))) for kind in ("checkpoint", "damaged")]
+        return found[0] >= 2 and found[1] >= damaged
+
+    run = subprocess.Popen([str(COMMAND), "run", *arguments], cwd=inputs, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while len(list((inputs / out).glob("checkpoints/job-0.*.checkpoint"))) < 2 and run.poll() is None:
+    while not there() and run.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.005)
     run.kill()
     run.wait()
+
+
+def interrupted(inputs, out, paths=PATHS, plan=PLANS[0]):
+    """A folder of a run that was killed in its midst, with at least two checkpoints of the first job."""
+    kill_in_its_midst(inputs, out, *paths, *plan, "--checkpoint-every", "2", "-o", out)
     return inputs / out
 
 
@@ -139,6 +149,84 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_taken(inputs):
     assert f"{newest.name}: layer " in run.stderr
     assert "the checksum does not match; one goes on from the one before" in run.stderr
     assert results(out) == results(inputs / "undisturbed")
+
+
+def test_damaged_checkpoints_do_not_drive_out_those_that_come(inputs):
+    out = interrupted(inputs, "damaged")
+    damaged = sorted(out.glob("checkpoints/job-0.*.checkpoint"))
+    for path in damaged:
+        path.write_bytes(b"damaged" + path.read_bytes())
+    kill_in_its_midst(inputs, "damaged", "--resume", out, "--checkpoint-every", "1", damaged=2)
+    assert sorted(out.glob("checkpoints/*.damaged")) == [path.with_name(path.name + ".damaged") for path in damaged]
+    again = good("run", "--resume", out, cwd=inputs)
+    assert "one goes on after minibatch 0 " not in again.stdout and again.stderr == "", again.stderr
+    assert results(out) == results(inputs / "undisturbed")
+
+
+def test_a_plan_that_deals_minibatches_out_otherwise_is_refused(inputs):
+    (inputs / "roomy.toml").write_text(CLUSTER.replace("640 KiB", "64 MiB"))
+    paths = ["workload.toml", "roomy.toml", "-p", "profile.json"]
+    pipe = ["--strategy", "gpipe(2,2)", "--accept-profile", "batch"]
+    good("run", *paths, *pipe, "--checkpoint-every", "never", "-o", "pipe", cwd=inputs)
+    out = interrupted(inputs, "parts", paths, pipe)
+    refused = shardlab("run", "--resume", out, "--strategy", "spill", cwd=inputs)
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert "one was trained in 2 microbatches on 1 replicas, this plan has 1 on 1, which adds" in refused.stderr, refused.stderr
+    good("run", "--resume", out, "--strategy", "one_f_one_b(2,2)", cwd=inputs)
+    assert results(out) == results(inputs / "pipe") != results(inputs / "undisturbed")
+    out = interrupted(inputs, "order", paths, pipe)
+    good("run", "--resume", out, "--strategy", "spill", "--accept-order", cwd=inputs)
+
+
+def test_a_run_without_its_checkpoints_begins_anew_and_says_so(inputs):
+    out = interrupted(inputs, "emptied")
+    shutil.rmtree(out / "checkpoints")
+    run = good("run", "--resume", out, cwd=inputs)
+    assert f"{out}/checkpoints: is not there; all jobs begin anew" in run.stderr
+    assert results(out) == results(inputs / "undisturbed")
+
+
+def test_a_pipe_among_the_checkpoints_is_set_aside(inputs):
+    out = interrupted(inputs, "pipe-among")
+    os.mkfifo(out / "checkpoints/job-0.000000000090.checkpoint")
+    (out / "checkpoints/job-1.000000000090.checkpoint").mkdir()
+    run = good("run", "--resume", out, cwd=inputs)
+    assert "job-0.000000000090.checkpoint: is no regular file; one goes on from the one before" in run.stderr
+    assert results(out) == results(inputs / "undisturbed")
+
+
+def test_two_runs_are_not_in_one_folder_at_once(inputs):
+    good("run", *PATHS, *PLANS[0], "-o", "shared", cwd=inputs)
+    out = inputs / "shared"
+    with (out / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for arguments in [["--resume", "shared"], [*PATHS, *PLANS[0], "-o", "shared"]]:
+            run = shardlab("run", *arguments, cwd=inputs)
+            assert run.returncode == 1 and "shared: another run is going on in this folder" in run.stderr, run.stderr
+    good("run", *PATHS, *PLANS[0], "-o", "shared", cwd=inputs)
+
+
+def test_a_policy_of_ones_own_is_found_from_another_folder(inputs):
+    example = os.environ.get("SHARDLAB_EXAMPLE_POLICY", BUILD / "tests/most_bytes.so")
+    shutil.copy(example, inputs / "mine.so")
+    out = interrupted(inputs, "own-policy", plan=["--strategy", "spill", "--policy", "./mine.so"])
+    good("run", "--resume", out, cwd=inputs.parent)
+    assert results(out) == results(inputs / "undisturbed")
+
+
+@pytest.mark.parametrize("option", ["-o", "--resume"])
+def test_an_empty_folder_name_is_refused(inputs, option):
+    run = shardlab("run", *PATHS, *PLANS[0], option, "", cwd=inputs)
+    assert run.returncode == 2 and "must not be empty" in run.stderr, run.stderr
+
+
+def test_too_little_host_memory_for_all_versions_is_refused(inputs):
+    (inputs / "narrow.toml").write_text('host_memory = "1500 KiB"\n' + CLUSTER)
+    paths = ["workload.toml", "narrow.toml", "-p", "profile.json"]
+    run = shardlab("run", *paths, *PLANS[0], "-o", "narrow", cwd=inputs)
+    assert run.returncode == 1 and "for the next versions of parameters and state" in run.stderr, run.stderr
+    assert not (inputs / "narrow").exists()
+    good("simulate", *paths, *PLANS[0], cwd=inputs)
 
 
 def test_a_finished_run_has_nothing_left_to_do(inputs):
@@ -177,15 +265,38 @@ def test_another_workload_is_refused_naming_the_difference(inputs):
     assert run.returncode == 1 and "nowhere: no run has begun here" in run.stderr
 
 
-def test_a_full_disk_is_reported_and_training_goes_on(inputs):
-    def small_files():
+def small_files(kib):
+    def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, resource.RLIM_INFINITY))
 
-    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "20", "-o", "full", cwd=inputs, preexec_fn=small_files)
+    return limit
+
+
+def test_a_full_disk_is_reported_and_training_goes_on(inputs):
+    run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "20", "-o", "full", cwd=inputs, preexec_fn=small_files(100))
     assert "one: no checkpoint of minibatch 20, training goes on: full/checkpoints/job-0." in run.stderr, run.stderr
     assert "File too large" in run.stderr and " one minibatch 60/60 loss " in run.stdout
     assert not list((inputs / "full/checkpoints").iterdir())
+    last = run.stderr.splitlines()[-1]
+    assert run.returncode == 1 and last.startswith("shardlab: full/timeline.json"), last
+    assert "; the final weights are not on disk of one: full/checkpoints/job-0." in last, last
+
+
+def test_a_run_whose_final_weights_are_not_on_disk_has_not_ended(inputs):
+    (inputs / "few.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 4").replace("minibatches = 25\n", ""))
+    paths = ["few.toml", *PATHS[1:]]
+    good("run", *paths, *PLANS[0], "--checkpoint-every", "never", "-o", "few", cwd=inputs)
+    run = shardlab("run", *paths, *PLANS[0], "-o", "lost", cwd=inputs, preexec_fn=small_files(320))
+    assert results(inputs / "lost") == results(inputs / "few"), "what they were is written"
+    last = run.stderr.splitlines()[-1]
+    assert run.returncode == 1, last
+    assert last.startswith("shardlab: the final weights are not on disk of one: lost/checkpoints/job-0."), last
+    assert last.endswith("make room there, then shardlab run --resume lost goes on from the checkpoints before"), last
+    assert not json.loads((inputs / "lost/command.json").read_text())["ended"]
+    good("run", "--resume", "lost", cwd=inputs)
+    assert results(inputs / "lost") == results(inputs / "few")
+    assert json.loads((inputs / "lost/command.json").read_text())["ended"]
 
 
 def test_a_cadence_that_is_none_is_refused(inputs):

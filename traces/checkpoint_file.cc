@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -31,7 +32,7 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "shardlab-checkpoint";
 constexpr int kVersion = 1;
-constexpr std::string_view kSuffix = ".checkpoint";
+constexpr std::string_view kSuffix = ".checkpoint", kDamaged = ".damaged";
 constexpr std::size_t kAlignment = 64;
 constexpr std::int64_t kMostFloats = std::int64_t{1} << 40;
 
@@ -63,9 +64,16 @@ std::string header_of(const Identity& identity, const Checkpoint& checkpoint) {
                       {"state", layer.state.size()},
                       {"hash", hash_of(layer)}});
   }
-  const ordered_json header{{"format", kFormat},           {"version", kVersion},
-                            {"job", std::move(job)},       {"minibatch", checkpoint.minibatch},
-                            {"losses", checkpoint.losses}, {"layers", std::move(layers)}};
+  ordered_json header{{"format", kFormat},
+                      {"version", kVersion},
+                      {"job", std::move(job)},
+                      {"minibatch", checkpoint.minibatch}};
+  if (checkpoint.microbatches > 0) {
+    header["microbatches"] = checkpoint.microbatches;
+    header["replicas"] = checkpoint.replicas;
+  }
+  header["losses"] = checkpoint.losses;
+  header["layers"] = std::move(layers);
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   const std::size_t end = sizeof(Preamble) + text.size();
   text.append((kAlignment - end % kAlignment) % kAlignment, ' ');
@@ -90,11 +98,15 @@ std::shared_ptr<const char> mapped(const std::string& path, std::size_t& size) {
   const auto fail = [&] {
     throw Error(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
   };
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // It may be a pipe.
   if (file < 0) fail();
   struct stat status {};
   void* start = MAP_FAILED;
-  if (::fstat(file, &status) == 0 && status.st_size > 0) {
+  if (::fstat(file, &status) == 0 && !S_ISREG(status.st_mode)) {
+    ::close(file);
+    throw Error(path + ": is no regular file");
+  }
+  if (status.st_size > 0) {
     size = static_cast<std::size_t>(status.st_size);
     start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
   }
@@ -195,12 +207,19 @@ void write_checkpoint(const std::string& folder, std::size_t job, const Identity
     parts.push_back(bytes_of(layer.parameters));
     parts.push_back(bytes_of(layer.state));
   }
-  write_file_atomically(
-      fmt::format("{}/{}{:012}{}", folder, prefix_of(job), checkpoint.minibatch, kSuffix), parts);
-  constexpr std::size_t kKept = 2;
-  const std::vector<fs::path> files = files_of(folder, job);
+  const std::string name = fmt::format("{}{:012}{}", prefix_of(job), checkpoint.minibatch, kSuffix);
+  write_file_atomically(folder + "/" + name, parts);
   std::error_code none;
-  for (std::size_t i = kKept; i < files.size(); ++i) fs::remove(files[i], none);
+  bool has_before = false;
+  for (const fs::path& file : files_of(folder, job)) {
+    if (file.filename().string() >= name) continue;
+    if (std::exchange(has_before, true)) fs::remove(file, none);
+  }
+}
+
+void set_aside(const DamagedCheckpoint& damaged) {
+  std::error_code none;
+  fs::rename(damaged.path, damaged.path + std::string(kDamaged), none);
 }
 
 std::size_t checkpointed_jobs(const std::string& folder) {
@@ -221,19 +240,20 @@ void remove_checkpoints(const std::string& folder, bool temporary_only) {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with("job-")) continue;
     const bool temporary = name.ends_with(".tmp");
-    if (temporary || (!temporary_only && name.ends_with(kSuffix))) fs::remove(entry.path(), none);
+    const bool lasting = name.ends_with(kSuffix) || name.ends_with(kDamaged);
+    if (temporary || (!temporary_only && lasting)) fs::remove(entry.path(), none);
   }
 }
 
 std::optional<CheckpointFile> CheckpointFile::newest(const std::string& folder, std::size_t job,
-                                                     std::vector<std::string>& problems) {
+                                                     std::vector<DamagedCheckpoint>& damaged) {
   for (const fs::path& path : files_of(folder, job)) {
     try {
       return CheckpointFile(path.string());
     } catch (const Error& error) {
-      problems.emplace_back(error.what());
+      damaged.push_back({path.string(), error.what()});
     } catch (const json::exception& error) {
-      problems.emplace_back(path.string() + ": " + error.what());
+      damaged.push_back({path.string(), path.string() + ": " + error.what()});
     }
   }
   return std::nullopt;
@@ -248,6 +268,11 @@ CheckpointFile::CheckpointFile(const std::string& path) {
     const json parsed = parse_json_file(text, kFormat, kVersion);
     const JsonObject header(parsed);
     checkpoint_.minibatch = header.integer("minibatch", 0, kMostInFile);
+    constexpr std::int64_t kMostParts = INT32_MAX;
+    if (header.has("microbatches")) {
+      checkpoint_.microbatches = static_cast<int>(header.integer("microbatches", 1, kMostParts));
+      checkpoint_.replicas = static_cast<int>(header.integer("replicas", 1, kMostParts));
+    }
     for (const json& loss : header.array("losses"))
       checkpoint_.losses.push_back(loss.get<double>());
     for (const auto& [key, value] : parsed.at("job").items()) identity_.emplace_back(key, value);

@@ -25,8 +25,9 @@ Identity identity_of(const Job& job, std::uint64_t data_hash);
 std::string difference(const Identity& kept, const Identity& wanted);
 
 /// Writes `folder`/job-J.MINIBATCH.checkpoint, checksummed; atomic and lasting, see
-/// write_file_atomically. Of the job's other files the newest is kept too. Throws Error with the
-/// path and the reason; then all that was there is there still.
+/// write_file_atomically. Of the job's earlier files the newest is kept too; later ones, left over
+/// where a job began anew, are neither counted nor touched. Throws Error with the path and the
+/// reason; then all that was there is there still.
 void write_checkpoint(const std::string& folder, std::size_t job, const Identity& identity,
                       const Checkpoint& checkpoint);
 
@@ -37,13 +38,22 @@ std::size_t checkpointed_jobs(const std::string& folder);
 /// cannot be removed stays.
 void remove_checkpoints(const std::string& folder, bool temporary_only);
 
+/// A file that has a checkpoint's name and is none that is whole.
+struct DamagedCheckpoint {
+  std::string path;
+  std::string problem;  ///< With the path.
+};
+
+/// Renames it to `path`.damaged, so that nobody takes it for a checkpoint. What cannot be renamed
+/// stays.
+void set_aside(const DamagedCheckpoint& damaged);
+
 /// A checkpoint as it lies in a file, which is mapped as long as this lives.
 class CheckpointFile {
  public:
-  /// The job's newest one that is whole, or nothing. Of each newer one that is not, adds to
-  /// `problems` what is wrong with it.
+  /// The job's newest one that is whole, or nothing. Adds to `damaged` each newer one that is not.
   static std::optional<CheckpointFile> newest(const std::string& folder, std::size_t job,
-                                              std::vector<std::string>& problems);
+                                              std::vector<DamagedCheckpoint>& damaged);
   /// Throws Error with the path and what is wrong: cut off, a checksum that does not match.
   explicit CheckpointFile(const std::string& path);
 
