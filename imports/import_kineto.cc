@@ -72,6 +72,9 @@ class KinetoImport {
       to.unused.push_back(
           {others, fmt::format("events ({})", kinds), "nothing of a layer's costs is in them"});
     }
+    if (facts.trailing > 0) {
+      to.unused.push_back({facts.trailing, "bytes", "they lie behind the end of the trace"});
+    }
     if (!facts.cut_off.empty()) {
       to.unused.push_back({1, "end of the trace", facts.cut_off + "; what came before is used"});
     }
