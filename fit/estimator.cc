@@ -113,7 +113,9 @@ ModelProfile Estimator::estimate(const Shape& shape) const {
   Guess made = guess(known, CostLaw(known), shape);
   const double by_law = std::max(made.most, 1 / made.least) - 1;
   const double tested = tested_interval(shape, made.distance).value_or(by_law);
-  made.costs.interval = std::min(by_law, tested) + spread_interval(made.costs);
+  // Depth alone is extrapolated by any law alike: what such guesses missed is known all the same.
+  const double missed = median_error(held_out_).value_or(0);
+  made.costs.interval = std::max(std::min(by_law, tested), missed) + spread_interval(made.costs);
   return std::move(made.costs);
 }
 
