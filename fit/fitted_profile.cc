@@ -203,9 +203,11 @@ Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
   Profile made = measured;
   made.models.clear();
   made.others.clear();
+  bool any_known = false;
   for (const Shape& shape : shapes) {
     if (entry_of(made, shape) != nullptr) continue;
     const ModelProfile* known = entry_of(measured, shape);
+    any_known = any_known || known != nullptr;
     ModelProfile entry = known != nullptr ? *known : estimator.estimate(shape);
     if (other) {
       const MatrixRate rate = matrix_rate(shape.model, *other);
@@ -213,6 +215,7 @@ Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
     }
     made.models.push_back(std::move(entry));
   }
+  if (!any_known) made.provenance.notes.clear();  // They are of entries as they were measured.
   if (other) {
     made.provenance.device = other->to.name;
     made.provenance.fixed_work = {};
