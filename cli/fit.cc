@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,10 +27,16 @@ namespace {
 struct Options {
   std::vector<std::string> profiles;
   std::vector<int> batches;
-  std::string workload, device, from, sheets, output;
+  std::string workload, device, from, sheets, precision, output;
   std::vector<std::string> accept;
   bool json = false;
 };
+
+/// What matrix products of a precision are held to.
+const std::map<std::string, MatrixRate> kRates{{"fp32", MatrixRate::kFp32},
+                                               {"tf32", MatrixRate::kTf32},
+                                               {"bf16", MatrixRate::kHalf},
+                                               {"fp16", MatrixRate::kHalf}};
 
 std::vector<Shape> wanted(const Options& options, const Profile& measured) {
   std::vector<Shape> shapes;
@@ -47,7 +54,9 @@ std::optional<OtherDevice> other_device(const Options& options, const Profile& m
   if (options.device.empty()) return std::nullopt;
   const auto sheets = read_data_sheets(options.sheets.empty() ? data_sheets() : options.sheets);
   const std::string& from = options.from.empty() ? measured.provenance.device : options.from;
-  return OtherDevice{find_sheet(sheets, from), find_sheet(sheets, options.device)};
+  OtherDevice other{find_sheet(sheets, from), find_sheet(sheets, options.device)};
+  if (!options.precision.empty()) other.imported_rate = kRates.at(options.precision);
+  return other;
 }
 
 std::string shape_text(const Shape& shape) {
@@ -119,10 +128,13 @@ nlohmann::ordered_json fit_json(const Profile& made, const std::vector<HeldOut>&
 }
 
 int fit(const Options& options) {
+  refuse_overwriting(options.output, options.profiles);
+  refuse_overwriting(options.output, {options.workload, options.sheets});
   std::vector<Profile> read;
   for (const std::string& path : options.profiles) read.push_back(read_profile(path));
   const Profile measured = merged(std::move(read), accepted(options.accept));
   const auto other = other_device(options, measured);
+  if (!options.precision.empty() && !other) throw UsageError("--precision is of --device");
   if (!other && options.batches.empty() && options.workload.empty()) {
     throw UsageError("nothing to estimate: give --batch, --workload or --device");
   }
@@ -153,6 +165,10 @@ Action declare_fit(CLI::App& app) {
                  "estimate its models, at their batches and all that divide them");
   app.add_option("--device", options->device, "estimate another device, by both data sheets");
   app.add_option("--from", options->from, "data sheet of the profiles' device (by its name)");
+  app.add_option("--precision", options->precision,
+                 "--device: what imported models computed their matrix products in: fp32, tf32, "
+                 "bf16, fp16")
+      ->check(CLI::IsMember(kRates));
   app.add_option("--data-sheets", options->sheets, "TOML file (profiles/devices.toml)");
   add_accept_option(app, options->accept);
   add_json_flag(app, options->json);

@@ -1,6 +1,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -128,8 +129,7 @@ Imported import_file(const Options& options, const std::vector<Setting>& setting
                      const std::optional<Job>& from, const std::string& path) {
   Imported result = kImporters.at(options.format)(path, options.import);
   if (!options.device.empty()) {
-    result.device = options.device;
-    result.notes.push_back(fmt::format("device: set by user ({})", options.device));
+    in_context(path, [&] { set_device(options.device, result); });
   }
   if (from) fill(options.fill, *from, options.fill_at, result);
   for (const Setting& setting : settings) apply(setting, result);
@@ -146,14 +146,27 @@ std::string use_text(const Options& options, const ModelProfile& model) {
                      model.batch);
 }
 
+void refuse_rules_without_ranges(const Options& options) {
+  if (options.format == "kineto" || options.format == "nsight") return;
+  for (const auto& [option, rule] : {std::pair("--layer-rule", options.import.layer_rule),
+                                     std::pair("--step-rule", options.import.step_rule)}) {
+    if (rule.empty()) continue;
+    throw UsageError(
+        fmt::format("{} is of kineto and nsight; {} has no ranges", option, options.format));
+  }
+}
+
 int import_files(Options options) {
   if (options.files.size() > 1 && !options.import.name.empty()) {
     throw UsageError("--name names one model; several files are named after themselves");
   }
+  refuse_overwriting(options.output, options.files);
+  refuse_overwriting(options.output, {options.fill});
+  refuse_rules_without_ranges(options);
   std::optional<Job> from;
   if (!options.fill.empty()) {
     from = job_to_fill_from(options.fill);
-    if (options.import.batch == 0) options.import.batch = from->batch;
+    options.import.usual_batch = from->batch;
     if (options.optimizer.empty()) options.optimizer = to_string(from->optimizer.kind);
   } else if (!options.fill_at.empty()) {
     throw UsageError("--fill-at says how --fill is divided; give that too");

@@ -155,9 +155,25 @@ void refuse_other_machine(const Inputs& inputs, const std::string& device,
   }
 }
 
+namespace {
+
+/// What was noted of costs as they were measured, imported or filled.
+std::vector<std::string> notes_of(const Profile& profile) {
+  std::vector<std::string> notes;
+  for (const std::string& each : profile.provenance.notes) {
+    notes.push_back(fmt::format("the profile {} notes: {}", profile.path, each));
+  }
+  return notes;
+}
+
+}  // namespace
+
 std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor) {
   const Provenance& from = inputs.profile.provenance;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = notes_of(inputs.profile);
+  for (const auto& [name, other] : inputs.profile.others) {
+    std::ranges::move(notes_of(*other), std::back_inserter(warnings));
+  }
   if (!processor.empty() && from.device != processor) {
     warnings.push_back(
         fmt::format("the profile was measured on \"{}\", this is \"{}\"", from.device, processor));

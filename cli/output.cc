@@ -41,6 +41,14 @@ void print_warnings(const std::vector<std::string>& warnings) {
   for (const std::string& each : warnings) fmt::print(stderr, "shardlab: warning: {}\n", each);
 }
 
+void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code missing;
+    if (input.empty() || !std::filesystem::equivalent(output, input, missing)) continue;
+    throw UsageError(fmt::format("--output {}: is the input {}; give another path", output, input));
+  }
+}
+
 void make_folder(const std::string& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);

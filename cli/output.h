@@ -21,6 +21,8 @@ void print_json(const nlohmann::ordered_json& document);
 void print_text(std::string_view text);
 
 /// On stderr, one line each.
+/// Throws UsageError where the output is one of the inputs, by whatever path or link.
+void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs);
 void print_warnings(const std::vector<std::string>& warnings);
 
 /// Makes the folder with those above it. Throws Error with the path and the reason.

@@ -35,6 +35,22 @@ Measured scaled(Measured time, double factor) {
   return time;
 }
 
+/// Layers of which nothing is known but their times.
+ModelProfile by_data_sheets(ModelProfile costs, const RooflineRatio& ratio) {
+  const DeviceRatio ends = device_ratio(ratio);
+  for (LayerCost& layer : costs.layers) {
+    layer.host_step.reset();  // Of another host.
+    for (const Phase phase : kPhases) {
+      for (LayerTimes* times : {&layer.alone, &layer.loaded}) {
+        of(*times, phase) = scaled(of(*times, phase), ends.middle);
+      }
+    }
+  }
+  costs.whole.reset();
+  costs.interval = (1 + costs.interval.value_or(0)) * (1 + ends.interval()) - 1;
+  return costs;
+}
+
 }  // namespace
 
 double HeldOut::error() const { return std::abs(predicted / measured - 1); }
@@ -97,7 +113,9 @@ ModelProfile Estimator::estimate(const Shape& shape) const {
   Guess made = guess(known, CostLaw(known), shape);
   const double by_law = std::max(made.most, 1 / made.least) - 1;
   const double tested = tested_interval(shape, made.distance).value_or(by_law);
-  made.costs.interval = std::min(by_law, tested) + spread_interval(made.costs);
+  // Depth alone is extrapolated by any law alike: what such guesses missed is known all the same.
+  const double missed = median_error(held_out_).value_or(0);
+  made.costs.interval = std::max(std::min(by_law, tested), missed) + spread_interval(made.costs);
   return std::move(made.costs);
 }
 
@@ -106,6 +124,8 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
   const CostLaw law(known);
   const Shape shape = shape_of(costs);
   const double before = minibatch_time(costs);
+  if (shape.model.architecture == Architecture::kImported)
+    return by_data_sheets(std::move(costs), ratio);
   for (int i = 0; i < shape.layers(); ++i) {
     LayerCost& layer = costs.layers.at(static_cast<std::size_t>(i));
     layer.host_step.reset();  // Of another host.

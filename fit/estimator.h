@@ -23,7 +23,7 @@ struct HeldOut {
 /// The interval of an estimate holds nine of ten true times, either way a factor of 1 + interval.
 /// It is the smaller of two: what any law without negative rates allows, and what held-out sizes
 /// say (Student's t of the root mean square of their logarithms, wider in proportion where a guess
-/// goes further than they did); plus the measured spread.
+/// goes further than they did), but not below their median error; plus the measured spread.
 class Estimator {
  public:
   /// What is estimated itself in `models` is passed over.

@@ -78,6 +78,17 @@ std::string origin(const Profile& profile) {
                      profile.provenance.device, profile.provenance.date);
 }
 
+bool is_imported(const ModelSpec& model) { return model.architecture == Architecture::kImported; }
+
+MatrixRate matrix_rate(const ModelSpec& model, const OtherDevice& other) {
+  if (!is_imported(model)) return rate_of(model.precision);
+  if (other.imported_rate) return *other.imported_rate;
+  throw UsageError(fmt::format(
+      "{}: in what it computed its matrix products is not known; give --precision fp32, tf32, "
+      "bf16 or fp16",
+      describe(model)));
+}
+
 constexpr const char* kLaw =
     "non-negative least squares of time on kernels, FLOPs and bytes, from the nearest measured "
     "size";
@@ -86,8 +97,16 @@ constexpr const char* kLaw =
 void describe_estimate(Profile& profile, const Profile& measured, const Estimator& estimator,
                        const std::optional<OtherDevice>& other) {
   Estimate estimate{kLaw, {origin(measured)}, 0, median_error(estimator.held_out())};
-  if (other) {
+  const bool sheets_alone = other && std::ranges::all_of(profile.models, [](const auto& each) {
+                              return is_imported(each.model);
+                            });
+  if (sheets_alone) {
+    estimate.method = fmt::format("ratio of data sheets: compute rate ({}) and memory bandwidth",
+                                  to_string(other->imported_rate.value_or(MatrixRate::kFp32)));
+  } else if (other) {
     estimate.method += "; roofline of compute rate and memory bandwidth by data sheets";
+  }
+  if (other) {
     for (const DataSheet* sheet : {&other->from, &other->to}) {
       estimate.inputs.push_back("data sheet of " + sheet->name + ": " + sheet->source);
     }
@@ -166,6 +185,10 @@ Profile merged(std::vector<Profile> profiles, const Accepted& accepted) {
     refuse_twice(all, next);
     std::ranges::move(next.models, std::back_inserter(all.models));
     all.path += ", " + next.path;
+    for (const std::string& note : next.provenance.notes) {
+      auto& notes = all.provenance.notes;
+      if (std::ranges::find(notes, note) == notes.end()) notes.push_back(note);
+    }
     all.provenance.drift = std::max(all.provenance.drift, next.provenance.drift);
     if (next.provenance.estimated && !all.provenance.estimated) {
       all.provenance.estimated = next.provenance.estimated;
@@ -180,16 +203,19 @@ Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
   Profile made = measured;
   made.models.clear();
   made.others.clear();
+  bool any_known = false;
   for (const Shape& shape : shapes) {
     if (entry_of(made, shape) != nullptr) continue;
     const ModelProfile* known = entry_of(measured, shape);
+    any_known = any_known || known != nullptr;
     ModelProfile entry = known != nullptr ? *known : estimator.estimate(shape);
     if (other) {
-      const MatrixRate rate = rate_of(shape.model.precision);
+      const MatrixRate rate = matrix_rate(shape.model, *other);
       entry = estimator.on_device(std::move(entry), roofline_ratio(other->from, other->to, rate));
     }
     made.models.push_back(std::move(entry));
   }
+  if (!any_known) made.provenance.notes.clear();  // They are of entries as they were measured.
   if (other) {
     made.provenance.device = other->to.name;
     made.provenance.fixed_work = {};

@@ -20,11 +20,12 @@ Profile merged(std::vector<Profile> profiles, const Accepted& accepted);
 /// From one device's data sheet to another's.
 struct OtherDevice {
   DataSheet from, to;
+  std::optional<MatrixRate> imported_rate = std::nullopt;  ///< Of imported models; none: not known.
 };
 
 /// A profile of these sizes: measured entries where `measured` has them, estimated ones elsewhere;
 /// with `other`, all estimated. Provenance says so. Throws Error when nothing comparable was
-/// measured, or a data sheet lacks the rate of a precision.
+/// measured, a data sheet lacks the rate of a precision, or that of an imported model is not known.
 Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
                const std::optional<OtherDevice>& other);
 

@@ -1,6 +1,7 @@
 #include "imports/fill.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -66,6 +67,20 @@ std::vector<LayerCost> matched(const std::string& path, std::vector<LayerCost> l
   return result;
 }
 
+/// Tables round sizes; another model is further off.
+constexpr double kRounding = 0.01;
+
+void refuse_other_parameters(const std::string& path, const LayerCost& imported,
+                             const LayerCost& filled) {
+  if (imported.missing.has(CostField::kParameters)) return;
+  const auto in_file = static_cast<double>(imported.parameters);
+  const auto in_model = static_cast<double>(filled.parameters);
+  if (std::abs(in_file - in_model) <= kRounding * std::max(in_file, in_model)) return;
+  throw UsageError(fmt::format(
+      "--fill {}: is another model: {} has {} bytes of parameters, in the workload's model {}",
+      path, imported.name, imported.parameters, filled.parameters));
+}
+
 }  // namespace
 
 Job job_to_fill_from(const std::string& path) {
@@ -93,6 +108,9 @@ void fill(const std::string& path, const Job& job, const std::vector<int>& first
   ModelProfile& model = to.model;
   const std::vector<LayerCost> sizes =
       matched(path, layer_sizes(job.model, model.batch, model.optimizer), first_layer, to);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    refuse_other_parameters(path, model.layers[i], sizes[i]);
+  }
   std::int64_t filled = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     for (const auto& [field, bytes] : kBytesFields) {

@@ -1,5 +1,6 @@
 #include "imports/gpu_trace.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -55,6 +56,27 @@ PlaceSums add_up(SortedRecords<PlacedWork>& works, std::size_t held_bytes, Impor
   return sums;
 }
 
+/// Of a time that is mostly waiting: a stall of the host, not what the layer costs.
+std::string stall_text(const LayerCost& layer, CostField field, const Measured& time) {
+  constexpr double kBusyShare = 0.1;
+  const double busy_ms = seconds(time.busy.value_or(time.median)) * 1e3;
+  const double all_ms = seconds(time.median) * 1e3;
+  if (busy_ms >= kBusyShare * all_ms) return "";
+  return fmt::format("{} of {} is {:.3f} ms, of which the device worked {:.3f} ms", name(field),
+                     layer.name, all_ms, busy_ms);
+}
+
+void note_stalls(const std::vector<std::string>& stalls, Imported& to) {
+  constexpr std::size_t kMostNamed = 8;
+  if (stalls.empty()) return;
+  std::string text = "the device waited for the host within layers: ";
+  for (std::size_t i = 0; i < std::min(stalls.size(), kMostNamed); ++i) {
+    text += (i == 0 ? "" : "; ") + stalls[i];
+  }
+  if (stalls.size() > kMostNamed) text += fmt::format(" and {} more", stalls.size() - kMostNamed);
+  to.notes.push_back(std::move(text));
+}
+
 constexpr std::pair<Phase, CostField> kPhaseFields[] = {{Phase::kForward, CostField::kForward},
                                                         {Phase::kRecompute, CostField::kRecompute},
                                                         {Phase::kBackward, CostField::kBackward}};
@@ -86,7 +108,8 @@ std::map<CopyClass, CopyMedians> medians_of(SortedRecords<TracedCopy>& copies) {
 }  // namespace
 
 GpuTrace::GpuTrace(const RangeRules& rules, std::size_t held_bytes)
-    : held_bytes_(held_bytes),
+    : rules_(rules),
+      held_bytes_(held_bytes),
       names_(rules),
       launches_(held_bytes),
       works_(held_bytes),
@@ -117,7 +140,10 @@ void GpuTrace::range(std::string_view name, RangeSource source, std::uint64_t th
                      std::int64_t start_ns, std::int64_t end_ns) {
   const auto [index, role] = names_.look_up(name, source);
   if (role == RangeRole::kNone) return;
-  if (role == RangeRole::kStep) return steps_.range(start_ns, end_ns);
+  if (role == RangeRole::kStep) {
+    step_range_ = true;
+    return steps_.range(start_ns, end_ns);
+  }
   if (role == RangeRole::kOptimizer) steps_.optimizer_end(end_ns);
   const TracedRange range{thread, start_ns, end_ns, index, 0};
   if (role == RangeRole::kOperator) return operators_.add({range});
@@ -150,7 +176,13 @@ void GpuTrace::refuse_nothing() const {
   if (works_.empty()) {
     throw Error("no kernel in it: only work of a GPU is imported; profile with CUDA activities");
   }
+  if (!rules_.step_rule().empty() && !step_range_) {
+    throw Error(fmt::format("--step-rule '{}': matches no annotation in it", rules_.step_rule()));
+  }
   if (!layers_.empty() || !operators_.empty()) return;
+  if (rules_.ruled()) {
+    throw Error(fmt::format("--layer-rule '{}': matches no range in it", rules_.layer_rule()));
+  }
   throw Error(
       "no range in it makes a layer; name operators or annotations with --layer-rule, for example "
       "--layer-rule '^aten::(linear|conv2d)$', or profile with record_function or with_modules");
@@ -205,6 +237,7 @@ SortedRecords<PlacedWork> GpuTrace::place_works(Imported& to) {
 
 void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
   std::int64_t idle = 0;
+  std::vector<std::string> stalls;
   for (std::uint32_t l = 0; l < layers_.names().size(); ++l) {
     LayerCost layer = blank_layer(layers_.names()[l]);
     bool any = false;
@@ -212,6 +245,8 @@ void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
       const auto time = sums.measured(l, phase);
       if (!time) continue;
       know(layer, field, *time);
+      std::string stall = stall_text(layer, field, *time);
+      if (!stall.empty()) stalls.push_back(std::move(stall));
       any = true;
     }
     if (any) {
@@ -220,6 +255,7 @@ void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
       ++idle;
     }
   }
+  note_stalls(stalls, to);
   if (idle > 0) {
     to.unused.push_back({idle, "layers", "nothing ran on the device for them"});
   }

@@ -48,7 +48,9 @@ class GpuTrace {
   void add_layers(const PlaceSums& sums, Imported& to) const;
   void take_copies(Imported& to);
 
+  const RangeRules& rules_;
   std::size_t held_bytes_;
+  bool step_range_ = false;  ///< There was one.
   RangeNames names_;
   TraceSteps steps_;
   TraceLayers layers_;

@@ -19,7 +19,7 @@ Imported import_csv(const std::string& path, const ImportOptions& options) {
   const LayerTable table = parse_layer_table(text, path);
   Imported result = blank_import(path, options);
   result.model.batch = batch_of(options, 0);
-  result.device = "not recorded";
+  result.device = kNotRecorded;
   result.method = "CSV: as given, one value per layer";
   for (const TableLayer& row : table.layers) {
     LayerCost& layer = result.model.layers.emplace_back(blank_layer(row.name));

@@ -72,11 +72,14 @@ class KinetoImport {
       to.unused.push_back(
           {others, fmt::format("events ({})", kinds), "nothing of a layer's costs is in them"});
     }
+    if (facts.trailing > 0) {
+      to.unused.push_back({facts.trailing, "bytes", "they lie behind the end of the trace"});
+    }
     if (!facts.cut_off.empty()) {
       to.unused.push_back({1, "end of the trace", facts.cut_off + "; what came before is used"});
     }
     const auto name = facts.devices.find(device_);
-    to.device = name == facts.devices.end() ? "not recorded" : name->second;
+    to.device = name == facts.devices.end() ? kNotRecorded : name->second;
     if (facts.rank >= 0)
       to.notes.push_back(fmt::format("rank {} of a distributed run", facts.rank));
   }
@@ -110,6 +113,16 @@ class KinetoImport {
   std::int64_t device_ = 0;
 };
 
+/// Why a trace may lack what is missing.
+std::string what_was_lost(const KinetoFacts& facts) {
+  std::string text;
+  for (const auto& [why, count] : facts.unusable) {
+    text += fmt::format("; could not use {} events: {}", count, why);
+  }
+  if (!facts.cut_off.empty()) text += "; " + facts.cut_off;
+  return text;
+}
+
 }  // namespace
 
 Imported import_kineto(ByteStream& from, const std::string& name, const ImportOptions& options) {
@@ -122,7 +135,11 @@ Imported import_kineto(ByteStream& from, const std::string& name, const ImportOp
   if (facts.events == 0) {
     throw Error(facts.cut_off.empty() ? "no event in it; is it a Chrome trace?" : facts.cut_off);
   }
-  import.finish(facts, result);
+  try {
+    import.finish(facts, result);
+  } catch (const Error& error) {
+    throw Error(error.what() + what_was_lost(facts));
+  }
   return result;
 }
 

@@ -63,7 +63,7 @@ class NsightImport : public NsightReader {
     trace_.finish(to);
     for (const auto& [why, count] : facts.unusable) to.unused.push_back({count, "rows", why});
     const auto name = facts.devices.find(device_);
-    to.device = name == facts.devices.end() ? "not recorded" : name->second;
+    to.device = name == facts.devices.end() ? kNotRecorded : name->second;
   }
 
  private:

@@ -29,7 +29,7 @@ Imported import_perseus(const std::string& path, const ImportOptions& options) {
   const PerseusRun run = read_perseus(path);
   Imported result = blank_import(path, options);
   result.model.batch = batch_of(options, run.microbatch_size);
-  result.device = "not recorded";
+  result.device = kNotRecorded;
   result.method = "Perseus: median over iterations and microbatches, without the first iteration";
   Duration load{};
   for (int s = 0; s < run.stages; ++s) {

@@ -67,7 +67,7 @@ Imported import_pipedream(const std::string& path, const ImportOptions& options)
   const Nodes nodes = in_context(path, [&] { return parse_pipedream(text); });
   Imported result = blank_import(path, options);
   result.model.batch = batch_of(options, 0);
-  result.device = "not recorded";
+  result.device = kNotRecorded;
   result.method = "PipeDream: as its profiler wrote it, one value per operator";
   std::int64_t doubtful = 0;
   for (std::size_t i = 0; i < nodes.size(); ++i) {

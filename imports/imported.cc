@@ -143,6 +143,11 @@ Profile as_profile(const std::vector<Imported>& all, const std::string& version)
   profile.provenance.method = all.front().method;
   profile.provenance.device = all.front().device;
   profile.alone = profile.loaded = all.front().host;
+  if (all.size() > 1 && all.front().device == kNotRecorded) {
+    throw UsageError(
+        "no file says on which device it was measured: give --device where it was the same, else "
+        "import them into a profile each");
+  }
   for (const Imported& each : all) {
     if (each.device != all.front().device) {
       throw Error(
@@ -169,9 +174,23 @@ Profile as_profile(const std::vector<Imported>& all, const std::string& version)
   return profile;
 }
 
+void set_device(const std::string& device, Imported& to) {
+  if (to.device != kNotRecorded && to.device != device) {
+    throw UsageError(
+        fmt::format("--device {}: the file says \"{}\"; leave --device out", device, to.device));
+  }
+  to.device = device;
+  to.notes.push_back(fmt::format("device: set by user ({})", device));
+}
+
 int batch_of(const ImportOptions& options, int in_file) {
+  if (options.batch > 0 && in_file > 0 && options.batch != in_file) {
+    throw UsageError(
+        fmt::format("--batch {}: the file says {}; leave --batch out", options.batch, in_file));
+  }
   if (options.batch > 0) return options.batch;
   if (in_file > 0) return in_file;
+  if (options.usual_batch > 0) return options.usual_batch;
   throw UsageError("the file does not say its batch; give it with --batch");
 }
 

@@ -31,8 +31,9 @@ struct Imported {
 
 /// What the user says of a file, where the file does not.
 struct ImportOptions {
-  std::string name;  ///< Of the model; empty: after the file.
-  int batch = 0;     ///< 0: as the file says.
+  std::string name;     ///< Of the model; empty: after the file.
+  int batch = 0;        ///< 0: as the file says.
+  int usual_batch = 0;  ///< Where neither the file nor `batch` says it.
   OptimizerKind optimizer = OptimizerKind::kAdamW;
   std::string layer_rule;  ///< Regular expression of the ranges that are layers; empty: usual ones.
   std::string step_rule;   ///< The same of minibatches.
@@ -60,7 +61,14 @@ void derive(Imported& imported);
 /// One profile of all of them. Throws Error when two have one name and batch, or devices differ.
 Profile as_profile(const std::vector<Imported>& all, const std::string& version);
 
-/// The batch that the user gave, else `in_file`; UsageError when neither says.
+/// What a device is called of which the file says nothing.
+inline constexpr const char* kNotRecorded = "not recorded";
+
+/// Sets it to what the user says, with a note. Throws UsageError where the file says another.
+void set_device(const std::string& device, Imported& to);
+
+/// The batch that the user gave, else `in_file`, else the usual one; UsageError when none is known
+/// or the user contradicts the file.
 int batch_of(const ImportOptions& options, int in_file);
 
 }  // namespace shardlab

@@ -46,7 +46,9 @@ RangeRole usual_role(std::string_view name, RangeSource source) {
 }  // namespace
 
 RangeRules::RangeRules(const ImportOptions& options)
-    : step_(compiled("--step-rule",
+    : layer_rule_(options.layer_rule),
+      step_rule_(options.step_rule),
+      step_(compiled("--step-rule",
                      options.step_rule.empty()
                          ? "^(ProfilerStep|[Ii]ter(ation)?|[Ss]tep|[Bb]atch)[ _#:]*[0-9]+$"
                          : options.step_rule)) {

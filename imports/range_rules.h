@@ -54,8 +54,12 @@ class RangeRules {
   [[nodiscard]] std::string layer_name(std::string_view name) const;
   /// A rule of the user's says which ranges are layers.
   [[nodiscard]] bool ruled() const { return layer_.has_value(); }
+  /// The user's rules as given; empty: none.
+  [[nodiscard]] const std::string& layer_rule() const { return layer_rule_; }
+  [[nodiscard]] const std::string& step_rule() const { return step_rule_; }
 
  private:
+  std::string layer_rule_, step_rule_;
   std::optional<std::regex> layer_;
   std::regex step_;
 };

@@ -47,15 +47,15 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-/// "10 us + 24 GB", or the rate alone.
+/// "10 us + 24 GB": latency and rate.
 CopyCost parse_copy(std::string_view text) {
   CopyCost copy;
   const std::size_t plus = text.find('+');
-  if (plus != std::string_view::npos) {
-    copy.latency = Duration{parse_time(trimmed(text.substr(0, plus)))};
-    text.remove_prefix(plus + 1);
+  if (plus == std::string_view::npos) {
+    throw Error("say latency and rate, as '10 us + 24 GB' (without latency: '0 + 24 GB')");
   }
-  text = trimmed(text);
+  copy.latency = Duration{parse_time(trimmed(text.substr(0, plus)))};
+  text = trimmed(text.substr(plus + 1));
   if (text.ends_with("/s")) text.remove_suffix(2);
   copy.bytes_per_second = static_cast<double>(parse_bytes(trimmed(text)));
   if (copy.bytes_per_second == 0) throw Error("a rate of 0 copies nothing");

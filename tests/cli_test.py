@@ -1479,6 +1479,69 @@ def test_import_json_lists_what_was_not_used(tmp_path):
     assert unused in model["unused"]
 
 
+def test_import_and_fit_do_not_overwrite_their_inputs(tmp_path):
+    table = tmp_path / "t.csv"
+    text = (IMPORTS / "layers.csv").read_text()
+    table.write_text(text)
+    (tmp_path / "other").symlink_to(table)
+    for output in [table, tmp_path / "other"]:
+        assert "is the input" in bad("import", "csv", table, "--batch", 8, "-o", output, code=2)
+    assert table.read_text() == text
+    profile, _ = import_csv(tmp_path)
+    before = profile.read_text()
+    assert "is the input" in bad("fit", profile, "--batch", 4, "-o", profile, code=2)
+    assert profile.read_text() == before
+
+
+def test_import_refuses_options_that_contradict_the_file(tmp_path):
+    perseus, kineto = IMPORTS / "run_dp1_pp2_tp1_mbs4_nmb2.prof.json", IMPORTS / "kineto-fractions.json"
+    output = ["-o", tmp_path / "p.json"]
+    assert "--batch 3: the file says 4" in bad("import", "perseus", perseus, "--batch", 3, *output, code=2)
+    good("import", "perseus", perseus, "--batch", 4, *output)
+    said = bad("import", "kineto", kineto, "--batch", 8, "--device", "TPU", *output, code=2)
+    assert '--device TPU: the file says "Example GPU 24 GB"' in said
+    assert "--layer-rule is of kineto and nsight" in bad("import", "perseus", perseus, "--layer-rule", "x", *output, code=2)
+
+
+def test_a_kineto_refusal_says_that_the_file_was_cut_off(tmp_path):
+    text = (IMPORTS / "kineto-fractions.json").read_text()
+    trace = tmp_path / "t.json"
+    trace.write_text(text[:text.index('"kernel"')])
+    said = bad("import", "kineto", trace, "--batch", 8, "-o", tmp_path / "p.json")
+    assert "; it ends at byte" in said
+
+
+def test_fit_of_an_import_wants_its_precision(tmp_path):
+    profile, fitted = tmp_path / "p.json", tmp_path / "fitted.json"
+    good("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--device", "A100", "-o", profile)
+    assert "--precision" in bad("fit", profile, "--device", "A40", "-o", fitted, code=2)
+    times = {}
+    for precision in ["fp32", "fp16"]:
+        good("fit", profile, "--device", "A40", "--precision", precision, "-o", fitted)
+        made = json.loads(fitted.read_text())
+        assert made["provenance"]["estimated"]["method"].startswith("ratio of data sheets")
+        times[precision] = [layer["alone"]["forward_ns"] for layer in made["models"][0]["costs"]]
+    old = [layer["alone"]["forward_ns"] for layer in json.loads(profile.read_text())["models"][0]["costs"]]
+    # Every layer by the same ratio.
+    for new in times.values():
+        assert all(abs(a / b - new[0] / old[0]) < 1e-3 for a, b in zip(new, old))
+    assert times["fp16"][0] > 1.3 * times["fp32"][0]
+
+
+def test_notes_of_a_profile_are_warnings(tmp_path):
+    document = json.loads((FIXTURES / "profile.json").read_text())
+    document["provenance"]["notes"] = ["its head is faulty"]
+    profile = tmp_path / "p.json"
+    profile.write_text(json.dumps(document))
+    for verb in ["simulate", "sweep", "plan"]:
+        more = ["-o", tmp_path / "plan.json", "--budget", "1"] if verb == "plan" else []
+        run = shardlab(verb, *INPUTS[:3], profile, *more)
+        assert run.returncode == 0, run.stderr
+        assert f"shardlab: warning: the profile {profile} notes: its head is faulty\n" in run.stderr
+    for shipped in sorted((ROOT / "profiles").glob("h100-*.json")):
+        assert "do not trust predictions" in json.loads(shipped.read_text())["provenance"]["notes"][0]
+
+
 def test_import_refuses_what_it_cannot_read(tmp_path):
     assert "no Chrome trace" in bad("import", "kineto", IMPORTS / "layers.csv", "--batch", 8, "-o", tmp_path / "p.json")
     assert "give it with --batch" in bad("import", "csv", IMPORTS / "layers.csv", code=2)

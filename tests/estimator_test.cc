@@ -82,6 +82,15 @@ TEST(Estimator, IntervalGrowsWithWhatHeldOutSizesMissed) {
   EXPECT_GT(*Estimator(models).estimate(gpt(8)).interval, 2 * calm + 0.1);
 }
 
+TEST(Estimator, DepthIsNotKnownBetterThanHeldOutSizes) {
+  std::vector<ModelProfile> models = measured({1, 4, 16, 64});
+  for (LayerCost& layer : models[1].layers) layer.alone.backward.median *= 2;
+  const Estimator estimator(models);
+  const double missed = *median_error(estimator.held_out());
+  EXPECT_GT(missed, 0.05);
+  EXPECT_GE(*estimator.estimate(gpt(1, 256, 12)).interval, missed);
+}
+
 TEST(Estimator, FromOneSizeTheIntervalIsWhatAnyLawAllows) {
   const ModelProfile made = Estimator(measured({8})).estimate(gpt(4));
   const double time = minibatch_time(made), whole = minibatch_time(lawful(gpt(8)));

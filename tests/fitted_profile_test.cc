@@ -122,6 +122,13 @@ TEST(Fitted, KeepsWhatWasMeasuredAndReadsBack) {
   EXPECT_EQ(parse_profile(text).provenance.estimated->inputs, made.provenance.estimated->inputs);
 }
 
+TEST(Fitted, NotesGoWithMeasuredEntries) {
+  Profile measured = profile("a", {2, 8});
+  measured.provenance.notes = {"loaded is faulty"};
+  EXPECT_EQ(fitted(measured, {gpt(8), gpt(4)}, {}).provenance.notes, measured.provenance.notes);
+  EXPECT_TRUE(fitted(measured, {gpt(4)}, {}).provenance.notes.empty());
+}
+
 TEST(Fitted, AnotherDeviceEstimatesEverythingAndSaysFromWhat) {
   DataSheet from{"GPU A", {}, 20e12, 0, 0, 1e12, 16e9, "sheet of A"};
   DataSheet to{"GPU B", {}, 10e12, 0, 0, 0.5e12, 8e9, "sheet of B"};

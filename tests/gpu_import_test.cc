@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "tests/measured_data.h"
 #include "tests/sample_data.h"
 #include "traces/atomic_file.h"
+#include "traces/byte_stream.h"
 
 namespace shardlab {
 namespace {
@@ -94,10 +96,23 @@ TEST(KinetoImport, ARuleMakesLayersOfOperatorsAndNumbersEqualNames) {
   EXPECT_EQ(found.model.layers[1].alone.backward.median, us(60));
 }
 
+TEST(KinetoImport, RefusesRulesThatMatchNothing) {
+  ImportOptions steps = options(), layers = options();
+  steps.step_rule = layers.layer_rule = "^no such$";
+  const std::string path = fixture("kineto-integers.json");
+  EXPECT_EQ(error_of([&] { import_kineto(path, steps); }),
+            path + ": --step-rule '^no such$': matches no annotation in it");
+  EXPECT_EQ(error_of([&] { import_kineto(path, layers); }),
+            path + ": --layer-rule '^no such$': matches no range in it");
+}
+
 TEST(KinetoImport, WithoutStepsMinibatchesEndWithTheOptimizer) {
-  ImportOptions ruled = options();
-  ruled.step_rule = "^no such$";
-  const Imported found = import_kineto(fixture("kineto-integers.json"), ruled);
+  std::string text = read_whole_file(fixture("kineto-integers.json"));
+  for (std::size_t at = 0; (at = text.find("ProfilerStep#", at)) != std::string::npos;) {
+    text.replace(at, 13, "nccl:another ");  // No layer either.
+  }
+  const auto stream = text_stream(text);
+  const Imported found = import_kineto(*stream, "kineto-integers", options());
   ASSERT_GE(found.notes.size(), 1U);
   EXPECT_EQ(found.notes[0], "minibatches by the ends of 2 optimizer ranges");
   const LayerCost& embed = *std::ranges::find(found.model.layers, "embed", &LayerCost::name);
@@ -365,7 +380,26 @@ TEST(KinetoImport, ReadsMeasuredTraces) {
                   [](const LayerCost& layer) { return !layer.missing.has(CostField::kBackward); }),
               backward)
         << file;
+    for (const LayerCost& layer : found.model.layers) {
+      const Measured& forward = layer.alone.forward;
+      EXPECT_LE(forward.busy.value_or(Duration{}), forward.median) << file << " " << layer.name;
+    }
   }
+}
+
+TEST(KinetoImport, NamesLayersInWhichTheDeviceWaitedForTheHost) {
+  const std::string path = measured_data("kineto/alexnet-a100.json.gz");
+  if (path.empty()) GTEST_SKIP() << "no measured data: set SHARDLAB_DATA";
+  ImportOptions given = options();
+  given.layer_rule = "^aten::(conv2d|linear)$";
+  const Imported found = import_kineto(path, given);
+  const Measured& first = found.model.layers.at(0).alone.forward;
+  EXPECT_GT(first.median, std::chrono::seconds{9});
+  EXPECT_LT(first.busy.value_or(first.median), std::chrono::milliseconds{2});
+  EXPECT_TRUE(std::ranges::any_of(found.notes, [](const std::string& note) {
+    return note.starts_with(
+        "the device waited for the host within layers: forward_ns of conv2d #0");
+  }));
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ TEST(Setting, SetsWhatAPatternNames) {
 TEST(Setting, SetsTheHost) {
   Imported found = example_csv();
   apply(parse_setting("copy=10 us + 24 GB"), found);
-  apply(parse_setting("copy_back=12 GB/s"), found);
+  apply(parse_setting("copy_back=0 + 12 GB/s"), found);
   apply(parse_setting("dispatch_ns=5 us"), found);
   EXPECT_EQ(found.host.copy.latency, Duration{10'000});
   EXPECT_EQ(found.host.copy.bytes_per_second, 24e9);
@@ -163,7 +163,10 @@ TEST(Setting, RefusesWhatSaysNothing) {
             "--set 'saved_bytes=1': saved_bytes is of layers; write "
             "LAYER.saved_bytes");
   EXPECT_EQ(error("*.copy=1 GB"), "--set '*.copy=1 GB': copy is of no layer; leave the layer out");
-  EXPECT_EQ(error("copy=0"), "--set 'copy=0': a rate of 0 copies nothing");
+  EXPECT_EQ(
+      error("copy=0"),
+      "--set 'copy=0': say latency and rate, as '10 us + 24 GB' (without latency: '0 + 24 GB')");
+  EXPECT_EQ(error("copy=0 + 0"), "--set 'copy=0 + 0': a rate of 0 copies nothing");
   EXPECT_NE(error("*.step_ns=soon"), "no error");
   EXPECT_NE(error("*.step_ns=-3"), "no error");
   Imported found = example_csv();
@@ -190,6 +193,13 @@ TEST(Fill, AsManyLayersAsTheModelHasMakeItThatModel) {
   EXPECT_EQ(found.model.layers[1].output, Bytes{48} << 20);  // Known, so it stays.
   EXPECT_EQ(missing_costs(found.model),
             (Names{"recompute_ns of every layer", "step_ns of layer 2 (head)"}));
+}
+
+TEST(Fill, RefusesAModelOfOtherParameters) {
+  Imported found = example_csv();
+  EXPECT_EQ(error_of([&] { fill("w.toml", gpt_job(), {}, found); }),
+            "--fill w.toml: is another model: embedding has 100663296 bytes of parameters, in the "
+            "workload's model 73984");
 }
 
 TEST(Fill, StagesGetTheSumsOfTheirLayers) {
@@ -224,6 +234,10 @@ TEST(Fill, RefusesWhatDoesNotGoTogether) {
 
 TEST(Import, SeveralFilesMakeOneProfile) {
   Imported csv = example_csv(), graph = import_pipedream(fixture("graph.txt"), options());
+  EXPECT_TRUE(error_of([&] {
+                as_profile({csv, graph}, "1");
+              }).starts_with("no file says on which device it was measured: give --device"));
+  csv.device = graph.device = "GPU";
   const Profile profile = as_profile({csv, graph}, "1");
   EXPECT_EQ(profile.models.size(), 2U);
   EXPECT_EQ(profile_json(parse_profile(profile_json(profile))), profile_json(profile));

@@ -187,6 +187,23 @@ TEST_F(GzippedTrace, CutOffGivesWhatCameBeforeAndSaysSo) {
   EXPECT_LT(cut.events.size(), 58U);
 }
 
+TEST_F(GzippedTrace, WithoutItsChecksumSaysSo) {
+  const Read cut = read_bytes(packed_.substr(0, packed_.size() - 8));
+  EXPECT_EQ(cut.facts.cut_off, "its gzip stream is cut off");
+  EXPECT_EQ(cut.events.size(), 58U);
+}
+
+TEST_F(GzippedTrace, CountsWhatFollowsTheTraceInASecondMember) {
+  const auto size = static_cast<std::int64_t>(
+      read_whole_file(source_file("tests/fixtures/imports/kineto-integers.json")).size());
+  const Read twice = read_bytes(packed_ + packed_);
+  EXPECT_EQ(twice.events.size(), 58U);
+  EXPECT_EQ(twice.facts.cut_off, "");
+  EXPECT_GT(twice.facts.trailing, size / 2);
+  EXPECT_LE(twice.facts.trailing, size);
+  EXPECT_EQ(read_bytes(packed_).facts.trailing, 0);
+}
+
 TEST_F(GzippedTrace, DamagedInTheMiddleSaysSo) {
   std::string damaged = packed_;
   for (std::size_t i = damaged.size() / 2; i < damaged.size() / 2 + 20; ++i) damaged[i] ^= 0x5a;

@@ -58,7 +58,8 @@ class GzipFile : public ByteStream {
       int code = Z_OK;
       const char* const what = gzerror(file_, &code);
       if (code == Z_ERRNO) fail(std::generic_category().message(errno));
-      // zlib 1.2.13 gives what it could unpack before it complains.
+      // zlib 1.2.13 gives what it could unpack, then complains; what follows the last member and is
+      // no gzip stream it passes over in silence.
       if (code == Z_BUF_ERROR) cut_off_ = "its gzip stream is cut off";
       if (code == Z_DATA_ERROR) cut_off_ = std::string("its gzip stream is damaged: ") + what;
       if (got <= 0) break;

@@ -51,7 +51,20 @@ bool JsonEvents::next() {
   if (in_ == In::kObject && next_member()) return true;
   if (in_ == In::kEvents && next_event()) return true;
   // Members may follow the events.
-  return in_ == In::kObject ? next() : false;
+  if (in_ == In::kObject) return next();
+  read_to_end();
+  return false;
+}
+
+/// So that a stream that ends too early behind the trace, as gzip's without its checksum, says so.
+void JsonEvents::read_to_end() {
+  if (!cut_off_.empty()) return;
+  do {
+    trailing_ += std::count_if(buffer_.data() + at_, buffer_.data() + end_,
+                               [](char c) { return !is_space(c); });
+    at_ = value_ = end_;
+  } while (fill());
+  cut_off_ = from_.cut_off();
 }
 
 bool JsonEvents::begin() {

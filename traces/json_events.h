@@ -31,6 +31,8 @@ class JsonEvents {
 
   /// Why there was no more, although the trace is not at its end; empty: it is.
   [[nodiscard]] const std::string& cut_off() const { return cut_off_; }
+  /// Bytes behind the end of the trace, without spaces. The stream is read to its end.
+  [[nodiscard]] std::int64_t trailing() const { return trailing_; }
 
  private:
   enum class In : std::uint8_t { kNothing, kObject, kEvents, kEnd };
@@ -45,6 +47,7 @@ class JsonEvents {
   char peek();
   void take() { ++at_; }
   bool fill();
+  void read_to_end();
   bool truncated();
   [[noreturn]] void fail(const std::string& what) const;
   std::size_t find_end(std::size_t from);
@@ -61,6 +64,7 @@ class JsonEvents {
   std::string key_;
   std::string_view text_;
   std::string cut_off_;
+  std::int64_t trailing_ = 0;
 };
 
 }  // namespace shardlab

@@ -294,6 +294,7 @@ KinetoFacts read_kineto(ByteStream& from, const std::function<void(const KinetoE
     }
   }
   facts.cut_off = values.cut_off();
+  facts.trailing = values.trailing();
   return facts;
 }
 

@@ -48,7 +48,8 @@ struct KinetoFacts {
   std::int64_t events = 0;                                  ///< All that were there.
   std::map<std::string, std::int64_t> unusable;             ///< Events, by reason.
   std::map<std::string, std::int64_t, std::less<>> others;  ///< Events of kind kOther, by category.
-  std::string cut_off;  ///< Why the trace ends too early; empty: it does not.
+  std::int64_t trailing = 0;  ///< Bytes behind the end of the trace, without spaces.
+  std::string cut_off;        ///< Why the trace ends too early; empty: it does not.
 };
 
 /// Reads Chrome-trace JSON as PyTorch's profiler (Kineto) writes it, event by event, in constant
