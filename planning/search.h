@@ -53,7 +53,8 @@ struct SearchedOrder {
 ///     all memory, copies and links.
 ///  4. A run as short, or longer by less than a draw from an exponential distribution, is gone on
 ///     from; after 200 that were no better than the best, the best is.
-/// It ends when the best meets a lower bound, where there is one, after so many simulations, or when `progress` says.
+/// It ends when the best meets a lower bound, where there is one, after so many simulations, or
+/// when `progress` says.
 /// Any-time, never worse than sharp; draws depend on the seed alone.
 /// Source: own combination; destroy, rebuild and the constant temperature are the iterated greedy
 /// of Ruiz and Stützle (2007); to change what a list schedule is made from rather than the
