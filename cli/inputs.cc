@@ -187,8 +187,9 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
   }
   const auto devices = static_cast<int>(inputs.cluster.devices.size());
   if (devices > 1 && from.lanes != devices) {
-    warnings.push_back(fmt::format(
-        "the profile was measured with {} lanes busy, the cluster has {}", from.lanes, devices));
+    warnings.push_back(
+        fmt::format("the profile was measured with {} lane{} busy, the cluster has {}", from.lanes,
+                    from.lanes == 1 ? "" : "s", devices));
   }
   for (const DeviceSpec& device : inputs.cluster.devices) {
     if (device.threads == from.threads_per_lane) continue;

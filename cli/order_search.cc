@@ -1,8 +1,11 @@
 #include "cli/order_search.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -22,11 +25,21 @@ namespace {
 
 constexpr double kUsualTime = 10;  // Seconds.
 
+/// The minibatches after which each job ends, where the workload says so.
+std::vector<std::int64_t> stops(const Workload& workload) {
+  std::vector<std::int64_t> runs;
+  for (const Job& job : workload.jobs) {
+    runs.push_back(job.stop_after > 0 ? std::min(job.stop_after, job.minibatches)
+                                      : job.minibatches);
+  }
+  return runs;
+}
+
 std::string found_text(const SearchedOrder& found) {
   const double began = seconds(found.began), best = seconds(found.makespan());
-  std::string text =
-      fmt::format("the best of {} simulated runs, {:.2f} % shorter than sharp's {:.3f} s",
-                  found.evaluations, began > 0 ? 100 * (began - best) / began : 0, began);
+  std::string text = fmt::format(
+      "the best of {} simulated run{}, {:.2f} % shorter than sharp's {:.3f} s", found.evaluations,
+      found.evaluations == 1 ? "" : "s", began > 0 ? 100 * (began - best) / began : 0, began);
   if (found.policy != "sharp") text += fmt::format(", first found under {}", found.policy);
   if (found.shortest) text += "; none is shorter";
   return text;
@@ -69,13 +82,15 @@ void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoic
   how.evaluations = options.search_evaluations.value_or(INT64_MAX);
   how.tuner = [&] { return make_tuner(inputs.workload); };
   if (!how.tuner()) how.tuner = {};
+  if (how.tuner && !inputs.workload.early_stop) how.runs = stops(inputs.workload);
   const bool timed = options.search_s || !options.search_evaluations;
   const auto end =
       Clock::now() + std::chrono::duration<double>(options.search_s.value_or(kUsualTime));
   ProgressLine line;
   const Interrupt interrupt;
   const SearchProgress progress = [&](std::int64_t evaluations, Duration best) {
-    line.update(fmt::format("{} runs simulated, best {:.3f} s", evaluations, seconds(best)));
+    line.update(fmt::format("{} run{} simulated, best {:.3f} s", evaluations,
+                            evaluations == 1 ? "" : "s", seconds(best)));
     return !interrupt.stop() && !choice.interrupted && (!timed || Clock::now() < end);
   };
   const SearchedOrder found = search_order(program, inputs.cluster, how, progress);

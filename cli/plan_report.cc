@@ -103,9 +103,10 @@ std::string joint_plan_text(const Inputs& inputs, const JointPlan& found, const 
                        seconds(*time) / predicted);
   };
   std::string text = jobs_text(inputs.workload, inputs.cluster, found);
-  text += fmt::format("\n{}: {} {:.3f} s on {} devices; {} plans simulated{}\n", found.plan.name,
+  text += fmt::format("\n{}: {} {:.3f} s on {} devices; {} plan{} simulated{}\n", found.plan.name,
                       prediction.interval ? "estimated" : "predicted", predicted,
-                      inputs.cluster.devices.size(), found.evaluations, ended);
+                      inputs.cluster.devices.size(), found.evaluations,
+                      found.evaluations == 1 ? "" : "s", ended);
   text +=
       fmt::format("  lower bound of this plan: {:.3f} s (by {}), the plan is {:.1f} % above it\n",
                   seconds(prediction.bounds.greatest()), prediction.bounds.binding(),

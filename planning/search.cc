@@ -26,7 +26,7 @@ class Search {
         how_(how),
         progress_(progress),
         changes_(program, cluster, how.seed),
-        bound_(bounds(program, cluster, static_cast<bool>(how.tuner)).greatest()) {}
+        bound_(bound()) {}
 
   SearchedOrder run() {
     try_policies();
@@ -36,6 +36,15 @@ class Search {
   }
 
  private:
+  /// Zero where it depends on the order how much runs.
+  [[nodiscard]] Duration bound() const {
+    if (!how_.tuner) return bounds(program_, cluster_).greatest();
+    if (how_.runs.empty()) return {};
+    Program ran = program_;
+    for (std::size_t j = 0; j < ran.jobs.size(); ++j) ran.jobs[j].minibatches = how_.runs.at(j);
+    return bounds(ran, cluster_, /*may_pause=*/true).greatest();
+  }
+
   /// A run that is gone on from.
   struct Step {
     Directions directions;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/cluster.h"
 #include "core/plan.h"
@@ -25,6 +26,9 @@ struct OrderSearch {
   std::uint64_t seed = 1;
   /// A fresh tuner for each simulation; empty: no job stops early.
   std::function<std::unique_ptr<Tuner>()> tuner = {};
+  /// How many minibatches each job runs under the tuner, whatever the order; empty: with a tuner,
+  /// nobody knows beforehand, and then no lower bound does.
+  std::vector<std::int64_t> runs = {};
 };
 
 /// The best run that was found.
@@ -33,7 +37,7 @@ struct SearchedOrder {
   std::string policy;  ///< What it was found with first: of the policies that it began with.
   Duration began{};    ///< The makespan under sharp.
   std::int64_t evaluations = 0;
-  bool shortest = false;  ///< No run is shorter, by bounds().
+  bool shortest = false;  ///< No run is shorter, by bounds() of what runs.
 
   [[nodiscard]] Duration makespan() const { return timeline.makespan.time_since_epoch(); }
 };
@@ -49,7 +53,8 @@ struct SearchedOrder {
 ///     all memory, copies and links.
 ///  4. A run as short, or longer by less than a draw from an exponential distribution, is gone on
 ///     from; after 200 that were no better than the best, the best is.
-/// It ends when the best meets a lower bound, after so many simulations, or when `progress` says.
+/// It ends when the best meets a lower bound, where there is one, after so many simulations, or
+/// when `progress` says.
 /// Any-time, never worse than sharp; draws depend on the seed alone.
 /// Source: own combination; destroy, rebuild and the constant temperature are the iterated greedy
 /// of Ruiz and Stützle (2007); to change what a list schedule is made from rather than the

@@ -88,7 +88,11 @@ class Guarded final : public Policy {
     return guard([&] { return policy_->patient(track); });
   }
   [[nodiscard]] Instant awaits(Instant now) const override {
-    return guard([&] { return policy_->awaits(now); });
+    const Instant next = guard([&] { return policy_->awaits(now); });
+    if (next > now) return next;
+    throw Error(fmt::format(
+        "policy {}: awaits() answered {} ns at {} ns; it may answer what is later, or kNever",
+        path_, next.time_since_epoch().count(), now.time_since_epoch().count()));
   }
   [[nodiscard]] bool keeps(JobId job, DeviceId device) const override {
     return guard([&] { return policy_->keeps(job, device); });
@@ -97,7 +101,11 @@ class Guarded final : public Policy {
     return guard([&] { return policy_->evicts(); });
   }
   [[nodiscard]] std::string stuck() const override {
-    return guard([&] { return policy_->stuck(); });
+    const std::string why = guard([&] { return policy_->stuck(); });
+    return fmt::format("policy {}: {}", path_,
+                       !why.empty() ? why
+                                    : "nothing can run any more although jobs are left, and it "
+                                      "awaits nothing; see Policy::pick() and Policy::admits()");
   }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override {
     return guard([&] { return policy_->worth(job, item, device); });

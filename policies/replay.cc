@@ -96,8 +96,18 @@ void Replay::ready(const Candidate& unit) {
 
 void Replay::gone(TrackId track) { present_[index(track)] = false; }
 
+/// A unit that two rows claim, as it was given back: with other costs the first may have kept it,
+/// or come too late.
+void Replay::pass_over_done(Device& device) const {
+  for (; device.next < device.order.size(); ++device.next) {
+    const Place& place = device.order[device.next];
+    if (place.number >= view_->units_done(place.track)) return;
+  }
+}
+
 TrackId Replay::pick(const DeviceView& device) {
   Device& mine = devices_.at(index(device.id));
+  if (times_ == Times::kKept) pass_over_done(mine);
   if (mine.next == mine.order.size()) return kNoTrack;
   const auto& [track, number, row, claim] = mine.order[mine.next];
   const bool soon = device.now == claim.claim && device.turn < claim.turn;
@@ -119,7 +129,8 @@ Instant Replay::awaits(Instant now) const {
   for (const Device& device : devices_) {
     if (device.next == device.order.size()) continue;
     const Instant claim = device.order[device.next].claim.claim;
-    if (claim > now) soonest = std::min(soonest, claim);
+    // Of this instant, too: its turn may never come where another cost made the run another.
+    if (claim >= now) soonest = std::min(soonest, std::max(claim, now + Duration{1}));
   }
   return soonest;
 }

@@ -55,6 +55,9 @@ class Replay final : public Policy {
     std::size_t row = 0;     ///< Of the order.
     OrderedUnit claim;
   };
+  struct Device;
+  void pass_over_done(Device& device) const;
+
   /// A claim that was made, of which the end is not known.
   struct Open {
     TrackId track{};

@@ -77,8 +77,8 @@ class Policy {
     static_cast<void>(track);
     return false;
   }
-  /// When it wants to choose again though nothing else happens then; kNever: never. Asked after
-  /// begin(), and if that was not kNever, after every decision.
+  /// When it wants to choose again though nothing else happens then: later than `now`, or kNever.
+  /// Asked after begin(), and if that was not kNever, after every decision.
   [[nodiscard]] virtual Instant awaits(Instant now) const {
     static_cast<void>(now);
     return kNever;

@@ -17,6 +17,12 @@ class BadPolicy : public shardlab::Policy {
     if (seed_ == 4) throw std::runtime_error("I do not like this device");
     return shardlab::kNoTrack;
   }
+  bool admits(shardlab::JobId) override { return seed_ != 9; }
+  [[nodiscard]] shardlab::Instant awaits(shardlab::Instant now) const override {
+    if (seed_ == 7) return now;
+    if (seed_ == 8) return shardlab::Instant{} - shardlab::Duration{1};
+    return shardlab::kNever;
+  }
   shardlab::DeviceId place(shardlab::JobId) override {
     return seed_ == 6 ? shardlab::DeviceId{99} : shardlab::kNoDevice;
   }

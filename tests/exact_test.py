@@ -132,6 +132,65 @@ def test_a_bound_that_is_proven_with_copies_holds_for_the_simulation(tmp_path, c
         assert round(predicted * 1e9) >= result["bound_ns"]
 
 
+def slow_links(tmp_path):
+    path = tmp_path / "program.json"
+    simulate(FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json", "--strategy", "spill",
+             "--save-program", path)
+    slow = json.loads(path.read_text())
+    for device in slow["devices"]:
+        device["link"] = device["back"] = {"latency_ns": 0, "bytes_per_second": 1_000_000}
+    path.write_text(json.dumps(slow))
+    return path
+
+
+def test_the_schedule_that_the_search_starts_from_is_one_of_the_model(tmp_path):
+    program = read_program(slow_links(tmp_path))
+    small, _ = program.divided()
+    model = exact.Model(small, Schedule(small, exact.greedy(small)))
+    assert model.first_makespan > 2 * Schedule(small, exact.greedy(small)).makespan
+    solver = exact.cp_model.CpSolver()
+    solver.parameters.fix_variables_to_their_hinted_value = True
+    assert solver.solve(model.cp) == exact.cp_model.OPTIMAL
+    assert solver.value(model.makespan) == model.first_makespan
+
+
+def test_where_no_other_schedule_is_found_its_copies_count(tmp_path, capsys):
+    program = slow_links(tmp_path)
+    assert exact.main([str(program), "--time-limit", "0.001", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    whole = read_program(program)
+    free = Schedule(whole, exact.greedy(whole)).makespan
+    assert found["status"] == "feasible"
+    assert found["makespan_ns"] > max(free, found["bound_ns"])
+    assert found["gap"] is None or found["gap"] > 0
+
+
+def test_a_plan_that_cannot_be_written_is_refused_before_the_search(tmp_path, monkeypatch, capsys):
+    program = tmp_path / "program.json"
+    program.write_text(json.dumps(instance([[3], [2]])))
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "solve", lambda *_, **__: pytest.fail("it searches"))
+        for path in (tmp_path / "none/plan.json", tmp_path):
+            assert exact.main([str(program), "--save-plan", str(path)]) == 1
+            assert f"'{path}" in capsys.readouterr().err
+    plan = tmp_path / "plan.json"
+    plan.write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "plan", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            exact.main([str(program), "--save-plan", str(plan)])
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["plan.json", "program.json"]
+    assert plan.read_text() == "old"
+    assert exact.main([str(program), "--save-plan", str(plan)]) == 0
+    assert json.loads(plan.read_text())["policy"] == "replay"
+
+
+def test_a_seed_that_is_too_large_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        exact.main(["program.json", "--seed", str(2**31)])
+    assert "argument --seed: must be from 0 to " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("speeds", [(1, 1), (1, 0.5)])
 def test_a_plan_without_copies_is_simulated_to_the_same_nanosecond(tmp_path, capsys, speeds):
     work = re.sub(r"minibatches = \d", "minibatches = 3", (FIXTURES / "workload.toml").read_text())

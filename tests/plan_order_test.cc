@@ -1,6 +1,7 @@
 #include "policies/plan_order.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -201,6 +202,35 @@ TEST_P(SavedOrder, IsFollowedWithoutItsTimesToo) {
     };
     ASSERT_EQ(units(order_of(again)).size(), units(plan.order).size());
     ASSERT_TRUE(units(order_of(again)) == units(plan.order));
+  }
+}
+
+/// What a unit takes is another: each on its own, from a quarter to twice as long.
+Program with_other_costs(Program program, std::uint64_t seed) {
+  std::mt19937_64 draws(seed);
+  for (JobProgram& job : program.jobs) {
+    for (Unit& unit : job.units) {
+      const double factor = 0.25 * static_cast<double>(1 + draws() % 8);
+      for (UnitCost* cost : {&unit.alone, &unit.loaded}) {
+        cost->total = Duration{std::llround(factor * static_cast<double>(cost->total.count()))};
+        cost->recompute = std::min(cost->recompute, cost->total);
+      }
+    }
+  }
+  return program;
+}
+
+TEST_P(SavedOrder, EndsWhateverUnitsTakeAndWhenever) {
+  for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, GetParam()));
+    const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+    Plan plan = plan_of(run(drawn.program, drawn.cluster, *policy));
+    const std::size_t rows = plan.order.size();
+    const Program other = with_other_costs(drawn.program, seed);
+    ASSERT_EQ(error_of([&] { follow(plan, other, drawn.cluster); }), "no error");
+    plan.order[seed % rows].claim = Instant{Duration{10'000'000'000}};
+    ASSERT_EQ(error_of([&] { follow(plan, drawn.program, drawn.cluster); }), "no error");
   }
 }
 

@@ -139,7 +139,11 @@ TEST(ExternalPolicy, ThatMisbehavesIsNamedAndEndsTheRunAlone) {
   EXPECT_EQ(error(2).find(begin + "picked track 123456, which has no unit that is ready"), 0U);
   EXPECT_EQ(error(3).find(begin + "picked track 0, which has no unit that is ready"), 0U);
   EXPECT_EQ(error(4), begin + "I do not like this device");
-  EXPECT_EQ(error(5).find("the policy takes none of 2 ready units"), 0U);
+  EXPECT_EQ(error(5).find(begin + "nothing can run any more although jobs are left, and it"), 0U);
+  EXPECT_EQ(error(7).find(begin + "awaits() answered "), 0U);
+  EXPECT_EQ(error(8),
+            begin + "awaits() answered -1 ns at 0 ns; it may answer what is later, or kNever");
+  EXPECT_EQ(error(9).find(begin + "nothing can run any more although jobs are left, and it"), 0U);
   program.jobs[0].resident = true;
   EXPECT_EQ(error(6).find(begin + "placed a job on device 99, there are 1"), 0U);
 }

@@ -46,6 +46,8 @@ TEST(ResultFile, RefusesAChangedFile) {
   EXPECT_NE(changed("a = 1", "a = 2").find("inputs: 0: xxh3: "), std::string::npos);
   EXPECT_NE(changed("--slots=2", "--slots=3").find("inputs_xxh3: "), std::string::npos);
   EXPECT_NE(changed("0.1,", "0.2,").find("output_xxh3: "), std::string::npos);
+  EXPECT_NE(changed("\"seed\": 7", "\"seed\": 8").find("header_xxh3: "), std::string::npos);
+  EXPECT_NE(changed("1.2.3", "1.2.4").find("header_xxh3: "), std::string::npos);
   EXPECT_NE(changed("\"verb\"", "\"werb\"").find("verb: missing"), std::string::npos);
 }
 

@@ -143,6 +143,49 @@ TEST(OrderSearch, GoesOnNoFurtherWhenNothingCanBeShorter) {
   EXPECT_EQ(found.evaluations, 1);
 }
 
+/// Jobs of 100 minibatches, before it is said when they stop.
+Workload stopping(std::size_t jobs) {
+  Workload workload;
+  workload.jobs.resize(jobs);
+  for (Job& job : workload.jobs) job.minibatches = 100;
+  return workload;
+}
+
+Program hundred_times(const instances::Chains& chains) {
+  Program program = instances::chains(chains);
+  for (JobProgram& job : program.jobs) job.minibatches = 100;
+  return program;
+}
+
+// How much runs depends on the order, so nothing is proven: a bound of all minibatches would be
+// above whatever is found, and the search over.
+TEST(OrderSearch, ProvesNothingWhereATunerStopsJobs) {
+  Workload workload = stopping(3);
+  workload.jobs[0].stop_after = workload.jobs[1].stop_after = workload.jobs[2].stop_after = 2;
+  OrderSearch how{50, 1, [&] { return make_tuner(workload); }};
+  const SearchedOrder found =
+      search_order(hundred_times({{3}, {2}, {4}}), instances::devices(2), how, {});
+  EXPECT_FALSE(found.shortest);
+  EXPECT_EQ(found.evaluations, 50);
+  EXPECT_LT(found.makespan(), Duration{400});
+}
+
+// A of 8 minibatches of 1 ns, B of 2 and C of 2 of 3 ns: at least 10 ns on two devices.
+TEST(OrderSearch, EndsAtTheBoundOfWhatRunsWhereJobsStopAfterSoMany) {
+  Workload workload = stopping(3);
+  workload.jobs[0].stop_after = 8;
+  workload.jobs[1].stop_after = workload.jobs[2].stop_after = 2;
+  OrderSearch how{1000, 1, [&] { return make_tuner(workload); }, {8, 2, 2}};
+  const Program program = hundred_times({{1}, {3}, {3}});
+  const SearchedOrder found = search_order(program, instances::devices(2), how, {});
+  EXPECT_TRUE(found.shortest);
+  EXPECT_EQ(found.makespan(), Duration{10});
+  how.runs = {8, 2, 1};  // 7 of work on each, of which A's 8 are one chain.
+  const SearchedOrder below = search_order(program, instances::devices(2), how, {});
+  EXPECT_FALSE(below.shortest);
+  EXPECT_EQ(below.evaluations, 1000);
+}
+
 TEST(OrderSearch, KeepsPriorities) {
   Program program = instances::chains({{5, 5, 5}, {1, 1}, {9}, {2, 2}});
   program.jobs[1].priority = 2;

@@ -41,6 +41,10 @@ std::string xxh3(std::string_view text) {
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
+std::string header_hash(const Result& result) {
+  return xxh3(dumped({{"shardlab", result.shardlab}, {"seed", result.seed}}));
+}
+
 std::string inputs_hash(const Result& result) {
   return xxh3(dumped(
       {{"verb", result.verb}, {"arguments", result.arguments}, {"inputs", inputs_json(result)}}));
@@ -55,6 +59,7 @@ std::string result_json(const Result& result) {
                               {"verb", result.verb},
                               {"arguments", result.arguments},
                               {"seed", result.seed},
+                              {"header_xxh3", header_hash(result)},
                               {"inputs_xxh3", inputs_hash(result)},
                               {"output_xxh3", output_hash(result)},
                               {"inputs", inputs_json(result)},
@@ -84,6 +89,7 @@ Result parse_result(std::string_view text) {
   ordered_json ordered = ordered_json::parse(text);
   if (!ordered.contains("output")) throw Error("output: missing");
   result.output = std::move(ordered["output"]);
+  expect_hash(file, "header_xxh3", header_hash(result));
   expect_hash(file, "inputs_xxh3", inputs_hash(result));
   expect_hash(file, "output_xxh3", output_hash(result));
   return result;

@@ -24,7 +24,8 @@ struct Result {
 /// XXH3 with 64 bits, as 16 hexadecimal digits.
 std::string xxh3(std::string_view text);
 
-/// Of verb, arguments and inputs; of the output.
+/// Of version and seed; of verb, arguments and inputs; of the output.
+std::string header_hash(const Result& result);
 std::string inputs_hash(const Result& result);
 std::string output_hash(const Result& result);
 

@@ -11,6 +11,7 @@ time make units optional intervals, one per kind or per device. Ctrl-C stops the
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import math
 import os
@@ -23,6 +24,7 @@ except ModuleNotFoundError:
     sys.exit("error: OR-Tools is not there; run ./bootstrap build and this with .venv/bin/python, or install what "
              "requirements.txt names")
 
+from shardlab.output_file import output_file
 from shardlab.program import Problem, read_program
 from shardlab.schedule import Schedule, assigned, greedy, plan
 from shardlab.transfers import add_transfers, write_back
@@ -197,8 +199,10 @@ class Model:
         self._add_idle_while_alone()
         for chain in self.program.chains():
             if chain:
-                home = write_back(self.program, chain[-1]) if self.transfers else 0
-                self.cp.add(self.makespan >= self.end[chain[-1]] + home)
+                self.cp.add(self.makespan >= self.end[chain[-1]] + self._home(chain))
+
+    def _home(self, chain):
+        return write_back(self.program, chain[-1]) if self.transfers else 0
 
     def _add_idle_while_alone(self):
         """All devices but one are idle while a unit is alone, where nobody can arrive meanwhile."""
@@ -213,10 +217,11 @@ class Model:
         self.cp.add(sum(self.size.values()) + sum(idle) <= devices * self.makespan)
 
     def _hint(self, first):
-        """Where copies take time, its starts are none of the model's."""
-        if self.transfers:
-            return
-        self.cp.add_hint(self.makespan, first.makespan)
+        """Its orders; where copies take time, each as soon as they let it."""
+        self.first = first = Schedule(self.program, first.orders, self.copies) if self.transfers else first
+        self.first_makespan = max((first.end[chain[-1]] + self._home(chain) for chain in self.program.chains() if chain),
+                                  default=0)
+        self.cp.add_hint(self.makespan, self.first_makespan)
         of = {d: g for g, group in enumerate(self.groups) for d in group}
         for device, order in enumerate(first.orders):
             for task in order:
@@ -225,6 +230,19 @@ class Model:
                 for g, literal in self.present[task].items():
                     if literal is not self.true:
                         self.cp.add_hint(literal, g == of[device])
+                if task in self.alone:
+                    self.cp.add_hint(self.alone[task], first.alone[task])
+                self._hint_copies(task, device)
+
+    def _hint_copies(self, task, on):
+        """On the devices where it does not run, and where nothing has to come, they are at the times of no copy."""
+        for device in self.present[task] if self.transfers else ():
+            begins = self.first.copied[task] if device == on else [None] * len(self.copies[task, device])
+            for copy, begin in zip(self.copies[task, device], begins):
+                at = self.program.arrival(task) if begin is None else begin
+                self.cp.add_hint(copy.needed, begin is not None)
+                self.cp.add_hint(copy.begin, at)
+                self.cp.add_hint(copy.done, at + copy.time)
 
 
 class Result:
@@ -240,7 +258,10 @@ class Result:
 
     @property
     def gap(self):
-        return (self.makespan - self.bound) / self.bound if self.bound else 0.0
+        """A fraction of the bound; None where nothing is known of that."""
+        if self.bound == 0:
+            return None if self.makespan else 0.0
+        return (self.makespan - self.bound) / self.bound
 
 
 class _Progress(cp_model.CpSolverSolutionCallback):
@@ -271,7 +292,6 @@ def _search(solver, model, progress):
 
 def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     """The best schedule that is found in that time, or the first within that fraction of the bound.
-
     `say(seconds, makespan, bound)` hears of each better one.
     """
     if len(program.tasks) > MOST_TASKS:
@@ -289,8 +309,9 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     status = _search(solver, model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
     if status == cp_model.MODEL_INVALID:
         raise Problem(f"the solver does not take this: {model.cp.validate() or 'see --time-limit, --gap and --threads'}")
+    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6)) * unit
     schedule = Schedule(program, first.orders)
-    makespan = schedule.makespan
+    makespan = model.first_makespan * unit if model.transfers else schedule.makespan
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         start = {task: solver.value(each) for task, each in model.start.items()}
         end = {task: solver.value(each) for task, each in model.end.items()}
@@ -302,11 +323,10 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
         if model.transfers or found.makespan <= makespan:
             schedule, makespan = found, found.makespan
         if model.transfers:
-            makespan = solver.value(model.makespan)
-    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6)) * unit
+            makespan = solver.value(model.makespan) * unit
     relaxed = model.transfers or program.tight or bool(program.left_out)
     name = "optimal" if makespan <= bound else "feasible"
-    return Result(name, schedule, makespan, min(bound, makespan), time.monotonic() - began, relaxed)
+    return Result(name, schedule, makespan, bound, time.monotonic() - began, relaxed)
 
 
 def _report(program, result):
@@ -315,7 +335,7 @@ def _report(program, result):
         f"status     {result.status}",
         f"makespan   {result.makespan * 1e-9:.9f} s",
         f"bound      {result.bound * 1e-9:.9f} s: no schedule is shorter",
-        f"gap        {100 * result.gap:.2f} %",
+        f"gap        {'unknown' if result.gap is None else f'{100 * result.gap:.2f} %'}",
         f"took       {result.seconds:.1f} s",
     ]
     if result.relaxed:
@@ -349,7 +369,7 @@ def main(arguments=None):
                         help="stop when no schedule can be shorter by more than this part of it (0)")
     parser.add_argument("--threads", type=between(1, 1024, int),
                         help="searches side by side (8, or as many as there are cores)")
-    parser.add_argument("--seed", type=int, default=1, help="of the search (1)")
+    parser.add_argument("--seed", type=between(0, 2**31 - 1, int), default=1, help="of the search (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
 
@@ -358,10 +378,10 @@ def main(arguments=None):
 
     try:
         program = read_program(options.program)
-        result = solve(program, seconds=options.time_limit, gap=options.gap, threads=options.threads,
-                       seed=options.seed, say=say)
-        if options.save_plan:
-            with open(options.save_plan, "w", encoding="utf-8") as file:
+        with output_file(options.save_plan) if options.save_plan else contextlib.nullcontext() as file:
+            result = solve(program, seconds=options.time_limit, gap=options.gap, threads=options.threads,
+                           seed=options.seed, say=say)
+            if file:
                 file.write(plan(program, result.schedule, timed=not result.relaxed))
     except (Problem, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,11 +7,15 @@ import json
 class Schedule:
     """Tasks per device, in their order."""
 
-    def __init__(self, program, orders):
+    def __init__(self, program, orders, copies=None):
+        """`copies`: per task and device, those of shardlab.transfers that it waits for; none: nothing is copied."""
         self.program = program
         self.orders = orders
+        self.copies = copies or {}
         self.start = {}
         self.end = {}
+        self.alone = {}  # Per task.
+        self.copied = {}  # Per task: when its copies begin; those that are not needed never do.
         self._run()
 
     @property
@@ -28,6 +32,19 @@ class Schedule:
         last = [job["arrival_ns"] for job in program.jobs]
         following = [0] * len(self.orders)
         free = [0] * len(self.orders)
+        link_free = [0] * len(self.orders)
+        ran_on = {}
+
+        def copied(task, device):
+            """When each of its copies begins, one after the other, and when the last is done."""
+            begins, link = [], link_free[device]
+            for copy in self.copies.get((task, device), ()):
+                if any(ran_on[each] == device for each in copy.holders):
+                    begins.append(None)
+                    continue
+                begins.append(max(link, copy.ready(self.end)))
+                link = begins[-1] + copy.time
+            return begins, link
 
         def ready(device):
             """When its next task can start, if that is known."""
@@ -35,7 +52,9 @@ class Schedule:
             before = list(program.before(task))
             if any(each not in self.end for each in before):
                 return None
-            return max([free[device], program.arrival(task), *(self.end[each] for each in before)])
+            begins, link = copied(task, device)
+            came = link if any(begin is not None for begin in begins) else 0
+            return max([free[device], program.arrival(task), came, *(self.end[each] for each in before)])
 
         def runs(job, now):
             return program.jobs[job]["arrival_ns"] <= now and (left[job] > 0 or last[job] > now)
@@ -46,6 +65,9 @@ class Schedule:
             task = self.orders[device][following[device]]
             others = any(runs(j, now) for j in range(len(program.jobs)) if j != task.job)
             alone = not others and program.may_be_alone(task)
+            self.alone[task] = alone
+            self.copied[task], link_free[device] = copied(task, device)
+            ran_on[task] = device
             self.start[task] = now
             self.end[task] = free[device] = now + program.time(task, device, alone)
             left[task.job] -= 1

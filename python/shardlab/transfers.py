@@ -7,10 +7,13 @@ it may take longer when it runs.
 
 import collections
 
+Copy = collections.namedtuple("Copy", "needed begin done time holders ready")  # In; `ready(end)`: when it can begin.
+
 
 def add_transfers(model):
     """`model`: a shardlab.exact.Model whose groups are single devices."""
     loads = [[] for _ in model.program.devices]
+    model.copies = collections.defaultdict(list)  # Per task and device.
     for j, job in enumerate(model.program.jobs):
         if len(job["tracks"]) == 1:  # What tracks share is not followed.
             _add_job(model, j, loads)
@@ -52,9 +55,14 @@ def _add_copies(model, task, size, holders, writer, loads):
         done = model.cp.new_int_var(0, model.horizon, "")
         loads[device].append(model.cp.new_optional_interval_var(begin, time, done, needed, ""))
         model.cp.add(done <= model.start[task]).only_enforce_if(needed)
+        out = _way_out(program, writer, device, size) if writer is not None else 0
         if writer is not None:
-            out = _way_out(program, writer, device, size)
             model.cp.add(begin >= model.end[writer] + out).only_enforce_if(needed)
+
+        def ready(end, task=task, writer=writer, out=out):
+            return program.arrival(task) if writer is None else max(program.arrival(task), end[writer] + out)
+
+        model.copies[task, device].append(Copy(needed, begin, done, time, list(holders), ready))
 
 
 def _way_out(program, writer, device, size):
