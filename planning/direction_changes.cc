@@ -134,4 +134,10 @@ void DirectionChanges::change_habit(Directions& to) {
   }
 }
 
+double mean_unit(const Timeline& timeline) {
+  double sum = 0;
+  for (const UnitSpan& span : timeline.units) sum += seconds(span.to - span.from);
+  return sum / static_cast<double>(std::max<std::size_t>(1, timeline.units.size()));
+}
+
 }  // namespace shardlab

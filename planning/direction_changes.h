@@ -46,4 +46,7 @@ class DirectionChanges {
   std::vector<std::size_t> last_;  ///< Tracks that end last, and those on the devices that do.
 };
 
+/// Of what ran, in seconds; 0 where nothing did.
+double mean_unit(const Timeline& timeline);
+
 }  // namespace shardlab

@@ -123,12 +123,6 @@ class Search {
     return timeline;
   }
 
-  static double mean_unit(const Timeline& timeline) {
-    double sum = 0;
-    for (const UnitSpan& span : timeline.units) sum += seconds(span.to - span.from);
-    return sum / static_cast<double>(std::max<std::size_t>(1, timeline.units.size()));
-  }
-
   void note_progress() {
     const bool wanted = !progress_ || progress_(best_.evaluations, best_.makespan());
     going_ = wanted && best_.evaluations < how_.evaluations && best_.makespan() > bound_;
