@@ -75,6 +75,7 @@ class Training final : public Work {
   void receive(JobId job, ItemIndex item, const at::Tensor& from, DeviceMemory& memory);
   void promote(const Transfer& transfer);
   void send(const Transfer& transfer);
+  at::Tensor copy_home(JobId id, ItemIndex i, const at::Tensor& from, const DeviceMemory& memory);
   void demote(const Transfer& transfer);
   bool leave_nothing(const UnitRun& run, const Unit& unit);
   void forward(const UnitRun& run, const Unit& unit);

@@ -75,16 +75,23 @@ void Training::send(const Transfer& transfer) {
   if (!failure.empty()) throw DeviceFailure(failure, transfer.device);
 }
 
+/// Into a place of the item's in host memory that nobody reads yet, by the thread's own queue.
+at::Tensor Training::copy_home(JobId id, ItemIndex i, const at::Tensor& from,
+                               const DeviceMemory& memory) {
+  at::Tensor place = [&] {
+    const std::lock_guard lock(versions_);
+    return jobs_[index(id)]->take_place(i);
+  }();
+  memory.device.copy(place, from);
+  memory.device.synchronize();
+  return place;
+}
+
 void Training::demote(const Transfer& transfer) {
   DeviceMemory& memory = *devices_[index(transfer.device)];
   JobMemory& job = *jobs_[index(transfer.job)];
-  const at::Tensor host = [&] {
-    const std::lock_guard lock(versions_);
-    return job.take_place(transfer.item);
-  }();
-  at::Tensor place = host;
-  memory.device.copy(place, memory.items[index(transfer.job)][transfer.item]);
-  memory.device.synchronize();
+  const at::Tensor host = copy_home(transfer.job, transfer.item,
+                                    memory.items[index(transfer.job)][transfer.item], memory);
   const std::lock_guard lock(versions_);
   if (memory.lost) return;
   if (transfer.steps) {

@@ -95,15 +95,9 @@ void Training::hand_in(const UnitRun& run, const Unit& unit) {
   if (!unit.consumes.contains(i)) return;
   const at::Tensor& sum = present(run, unit, ItemKind::kWeightGradient, unit.shard);
   const DeviceMemory& memory = *devices_[index(run.device)];
-  JobMemory& job = *jobs_[index(run.job)];
-  at::Tensor place = [&] {
-    const std::lock_guard lock(versions_);
-    return job.take_place(i);
-  }();
-  memory.device.copy(place, sum);
-  memory.device.synchronize(TorchDevice::Queue::kCompute);
+  at::Tensor place = copy_home(run.job, i, sum, memory);
   const std::lock_guard lock(versions_);
-  if (!memory.lost) job.publish(i, std::move(place));
+  if (!memory.lost) jobs_[index(run.job)]->publish(i, std::move(place));
 }
 
 /// Weight gradients of a shard, replica by replica: each where `where` finds it.

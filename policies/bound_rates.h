@@ -18,6 +18,17 @@ inline double or_unbounded(double rate) {
 /// Bytes per second: to the devices, back, and both together.
 struct Rates {
   double in = 0, back = 0, together = 0;
+
+  void add(const Rates& other) {
+    in += other.in;
+    back += other.back;
+    together += other.together;
+  }
+  void limit(const SwitchSpec& by) {
+    in = std::min(in, or_unbounded(by.bytes_per_second));
+    back = std::min(back, or_unbounded(by.back_bytes_per_second));
+    together = std::min({together, or_unbounded(by.together_bytes_per_second), in + back});
+  }
 };
 Rates rates_of(const DeviceSpec& device);
 /// Of all devices together, by their own links and the switches above them.

@@ -15,30 +15,15 @@ namespace {
 
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
-void add(const Rates& other, Rates& to) {
-  to.in += other.in;
-  to.back += other.back;
-  to.together += other.together;
-}
-
-void limit(const SwitchSpec& by, Rates& rates) {
-  rates.in = std::min(rates.in, or_unbounded(by.bytes_per_second));
-  rates.back = std::min(rates.back, or_unbounded(by.back_bytes_per_second));
-  rates.together =
-      std::min({rates.together, or_unbounded(by.together_bytes_per_second), rates.in + rates.back});
-}
-
 Rates below_switch(const Cluster& cluster, int parent) {
   Rates sum;
   for (const DeviceSpec& device : cluster.devices) {
-    if (device.parent == parent) add(rates_of(device), sum);
+    if (device.parent == parent) sum.add(rates_of(device));
   }
   for (std::size_t s = 0; s < cluster.switches.size(); ++s) {
-    if (cluster.switches[s].parent == parent) {
-      add(below_switch(cluster, static_cast<int>(s)), sum);
-    }
+    if (cluster.switches[s].parent == parent) sum.add(below_switch(cluster, static_cast<int>(s)));
   }
-  if (parent != kNoSwitch) limit(cluster.switches[static_cast<std::size_t>(parent)], sum);
+  if (parent != kNoSwitch) sum.limit(cluster.switches[static_cast<std::size_t>(parent)]);
   return sum;
 }
 

@@ -145,17 +145,23 @@ std::string report(const Scenario& scenario) {
   return "shrunk: " + disagreement(smallest) + "\nwith " + to_string(smallest);
 }
 
-class Reference : public testing::TestWithParam<const char*> {};
+class Reference : public testing::TestWithParam<const char*> {
+ protected:
+  using Draw = Scenario(std::uint64_t seed, const std::string& policy);
+  static void agree_on(std::uint64_t seeds, Draw* draw) {
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      const Scenario scenario = draw(seed, GetParam());
+      const std::string difference = disagreement(scenario);
+      ASSERT_TRUE(difference.empty()) << "seed " << seed << ": " << difference << "\n"
+                                      << report(scenario);
+    }
+  }
+};
 
 // Strategies, buffers, budgets, links, arrivals and admission, units that take longer than was
 // estimated and ends of the same instant.
 TEST_P(Reference, AgreesOnEverySpanOfRandomScenarios) {
-  for (std::uint64_t seed = 0; seed < instances::seeds(600); ++seed) {
-    const Scenario scenario = scenarios::draw(seed, GetParam());
-    const std::string difference = disagreement(scenario);
-    ASSERT_TRUE(difference.empty()) << "seed " << seed << ": " << difference << "\n"
-                                    << report(scenario);
-  }
+  agree_on(instances::seeds(600), scenarios::draw);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Reference, testing::ValuesIn(instances::kListPolicies),
@@ -163,12 +169,7 @@ INSTANTIATE_TEST_SUITE_P(All, Reference, testing::ValuesIn(instances::kListPolic
 
 // The same where the host's memory holds a few items and a disk the others.
 TEST_P(Reference, AgreesOnEverySpanAboveADisk) {
-  for (std::uint64_t seed = 0; seed < instances::seeds(300); ++seed) {
-    const Scenario scenario = scenarios::draw_with_disk(seed, GetParam());
-    const std::string difference = disagreement(scenario);
-    ASSERT_TRUE(difference.empty()) << "seed " << seed << ": " << difference << "\n"
-                                    << report(scenario);
-  }
+  agree_on(instances::seeds(300), scenarios::draw_with_disk);
 }
 
 /// The first scenario on which a reference with that fault disagrees.
