@@ -26,6 +26,19 @@ Duration run_whole(ModelBench& bench, const Surroundings& around) {
   return bench.run(by_unit, none);
 }
 
+/// Says what to do where an accelerator has no room for it.
+template <typename Body>
+auto within_memory(const BenchKey& key, const Body& body) {
+  try {
+    return in_context(describe(key.model), body);
+  } catch (const c10::OutOfMemoryError&) {
+    throw Error(describe(key.model) +
+                ": no room on the accelerator to measure it: its weights lie there a shard at a "
+                "time, of half the device's `memory` in the cluster file, beside the activations "
+                "of a whole minibatch; give less memory there, or take a smaller batch");
+  }
+}
+
 }  // namespace
 
 void append(LaneSamples& to, const LaneSamples& from) {
@@ -45,28 +58,29 @@ void append(LaneSamples& to, const LaneSamples& from) {
 }
 
 Lane::Lane(const std::vector<BenchKey>& keys, const DeviceSpec& device)
-    : keys_(keys), device_(device), runs_alone_(keys.size()) {}
+    : keys_(keys),
+      device_(device),
+      // Beside the weights of a shard there is room for twice that.
+      largest_copy_(device_.is_cpu() ? 0 : device.memory / 8),
+      runs_alone_(keys.size()) {}
 
 void Lane::enter() {
   device_.enter(TorchDevice::Queue::kCompute);
   if (!models_.empty()) return;
   device_.warm_up();
   device_.let_run_ahead();  // Sizes its work while nothing else runs.
+  WeightSpace* space = device_.is_cpu() ? nullptr : &weights_;
   for (const BenchKey& key : keys_) {
-    models_.push_back(in_context(describe(key.model), [&] { return make(key); }));
+    models_.push_back(within_memory(key, [&] {
+      return std::make_unique<ModelBench>(device_, key.model, key.batch, key.optimizer, key.shard,
+                                          space);
+    }));
   }
-  copies_ = std::make_unique<CopyBench>(device_);
+  copies_ = std::make_unique<CopyBench>(device_, /*pinned=*/true, largest_copy_);
 }
 
-std::unique_ptr<ModelBench> Lane::make(const BenchKey& key) const {
-  try {
-    return std::make_unique<ModelBench>(device_, key.model, key.batch, key.optimizer, key.shard);
-  } catch (const c10::OutOfMemoryError&) {
-    throw Error(
-        "no room on the accelerator to measure it: all models of a workload lie there as a "
-        "whole while a profile is taken; profile them in workloads of their own, or with "
-        "fewer layers");
-  }
+std::vector<LayerCost> Lane::measure_bytes(std::size_t model) {
+  return within_memory(keys_[model], [&] { return models_[model]->measure_bytes(); });
 }
 
 void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
@@ -75,7 +89,8 @@ void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& sampl
   samples.models.resize(keys_.size());
   samples.whole.resize(keys_.size());
   ModelBench& bench = *models_[model];
-  const Duration layers = bench.run(around, samples.models[model]);
+  const Duration layers =
+      within_memory(keys_[model], [&] { return bench.run(around, samples.models[model]); });
   if (!device_.is_cpu()) {
     const Duration whole = run_whole(bench, around);
     samples.whole[model].push_back(whole);

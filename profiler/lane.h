@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/profile.h"
+#include "profiler/bench_weights.h"
 #include "profiler/copy_bench.h"
 #include "profiler/model_bench.h"
 #include "profiler/samples.h"
@@ -48,16 +49,19 @@ class Lane {
   [[nodiscard]] std::size_t models() const { return keys_.size(); }
   [[nodiscard]] const TorchDevice& device() const { return device_; }
 
+  /// What all layers of a model take, with names; times come later. Requires enter().
+  [[nodiscard]] std::vector<LayerCost> measure_bytes(std::size_t model);
+
   /// One round of a model, then copies and hand-overs. One more minibatch by whole units: on an
   /// accelerator always, from an idle device, as an executor's; on the CPU in some rounds alone.
   void run(std::size_t model, const Surroundings& around, LaneSamples& samples);
 
  private:
-  [[nodiscard]] std::unique_ptr<ModelBench> make(const BenchKey& key) const;
-
   std::vector<BenchKey> keys_;
   TorchDevice device_;
+  const Bytes largest_copy_;     ///< To measure; 0: as usual.
   std::vector<int> runs_alone_;  ///< Per model.
+  WeightSpace weights_;          ///< Of all models, on an accelerator.
   std::vector<std::unique_ptr<ModelBench>> models_;
   std::unique_ptr<CopyBench> copies_;
   Worker worker_;  // Ends before what it uses.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "core/counter_hash.h"
 #include "core/error.h"
 #include "models/validate.h"
+#include "profiler/bench_weights.h"
 #include "profiler/laps.h"
 
 namespace shardlab {
@@ -34,22 +36,12 @@ int positive(int batch) {
   return batch;
 }
 
-void copy_part(const TorchDevice& device, const at::Tensor& to, const at::Tensor& from,
-               std::int64_t first, std::int64_t floats) {
-  at::Tensor part = to.narrow(0, first, floats);
-  device.copy(part, from.narrow(0, first, floats));
-}
-
 }  // namespace
 
-/// On the device, and what would lie in host memory. Flat, as ShardPass wants them.
 struct ModelBench::Memory {
-  at::Tensor parameters, state, host_parameters, host_state;
+  WeightSpace own;  // Where none is given.
+  std::optional<BenchWeights> weights;
   at::Tensor tokens, targets;
-  int state_factor = 0;
-
-  void copy_in(const TorchDevice& device, Range range, bool with_state);
-  void copy_out(const TorchDevice& device, Range range);
 };
 
 /// What the units of one minibatch hand on.
@@ -60,7 +52,7 @@ struct ModelBench::Minibatch {
 };
 
 ModelBench::ModelBench(const TorchDevice& device, const ModelSpec& model, int batch,
-                       OptimizerKind optimizer, Bytes shard)
+                       OptimizerKind optimizer, Bytes shard, WeightSpace* space)
     : device_(device),
       key_{model, positive(batch), optimizer, {}, std::nullopt},
       model_(model),
@@ -70,17 +62,12 @@ ModelBench::ModelBench(const TorchDevice& device, const ModelSpec& model, int ba
       memory_(std::make_unique<Memory>()) {
   for (int i = 0; i < model_.layers(); ++i) layers_.emplace_back(model_, i, i + 1);
   cut(shard);
-  const std::int64_t floats = whole_.parameter_floats();
-  const std::int64_t state = floats * state_factor(optimizer);
   Memory& memory = *memory_;
-  memory.state_factor = state_factor(optimizer);
-  memory.host_parameters = device.host_zeros(floats);
-  memory.host_state = device.host_zeros(state);
-  whole_.initialize(1,
-                    {memory.host_parameters.data_ptr<float>(), static_cast<std::size_t>(floats)});
-  memory.parameters = device.empty(floats);
-  memory.state = device.empty(state);
-  memory.copy_in(device, {0, floats}, /*with_state=*/true);
+  const std::int64_t floats = whole_.parameter_floats();
+  memory.weights.emplace(device, whole_, state_factor(optimizer),
+                         space == nullptr ? floats : largest_group(),
+                         space == nullptr ? memory.own : *space);
+  if (space == nullptr) memory.weights->bring({0, floats}, /*with_state=*/true);
   const auto ids = [&](std::int64_t per_sequence, int below) {
     const auto numbers = made_up(batch * per_sequence, below);
     return device.move_in(view_tokens(numbers, batch).clone());
@@ -93,30 +80,32 @@ ModelBench::ModelBench(const TorchDevice& device, const ModelSpec& model, int ba
 ModelBench::~ModelBench() = default;
 
 float* ModelBench::parameters(std::size_t layer) const {
-  return memory_->parameters.data_ptr<float>() + whole_.offset(static_cast<int>(layer));
+  return memory_->weights->parameters(whole_.offset(static_cast<int>(layer)));
 }
 
 float* ModelBench::state(std::size_t layer) const {
-  return memory_->state.data_ptr<float>() +
-         whole_.offset(static_cast<int>(layer)) * state_factor(optimizer_.kind);
+  return memory_->weights->state(whole_.offset(static_cast<int>(layer)));
 }
 
 std::vector<LayerCost> ModelBench::measure_bytes() {
   at::Tensor input = memory_->tokens;
   std::vector<LayerCost> costs;
-  for (const ShardPass& layer : layers_) {
-    LayerCost& cost = costs.emplace_back();
-    cost.name = model_.layer(layer.first()).name();
-    cost.parameters = layer.parameter_bytes();
-    cost.state = cost.parameters * state_factor(optimizer_.kind);
-    input = measure_passes(layer, input, memory_->targets, cost);
+  for (const Group& group : groups_) {
+    memory_->weights->bring(range(group), /*with_state=*/true);
+    for (std::size_t i = group.first; i < group.last; ++i) {
+      LayerCost& cost = costs.emplace_back();
+      cost.name = model_.layer(static_cast<int>(i)).name();
+      cost.parameters = layers_[i].parameter_bytes();
+      cost.state = cost.parameters * state_factor(optimizer_.kind);
+      input = measure_passes(layers_[i], input, memory_->targets, cost);
+    }
   }
   return costs;
 }
 
 std::vector<Measured> ModelBench::measure_host_steps() {
   constexpr int kWarmUp = 1, kRounds = 7;
-  Memory& memory = *memory_;
+  const BenchWeights& weights = *memory_->weights;
   // Zeros, and no learning rate: what is stepped with stays as it is.
   const at::Tensor gradient = device_.host_zeros(whole_.parameter_floats());
   std::vector<Samples> samples(layers_.size());
@@ -126,8 +115,7 @@ std::vector<Measured> ModelBench::measure_host_steps() {
       const at::Tensor own = gradient.narrow(0, first, layers_[i].parameter_floats());
       const Duration took = timed([&] {
         layers_[i].step_on_host(optimizer_, 1, layers_[i].view_gradients(own),
-                                memory.host_parameters.data_ptr<float>() + first,
-                                memory.host_state.data_ptr<float>() + first * memory.state_factor,
+                                weights.host_parameters(first), weights.host_state(first),
                                 device_.host_threads());
       });
       if (round >= kWarmUp) samples[i].push_back(took);
@@ -176,13 +164,13 @@ Duration ModelBench::run(const Surroundings& around, std::vector<LayerSamples>& 
   Duration sum{};
   for (const Group& group : groups_) {
     around.begin();
-    if (around.promotes) promote(group, /*backward=*/false);
+    bring(group, around, /*backward=*/false);
     sum += forward(group, around, batch, samples);
     around.end();
   }
   for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
     around.begin();
-    if (around.promotes) promote(*group, /*backward=*/true);
+    bring(*group, around, /*backward=*/true);
     sum += backward(*group, around, batch, samples);
     around.end();
   }
@@ -252,37 +240,32 @@ void ModelBench::cut(Bytes shard) {
   }
 }
 
-// Copies race with layers on purpose: state may be an older step's, and only times count here.
-void ModelBench::Memory::copy_in(const TorchDevice& device, Range range, bool with_state) {
-  copy_part(device, parameters, host_parameters, range.first, range.floats);
-  if (with_state) {
-    copy_part(device, state, host_state, range.first * state_factor, range.floats * state_factor);
-  }
+std::int64_t ModelBench::largest_group() const {
+  std::int64_t floats = 0;
+  for (const Group& group : groups_) floats = std::max(floats, range(group).floats);
+  return floats;
 }
 
-void ModelBench::Memory::copy_out(const TorchDevice& device, Range range) {
-  copy_part(device, host_parameters, parameters, range.first, range.floats);
-  copy_part(device, host_state, state, range.first * state_factor, range.floats * state_factor);
-}
-
-void ModelBench::promote(const Group& group, bool backward) {
-  if (device_.is_cpu()) memory_->copy_in(device_, range(group), backward);
+/// Before a unit, and not timed.
+void ModelBench::bring(const Group& group, const Surroundings& around, bool backward) {
+  memory_->weights->bring(range(group), backward);
+  if (around.promotes && device_.is_cpu()) memory_->weights->copy_in(range(group), backward);
 }
 
 void ModelBench::move_beside(std::size_t layer, Phase phase) {
   const bool backward = phase == Phase::kBackward;
   if (device_.is_cpu() || (!backward && phase != Phase::kForward)) return;
-  const Range moved = range({layer, layer + 1});
+  const WeightRange moved = range({layer, layer + 1});
   device_.enter(TorchDevice::Queue::kPromote);
-  memory_->copy_in(device_, moved, backward);
+  memory_->weights->copy_in(moved, backward);
   if (backward) {
     device_.enter(TorchDevice::Queue::kDemote);
-    memory_->copy_out(device_, moved);
+    memory_->weights->copy_out(moved);
   }
   device_.enter(TorchDevice::Queue::kCompute);
 }
 
-ModelBench::Range ModelBench::range(const Group& group) const {
+WeightRange ModelBench::range(const Group& group) const {
   const std::int64_t first = whole_.offset(static_cast<int>(group.first));
   return {first, whole_.offset(static_cast<int>(group.last)) - first};
 }

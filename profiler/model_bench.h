@@ -12,16 +12,19 @@
 
 namespace shardlab {
 
-/// A model with its own weights and state on a device, run layer by layer on made-up text
-/// or synthetic pixels. For
-/// one thread at a time, which has entered the device's computing queue.
+struct WeightRange;
+struct WeightSpace;
+
+/// A model with its own weights and state, run layer by layer on a device, on made-up text or
+/// synthetic pixels. For one thread at a time, which has entered the device's computing queue.
 class ModelBench {
  public:
   /// Layers run in groups of about `shard` bytes of parameters, gradients and state, as a shard
-  /// would. Keeps a reference to `device`. Throws Error when `model` makes no model or batch is not
-  /// positive.
+  /// would. Weights lie on the device as a whole, or, where `space` is given, group by group there,
+  /// in turn with other models'. Keeps references to `device` and `space`. Throws Error when
+  /// `model` makes no model or batch is not positive, c10::OutOfMemoryError where there is no room.
   ModelBench(const TorchDevice& device, const ModelSpec& model, int batch, OptimizerKind optimizer,
-             Bytes shard = kUnlimited);
+             Bytes shard = kUnlimited, WeightSpace* space = nullptr);
   ~ModelBench();
   ModelBench(const ModelBench&) = delete;
   ModelBench& operator=(const ModelBench&) = delete;
@@ -46,15 +49,12 @@ class ModelBench {
   struct Group {
     std::size_t first = 0, last = 0;  ///< Layers from first to before last.
   };
-  /// Floats of the flat parameters; state has state_factor times as many.
-  struct Range {
-    std::int64_t first = 0, floats = 0;
-  };
-  [[nodiscard]] Range range(const Group& group) const;
+  [[nodiscard]] WeightRange range(const Group& group) const;
   struct Memory;
   struct Minibatch;
   void cut(Bytes shard);
-  void promote(const Group& group, bool backward);
+  [[nodiscard]] std::int64_t largest_group() const;
+  void bring(const Group& group, const Surroundings& around, bool backward);
   void move_beside(std::size_t layer, Phase phase);
   Duration forward(const Group& group, const Surroundings& around, Minibatch& batch,
                    std::vector<LayerSamples>& samples);

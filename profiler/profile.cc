@@ -62,7 +62,7 @@ std::vector<ModelProfile> measure_bytes(Lane& lane) {
   std::vector<ModelProfile> models;
   for (std::size_t m = 0; m < lane.models(); ++m) {
     models.push_back(lane.model(m).key());
-    models.back().layers = lane.model(m).measure_bytes();
+    models.back().layers = lane.measure_bytes(m);
   }
   return models;
 }

@@ -180,6 +180,41 @@ TEST_F(AcceleratorProfile, HasTheBytesOfTheCpuAndTimesOfItsOwn) {
   EXPECT_LT(*here.provenance.allocator_rounding, 0.5);  // Small models are of small blocks.
 }
 
+TEST_F(AcceleratorProfile, MeasuresModelsOfWhichTheDeviceHoldsNoneAsAWhole) {
+  if (!fake()) GTEST_SKIP() << "the memory of a GPU is not a test's to choose";
+  Workload work;
+  for (const char* name : {"one", "other"}) {
+    work.jobs.push_back(small_job(name, Architecture::kGpt, {6, 512, 8, 8}));
+    train_by(work.jobs.back(), {OptimizerKind::kAdamW, 1e-3, 0, 0.01}, 1, 1, 1);
+  }
+  work.jobs[1].model.layers = 7;
+  ProfileOptions brief;
+  brief.max_rounds = 1;
+  brief.seconds = 0.1;
+  const auto profiled = [&](Bytes memory) {
+    Cluster cluster;
+    cluster.devices.push_back(device(0, memory, 2));
+    fake::set_memory(2 * memory);  // Activations, and what libraries would take.
+    return profile(work, cluster, brief);
+  };
+  constexpr Bytes kSmall = 64 << 20, kLarge = 800 << 20;
+  const Profile few = profiled(kSmall), all = profiled(kLarge);
+  for (std::size_t m = 0; m < work.jobs.size(); ++m) {
+    Bytes whole = 0;
+    ASSERT_EQ(few.models[m].layers.size(), all.models[m].layers.size());
+    for (std::size_t i = 0; i < few.models[m].layers.size(); ++i) {
+      const LayerCost& layer = few.models[m].layers[i];
+      const LayerCost& other = all.models[m].layers[i];
+      EXPECT_EQ(layer.parameters, other.parameters);
+      EXPECT_EQ(layer.saved, other.saved);
+      EXPECT_EQ(layer.backward_workspace, other.backward_workspace);
+      EXPECT_GT(layer.alone.step.median, Duration{});
+      whole += layer.parameters + layer.state;
+    }
+    EXPECT_GT(whole, 2 * kSmall);
+  }
+}
+
 class AcceleratorMemory : public Accelerator {};
 
 /// So often the accelerator's own allocator was asked for memory, beneath LibTorch's.

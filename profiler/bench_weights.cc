@@ -1,0 +1,82 @@
+#include "profiler/bench_weights.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+
+namespace shardlab {
+namespace {
+
+/// What was there is forgotten.
+void grow(const TorchDevice& device, at::Tensor& space, std::int64_t floats) {
+  if (space.defined() && space.numel() >= floats) return;
+  space = at::Tensor();  // First: both may not fit.
+  space = device.empty(floats);
+}
+
+}  // namespace
+
+BenchWeights::BenchWeights(const TorchDevice& device, const ShardPass& whole, int state_factor,
+                           std::int64_t most_floats, WeightSpace& space)
+    : device_(device),
+      state_factor_(state_factor),
+      host_parameters_(device.host_zeros(whole.parameter_floats())),
+      host_state_(device.host_zeros(whole.parameter_floats() * state_factor)),
+      space_(space) {
+  whole.initialize(1, {host_parameters(0), static_cast<std::size_t>(whole.parameter_floats())});
+  space_.holder = nullptr;
+  grow(device, space_.parameters, most_floats);
+  grow(device, space_.state, most_floats * state_factor);
+}
+
+void BenchWeights::bring(WeightRange range, bool with_state) {
+  const bool within = range.first >= brought_.first &&
+                      range.first + range.floats <= brought_.first + brought_.floats;
+  if (space_.holder == this && within && (brought_state_ || !with_state)) return;
+  space_.holder = this;
+  brought_ = range;
+  brought_state_ = with_state;
+  copy_in(range, with_state);
+  device_.synchronize();
+}
+
+float* BenchWeights::parameters(std::int64_t first) const {
+  assert(space_.holder == this);
+  return space_.parameters.data_ptr<float>() + (first - brought_.first);
+}
+
+float* BenchWeights::state(std::int64_t first) const {
+  assert(space_.holder == this && brought_state_);
+  return space_.state.data_ptr<float>() + (first - brought_.first) * state_factor_;
+}
+
+float* BenchWeights::host_parameters(std::int64_t first) const {
+  return host_parameters_.data_ptr<float>() + first;
+}
+
+float* BenchWeights::host_state(std::int64_t first) const {
+  return host_state_.data_ptr<float>() + first * state_factor_;
+}
+
+void BenchWeights::copy_in(WeightRange range, bool with_state) {
+  const std::int64_t at = range.first - brought_.first;
+  copy(space_.parameters, at, host_parameters_, range.first, range.floats);
+  if (!with_state) return;
+  copy(space_.state, at * state_factor_, host_state_, range.first * state_factor_,
+       range.floats * state_factor_);
+}
+
+void BenchWeights::copy_out(WeightRange range) {
+  const std::int64_t at = range.first - brought_.first;
+  copy(host_parameters_, range.first, space_.parameters, at, range.floats);
+  copy(host_state_, range.first * state_factor_, space_.state, at * state_factor_,
+       range.floats * state_factor_);
+}
+
+void BenchWeights::copy(const at::Tensor& to, std::int64_t to_first, const at::Tensor& from,
+                        std::int64_t from_first, std::int64_t floats) const {
+  at::Tensor part = to.narrow(0, to_first, floats);
+  device_.copy(part, from.narrow(0, from_first, floats));
+}
+
+}  // namespace shardlab
