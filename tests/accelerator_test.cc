@@ -260,11 +260,12 @@ TEST_F(AcceleratorMemory, IsTakenFromTheDeviceOnceAndNotUnitByUnit) {
     std::vector<std::int64_t> taken;
     RunOptions options;
     options.progress = [&](const RunProgress&) { taken.push_back(taken_from_the_device()); };
-    const RunResult result = train(work, {strategy}, options);
+    (void)train(work, {strategy}, options);
     ASSERT_EQ(taken.size(), 32 * work.jobs.size());
-    // Of the latter half only sizes that meet at a moment when they never met before.
-    const std::int64_t late = taken.back() - taken[taken.size() / 2];
-    EXPECT_LE(late, static_cast<std::int64_t>(result.timeline.units.size()) / 100);
+    // In the latter half only sizes that meet at a moment when they never met before, as on a busy
+    // machine: unit by unit it would be as many again as in the first.
+    const std::int64_t early = taken[taken.size() / 2], late = taken.back() - early;
+    EXPECT_LE(late, early / 8);
     RecordProperty(to_string(strategy), static_cast<int>(late));
   }
 }
