@@ -36,12 +36,13 @@ std::vector<std::int64_t> stops(const Workload& workload) {
 }
 
 std::string found_text(const SearchedOrder& found) {
-  const double began = seconds(found.began), best = seconds(found.makespan());
+  const auto& [evaluations, sharp, policy, bound, proved_optimal] = found.summary;
+  const double began = seconds(sharp), best = seconds(found.makespan());
   std::string text = fmt::format(
-      "the best of {} simulated run{}, {:.2f} % shorter than sharp's {:.3f} s", found.evaluations,
-      found.evaluations == 1 ? "" : "s", began > 0 ? 100 * (began - best) / began : 0, began);
-  if (found.policy != "sharp") text += fmt::format(", first found under {}", found.policy);
-  if (found.shortest) text += "; none is shorter";
+      "the best of {} simulated run{}, {:.2f} % shorter than sharp's {:.3f} s", evaluations,
+      evaluations == 1 ? "" : "s", began > 0 ? 100 * (began - best) / began : 0, began);
+  if (policy != "sharp") text += fmt::format(", first found under {}", policy);
+  if (proved_optimal) text += "; none is shorter";
   return text;
 }
 
@@ -96,6 +97,7 @@ void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoic
   const SearchedOrder found = search_order(program, inputs.cluster, how, progress);
   choice.interrupted = choice.interrupted || interrupt.stop();
   choice.note = found_text(found) + (choice.interrupted ? "; interrupted" : "");
+  choice.search = found.summary;
   plan = replaying(std::move(plan), found.timeline);
 }
 

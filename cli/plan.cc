@@ -20,7 +20,6 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "planning/replan.h"
-#include "policies/registry.h"
 #include "traces/atomic_file.h"
 #include "traces/plan_file.h"
 #include "traces/workload_file.h"
@@ -123,6 +122,7 @@ struct Planned {
 };
 
 Planned planned(const Options& options, std::optional<double> budget_s) {
+  keep_shared_objects({options.search.policy});
   Inputs inputs = read_inputs(options.paths);
   if (options.replan && !stops_early(inputs.workload)) {
     throw UsageError(
@@ -180,19 +180,18 @@ int plan(const Options& options) {
                                made.search.interrupted));
     if (made.last) print_text(replanned_text(made.inputs, found, *made.last));
   }
-  if (made.search.interrupted) options.result.refuse_interrupted();
-  return 0;
+  if (!made.search.interrupted) return 0;
+  return options.result.end_interrupted("the plan is the best till then");
 }
 
 std::shared_ptr<Options> declare_options(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  std::vector<std::string> policies;
-  for (const PolicyInfo& policy : known_policies()) policies.emplace_back(policy.name);
   add_workload_and_cluster(app, options->paths);
   add_profile_file(app, options->paths);
   app.add_option("-o,--output", options->output, "write the plan, for simulate --plan");
-  app.add_option("--policy", options->search.policy, "which ready unit a free device takes")
-      ->check(CLI::IsMember(policies))
+  app.add_option("--policy", options->search.policy,
+                 "which ready unit a free device takes, see simulate --help")
+      ->check(policies())
       ->capture_default_str();
   app.add_option("--slots", options->search.slots, "units claimed at once per device")
       ->check(CLI::Range(1, 16))
@@ -220,7 +219,11 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
 
 Computation recompute_plan(CLI::App& app) {
   const auto options = declare_options(app);
-  return [options] { return planned_json(planned(*options, {})); };
+  return [options] {
+    const Planned made = planned(*options, {});
+    if (made.search.interrupted) throw Error("interrupted");
+    return planned_json(made);
+  };
 }
 
 Action declare_plan(CLI::App& app) {
@@ -230,7 +233,7 @@ Action declare_plan(CLI::App& app) {
       "data_parallel, or data_parallel\naround one_f_one_b) together with the devices that it "
       "gets, by simulating whole plans. Costs of microbatches come\nfrom the profile at their "
       "batch: give profiles of several batches, or one of shardlab fit.\n"
-      "Ctrl-C ends the search with the best plan so far.\n"
+      "Ctrl-C ends the search with the best plan so far, and exit code 1.\n"
       "Example:\n  shardlab plan workload.toml cluster.toml -p profile.json --budget 10s -o "
       "plan.json");
   return [options] { return plan(*options); };

@@ -92,6 +92,15 @@ ordered_json jobs_json(const Prediction& prediction) {
   return jobs;
 }
 
+ordered_json search_json(const OrderFound& found) {
+  const bool bounded = found.bound > Duration{};
+  return {{"evaluations", found.evaluations},
+          {"sharp_s", seconds(found.sharp)},
+          {"first_policy", found.policy},
+          {"proved_optimal", found.proved_optimal},
+          {"bound_s", bounded ? ordered_json(seconds(found.bound)) : ordered_json()}};
+}
+
 ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction) {
   ordered_json json = plan_properties_json(prediction.plan);
   json["estimated"] = prediction.interval.has_value();
@@ -120,6 +129,7 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   json["peak_bytes"] = prediction.outcome.peak;
   json.update(bill_json(prediction.bill));
   json["note"] = prediction.note;
+  if (prediction.search) json["search"] = search_json(*prediction.search);
   if (!prediction.on_host.empty()) json["steps_on_host"] = steps_json(prediction);
   if (prediction.stopped > 0) json["jobs"] = jobs_json(prediction);
   if (!prediction.timeline.units.empty()) json["devices"] = devices_json(prediction.timeline);
@@ -245,6 +255,7 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
     }
     Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
     made.note = planned.note;
+    made.search = planned.search;
     if (!keep_programs) made.program = {};
     ranking.stated_error = std::max(ranking.stated_error, made.interval.value_or(0));
     if (made.interval) ranking.estimates = estimate_text(inputs, ranking.stated_error) + "\n";

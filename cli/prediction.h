@@ -39,6 +39,7 @@ struct Prediction {
   Bill bill;
   std::optional<double> interval;  ///< Of costs that were estimated; see estimated_interval().
   std::string departure;           ///< Of a plan with an order; see order_departure().
+  std::optional<OrderFound> search = {};  ///< Of a plan whose order was searched for.
   struct OnHost {
     std::string job;
     std::vector<int> shards;  ///< Whose optimizer steps on the host.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/timeline.h"
+#include "policies/bounds.h"
 #include "sched/route.h"
 #include "traces/atomic_file.h"
 #include "traces/json_object.h"
@@ -121,6 +122,12 @@ ordered_json left_out_json(const Program& program, const Cluster& cluster) {
   return names;
 }
 
+/// Below which no run comes, however many jobs run at once: the exact search admits all.
+Duration least_makespan(Program program, const Cluster& cluster) {
+  program.admit = 0;
+  return bounds(program, cluster).greatest();
+}
+
 }  // namespace
 
 void write_program(const std::string& path, const Program& program, const Cluster& cluster,
@@ -140,6 +147,7 @@ void write_program(const std::string& path, const Program& program, const Cluste
                           {"copy_loaded", copy(program.copy_loaded)},
                           {"devices", devices_json(program, cluster)},
                           {"left_out", left_out_json(program, cluster)},
+                          {"lower_bound_ns", least_makespan(program, cluster).count()},
                           {"jobs", std::move(jobs)},
                           {"plan", ordered_json::parse(plan_json(plan))}};
   write_file_atomically(path,

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/output.h"
 #include "core/error.h"
 #include "policies/external.h"
 #include "traces/atomic_file.h"
@@ -44,8 +45,9 @@ void ResultOption::write(const Result& result) const {
   if (wanted()) write_result(path_, result);
 }
 
-void ResultOption::refuse_interrupted() const {
-  if (!wanted()) return;
+int ResultOption::end_interrupted(const std::string& written) const {
+  print_warnings({"interrupted: " + written});
+  if (!wanted()) return 1;
   throw Error(path_ + ": not written: it was interrupted, so rerun would not find the same");
 }
 

@@ -25,9 +25,9 @@ class ResultOption {
                               const nlohmann::ordered_json& output) const;
   /// Where it is wanted.
   void write(const Result& result) const;
-  /// Throws Error where a result is wanted of what was interrupted: `rerun` would not find the
-  /// same.
-  void refuse_interrupted() const;
+  /// Says on stderr that Ctrl-C ended the verb, and what it wrote all the same: its exit code.
+  /// Throws Error where a result is wanted: `rerun` would not find the same.
+  [[nodiscard]] int end_interrupted(const std::string& written) const;
 
  private:
   [[nodiscard]] std::vector<std::string> arguments() const;

@@ -181,6 +181,7 @@ nlohmann::ordered_json simulation_json(const Simulation& made) {
     body["plans"][i]["replicated"] = replications_json(replicated.plans[i], replicated.against[i]);
   }
   if (made.noisy()) body["noise"] = noise_json(made.noise);
+  body["interrupted"] = made.interrupted;
   body["warnings"] = made.warnings;
   return json_document("simulate", body);
 }
@@ -220,8 +221,8 @@ int simulate(Options options) {
   } else {
     print_simulation(made, options.plan.one());
   }
-  if (made.interrupted) options.result.refuse_interrupted();
-  return 0;
+  if (!made.interrupted) return 0;
+  return options.result.end_interrupted("the plan is the best till then");
 }
 
 std::shared_ptr<Options> declare_options(CLI::App& app) {
@@ -252,7 +253,11 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
 
 Computation recompute_simulate(CLI::App& app) {
   const auto options = declare_options(app);
-  return [options] { return simulation_json(simulate_plans(*options)); };
+  return [options] {
+    const Simulation made = simulate_plans(*options);
+    if (made.interrupted) throw Error("interrupted");
+    return simulation_json(made);
+  };
 }
 
 Action declare_simulate(CLI::App& app) {
@@ -262,7 +267,8 @@ Action declare_simulate(CLI::App& app) {
       "Without --strategy, --policy, --admit, --keep-activations and --plan it ranks all usual "
       "plans;\nthose of the policies marked - are not among them.\nWith --noise the best plan is "
       "the one with the smallest mean makespan, and "
-      "what is drawn and written\nis its first replication.\nExamples:\n"
+      "what is drawn and written\nis its first replication.\n"
+      "Ctrl-C ends a search with the best so far, and exit code 1.\nExamples:\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --save-plan best.json\n"
       "  shardlab simulate workload.toml cluster.toml -p profile.json --strategy spill --policy "
       "lrtf\n"

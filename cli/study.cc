@@ -157,7 +157,8 @@ void write_reports(const Options& options, const Studied& made, const Result& re
 
 nlohmann::ordered_json studied_json(const Studied& made) {
   nlohmann::ordered_json body = study_json(made.studies);
-  if (!made.missing.empty()) body["interrupted"] = made.missing;
+  body["interrupted"] = !made.missing.empty();
+  if (!made.missing.empty()) body["missing"] = made.missing;
   return json_document("study", body);
 }
 
@@ -253,9 +254,7 @@ int study(const Options& options) {
     print_text(study_text(made.studies));
   }
   if (made.missing.empty()) return 0;
-  print_warnings({"interrupted: " + made.missing});
-  options.result.refuse_interrupted();
-  return 1;
+  return options.result.end_interrupted(made.missing);
 }
 
 std::shared_ptr<Options> declare_options(CLI::App& app) {

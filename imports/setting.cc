@@ -11,7 +11,7 @@
 
 #include "core/error.h"
 #include "traces/layer_costs.h"
-#include "traces/suggestion.h"
+#include "core/suggestion.h"
 #include "traces/value.h"
 
 namespace shardlab {

@@ -25,13 +25,14 @@ class Search {
         cluster_(cluster),
         how_(how),
         progress_(progress),
-        changes_(program, cluster, how.seed),
-        bound_(bound()) {}
+        changes_(program, cluster, how.seed) {
+    best_.summary.bound = bound();
+  }
 
   SearchedOrder run() {
     try_policies();
     if (going_) improve();
-    best_.shortest = best_.makespan() <= bound_;
+    best_.summary.proved_optimal = best_.makespan() <= best_.summary.bound;
     return std::move(best_);
   }
 
@@ -53,9 +54,9 @@ class Search {
   };
 
   void try_policies() {
-    best_.policy = "sharp";
-    best_.timeline = simulated(*make_policy(best_.policy, program_, how_.seed));
-    best_.began = best_.makespan();
+    best_.summary.policy = "sharp";
+    best_.timeline = simulated(*make_policy(best_.summary.policy, program_, how_.seed));
+    best_.summary.sharp = best_.makespan();
     note_progress();
     for (const PolicyInfo& policy : known_policies()) {
       if (!going_) return;
@@ -63,7 +64,7 @@ class Search {
       std::string name(policy.name);
       Timeline found = simulated(*make_policy(name, program_, how_.seed));
       if (found.makespan < best_.timeline.makespan) {
-        best_.policy = std::move(name);
+        best_.summary.policy = std::move(name);
         best_.timeline = std::move(found);
       }
       note_progress();
@@ -115,7 +116,7 @@ class Search {
   }
 
   Timeline simulated(Policy& policy) {
-    ++best_.evaluations;
+    ++best_.summary.evaluations;
     EstimatedCosts costs(program_);
     const auto tuner = how_.tuner ? how_.tuner() : nullptr;
     Timeline timeline;
@@ -124,8 +125,9 @@ class Search {
   }
 
   void note_progress() {
-    const bool wanted = !progress_ || progress_(best_.evaluations, best_.makespan());
-    going_ = wanted && best_.evaluations < how_.evaluations && best_.makespan() > bound_;
+    const bool wanted = !progress_ || progress_(best_.summary.evaluations, best_.makespan());
+    going_ = wanted && best_.summary.evaluations < how_.evaluations &&
+             best_.makespan() > best_.summary.bound;
   }
 
   const Program& program_;
@@ -133,7 +135,6 @@ class Search {
   const OrderSearch& how_;
   const SearchProgress& progress_;
   DirectionChanges changes_;
-  Duration bound_;
   SearchedOrder best_;
   bool going_ = true;
 };

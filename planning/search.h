@@ -10,16 +10,11 @@
 #include "core/plan.h"
 #include "core/timeline.h"
 #include "planning/joint_plan.h"
+#include "policies/planner.h"
 #include "sched/program.h"
 #include "sched/tuner.h"
 
 namespace shardlab {
-
-/// What `--policy search` is called: no policy that decides as it goes, but one that is searched
-/// for and followed to the letter.
-inline constexpr const char* kSearchPolicy = "search";
-inline constexpr const char* kSearchRule =
-    "the best order that a search from sharp finds in a given time";
 
 struct OrderSearch {
   std::int64_t evaluations = 2000;  ///< Simulations at most; the same number, the same order.
@@ -34,10 +29,7 @@ struct OrderSearch {
 /// The best run that was found.
 struct SearchedOrder {
   Timeline timeline;   ///< replaying() makes a plan of it that does the same again.
-  std::string policy;  ///< What it was found with first: of the policies that it began with.
-  Duration began{};    ///< The makespan under sharp.
-  std::int64_t evaluations = 0;
-  bool shortest = false;  ///< No run is shorter, by bounds() of what runs.
+  OrderFound summary;  ///< Its bound is that of bounds() of what runs.
 
   [[nodiscard]] Duration makespan() const { return timeline.makespan.time_since_epoch(); }
 };

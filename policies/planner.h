@@ -35,11 +35,21 @@ struct PlanChoice {
 /// "spill/lrtf", "model_parallel/lrtf/admit=1/keep": what differs from the usual is named.
 std::string describe(const PlanChoice& choice);
 
+/// What a search for a plan's order (planning/search.h) found out beside the plan.
+struct OrderFound {
+  std::int64_t evaluations = 0;  ///< Runs simulated.
+  Duration sharp{};              ///< The makespan under sharp, from which it began.
+  std::string policy;            ///< Of the policies with which it began, the best.
+  Duration bound{};  ///< No run is shorter; 0: not known, as the order decides what runs.
+  bool proved_optimal = false;  ///< The order's makespan is the bound.
+};
+
 struct PlannedChoice {
   PlanChoice choice;
   std::optional<Plan> plan;  ///< Nothing when it cannot fit.
   std::string note;          ///< What one should know of the plan, or why there is none.
   bool interrupted = false;  ///< The search for it, which would have found better ones.
+  std::optional<OrderFound> search = {};  ///< Of policy search.
 };
 
 /// The plan of one choice for all jobs.

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/suggestion.h"
 #include "policies/external.h"
 #include "policies/fifo.h"
 #include "policies/heft.h"
@@ -84,15 +85,26 @@ double parse_parameter(const Entry& entry, std::string_view text) {
 }
 
 [[noreturn]] void refuse(const std::string& name) {
-  std::string known;
-  for (const Entry& entry : kPolicies) {
-    known += fmt::format("{}{}", known.empty() ? "" : ", ",
-                         entry.info.form.empty() ? entry.info.name : entry.info.form);
+  if (name == kSearchPolicy) {
+    throw Error(
+        "search makes a plan, which others follow: shardlab simulate --policy search --save-plan "
+        "FILE, then --plan FILE");
   }
-  throw Error(
-      fmt::format("\"{}\" is no policy; there are {}, and shared objects by their path "
-                  "(./libmine.so)",
-                  name, known));
+  if (name == kReplay) {
+    throw Error(
+        "replay follows the order that a plan file has: shardlab simulate --save-plan FILE "
+        "--with-order, then --plan FILE");
+  }
+  std::string known;
+  std::vector<std::string_view> names{kSearchPolicy};
+  for (const Entry& entry : kPolicies) {
+    known += fmt::format("{}, ", entry.info.form.empty() ? entry.info.name : entry.info.form);
+    names.push_back(entry.info.name);
+  }
+  throw Error(fmt::format(
+      "\"{}\" is no policy; there are {}{} (of simulate), {} (of plans with an order), and shared "
+      "objects by their path (./libmine.so){}",
+      name, known, kSearchPolicy, kReplay, suggestion(name.substr(0, name.find('(')), names)));
 }
 
 }  // namespace

@@ -25,7 +25,12 @@ std::string place_of(const StudyGrid& grid, std::size_t policy) {
 
 void refuse_unknown_policies(const StudyGrid& grid, std::uint64_t seed) {
   for (std::size_t p = 0; p < grid.policies.size(); ++p) {
-    in_context(place_of(grid, p), [&] { make_policy(grid.policies[p], 1, seed); });
+    const std::string& name = grid.policies[p];
+    in_context(place_of(grid, p), [&] {
+      make_policy(name, 1, seed);
+      if (std::find(&grid.policies[0], &name, name) == &name) return;
+      throw Error(fmt::format("{} twice; name each policy once", name));
+    });
   }
 }
 

@@ -339,6 +339,7 @@ def test_a_study_refuses_an_unknown_key(tmp_path):
     grid.write_text(pathlib.Path(GRID).read_text().replace("instances", "instance"))
     assert 'instance: unknown key; did you mean "instances"?' in bad("study", grid)
     assert "--policies: \"best\" is no policy" in bad("study", GRID, "--policies", "lrtf,best")
+    assert "--policies: lrtf twice; name each policy once" in bad("study", GRID, "--policies", "lrtf,fifo,lrtf")
     assert "does not come along; there are policies, fig6, fig7" in bad("study", "--show-grid", "fig8", code=2)
 
 
@@ -365,10 +366,20 @@ def interrupted(progress_says, *arguments):
     return run.wait(timeout=100), out, said
 
 
+def many_jobs(tmp_path, workload, copies):
+    """So many that a search takes long."""
+    path = tmp_path / "many.toml"
+    defaults, *jobs = workload.read_text().split("[[job]]")
+    path.write_text("[[job]]".join([defaults, *(re.sub(r'(name = "\w+)', rf"\g<1>{copy}", job)
+                                                for copy in range(copies) for job in jobs)]))
+    return path
+
+
 def test_a_study_that_is_interrupted_writes_what_all_settings_have(tmp_path):
     files = {option: tmp_path / name for option, name in (("--csv", "rows.csv"), ("--latex", "tables.tex"),
                                                           ("--markdown", "page.md"), ("--result", "result.json"))}
-    code, out, said = interrupted(r": [1-9]\d\d+ of \d+ instances simulated", "study", GRID, "--instances", "100000",
+    endless = ["study", GRID, "--instances", "100000"]
+    code, out, said = interrupted(r": [1-9]\d\d+ of \d+ instances simulated", *endless,
                                   *(text for pair in files.items() for text in pair))
     missing = re.search(r"interrupted: 0 of (\d+) settings are missing, and small has (\d+) of 100000 instances", said)
     assert code == 1 and missing and "result.json: not written: it was interrupted" in said
@@ -377,6 +388,10 @@ def test_a_study_that_is_interrupted_writes_what_all_settings_have(tmp_path):
     whole = tmp_path / "whole.csv"
     assert good("study", GRID, "--instances", missing[2], "--csv", whole) == out
     assert files["--csv"].read_bytes() == whole.read_bytes()
+    code, out, said = interrupted(r": [1-9]\d\d+ of \d+ instances simulated", *endless, "--json")
+    assert code == 1 and json.loads(out)["interrupted"] and f"interrupted: {json.loads(out)['missing']}" in said
+    document = json.loads(good("study", GRID, "--instances", "1", "--json"))
+    assert not document["interrupted"] and "missing" not in document
 
 
 def test_a_grid_that_comes_along_can_be_printed_and_given_back(tmp_path):
@@ -719,6 +734,17 @@ def test_partition_may_be_searched_for(tmp_path):
         document = json.loads(good("simulate", *INPUTS, "--strategy", "spill", "--partition", partition, "--json"))
         times[partition] = document["plans"][0]["predicted_s"]
     assert times["search"] <= times["greedy"] and len(set(times.values())) > 1
+    many = ["simulate", many_jobs(tmp_path, FIXTURES / "workload.toml", 300), *INPUTS[1:], "--strategy", "spill"]
+    greedy = json.loads(good(*many, "--json"))["plans"][0]["predicted_s"]
+    code, out, said = interrupted("of 200 partitions simulated, best ", *many, "--partition", "search", "--json",
+                                  "--save-plan", tmp_path / "plan.json", "--result", tmp_path / "result.json")
+    document = json.loads(out)
+    assert code == 1 and document["interrupted"] and "warning: interrupted: the plan is the best till then" in said
+    assert document["plans"][0]["note"] == "the search for cuts was interrupted"
+    assert "result.json: not written: it was interrupted" in said and not (tmp_path / "result.json").exists()
+    assert document["plans"][0]["predicted_s"] <= greedy
+    assert json.loads(good(*many[:5], "--plan", tmp_path / "plan.json", "--json"))["plans"][0]["predicted_s"] == (
+        document["plans"][0]["predicted_s"])
     assert "--partition is of spill" in bad("simulate", *INPUTS, "--strategy", "resident", "--partition", "search", code=2)
 
 
@@ -729,6 +755,12 @@ def test_an_order_may_be_searched_for_and_its_plan_is_run_to_the_same_makespan(t
     sharp = json.loads(good("simulate", *INPUTS, "--policy", "sharp", "--json"))["plans"][0]["predicted_s"]
     assert found["name"] == "spill/search" and found["predicted_s"] <= sharp
     assert re.match(r"the best of \d+ simulated runs, ", found["note"])
+    assert found["search"] == {"evaluations": 60, "sharp_s": sharp, "first_policy": "sharp", "proved_optimal": False,
+                               "bound_s": found["lower_bound_s"]}
+    good("study", "policies", "--save-instance", "policies/homogeneous/identical/none/2,1", tmp_path)
+    equal = [tmp_path / "workload.toml", tmp_path / "cluster.toml", "-p", tmp_path / "profile.json"]
+    best = json.loads(good("simulate", *equal, "--policy", "search", "--search-evaluations", "60", "--json"))["plans"][0]
+    assert best["search"]["proved_optimal"] and best["predicted_s"] == best["search"]["bound_s"] == best["lower_bound_s"]
     assert json.loads(good("simulate", *INPUTS, "--plan", plan, "--json"))["plans"][0]["predicted_s"] == found["predicted_s"]
     good(*search, "--save-plan", again, "--with-order")
     assert again.read_bytes() == plan.read_bytes()
@@ -789,8 +821,13 @@ def test_a_search_ends_in_time_and_at_ctrl_c_with_what_it_has():
     began = time.monotonic()
     assert "spill/search" in good("simulate", *INPUTS, "--policy", "search", "--search-seconds", "0.2s")
     assert time.monotonic() - began < 100
-    code, out, _ = interrupted("runs simulated, best ", "simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h")
-    assert code == 0 and "spill/search" in out and "; interrupted" in out
+    search = ["simulate", *INPUTS, "--policy", "search", "--search-seconds", "1h"]
+    code, out, said = interrupted("runs simulated, best ", *search)
+    assert code == 1 and "spill/search" in out and "; interrupted" in out
+    assert "warning: interrupted: the plan is the best till then" in said
+    code, out, _ = interrupted("runs simulated, best ", *search, "--json")
+    assert code == 1 and json.loads(out)["interrupted"]
+    assert not json.loads(good("simulate", *INPUTS, "--policy", "search", "--search-evaluations", "1", "--json"))["interrupted"]
 
 
 # plan
@@ -818,6 +855,38 @@ def test_plan_chooses_per_job_and_simulate_agrees(tmp_path):
     assert document["gap"] == pytest.approx(document["predicted_s"] / document["lower_bound_s"] - 1)
 
 
+def test_plan_takes_the_policies_that_simulate_takes(tmp_path):
+    inputs = plannable(tmp_path)
+    for policy in ("sticky(3)", EXAMPLE_POLICY):
+        plan, result = tmp_path / "plan.json", tmp_path / "result.json"
+        document = json.loads(good("plan", *inputs, "--policy", policy, "--evaluations", 30, "--result", result, "--json"))
+        assert document["policy"] == policy and document["policy_alone"] == policy
+        good("plan", *inputs, "--policy", policy, "--evaluations", 30, "--budget", "1h", "-o", plan)
+        assert json.loads(plan.read_text())["policy"] == policy
+        assert json.loads(good("simulate", *inputs, "--plan", plan, "--json"))["plans"][0]["predicted_s"] == (
+            document["predicted_s"])
+        assert "the same output to the byte" in good("rerun", result)
+    assert "search makes a plan, which others follow" in bad("plan", *inputs, "--policy", "search", code=2)
+
+
+def test_a_policy_that_is_none_gets_the_list_and_the_nearest(tmp_path):
+    for verb, option in (("simulate", "--policy"), ("plan", "--policy"), ("sweep", "--policies")):
+        said = bad(verb, *INPUTS, option, "roundrobin", code=2)
+        assert f'{option}: "roundrobin" is no policy; there are lrtf, sharp, ' in said
+        assert 'sticky(S), hold, search (of simulate), replay (of plans with an order), and shared objects' in said
+        assert '; did you mean "round_robin"?' in said
+    assert 'did you mean "search"?' in bad("simulate", *INPUTS, "--policy", "serach", code=2)
+    assert "replay follows the order that a plan file has" in bad("simulate", *INPUTS, "--policy", "replay", code=2)
+
+
+def test_an_unknown_key_of_a_plan_is_named(tmp_path):
+    plan = tmp_path / "plan.json"
+    good("simulate", *INPUTS, "--strategy", "spill", "--policy", "lrtf", "--save-plan", plan)
+    plan.write_text(plan.read_text().replace('"slots"', '"slot"'))
+    said = bad("simulate", *INPUTS, "--plan", plan)
+    assert said == f'shardlab: {plan}: slot: unknown key; did you mean "slots"?\n'
+
+
 def test_a_plan_is_found_again(tmp_path):
     result = tmp_path / "result.json"
     document = json.loads(good("plan", *plannable(tmp_path), "--evaluations", 30, "--result", result, "--json"))
@@ -834,13 +903,11 @@ def test_plan_ends_with_its_budget(tmp_path):
 
 def test_plan_that_is_interrupted_has_the_best_so_far(tmp_path):
     inputs = plannable(tmp_path)
-    work, plan, result = (tmp_path / name for name in ("work.toml", "plan.json", "result.json"))
-    defaults, *jobs = inputs[0].read_text().split("[[job]]")
-    copies = (re.sub(r'(name = "\w+)', rf"\g<1>{copy}", job) for copy in range(8) for job in jobs)
-    work.write_text("[[job]]".join([defaults, *copies]))
+    work, plan, result = many_jobs(tmp_path, inputs[0], 8), tmp_path / "plan.json", tmp_path / "result.json"
     search = ["plan", work, *inputs[1:], "--evaluations", "10000000"]
     code, out, said = interrupted(r"[1-9]\d+ of 10000000 plans simulated, best ", *search, "--budget", "1h", "-o", plan)
-    assert code == 0 and "warning: " in said and "plans simulated, then it was interrupted" in out
+    assert code == 1 and "plans simulated, then it was interrupted" in out
+    assert "warning: interrupted: the plan is the best till then" in said
     simulated = json.loads(good("simulate", work, *inputs[1:], "--plan", plan, "--json"))
     assert f"{simulated['plans'][0]['predicted_s']:.3f} s on 4 devices" in out
     code, out, said = interrupted("plans simulated, best ", *search, "--result", result, "--json")

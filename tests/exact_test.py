@@ -132,6 +132,54 @@ def test_a_bound_that_is_proven_with_copies_holds_for_the_simulation(tmp_path, c
         assert round(predicted * 1e9) >= result["bound_ns"]
 
 
+SHARED = """name = "shared"
+instances = 1
+policies = ["sharp"]
+slots = 2
+[[jobs]]
+name = "few"
+count = 6
+shards = 4
+minibatches = 2
+time = "1 s"
+[[devices]]
+name = "four"
+count = 4
+[[transfer]]
+link = "shared"
+load = 2
+"""
+
+
+def test_the_simulators_lower_bound_ends_a_search_that_knows_no_switch(tmp_path, capsys):
+    grid, program, plan = (tmp_path / name for name in ("grid.toml", "program.json", "plan.json"))
+    grid.write_text(SHARED)
+    save = ["study", grid, "--save-instance", "shared/few/four/shared 2/2,1", tmp_path]
+    subprocess.run([COMMAND, *map(str, save)], check=True, capture_output=True)
+    inputs = [tmp_path / "workload.toml", tmp_path / "cluster.toml", "-p", tmp_path / "profile.json", "--plan",
+              tmp_path / "plan-sharp.json"]
+    predicted = simulate(*inputs, "--save-program", program)["plans"][0]
+    root = json.loads(program.read_text())
+    assert predicted["bound_by"] == "link" and root["lower_bound_ns"] == round(predicted["lower_bound_s"] * 1e9)
+    arguments = [str(program), "--time-limit", "60", "--gap", "0.05", "--save-plan", str(plan), "--json"]
+    assert exact.main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["relaxed"] and found["gap"] <= 0.05 and not found["interrupted"]
+    assert found["makespan_ns"] >= found["bound_ns"] >= root["lower_bound_ns"]
+    assert round(simulate(*inputs[:-1], plan)["plans"][0]["predicted_s"] * 1e9) >= found["bound_ns"]
+    del root["lower_bound_ns"]
+    program.write_text(json.dumps(root))
+    assert exact.main([*arguments[:2], "1", *arguments[3:]]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["status"] == "feasible" and alone["bound_ns"] < 0.5 * found["bound_ns"]
+
+
+@pytest.mark.parametrize("bound, makespan", [(5, 6), (6, 6), (4, 6)])
+def test_a_lower_bound_that_is_given_changes_no_optimum(bound, makespan):
+    result = exact.solve(Program(instance([[4], [2, 2], [2, 2]]) | {"lower_bound_ns": bound}), seconds=60)
+    assert (result.status, result.makespan, result.bound) == ("optimal", makespan, makespan)
+
+
 def slow_links(tmp_path):
     path = tmp_path / "program.json"
     simulate(FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json", "--strategy", "spill",
@@ -242,8 +290,8 @@ def test_ctrl_c_stops_the_search_and_keeps_the_best_schedule(tmp_path):
                            stderr=subprocess.PIPE, text=True)
     assert "makespan" in run.stderr.readline()  # It has found something.
     run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=120)
-    assert run.returncode == 0
+    out, said = run.communicate(timeout=120)
+    assert run.returncode == 1 and "warning: interrupted: the schedule is the best till then" in said
     assert "status     feasible" in out
     assert len(json.loads(plan.read_text())["order"]["rows"]) == 360
 

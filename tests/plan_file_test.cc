@@ -129,6 +129,30 @@ TEST(PlanFile, NamesWhatIsMissingOrWrong) {
   EXPECT_EQ(error(replaced(good, "shardlab-plan", "x")), "is a x, not a shardlab-plan");
 }
 
+TEST(PlanFile, RefusesKeysAndColumnsThatItDoesNotKnow) {
+  const std::string good =
+      plan_of(R"({"strategy":"spill","first_layer":[0],"device":[],"recompute":true})");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    return error(replaced(good, from, to));
+  };
+  EXPECT_EQ(with("admit", "admits"), "admits: unknown key; did you mean \"admit\"?");
+  EXPECT_EQ(with("\"admit\"", "\"mine\":[],\"admit\""), "mine: unknown key");
+  EXPECT_EQ(with("strategy", "strategies"),
+            "job 0: strategies: unknown key; did you mean \"strategy\"?");
+  EXPECT_EQ(with("]}", "],\"places\":false}"),
+            "places: policy \"lrtf\" does not follow an order; write \"replay\" or take this out");
+  const auto ordered = [&](const std::string& keys, const std::string& columns) {
+    return error(replaced(replaced(good, "lrtf", "replay"), "]}",
+                          R"(],"order":{"columns":["device","job","minibatch","unit")" + columns +
+                              R"(],"rows":[])" + keys + "}}"));
+  };
+  EXPECT_EQ(ordered("", ""), "no error");
+  EXPECT_EQ(ordered(",\"row\":[]", ""), "order: row: unknown key; did you mean \"rows\"?");
+  EXPECT_EQ(ordered("", ",\"claims_ns\""),
+            "order: columns: claims_ns: unknown column; did you mean \"claim_ns\"?");
+  EXPECT_EQ(ordered("", ",5"), "order: columns: 5: unknown column");
+}
+
 TEST(PlanFile, IsAnErrorWhereverItIsCutOff) {
   expect_errors_when_cut_off(plan_json(sample_plan()), parse_plan);
 }

@@ -43,13 +43,13 @@ TEST(OrderSearch, IsNeverWorseThanSharpNorThanTheOthersItTried) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const scenarios::Lowered drawn = drawn_scenario(seed);
     const SearchedOrder found = search(drawn, policies + 60);
-    ASSERT_EQ(Instant{found.began}, makespan(drawn.program, drawn.cluster, "sharp"));
-    ASSERT_LE(found.makespan(), found.began);
+    ASSERT_EQ(Instant{found.summary.sharp}, makespan(drawn.program, drawn.cluster, "sharp"));
+    ASSERT_LE(found.makespan(), found.summary.sharp);
     expect_valid(found.timeline, drawn.program);
     for (std::size_t d = 0; d < drawn.cluster.devices.size(); ++d) {
       ASSERT_LE(found.timeline.peak[d], drawn.cluster.devices[d].memory);
     }
-    if (found.evaluations < policies) continue;
+    if (found.summary.evaluations < policies) continue;
     Instant best = kNever;
     for (const PolicyInfo& policy : known_policies()) {
       best = std::min(best, makespan(drawn.program, drawn.cluster, std::string(policy.name)));
@@ -90,8 +90,10 @@ TEST(OrderSearch, FindsTheOptimumOfSmallInstances) {
     const std::int64_t least = instances::LeastMakespan(jobs, devices).find();
     const SearchedOrder found = search({instances::chains(jobs), instances::devices(devices)}, 300);
     ASSERT_GE(found.makespan().count(), least) << "seed " << seed;
+    ASSERT_LE(found.summary.bound.count(), least) << "seed " << seed;
+    ASSERT_EQ(found.summary.proved_optimal, found.makespan() == found.summary.bound);
     optimal += found.makespan().count() == least ? 1 : 0;
-    sharp += found.began.count() == least ? 1 : 0;
+    sharp += found.summary.sharp.count() == least ? 1 : 0;
   }
   EXPECT_LT(sharp, kInstances * 19 / 20) << "what sharp finds says nothing of the search";
   EXPECT_GE(optimal, kInstances * 99 / 100);
@@ -106,9 +108,9 @@ TEST(OrderSearch, SimulatesNoMoreThanItMay) {
     const SearchedOrder found =
         search_order(drawn.program, drawn.cluster, {evaluations, 1, {}},
                      [&](std::int64_t so_far, Duration) { return heard = so_far, true; });
-    EXPECT_LE(found.evaluations, evaluations);
-    EXPECT_EQ(found.evaluations, heard);
-    EXPECT_TRUE(found.shortest || found.evaluations == evaluations);
+    EXPECT_LE(found.summary.evaluations, evaluations);
+    EXPECT_EQ(found.summary.evaluations, heard);
+    EXPECT_TRUE(found.summary.proved_optimal || found.summary.evaluations == evaluations);
   }
 }
 
@@ -117,8 +119,8 @@ TEST(OrderSearch, EndsWhenItIsToldWithTheBestSoFar) {
   const SearchedOrder found =
       search_order(drawn.program, drawn.cluster, {1000, 1, {}},
                    [](std::int64_t so_far, Duration) { return so_far < 20; });
-  EXPECT_EQ(found.evaluations, 20);
-  EXPECT_LE(found.makespan(), found.began);
+  EXPECT_EQ(found.summary.evaluations, 20);
+  EXPECT_LE(found.makespan(), found.summary.sharp);
 }
 
 TEST(OrderSearch, FindsTheSameBytesWithTheSameSeed) {
@@ -139,8 +141,8 @@ TEST(OrderSearch, FindsTheSameBytesWithTheSameSeed) {
 
 TEST(OrderSearch, GoesOnNoFurtherWhenNothingCanBeShorter) {
   const SearchedOrder found = search({instances::chains({{3}, {3}}), instances::devices(2)}, 1000);
-  EXPECT_TRUE(found.shortest);
-  EXPECT_EQ(found.evaluations, 1);
+  EXPECT_TRUE(found.summary.proved_optimal);
+  EXPECT_EQ(found.summary.evaluations, 1);
 }
 
 /// Jobs of 100 minibatches, before it is said when they stop.
@@ -165,8 +167,8 @@ TEST(OrderSearch, ProvesNothingWhereATunerStopsJobs) {
   OrderSearch how{50, 1, [&] { return make_tuner(workload); }};
   const SearchedOrder found =
       search_order(hundred_times({{3}, {2}, {4}}), instances::devices(2), how, {});
-  EXPECT_FALSE(found.shortest);
-  EXPECT_EQ(found.evaluations, 50);
+  EXPECT_FALSE(found.summary.proved_optimal);
+  EXPECT_EQ(found.summary.evaluations, 50);
   EXPECT_LT(found.makespan(), Duration{400});
 }
 
@@ -178,12 +180,12 @@ TEST(OrderSearch, EndsAtTheBoundOfWhatRunsWhereJobsStopAfterSoMany) {
   OrderSearch how{1000, 1, [&] { return make_tuner(workload); }, {8, 2, 2}};
   const Program program = hundred_times({{1}, {3}, {3}});
   const SearchedOrder found = search_order(program, instances::devices(2), how, {});
-  EXPECT_TRUE(found.shortest);
+  EXPECT_TRUE(found.summary.proved_optimal);
   EXPECT_EQ(found.makespan(), Duration{10});
   how.runs = {8, 2, 1};  // 7 of work on each, of which A's 8 are one chain.
   const SearchedOrder below = search_order(program, instances::devices(2), how, {});
-  EXPECT_FALSE(below.shortest);
-  EXPECT_EQ(below.evaluations, 1000);
+  EXPECT_FALSE(below.summary.proved_optimal);
+  EXPECT_EQ(below.summary.evaluations, 1000);
 }
 
 TEST(OrderSearch, KeepsPriorities) {

@@ -160,6 +160,7 @@ TEST(Study, NamesFileLineAndSettingOfAPolicyThatFails) {
     return error_of([&] { run(parse_study_grid(text, "mine.toml"), /*seed=*/9); });
   };
   EXPECT_EQ(error("best").find("mine.toml:6: policies: \"best\" is no policy; there are "), 0U);
+  EXPECT_EQ(error("lrtf"), "mine.toml:6: policies: lrtf twice; name each policy once");
   EXPECT_EQ(error("./nowhere.so").find("mine.toml:6: policies: policy ./nowhere.so: cannot be"),
             0U);
   const std::string bad = std::getenv("SHARDLAB_BAD_POLICY");  // By these seeds it takes nothing.

@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 #include "traces/atomic_file.h"
-#include "traces/suggestion.h"
+#include "core/suggestion.h"
 #include "traces/toml_node.h"
 
 namespace shardlab {

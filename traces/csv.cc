@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "traces/suggestion.h"
+#include "core/suggestion.h"
 #include "traces/value.h"
 
 namespace shardlab {

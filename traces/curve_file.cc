@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "traces/atomic_file.h"
 #include "traces/csv.h"
-#include "traces/suggestion.h"
+#include "core/suggestion.h"
 
 namespace shardlab {
 namespace {

@@ -1,10 +1,12 @@
 #include "traces/json_object.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/suggestion.h"
 
 namespace shardlab {
 namespace {
@@ -66,6 +68,13 @@ std::int64_t json_integer(const json& value, std::int64_t least, std::int64_t mo
 
 JsonObject::JsonObject(const json& value) : value_(&value) {
   if (!value.is_object()) wrong_type(value, "an object");
+}
+
+void JsonObject::refuse_unknown_keys(std::span<const std::string_view> known) const {
+  for (const auto& [key, value] : value_->items()) {
+    if (std::ranges::find(known, key) != known.end()) continue;
+    throw Error(fmt::format("{}: unknown key{}", key, suggestion(key, known)));
+  }
 }
 
 const json& JsonObject::at(const std::string& key) const {

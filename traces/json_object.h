@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,11 +29,14 @@ nlohmann::json parse_json(std::string_view text);
 
 /// One JSON object whose fields are read by name. A missing field is an Error, never zero; every
 /// Error begins with the field. Fields that nobody asks for are ignored, so that a version may gain
-/// some. `value` must outlive it.
+/// some, unless the file is one that people write: refuse_unknown_keys(). `value` must outlive it.
 class JsonObject {
  public:
   /// Throws Error if `value` is no object.
   explicit JsonObject(const nlohmann::json& value);
+
+  /// Throws Error `key: unknown key`, with the nearest known one.
+  void refuse_unknown_keys(std::span<const std::string_view> known) const;
 
   [[nodiscard]] bool has(const std::string& key) const;
   [[nodiscard]] bool is_array(const std::string& key) const;  ///< It is there, and a list.

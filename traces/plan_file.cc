@@ -25,6 +25,13 @@ constexpr std::array<std::string_view, 10> kOrderColumns{
     "round",  "pass", "ahead",     "given_back", "kept"};
 constexpr std::size_t kLateOrderColumns = 6;
 constexpr std::array<std::string_view, 3> kEvictedColumns{"device", "job", "item"};
+constexpr std::array<std::string_view, 4> kKeysOfOrder{"order", "evicted", "places", "makespan_ns"};
+constexpr std::array<std::string_view, 14> kKeys{
+    "format",  "version",      "name",  "policy", "seed",        "admit",
+    "slots",   "jobs",         "order", "places", "makespan_ns", "checkpoint_minibatches",
+    "evicted", "checkpoint_ns"};
+constexpr std::array<std::string_view, 7> kJobKeys{
+    "strategy", "first_layer", "device", "recompute", "microbatches", "replicas", "optimizer_step"};
 
 ordered_json job_json(const JobPlan& job) {
   ordered_json devices = ordered_json::array();
@@ -86,6 +93,7 @@ void read_recompute(const JsonObject& from, JobPlan& to) {
 }
 
 JobPlan job_plan(const JsonObject& from) {
+  from.refuse_unknown_keys(kJobKeys);
   JobPlan result;
   result.strategy = in_context("strategy", [&] { return parse_strategy(from.text("strategy")); });
   const json& layers = from.array("first_layer");
@@ -138,27 +146,26 @@ Eviction eviction(const RowTable::Row& row) {
 
 void read_order(const JsonObject& root, Plan& into) {
   if (into.policy != kReplay) {
-    if (root.has("order")) {
-      throw Error(fmt::format(
-          "order: policy \"{}\" does not follow one; write \"{}\" or take the order out",
-          into.policy, kReplay));
+    for (const std::string_view key : kKeysOfOrder) {
+      if (!root.has(std::string(key))) continue;
+      throw Error(
+          fmt::format("{}: policy \"{}\" does not follow an order; write \"{}\" or take this out",
+                      key, into.policy, kReplay));
     }
     return;
   }
   const JsonObject order = root.object("order");
   in_context("order", [&] {
-    RowTable(order, kOrderColumns, kLateOrderColumns).each([&](const RowTable::Row& row) {
-      into.order.push_back(ordered_unit(row));
-    });
+    const RowTable table(order, kOrderColumns, kLateOrderColumns, RowTable::Others::kRefused);
+    table.each([&](const RowTable::Row& row) { into.order.push_back(ordered_unit(row)); });
   });
   if (root.has("places")) into.places = root.flag("places");
   if (root.has("makespan_ns")) into.makespan = root.duration("makespan_ns");
   if (!root.has("evicted")) return;
   const JsonObject evicted = root.object("evicted");
   in_context("evicted", [&] {
-    RowTable(evicted, kEvictedColumns, 0).each([&](const RowTable::Row& row) {
-      into.evicted.push_back(eviction(row));
-    });
+    const RowTable table(evicted, kEvictedColumns, 0, RowTable::Others::kRefused);
+    table.each([&](const RowTable::Row& row) { into.evicted.push_back(eviction(row)); });
   });
 }
 
@@ -193,6 +200,7 @@ std::string plan_json(const Plan& plan) {
 Plan parse_plan(std::string_view text) {
   const json file = parse_json_file(text, kFormat, kVersion);
   const JsonObject root(file);
+  root.refuse_unknown_keys(kKeys);
   Plan result;
   result.name = root.text("name");
   result.policy = root.text("policy");

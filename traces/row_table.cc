@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "core/suggestion.h"
+
 namespace shardlab {
 
 using nlohmann::json;
 
 RowTable::RowTable(const JsonObject& from, std::span<const std::string_view> wanted,
-                   std::size_t late)
+                   std::size_t late, Others others)
     : rows_(&from.array("rows")), names_(wanted) {
   const json& columns = from.array("columns");
   for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -19,6 +21,17 @@ RowTable::RowTable(const JsonObject& from, std::span<const std::string_view> wan
     places_.push_back(missing ? kMissing : static_cast<std::size_t>(found - columns.begin()));
   }
   width_ = columns.size();
+  if (others == Others::kRefused) refuse_others(from, wanted);
+}
+
+void RowTable::refuse_others(const JsonObject& from, std::span<const std::string_view> wanted) {
+  constexpr std::array<std::string_view, 2> kKeys{"columns", "rows"};
+  from.refuse_unknown_keys(kKeys);
+  for (const json& column : from.array("columns")) {
+    const std::string name = column.is_string() ? column.get<std::string>() : column.dump();
+    if (std::ranges::find(wanted, name) != wanted.end()) continue;
+    throw Error(fmt::format("columns: {}: unknown column{}", name, suggestion(name, wanted)));
+  }
 }
 
 RowTable::Row RowTable::row(std::size_t i) const {

@@ -33,8 +33,11 @@ std::string rows_json(std::span<const std::string_view> columns, const std::vect
 class RowTable {
  public:
   /// The last `late` of the wanted columns may be missing: they mean 0, unless the reader asks.
-  /// Throws Error on another column that is missing. Requires: `from` and `wanted` outlive it.
-  RowTable(const JsonObject& from, std::span<const std::string_view> wanted, std::size_t late);
+  /// Throws Error on another column that is missing, and where `others` are refused also on one
+  /// that is not wanted, and on what is no table's key. Requires: `from` and `wanted` outlive it.
+  enum class Others { kIgnored, kRefused };
+  RowTable(const JsonObject& from, std::span<const std::string_view> wanted, std::size_t late,
+           Others others = Others::kIgnored);
 
   struct Row {
     const nlohmann::json& values;
@@ -70,6 +73,7 @@ class RowTable {
 
  private:
   static constexpr std::size_t kMissing = SIZE_MAX;
+  static void refuse_others(const JsonObject& from, std::span<const std::string_view> wanted);
   [[nodiscard]] Row row(std::size_t i) const;
 
   const nlohmann::json* rows_;

@@ -225,7 +225,6 @@ class GridReader {
     refuse(grid.jobs, "jobs", name);
     refuse(grid.devices, "devices", name);
     refuse(grid.transfers, "transfer", name);
-    refuse(grid.policies, "policies", [](const std::string& each) { return each; });
     const auto number = [](int each) { return std::to_string(each); };
     refuse(grid.slots, "slots", number);
     refuse(grid.memory, "memory", number);

@@ -6,7 +6,8 @@
 
 A constraint model for OR-Tools CP-SAT. Equal devices are one cumulative constraint: units have a start, and no variable says
 on which of them they run; that is swept out afterwards. Devices of several kinds, shards that are bound, and copies that take
-time make units optional intervals, one per kind or per device. Ctrl-C stops the search and keeps the best schedule so far.
+time make units optional intervals, one per kind or per device. The lower bound that the simulator knows is given. Ctrl-C
+stops the search and keeps the best schedule so far, and exit code 1.
 """
 
 import argparse
@@ -54,7 +55,8 @@ class Model:
             self._add_alone()
         if self.transfers:
             add_transfers(self)
-        self.makespan = self.cp.new_int_var(0, self.horizon, "makespan")
+        # No run is shorter: a schedule of a relaxation that is counts as one that takes so long, and ends the search.
+        self.makespan = self.cp.new_int_var(program.lower_bound, max(self.horizon, program.lower_bound), "makespan")
         self._add_makespan()
         self._hint(first)
         self.cp.minimize(self.makespan)
@@ -219,8 +221,8 @@ class Model:
     def _hint(self, first):
         """Its orders; where copies take time, each as soon as they let it."""
         self.first = first = Schedule(self.program, first.orders, self.copies) if self.transfers else first
-        self.first_makespan = max((first.end[chain[-1]] + self._home(chain) for chain in self.program.chains() if chain),
-                                  default=0)
+        ends = (first.end[chain[-1]] + self._home(chain) for chain in self.program.chains() if chain)
+        self.first_makespan = max([self.program.lower_bound, *ends])
         self.cp.add_hint(self.makespan, self.first_makespan)
         of = {d: g for g, group in enumerate(self.groups) for d in group}
         for device, order in enumerate(first.orders):
@@ -248,13 +250,14 @@ class Model:
 class Result:
     """What is known of the shortest schedule."""
 
-    def __init__(self, status, schedule, makespan, bound, seconds, relaxed):
+    def __init__(self, status, schedule, makespan, bound, seconds, relaxed, interrupted):
         self.status = status
         self.schedule = schedule
         self.makespan = makespan  # In ns; where `relaxed`, what only a run of the plan says is not in it.
         self.bound = bound  # In ns: no schedule is shorter.
         self.seconds = seconds
         self.relaxed = relaxed
+        self.interrupted = interrupted  # By Ctrl-C.
 
     @property
     def gap(self):
@@ -274,14 +277,14 @@ class _Progress(cp_model.CpSolverSolutionCallback):
 
 
 def _search(solver, model, progress):
-    """Until Ctrl-C at most, which is handled here: where OR-Tools does, it ends the process now and then."""
+    """The status, and whether Ctrl-C ended it. That is handled here: where OR-Tools does, it ends the process now and then."""
     solver.parameters.catch_sigint_signal = False
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         found = thread.submit(solver.solve, model, progress)
         stopped = False
         while True:
             try:
-                return found.result(0.1)
+                return found.result(0.1), stopped
             except concurrent.futures.TimeoutError:
                 if stopped:
                     solver.stop_search()  # Again, as it may not have begun.
@@ -306,10 +309,12 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     solver.parameters.num_workers = threads or max(8, os.cpu_count() or 1)
     solver.parameters.random_seed = seed
     solver.parameters.relative_gap_limit = gap
-    status = _search(solver, model.cp, _Progress(lambda *at: say(at[0], at[1] * unit, at[2] * unit)) if say else None)
+    known = program.lower_bound
+    heard = _Progress(lambda *at: say(at[0], at[1] * unit, max(at[2] * unit, known))) if say else None
+    status, interrupted = _search(solver, model.cp, heard)
     if status == cp_model.MODEL_INVALID:
         raise Problem(f"the solver does not take this: {model.cp.validate() or 'see --time-limit, --gap and --threads'}")
-    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6)) * unit
+    bound = max(known, math.ceil(solver.best_objective_bound - 1e-6) * unit)
     schedule = Schedule(program, first.orders)
     makespan = model.first_makespan * unit if model.transfers else schedule.makespan
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -324,9 +329,9 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
             schedule, makespan = found, found.makespan
         if model.transfers:
             makespan = solver.value(model.makespan) * unit
-    relaxed = model.transfers or program.tight or bool(program.left_out)
+    makespan = max(makespan, known)  # A relaxation's may be shorter than any run.
     name = "optimal" if makespan <= bound else "feasible"
-    return Result(name, schedule, makespan, bound, time.monotonic() - began, relaxed)
+    return Result(name, schedule, makespan, bound, time.monotonic() - began, program.relaxed, interrupted)
 
 
 def _report(program, result):
@@ -389,10 +394,13 @@ def main(arguments=None):
     if options.json:
         print(json.dumps({"format": "shardlab-exact", "version": 1, "status": result.status, "units": len(program.tasks),
                           "makespan_ns": result.makespan, "bound_ns": result.bound, "gap": result.gap,
-                          "relaxed": result.relaxed, "took_s": result.seconds}))
+                          "relaxed": result.relaxed, "interrupted": result.interrupted, "took_s": result.seconds}))
     else:
         print(_report(program, result))
-    return 0
+    if not result.interrupted:
+        return 0
+    print("warning: interrupted: the schedule is the best till then", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -104,7 +104,19 @@ class Program:
         for unit in units:
             for key in ("alone_ns", "loaded_ns"):
                 unit[key] = [time // by for time in unit[key]]
+        if "lower_bound_ns" in root:  # No schedule ends between multiples, unless it is a relaxation that does.
+            root["lower_bound_ns"] = root["lower_bound_ns"] // by if self.relaxed else -(-root["lower_bound_ns"] // by)
         return Program(root), by
+
+    @property
+    def lower_bound(self):
+        """Below it no run comes, by what the simulator knows of chains, levels, memory and links; 0: not known."""
+        return self.root.get("lower_bound_ns", 0)
+
+    @property
+    def relaxed(self):
+        """Runs may take longer than any schedule here says."""
+        return self.copies_take_time or self.tight or bool(self.left_out)
 
     @property
     def copies_take_time(self):

@@ -1,4 +1,4 @@
-#include "traces/suggestion.h"
+#include "core/suggestion.h"
 
 #include <algorithm>
 #include <cstddef>
