@@ -61,7 +61,8 @@ std::string utilization_text(const Outcome& outcome) {
                      100 * found.useful);
 }
 
-std::vector<std::string> cells(const RankedResult& ranked, const Prediction& prediction) {
+std::vector<std::string> cells(const RankedResult& ranked, const Prediction& prediction,
+                               bool between_devices) {
   const PlanResult& result = ranked.result;
   std::vector<std::string> all{ranked.label(),
                                result.name,
@@ -73,6 +74,7 @@ std::vector<std::string> cells(const RankedResult& ranked, const Prediction& pre
                                utilization_text(prediction.outcome),
                                format_mebibytes(prediction.bytes_moved()),
                                format_mebibytes(result.peak)};
+  if (between_devices) all.push_back(format_mebibytes(prediction.outcome.between_devices));
   for (const auto& amount : {prediction.bill.kwh(), prediction.bill.cost}) {
     if (amount) all.push_back(fmt::format("{:.4g}", *amount));
   }
@@ -117,10 +119,14 @@ ordered_json plan_json(const RankedResult& ranked, const Prediction& prediction)
   }
   json["utilization"] = utilization_json(utilization(prediction.outcome));
   json["idle"] = idle_json(idle(prediction.outcome));
-  const CompletionTimes completion = completion_times(prediction.outcome.jobs);
-  json["completion"] = {
-      {"mean_s", completion.mean}, {"p95_s", completion.p95}, {"max_s", completion.largest}};
+  if (const auto completion = completion_times(prediction.outcome.jobs)) {
+    json["completion"] = {
+        {"mean_s", completion->mean}, {"p95_s", completion->p95}, {"max_s", completion->largest}};
+  } else {
+    json["completion"] = nullptr;
+  }
   json["bytes_moved"] = prediction.bytes_moved();
+  json["bytes_between_devices"] = prediction.outcome.between_devices;
   json["devices_lost"] = prediction.outcome.devices_lost;
   json["units_redone"] = prediction.outcome.redone;
   json["host_peak_bytes"] = prediction.outcome.host_peak;
@@ -223,9 +229,10 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   const auto policy =
       make_policy(plan, made.program, inputs.cluster.devices.size(), Replay::Times::kKept);
   const auto tuner = make_tuner(inputs.workload);
-  made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
-                          with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr,
-                          tuner.get());
+  const bool keeps = with_timeline || plan.policy == kReplay;  // To hold against its order.
+  made.outcome =
+      simulate(made.program, inputs.cluster, *policy, costs,
+               keeps && fits_timeline(made.program) ? &made.timeline : nullptr, tuner.get());
   made.timeline.plan = plan.name;
   if (plan.policy == kReplay) {
     made.departure =
@@ -243,25 +250,57 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   return made;
 }
 
+void Ranking::refuse(std::size_t place, const std::string& reason) {
+  const auto at = static_cast<std::ptrdiff_t>(place);
+  refused.push_back({predictions[place].plan.name, reason});
+  predictions.erase(predictions.begin() + at);
+  ranked.erase(ranked.begin() + at);
+}
+
+std::size_t without_room(const Outcome& outcome) {
+  return static_cast<std::size_t>(std::ranges::count(outcome.jobs, kNoRoomLeft, &JobEnd::reason));
+}
+
+std::string without_room_text(const Outcome& outcome) {
+  return fmt::format("{} of {} jobs do not end: {}", without_room(outcome), outcome.jobs.size(),
+                     kNoRoomLeft);
+}
+
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
-                   bool keep_programs) {
+                   bool keep_programs, bool with_timeline) {
   Ranking ranking;
-  std::vector<PlanResult> results;
-  std::map<std::string, Prediction> by_name;
+  std::vector<Prediction> all;
+  std::size_t fewest = SIZE_MAX;
   for (const PlannedChoice& planned : plans) {
     if (!planned.plan) {
       ranking.refused.push_back({describe(planned.choice), planned.note});
       continue;
     }
-    Prediction made = predict(inputs, *planned.plan, plans.size() == 1);
-    made.note = planned.note;
-    made.search = planned.search;
-    if (!keep_programs) made.program = {};
+    try {
+      Prediction made = predict(inputs, *planned.plan, with_timeline && plans.size() == 1);
+      made.note = planned.note;
+      made.search = planned.search;
+      if (!keep_programs) made.program = {};
+      fewest = std::min(fewest, without_room(made.outcome));
+      all.push_back(std::move(made));
+    } catch (const Error& error) {
+      if (plans.size() == 1) throw;
+      ranking.refused.push_back({planned.plan->name, error.what()});
+    }
+  }
+  std::vector<PlanResult> results;
+  std::map<std::string, Prediction> by_name;
+  for (Prediction& made : all) {
+    if (without_room(made.outcome) > fewest) {
+      ranking.refused.push_back({made.plan.name, without_room_text(made.outcome)});
+      continue;
+    }
     ranking.stated_error = std::max(ranking.stated_error, made.interval.value_or(0));
     if (made.interval) ranking.estimates = estimate_text(inputs, ranking.stated_error) + "\n";
     results.push_back(result(made));
     by_name[made.plan.name] = std::move(made);
   }
+  if (results.empty()) throw Error("no plan can run:\n" + refused_text(ranking.refused));
   ranking.ranked = rank(std::move(results), ranking.stated_error);
   for (const RankedResult& each : ranking.ranked) {
     ranking.predictions.push_back(std::move(by_name.at(each.result.name)));
@@ -307,6 +346,9 @@ std::string ranking_text(const Ranking& ranking) {
                                    "occupied/busy/useful %",
                                    "moved MiB",
                                    "peak MiB"};
+  const bool between_devices = std::ranges::any_of(
+      ranking.predictions, [](const Prediction& each) { return each.outcome.between_devices > 0; });
+  if (between_devices) columns.emplace_back("between devices MiB");
   if (!ranking.predictions.empty()) {  // The cluster is the same for all.
     if (ranking.predictions.front().bill.joules) columns.emplace_back("energy kWh");
     if (ranking.predictions.front().bill.cost) columns.emplace_back("cost");
@@ -317,7 +359,7 @@ std::string ranking_text(const Ranking& ranking) {
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
     const RankedResult& each = ranking.ranked[i];
     const Prediction& prediction = ranking.predictions[i];
-    table.row(cells(each, prediction));
+    table.row(cells(each, prediction, between_devices));
     if (!prediction.note.empty()) notes += each.result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
     stops = stops || prediction.stopped > 0;

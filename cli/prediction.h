@@ -47,8 +47,14 @@ struct Prediction {
   };
   std::vector<OnHost> on_host = {};  ///< Of jobs that have such shards.
 
+  /// Between host and devices.
   [[nodiscard]] Bytes bytes_moved() const { return outcome.promoted + outcome.demoted; }
 };
+
+/// How many jobs the devices that were left had no room for, which then did not end.
+std::size_t without_room(const Outcome& outcome);
+/// The same in words, as a reason why a plan cannot run.
+std::string without_room_text(const Outcome& outcome);
 
 /// Throws Error when the plan does not match the inputs or cannot fit.
 Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline);
@@ -69,11 +75,16 @@ struct Ranking {
   std::vector<Refused> refused;
   double stated_error = kStatedError;  ///< Not smaller than the widest interval of an estimate.
   std::string estimates;               ///< What was estimated, in words; empty: nothing.
+
+  /// Takes out the one at `place`.
+  void refuse(std::size_t place, const std::string& reason);
 };
 
-/// `keep_programs`: for replications; they are the largest part of a prediction.
+/// Plans that do not end, or leave more jobs without room than others, are refused. Throws Error
+/// where none is left, or the only one cannot run. `keep_programs`: for replications; they are the
+/// largest part of a prediction. `with_timeline`: of the only one.
 Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans,
-                   bool keep_programs);
+                   bool keep_programs, bool with_timeline = true);
 
 /// How often devices were lost, and what that cost; without a line's end.
 std::string lost_devices_text(const Outcome& outcome);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "core/parallel.h"
 #include "policies/registry.h"
 #include "policies/tuners.h"
@@ -20,6 +21,8 @@ namespace shardlab {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr double kNoneCompleted = -1;
 
 Outcome simulate_once(const Inputs& inputs, const Prediction& prediction, const Noise& noise,
                       std::uint64_t seed, std::int64_t replication, Timeline* timeline) {
@@ -54,7 +57,9 @@ void add_row(TextTable& table, const char* name, const std::vector<double>& valu
 std::string one_plan_text(const Prediction& prediction, const Replications& made) {
   TextTable table({"", "mean", "±", "min", "5 %", "median", "95 %", "max"});
   add_row(table, "makespan s", made.makespan_s, 1, 3);
-  add_row(table, "mean completion s", made.completion_s, 1, 3);
+  if (!made.completion_s.empty()) {
+    add_row(table, "mean completion s", made.completion_s, 1, 3);
+  }
   add_row(table, "occupied %", made.occupied, 100, 1);
   add_row(table, "busy %", made.busy, 100, 1);
   add_row(table, "useful %", made.useful, 100, 1);
@@ -84,7 +89,11 @@ std::string several_plans_text(const Ranking& ranking, const ReplicatedRanking& 
     for (const double value : {makespan.p5, makespan.median, makespan.p95}) {
       cells.push_back(fmt::format("{:.3f}", value));
     }
-    add_cells(cells, mean_interval(made.completion_s), 1, 3);
+    if (made.completion_s.empty()) {
+      cells.insert(cells.end(), {"-", "-"});
+    } else {
+      add_cells(cells, mean_interval(made.completion_s), 1, 3);
+    }
     add_cells(cells, mean_interval(made.busy), 100, 1);
     add_cells(cells, against.difference, 1, 3);
     cells.push_back(against.verdict.empty() ? "-" : against.verdict);
@@ -125,14 +134,25 @@ Replications replicate(const Inputs& inputs, const Prediction& prediction, const
   }
   parallel_for(count, threads, [&](std::size_t r) {
     const Outcome outcome =
-        simulate_once(inputs, prediction, noise, seed, static_cast<std::int64_t>(r), nullptr);
+        in_context(fmt::format("{}: replication {}", prediction.plan.name, r + 1), [&] {
+          return simulate_once(inputs, prediction, noise, seed, static_cast<std::int64_t>(r),
+                               nullptr);
+        });
     const Utilization found = utilization(outcome);
     made.makespan_s[r] = seconds(outcome.makespan);
-    made.completion_s[r] = completion_times(outcome.jobs).mean;
+    if (without_room(outcome) > without_room(prediction.outcome)) {
+      throw Error(fmt::format("{}: replication {}: {}", prediction.plan.name, r + 1,
+                              without_room_text(outcome)));
+    }
+    const auto completion = completion_times(outcome.jobs);
+    made.completion_s[r] = completion ? completion->mean : kNoneCompleted;
     made.occupied[r] = found.occupied;
     made.busy[r] = found.busy;
     made.useful[r] = found.useful;
   });
+  if (std::ranges::any_of(made.completion_s, [](double s) { return s == kNoneCompleted; })) {
+    made.completion_s.clear();
+  }
   return made;
 }
 
@@ -152,13 +172,20 @@ Timeline first_replication(const Inputs& inputs, const Prediction& prediction,
   return timeline;
 }
 
-ReplicatedRanking replicate(const Inputs& inputs, const Ranking& ranking, const NoiseSource& source,
+ReplicatedRanking replicate(const Inputs& inputs, Ranking& ranking, const NoiseSource& source,
                             std::size_t threads) {
   ReplicatedRanking made;
   std::vector<std::vector<double>> makespans;
-  for (const Prediction& prediction : ranking.predictions) {
-    made.plans.push_back(replicate(inputs, prediction, source, threads));
-    makespans.push_back(made.plans.back().makespan_s);
+  for (std::size_t i = 0; i < ranking.predictions.size();) {
+    const Prediction& prediction = ranking.predictions[i];
+    try {
+      made.plans.push_back(replicate(inputs, prediction, source, threads));
+      makespans.push_back(made.plans.back().makespan_s);
+      ++i;
+    } catch (const Error& error) {
+      if (ranking.predictions.size() == 1) throw;
+      ranking.refuse(i, error.what());
+    }
   }
   made.against = against_best(makespans);
   const auto best = std::find_if(made.against.begin(), made.against.end(),
@@ -186,13 +213,15 @@ ordered_json noise_json(const NoiseSource& source) {
 }
 
 ordered_json replications_json(const Replications& made, const AgainstBest& against) {
-  ordered_json json{{"makespan_s", statistics_json(made.makespan_s)},
-                    {"mean_completion_s", statistics_json(made.completion_s)},
-                    {"occupied", statistics_json(made.occupied)},
-                    {"busy", statistics_json(made.busy)},
-                    {"useful", statistics_json(made.useful)},
-                    {"above_best_s", interval_json(against.difference)},
-                    {"verdict", nullptr}};
+  ordered_json json{
+      {"makespan_s", statistics_json(made.makespan_s)},
+      {"mean_completion_s",
+       made.completion_s.empty() ? ordered_json() : statistics_json(made.completion_s)},
+      {"occupied", statistics_json(made.occupied)},
+      {"busy", statistics_json(made.busy)},
+      {"useful", statistics_json(made.useful)},
+      {"above_best_s", interval_json(against.difference)},
+      {"verdict", nullptr}};
   if (!against.verdict.empty()) json["verdict"] = against.verdict;
   return json;
 }

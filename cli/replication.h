@@ -16,7 +16,7 @@ namespace shardlab {
 /// What is kept of a plan's simulations with drawn durations: one value per replication.
 struct Replications {
   std::vector<double> makespan_s;
-  std::vector<double> completion_s;            ///< Mean over the jobs.
+  std::vector<double> completion_s;            ///< Mean over the jobs; empty: once none completed.
   std::vector<double> occupied, busy, useful;  ///< See Utilization.
 };
 
@@ -40,7 +40,8 @@ struct ReplicatedRanking {
   std::size_t best = 0;
 };
 
-ReplicatedRanking replicate(const Inputs& inputs, const Ranking& ranking, const NoiseSource& source,
+/// Refuses plans of which a replication does not end, unless it is the last.
+ReplicatedRanking replicate(const Inputs& inputs, Ranking& ranking, const NoiseSource& source,
                             std::size_t threads);
 
 /// A table of quantities for one plan, of plans for several.

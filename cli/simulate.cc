@@ -40,6 +40,7 @@ struct Options {
   std::string timeline, save_plan, save_program, trace;
   ResultOption result;
   bool with_order = false;
+  bool metrics_only = false;
   bool json = false;
 
   [[nodiscard]] bool needs_timeline() const { return !timeline.empty() || !trace.empty(); }
@@ -87,13 +88,13 @@ void write_files(const Inputs& inputs, const Options& options, const Prediction&
 }
 
 std::string completion_text(const Prediction& prediction) {
-  const CompletionTimes completion = completion_times(prediction.outcome.jobs);
-  if (prediction.stopped == prediction.outcome.jobs.size()) return "";
+  const auto completion = completion_times(prediction.outcome.jobs);
+  if (!completion) return "";
   return fmt::format(
       "{} took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
       "{:.3f} s\n",
-      prediction.stopped > 0 ? "jobs that completed" : "jobs", completion.mean, completion.p95,
-      completion.largest);
+      prediction.stopped > 0 ? "jobs that completed" : "jobs", completion->mean, completion->p95,
+      completion->largest);
 }
 
 /// Nothing where memory did not matter and was left out.
@@ -108,11 +109,12 @@ std::string host_text(const Prediction& prediction) {
   return text + "\n";
 }
 
-std::string drawing_text(const Prediction& made) {
+std::string drawing_text(const Prediction& made, bool metrics_only) {
   const Timeline& timeline = made.timeline;
   if (timeline.units.empty()) {
-    return fmt::format("idle: {}\nno drawing: more than {} units\n", idle_text(idle(made.outcome)),
-                       kMostSpans);
+    const std::string why =
+        metrics_only ? "" : fmt::format("no drawing: more than {} units\n", kMostSpans);
+    return fmt::format("idle: {}\n{}", idle_text(idle(made.outcome)), why);
   }
   return "\n" + draw(timeline, drawing_options(stdout)) + "\n" +
          device_table(timeline, metrics(timeline));
@@ -128,7 +130,8 @@ NoiseSource noise_source(Options& options) {
 /// The timeline that is drawn and written: with noise, of the first replication.
 void set_timeline(const Inputs& inputs, const Options& options, const NoiseSource& noise,
                   Prediction& best) {
-  if (!options.needs_timeline() && (options.json || !options.plan.one())) return;
+  const bool drawn = options.plan.one() && !options.json && !options.metrics_only;
+  if (!options.needs_timeline() && !drawn) return;
   if (noise.replications > 0) {
     best.timeline = first_replication(inputs, best, noise);
   } else if (options.needs_timeline() && best.timeline.units.empty()) {
@@ -161,8 +164,9 @@ Simulation simulate_plans(Options& options) {
     if (options.checkpoint_every.empty()) continue;
     choice.plan->checkpoints = parse_checkpoint_rule(options.checkpoint_every);
   }
-  made.ranking =
-      in_plan(options.plan, [&] { return rank_plans(made.inputs, plans, made.noisy()); });
+  made.ranking = in_plan(options.plan, [&] {
+    return rank_plans(made.inputs, plans, made.noisy(), !options.metrics_only);
+  });
   for (const Prediction& each : made.ranking.predictions) {
     if (each.departure.empty()) continue;
     const std::string& plan = options.plan.plan.empty() ? each.plan.name : options.plan.plan;
@@ -186,14 +190,15 @@ nlohmann::ordered_json simulation_json(const Simulation& made) {
   return json_document("simulate", body);
 }
 
-void print_simulation(const Simulation& made, bool one) {
+void print_simulation(const Simulation& made, const Options& options) {
+  const bool one = options.plan.one();
   const Prediction& best = made.ranking.predictions[made.replicated.best];
   print_text(ranking_text(made.ranking));
   if (one) print_text(completion_text(best) + host_text(best) + steps_text(best));
   if (one && best.outcome.devices_lost > 0) print_text(lost_devices_text(best.outcome) + "\n");
   if (one && best.stopped > 0) print_text(stops_text(best));
   if (made.noisy()) print_text(replications_text(made.ranking, made.replicated, made.noise));
-  if (one) print_text(drawing_text(best));
+  if (one) print_text(drawing_text(best, options.metrics_only));
 }
 
 int simulate(Options options) {
@@ -219,7 +224,7 @@ int simulate(Options options) {
   if (options.json) {
     print_json(document);
   } else {
-    print_simulation(made, options.plan.one());
+    print_simulation(made, options);
   }
   if (!made.interrupted) return 0;
   return options.result.end_interrupted("the plan is the best till then");
@@ -231,14 +236,21 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   add_profile_file(app, options->paths);
   add_plan_options(app, options->plan, /*search=*/true);
   add_checkpoint_option(app, options->checkpoint_every, "never, or what --plan says");
-  app.add_option("-o,--timeline", options->timeline, "write the best plan's predicted timeline");
+  auto* timeline = app.add_option("-o,--timeline", options->timeline,
+                                  "write the best plan's predicted timeline");
   auto* save = app.add_option("--save-plan", options->save_plan, "write the best plan");
   app.add_flag("--with-order", options->with_order,
                "with it, which unit each device takes when: a plan that is followed exactly")
       ->needs(save);
   app.add_option("--save-program", options->save_program,
                  "write the best plan's units, costs and items, for python -m shardlab.exact");
-  app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
+  auto* trace =
+      app.add_option("--trace", options->trace, "write the best plan's Chrome trace, for Perfetto");
+  app.add_flag("--metrics-only", options->metrics_only,
+               "keep no timeline: no drawing and no rows of devices, memory independent of the "
+               "number of units")
+      ->excludes(timeline)
+      ->excludes(trace);
   add_noise_options(app, options->noise);
   app.get_option("--seed")->description("of policies that draw (1), and of --noise");
   app.add_option("--threads", options->threads, "replications simulated at once (all cores)")

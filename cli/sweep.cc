@@ -93,9 +93,10 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
                    {"policy", choice.policy},  {"slots", choice.slots},
                    {"admit", choice.admit},    {"recompute", choice.recompute},
                    {"seed", choice.seed},      {"devices", point.devices}};
-  for (const char* key : {"predicted_s", "naive_s", "lower_bound_s", "bound_by", "gap", "occupied",
-                          "busy", "useful", "lane_copies", "copy_wait", "memory_wait", "job_wait",
-                          "dispatch", "tail", "bytes_moved", "peak_bytes"}) {
+  for (const char* key :
+       {"predicted_s", "naive_s", "lower_bound_s", "bound_by", "gap", "occupied", "busy", "useful",
+        "lane_copies", "copy_wait", "memory_wait", "job_wait", "dispatch", "tail", "bytes_moved",
+        "bytes_between_devices", "peak_bytes"}) {
     row[key] = nullptr;
   }
   const ordered_json amounts = bill_json(bill);
@@ -112,6 +113,7 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
     row.update(utilization_json(utilization(made->outcome)));
     row.update(idle_json(idle(made->outcome)));
     row["bytes_moved"] = made->bytes_moved();
+    row["bytes_between_devices"] = made->outcome.between_devices;
     row["peak_bytes"] = peak;
   }
   row["reason"] = reason;
@@ -133,6 +135,7 @@ Swept simulate_point(const Inputs& inputs, const Point& point, const NoiseSource
   try {
     const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);
     const Prediction made = predict(sized, plan, false);
+    if (without_room(made.outcome) > 0) throw Error(without_room_text(made.outcome));
     if (shown.joules) shown.joules = made.bill.joules.value_or(0);
     if (shown.cost) shown.cost = made.bill.cost.value_or(0);
     Swept result{row(point, made, shown, ""), {}, made.interval};

@@ -148,7 +148,7 @@ std::string idle_text(const Idle& idle) {
       format_percent(idle.dispatch), format_percent(idle.tail));
 }
 
-CompletionTimes completion_times(const std::vector<JobEnd>& jobs) {
+std::optional<CompletionTimes> completion_times(const std::vector<JobEnd>& jobs) {
   std::vector<double> times;
   for (const JobEnd& end : jobs) {
     if (end.completed) times.push_back(seconds(end.at - end.arrived));
@@ -156,8 +156,9 @@ CompletionTimes completion_times(const std::vector<JobEnd>& jobs) {
   if (times.empty()) return {};
   std::sort(times.begin(), times.end());
   const auto rank = static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(times.size())));
-  return {std::reduce(times.begin(), times.end()) / static_cast<double>(times.size()),
-          times[rank - 1], times.back()};
+  return CompletionTimes{
+      std::reduce(times.begin(), times.end()) / static_cast<double>(times.size()), times[rank - 1],
+      times.back()};
 }
 
 Metrics metrics(const Timeline& timeline) {

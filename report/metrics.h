@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,12 +61,13 @@ Idle idle(const Metrics& metrics);
 /// "lane copies 1 %, waiting for a copy 12 %, ..."
 std::string idle_text(const Idle& idle);
 
-/// From arrival to end, in seconds, over the jobs that completed; 0 without one.
+/// From arrival to end, in seconds, over the jobs that completed.
 struct CompletionTimes {
   double mean = 0, p95 = 0, largest = 0;
 };
 
-CompletionTimes completion_times(const std::vector<JobEnd>& jobs);
+/// Nothing where no job completed.
+std::optional<CompletionTimes> completion_times(const std::vector<JobEnd>& jobs);
 
 /// Of several units claimed at once the one furthest along says what the device waits for. Spans
 /// are cut at the makespan.

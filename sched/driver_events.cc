@@ -264,8 +264,9 @@ DeviceId Driver::home(JobId job) {
 
 std::string Driver::stuck() const {
   if (devices_away_ == devices_.size()) {
-    return "no device is left, and " + std::to_string(jobs_.size() - ended_jobs_) +
-           " jobs have not ended";
+    const std::size_t left = jobs_.size() - ended_jobs_;
+    return "no device is left, and " + std::to_string(left) +
+           (left == 1 ? " job has" : " jobs have") + " not ended";
   }
   const bool at_rest = running_units_ == 0 && transfers_in_flight_ == 0;
   if (std::string waits = at_rest ? policy_.stuck() : ""; !waits.empty()) return waits;

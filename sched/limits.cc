@@ -105,16 +105,18 @@ void refuse_what_cannot_fit(const Program& program, const Cluster& cluster) {
   }
   if (host > kMostBytes) {
     throw Error(
-        fmt::format("the jobs need {:.1f} EiB of host memory; check the profile's *_bytes, run "
-                    "fewer jobs at once",
+        fmt::format("the jobs need {:.1f} EiB of host memory; check the profile's *_bytes, or give "
+                    "fewer jobs",
                     host * 0x1p-60));
   }
   const Bytes room = cluster.disk ? cluster.disk->memory : cluster.host_memory;
   if (cluster.disk) refuse_too_large_for_host(program, cluster);
   if (host <= static_cast<double>(room)) return;
-  throw Error(fmt::format("the jobs need {} of {}, the cluster has {}; run fewer jobs at once",
-                          format_bytes(static_cast<Bytes>(host)),
-                          cluster.disk ? "disk" : "host memory", format_bytes(room)));
+  throw Error(fmt::format(
+      "the jobs need up to {} of {}, all that passes it counted as if it lay there at once; the "
+      "cluster's `{}` is {}; give more, or fewer or smaller jobs",
+      format_bytes(static_cast<Bytes>(host)), cluster.disk ? "disk" : "host memory",
+      cluster.disk ? "disk.memory" : "host_memory", format_bytes(room)));
 }
 
 // In floating point, so that nothing overflows before it is refused.

@@ -1618,3 +1618,112 @@ def test_import_refuses_what_it_cannot_read(tmp_path):
     assert "is no field of a profile" in bad("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--set", "*.size=1", code=2)
     assert "FORMAT" in bad("import", "chrome", IMPORTS / "layers.csv", code=2)
     assert not (tmp_path / "p.json").exists()
+
+
+# Numbers that can be added up by hand
+
+TWO_LAYERS = """name,forward_ms,recompute_ms,backward_ms,step_ms,parameters_bytes,state_bytes,activation_bytes,saved_bytes,\
+forward_workspace_bytes,backward_workspace_bytes
+a,10,10,20,1,1000000,2000000,100000,0,0,0
+b,10,10,20,1,1000000,2000000,0,0,0,0
+"""
+
+
+def by_hand(folder, jobs, devices):
+    """Inputs of `jobs` ((name, minibatches), ...) of a model of two layers: 20 ms forward, 40 backward, 2 to step."""
+    (folder / "layers.csv").write_text(TWO_LAYERS)
+    free = [option for cost in ["copy=0 us + 1 TB", "unit_overhead_ns=0", "dispatch_ns=0", "input_bytes=0"]
+            for option in ("--set", cost)]
+    good("import", "csv", folder / "layers.csv", "--name", "m", "--batch", 8, *free, "-o", folder / "profile.json")
+    (folder / "w.toml").write_text('[defaults]\nmodel = "imported:m"\nbatch = 8\noptimizer = "adamw"\n' + "".join(
+        f'[[job]]\nname = "{name}"\nminibatches = {minibatches}\n' for name, minibatches in jobs))
+    (folder / "c.toml").write_text(devices)
+    return [folder / "w.toml", folder / "c.toml", "-p", folder / "profile.json"]
+
+
+def about(seconds):
+    return pytest.approx(seconds, abs=1e-4)  # Copies at 1 TB/s.
+
+
+def one_plan(*arguments):
+    return json.loads(good("simulate", *arguments, "--json"))["plans"][0]
+
+
+def test_completion_times_and_peaks_are_those_of_arithmetic(tmp_path):
+    inputs = by_hand(tmp_path, [("a", 1), ("b", 2), ("c", 3)], '[[device]]\nname = "d"\nmemory = "1 GB"\n')
+    plan = one_plan(*inputs, "--strategy", "resident", "--policy", "fifo", "--admit", "1", "--keep-activations",
+                    "--slots", "1")
+    ends = [0.062, 0.062 + 0.124, 0.062 + 0.124 + 0.186]
+    assert plan["predicted_s"] == about(ends[2])
+    assert plan["completion"] == {"mean_s": about(sum(ends) / 3), "p95_s": about(ends[2]),
+                                  "max_s": about(ends[2])}
+    assert plan["host_peak_bytes"] == 3 * 2 * 3_000_000
+    assert plan["bytes_moved"] == 3 * 2 * (3_000_000 + 3_000_000)  # Each model in once, and out.
+    assert plan["bytes_between_devices"] == plan["devices_lost"] == plan["units_redone"] == 0
+    assert plan["disk_read_bytes"] == plan["disk_written_bytes"] == 0
+
+
+def test_where_no_job_completes_there_are_no_completion_times(tmp_path):
+    inputs = by_hand(tmp_path, [("a", 4)], '[[device]]\nname = "d"\nmemory = "1 GB"\n')
+    text = inputs[0].read_text().replace("minibatches = 4", "minibatches = 4\nstop_after = 1")
+    inputs[0].write_text(text)
+    plan = one_plan(*inputs, "--strategy", "spill", "--policy", "fifo")
+    assert plan["completion"] is None and plan["jobs"][0]["end_s"] == plan["predicted_s"]
+
+
+def test_a_lost_device_and_what_it_began_are_counted(tmp_path):
+    device = '[[device]]\nname = "d"\nmemory = "1 GB"\nleaves = [0.005]\nreturns = [0.105]\n'
+    inputs = by_hand(tmp_path, [("a", 1)], device)
+    plan = one_plan(*inputs, "--strategy", "spill", "--policy", "fifo", "--slots", "1")
+    assert (plan["devices_lost"], plan["units_redone"]) == (1, 1)
+    assert plan["predicted_s"] == about(0.105 + 0.062)  # One shard holds both layers.
+
+
+def test_between_devices_is_what_pipelines_hand_on(tmp_path):
+    device = '[[device]]\nname = "d"\ncount = 2\nmemory = "1 GB"\npeer = { rate = "1 GB" }\n'
+    inputs = by_hand(tmp_path, [("a", 3)], device)
+    arguments = [*inputs, "--strategy", "model_parallel", "--policy", "fifo", "--keep-activations"]
+    assert one_plan(*arguments)["bytes_between_devices"] == 3 * 2 * 100_000  # An activation and its gradient.
+    assert "between devices MiB" in good("simulate", *arguments)
+    assert "between devices" not in good("simulate", *inputs, "--strategy", "spill")
+
+
+def test_a_plan_that_leaves_jobs_without_room_does_not_rank_before_one_that_ends(tmp_path):
+    devices = """[[device]]
+name = "big"
+memory = "100 MB"
+leaves = [0.050]
+[[device]]
+name = "small"
+memory = "5 MB"
+"""
+    inputs = by_hand(tmp_path, [("a", 3), ("b", 3)], devices)
+    found = json.loads(good("simulate", *inputs, "--json", "--save-plan", tmp_path / "best.json"))
+    assert {plan["strategy"] for plan in found["plans"]} == {"model_parallel"}  # Its shards move to where there is room.
+    refused = {each["name"]: each["reason"] for each in found["refused"]}
+    assert any(reason.endswith("jobs do not end: the devices that are left have no room for it")
+               for name, reason in refused.items() if name.startswith("resident")), refused
+    assert "model_parallel" in (tmp_path / "best.json").read_text()
+    rows = list(csv.DictReader(io.StringIO(good("sweep", *inputs, "--strategies", "model_parallel,resident"))))
+    assert all((row["predicted_s"] == "") == (row["strategy"] == "resident") for row in rows), rows
+
+
+def test_a_plan_that_cannot_end_does_not_end_the_ranking(tmp_path):
+    inputs = by_hand(tmp_path, [("a", 3), ("b", 3)],
+                     '[[device]]\nname = "d"\ncount = 2\nmemory = "1 GB"\nleaves = [0.3]\n')
+    found = json.loads(good("simulate", *inputs, "--json"))
+    reasons = {each["reason"] for each in found["refused"]}
+    assert found["plans"] and any(reason.startswith("no device is left, and ") for reason in reasons), reasons
+    noisy = json.loads(good("simulate", *inputs, "--json", "--noise", "lognormal:0.1", "--replications", "20"))
+    assert noisy["plans"] and all(plan["replicated"]["makespan_s"]["max"] < 0.3 for plan in noisy["plans"])
+    assert "no device is left, and " in bad("simulate", *inputs, "--strategy", "model_parallel", "--admit", "1", "--policy",
+                                            "lrtf")
+
+
+def test_metrics_alone_keep_no_timeline(tmp_path):
+    inputs = by_hand(tmp_path, [("a", 3)], '[[device]]\nname = "d"\nmemory = "1 GB"\n')
+    arguments = [*inputs, "--strategy", "spill", "--policy", "lrtf"]
+    with_timeline, without = one_plan(*arguments), one_plan(*arguments, "--metrics-only")
+    assert with_timeline.pop("devices") and without == with_timeline
+    assert "idle: " in good("simulate", *arguments, "--metrics-only")
+    bad("simulate", *arguments, "--metrics-only", "-o", tmp_path / "t.json", code=2)

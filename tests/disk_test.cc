@@ -197,7 +197,9 @@ TEST(Disk, RefusesWhatNeitherHolds) {
   lowered.cluster.host_memory = 10;
   EXPECT_EQ(error(), "no error");
   lowered.cluster.disk->memory = 29;
-  EXPECT_EQ(error(), "the jobs need 30 B of disk, the cluster has 29 B; run fewer jobs at once");
+  EXPECT_EQ(error(),
+            "the jobs need up to 30 B of disk, all that passes it counted as if it lay there at "
+            "once; the cluster's `disk.memory` is 29 B; give more, or fewer or smaller jobs");
   lowered.cluster.host_memory = 9;
   EXPECT_EQ(error(),
             "job0: parameters of shard 0 need 10 B, the host's memory is 9 B; cut the "

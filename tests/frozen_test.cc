@@ -144,7 +144,7 @@ TEST(JobProfile, RefusesToFreezeAll) {
   instances::Case drawn = alike(1, 3);
   drawn.workload.jobs[0].frozen_layers = 3;
   EXPECT_EQ(error_of([&] { job_profile(drawn.profile, drawn.workload.jobs[0], 1); }),
-            "job0: 3 of the model's 3 layers are frozen; leave one to train");
+            "job0: frozen_layers is 3, the model has 3 layers; leave one to train");
 }
 
 // Layers 0 to 2 of 4 are frozen, the cut is after layers 0 and 2: one shard wholly, one half.

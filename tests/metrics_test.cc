@@ -165,5 +165,22 @@ TEST(Metrics, UtilizationOfAnOutcomeIsTheMeanOverItsDevices) {
   EXPECT_EQ(utilization(Outcome{}).busy, 0);
 }
 
+TEST(CompletionTimes, AreOfJobsThatCompletedAndTheNinetyFifthOfAHundredIsBelowTheLargest) {
+  std::vector<JobEnd> jobs(101);
+  for (int j = 0; j < 100; ++j) {
+    JobEnd& end = jobs[static_cast<std::size_t>(j)];
+    end.completed = true;
+    end.arrived = Instant{std::chrono::seconds(5)};
+    end.at = end.arrived + std::chrono::seconds(j + 1);
+  }
+  jobs.back().at = Instant{std::chrono::hours(1)};
+  const auto found = completion_times(jobs);
+  ASSERT_TRUE(found);
+  EXPECT_DOUBLE_EQ(found->mean, 50.5);
+  EXPECT_DOUBLE_EQ(found->p95, 95);
+  EXPECT_DOUBLE_EQ(found->largest, 100);
+  EXPECT_FALSE(completion_times({jobs.back()}));
+}
+
 }  // namespace
 }  // namespace shardlab
