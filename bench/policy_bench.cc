@@ -3,11 +3,13 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "bench/instance.h"
 #include "policies/registry.h"
+#include "policies/replay.h"
 #include "tests/instances.h"
 
 /// What a decision costs each policy: a unit is offered and another picked, with so many jobs ready
@@ -79,6 +81,19 @@ void add_parameters(Program& program, Bytes bytes) {
   }
 }
 
+constexpr std::size_t kReplayed = 1 << 20;  ///< Decisions of an order.
+
+/// Replay follows an order of first units, which is all that is offered here.
+std::unique_ptr<Policy> policy_of(const std::string& name, const Program& program) {
+  if (name != kReplay) return make_policy(name, program.jobs.size(), 1);
+  std::vector<OrderedUnit> order(kReplayed);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    order[i].device = device_id(i % kDevices);
+    order[i].job = job_id(i % program.jobs.size());
+  }
+  return std::make_unique<Replay>(order, program, kDevices, Replay::Times::kKept);
+}
+
 void decide(benchmark::State& state, const std::string& name, Shape shape) {
   const auto jobs = static_cast<std::size_t>(state.range(0));
   Program program = compute_only(static_cast<int>(jobs), 4, 1000);
@@ -89,7 +104,7 @@ void decide(benchmark::State& state, const std::string& name, Shape shape) {
     cluster = instances::devices(kDevices, kUnlimited, {Duration{5000}, 1e9}, 2);
   }
   Standing view(program, cluster);
-  const auto policy = make_policy(name, jobs, 1);
+  const auto policy = policy_of(name, program);
   policy->begin(view);
   std::vector<Candidate> next;
   for (std::size_t j = 0; j < jobs; ++j) {
@@ -120,16 +135,17 @@ void decide(benchmark::State& state, const std::string& name, Shape shape) {
 }
 
 const bool kRegistered = [] {
-  for (const PolicyInfo& policy : known_policies()) {
+  std::vector<std::string> names{kReplay};
+  for (const PolicyInfo& policy : known_policies()) names.emplace_back(policy.name);
+  for (const std::string& name : names) {
     for (const auto& [shape, title] : {std::pair{Shape::kEqual, "/equal"},
                                        {Shape::kMixed, "/mixed"},
                                        {Shape::kCopies, "/copies"}}) {
-      const std::string name(policy.name);
-      benchmark::RegisterBenchmark(
+      auto* registered = benchmark::RegisterBenchmark(
           (name + title).c_str(),
-          [name, shape](benchmark::State& state) { decide(state, name, shape); })
-          ->Arg(64)
-          ->Arg(10'000);
+          [name, shape](benchmark::State& state) { decide(state, name, shape); });
+      registered->Arg(64)->Arg(10'000);
+      if (name == kReplay) registered->Iterations(kReplayed);
     }
   }
   return true;

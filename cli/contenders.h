@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/prediction.h"
+#include "cli/ranked_plans.h"
 #include "core/plan.h"
 
 namespace shardlab {

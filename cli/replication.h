@@ -8,7 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "cli/noise.h"
-#include "cli/prediction.h"
+#include "cli/ranked_plans.h"
 #include "report/statistics.h"
 
 namespace shardlab {

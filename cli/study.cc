@@ -16,20 +16,16 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/result.h"
+#include "cli/saved_instance.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "study/builtin_grids.h"
-#include "study/instance.h"
 #include "study/report.h"
 #include "traces/atomic_file.h"
-#include "traces/cluster_file.h"
 #include "traces/csv_rows.h"
 #include "traces/input_files.h"
-#include "traces/plan_file.h"
-#include "traces/profile_file.h"
-#include "traces/workload_file.h"
 
 namespace shardlab {
 namespace {
@@ -162,69 +158,6 @@ nlohmann::ordered_json studied_json(const Studied& made) {
   return json_document("study", body);
 }
 
-/// "policies/homogeneous/mixed/none/2,7".
-struct NamedInstance {
-  std::string grid, setting;
-  std::int64_t number = 0;
-};
-
-NamedInstance named_instance(const std::string& text) {
-  const std::size_t slash = text.find('/'), comma = text.rfind(',');
-  NamedInstance named;
-  try {
-    if (slash == std::string::npos || comma == std::string::npos || comma < slash) throw Error("");
-    std::size_t read = 0;
-    named.number = std::stoll(text.substr(comma + 1), &read);
-    if (read != text.size() - comma - 1 || named.number < 1) throw Error("");
-  } catch (const std::exception&) {
-    throw UsageError(text + ": give GRID/SETTING,NUMBER, for example " +
-                     "\"policies/homogeneous/mixed/shared 0.5/2,1\"");
-  }
-  named.grid = text.substr(0, slash);
-  named.setting = text.substr(slash + 1, comma - slash - 1);
-  return named;
-}
-
-void write_instance(StudyInstance instance, const StudyGrid& grid, std::uint64_t seed,
-                    const std::string& folder) {
-  make_folder(folder);
-  const auto file = [&](const std::string& name) {
-    return (std::filesystem::path(folder) / name).string();
-  };
-  write_file_atomically(file("workload.toml"), workload_toml(instance.workload));
-  write_file_atomically(file("cluster.toml"), cluster_toml(instance.cluster));
-  write_profile(file("profile.json"), instance.profile);
-  instance.plan.seed = seed;
-  for (const std::string& policy : policies_of(grid)) {
-    instance.plan.policy = policy;
-    std::string name = policy;
-    std::replace(name.begin(), name.end(), '/', '-');
-    write_plan(file("plan-" + name + ".json"), instance.plan);
-  }
-}
-
-int save_instance(const Options& options) {
-  const NamedInstance named = named_instance(options.saved[0]);
-  for (const StudyGrid& grid : read_grids(options)) {
-    if (grid.name != named.grid) continue;
-    std::string known;
-    for (const StudyCell& cell : cells(grid)) {
-      known += "\n  " + grid.name + "/" + cell.name();
-      if (cell.name() != named.setting) continue;
-      write_instance(draw_instance(cell, options.seed, named.number), grid,
-                     policy_seed(options.seed, named.number), options.saved[1]);
-      print_text(fmt::format(
-          "{0}: workload.toml, cluster.toml, profile.json and a plan per policy; for example\n"
-          "  shardlab simulate {0}/workload.toml {0}/cluster.toml -p {0}/profile.json --plan "
-          "{0}/plan-{1}.json\n",
-          options.saved[1], policies_of(grid).front()));
-      return 0;
-    }
-    throw Error(options.saved[0] + ": no setting of the grid; there are" + known);
-  }
-  throw Error(options.saved[0] + ": no grid is called " + named.grid);
-}
-
 int show_grid(const std::string& name) {
   if (const BuiltinGrid* known = builtin(name)) {
     print_text(known->toml);
@@ -239,7 +172,10 @@ int show_grid(const std::string& name) {
 
 int study(const Options& options) {
   if (!options.shown_grid.empty()) return show_grid(options.shown_grid);
-  if (!options.saved.empty()) return save_instance(options);
+  if (!options.saved.empty()) {
+    save_instance(options.saved[0], read_grids(options), options.seed, options.saved[1]);
+    return 0;
+  }
   for (const std::string& path : {options.csv, options.latex, options.markdown}) {
     if (!path.empty()) refuse_unwritable_file(path);
   }

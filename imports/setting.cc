@@ -10,8 +10,8 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "traces/layer_costs.h"
 #include "core/suggestion.h"
+#include "traces/layer_costs.h"
 #include "traces/value.h"
 
 namespace shardlab {

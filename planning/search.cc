@@ -41,9 +41,7 @@ class Search {
   [[nodiscard]] Duration bound() const {
     if (!how_.tuner) return bounds(program_, cluster_).greatest();
     if (how_.runs.empty()) return {};
-    Program ran = program_;
-    for (std::size_t j = 0; j < ran.jobs.size(); ++j) ran.jobs[j].minibatches = how_.runs.at(j);
-    return bounds(ran, cluster_, /*may_pause=*/true).greatest();
+    return bounds(that_ran(program_, how_.runs), cluster_, /*may_pause=*/true).greatest();
   }
 
   /// A run that is gone on from.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "policies/bound_parts.h"
+#include "sched/driver.h"
 
 namespace shardlab {
 namespace {
@@ -52,6 +53,19 @@ Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause) {
   // A job of which something was lost waits until it is admitted again, as if it were paused.
   if (cluster.loses_devices()) return of_bound(unbound(program), cluster, /*may_pause=*/true);
   return of_bound(program, cluster, may_pause);
+}
+
+Program that_ran(Program program, std::span<const std::int64_t> minibatches) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    program.jobs[j].minibatches = minibatches[j];
+  }
+  return program;
+}
+
+Program that_ran(Program program, const Outcome& outcome) {
+  std::vector<std::int64_t> minibatches;
+  for (const JobEnd& end : outcome.jobs) minibatches.push_back(end.minibatches);
+  return that_ran(std::move(program), minibatches);
 }
 
 Duration naive_estimate(const Program& program, const Cluster& cluster) {

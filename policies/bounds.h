@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -9,6 +11,8 @@
 #include "sched/program.h"
 
 namespace shardlab {
+
+struct Outcome;
 
 /// Times below which no run of a lowered plan can come, whatever its policy: see docs/design.md,
 /// Bounds. A unit counts with the least of its costs, except where work says more. Dispatch and
@@ -33,6 +37,10 @@ struct Bounds {
 /// `may_pause`: jobs may pause, as for a tuner, and others then cost what they cost alone. Where a
 /// device leaves, its absence itself counts nothing, and what is bound counts as if it were not.
 Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause = false);
+
+/// The program with so many minibatches of each job: what runs where jobs stop, for bounds of that.
+Program that_ran(Program program, std::span<const std::int64_t> minibatches);
+Program that_ran(Program program, const Outcome& outcome);
 
 /// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs
 /// as measured beside others; where jobs run one at a time, Σ compute with costs measured alone.

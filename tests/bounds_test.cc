@@ -317,14 +317,6 @@ TEST(Bounds, BoundWorkIsSharedWhereADeviceLeaves) {
   EXPECT_EQ(bounds(program, cluster).packing, Duration{});
 }
 
-/// The minibatches that jobs ran before they stopped.
-Program that_ran(Program program, const Outcome& outcome) {
-  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
-    program.jobs[j].minibatches = outcome.jobs[j].minibatches;
-  }
-  return program;
-}
-
 TEST(Bounds, NoSimulationIsFasterThoughDevicesLeaveAndComeBack) {
   int lost = 0, whole = 0;
   for (std::uint64_t seed = 0; seed < instances::seeds(3000); ++seed) {

@@ -161,6 +161,12 @@ def test_the_simulators_lower_bound_ends_a_search_that_knows_no_switch(tmp_path,
     predicted = simulate(*inputs, "--save-program", program)["plans"][0]
     root = json.loads(program.read_text())
     assert predicted["bound_by"] == "link" and root["lower_bound_ns"] == round(predicted["lower_bound_s"] * 1e9)
+    lowered = read_program(program)
+    solver = exact.cp_model.CpSolver()
+    solver.parameters.relative_gap_limit = 0.05
+    solver.parameters.num_workers = 1
+    solver.parameters.max_deterministic_time = 1
+    assert solver.solve(exact.Model(lowered, Schedule(lowered, exact.greedy(lowered))).cp) == exact.cp_model.OPTIMAL
     arguments = [str(program), "--time-limit", "60", "--gap", "0.05", "--save-plan", str(plan), "--json"]
     assert exact.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)

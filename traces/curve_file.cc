@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/suggestion.h"
 #include "traces/atomic_file.h"
 #include "traces/csv.h"
-#include "core/suggestion.h"
 
 namespace shardlab {
 namespace {

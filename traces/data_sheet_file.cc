@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "traces/atomic_file.h"
 #include "core/suggestion.h"
+#include "traces/atomic_file.h"
 #include "traces/toml_node.h"
 
 namespace shardlab {
