@@ -186,6 +186,15 @@ def test_a_lower_bound_that_is_given_changes_no_optimum(bound, makespan):
     assert (result.status, result.makespan, result.bound) == ("optimal", makespan, makespan)
 
 
+def test_the_lower_bound_that_is_given_holds_however_many_jobs_run_at_once(tmp_path):
+    inputs = [FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json", "--strategy", "spill"]
+    path, given, bounds = tmp_path / "program.json", [], []
+    for admit in ("0", "1"):
+        bounds.append(simulate(*inputs, "--admit", admit, "--save-program", path)["plans"][0]["lower_bound_s"])
+        given.append(json.loads(path.read_text())["lower_bound_ns"])
+    assert bounds[0] < bounds[1] and given == [round(bounds[0] * 1e9)] * 2
+
+
 def slow_links(tmp_path):
     path = tmp_path / "program.json"
     simulate(FIXTURES / "workload.toml", FIXTURES / "cluster.toml", "-p", FIXTURES / "profile.json", "--strategy", "spill",
