@@ -278,7 +278,7 @@ void GpuTrace::finish(const std::map<std::int64_t, std::string>& devices, Import
   to.notes.push_back(steps_.method());
   copies_.finish(to);
   to.model.imported_precision = precisions_.found();
-  to.notes.push_back(precisions_.note());
+  if (!precisions_.note().empty()) to.notes.push_back(precisions_.note());
   if (others_ > 0) {
     to.unused.push_back({others_, "kernels and copies on the device", "of other processes"});
   }

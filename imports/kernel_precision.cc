@@ -120,7 +120,7 @@ std::optional<Precision> PrecisionTally::found() const {
 std::string PrecisionTally::note() const {
   const Shares& all = shares();
   const double sum = std::accumulate(all.begin(), all.end(), 0.0);
-  if (sum <= 0) return "precision: neither kernels nor types of operators say it";
+  if (sum <= 0) return "";
   std::string text;
   for (std::size_t p = 0; p < kKinds; ++p) {
     if (all.at(p) <= 0) continue;

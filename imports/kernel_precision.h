@@ -28,7 +28,7 @@ class PrecisionTally {
   void operation(std::string_view types);  ///< A matrix product's; asked where no kernel says it.
 
   [[nodiscard]] std::optional<Precision> found() const;
-  /// How that is known, or why it is not: for Provenance::notes.
+  /// How that is known, or why it is not, for Provenance::notes; empty where nothing says it.
   [[nodiscard]] std::string note() const;
 
  private:

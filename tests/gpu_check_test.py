@@ -288,6 +288,25 @@ def test_runs_within_the_bars_and_runs_without_pass():
         "spill": {"error": 0.05, "hidden": 0.9}, "two-lanes": {}, "resident": {"error": 0.05}}
 
 
+def test_a_profile_that_cupti_did_not_record_fails_with_the_figures_that_it_has():
+    found = json.loads((ROOT / "tests/fixtures/profile.json").read_text())
+    found["provenance"].pop("activity", None)
+    with pytest.raises(runner.Failed, match="nothing was recorded by CUPTI") as failed:
+        steps.held(found)
+    assert failed.value.figures["backward_ms"] > 0
+    shipped = json.loads((ROOT / "profiles/h100-gpt-2048.json").read_text())
+    assert abs(steps.held(shipped)["layers_error"]) < 0.03
+    for model in shipped["models"]:
+        model["whole_ns"] *= 2
+    with pytest.raises(runner.Failed, match="-50.* % of the whole, more than 3 %"):
+        steps.held(shipped)
+    shipped["provenance"]["activity"]["unattributed"] = 0.02
+    for model in shipped["models"]:
+        model["whole_ns"] //= 2
+    with pytest.raises(runner.Failed, match="kernels are not attributed"):
+        steps.held(shipped)
+
+
 def test_a_step_without_the_build_says_which_step_comes_before(tmp_path):
     with pytest.raises(runner.Failed, match="run the step build first"):
         steps.shardlab(context_in(tmp_path, tmp_path / "nothing"), "profile")

@@ -47,7 +47,7 @@ TEST(KernelPrecision, NamesOfMatrixKernelsSayIt) {
 TEST(PrecisionTally, NineTenthsOfTheTimeDecide) {
   PrecisionTally tally;
   EXPECT_EQ(tally.found(), std::nullopt);
-  EXPECT_EQ(tally.note(), "precision: neither kernels nor types of operators say it");
+  EXPECT_EQ(tally.note(), "");
   tally.kernel("ampere_sgemm_128x64_nn", Duration{900});
   tally.kernel("nvjet_tst_128x256", Duration{100});
   tally.kernel("void at::native::add<float>", Duration{90'000});

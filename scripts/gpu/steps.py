@@ -143,15 +143,22 @@ def recorded_figures(found):
     activity = found["provenance"]["activity"]
     return {"whole_ms": whole / 1e6, "layers_error": alone / whole - 1, "busy": busy / alone,
             "unattributed": activity["unattributed"], "by_launch": activity["by_launch"], "recording": activity["slow_down"],
-            "mismatched": activity["mismatched"], "records_lost": activity["dropped"],
+            "mismatched": activity.get("mismatched"), "records_lost": activity["dropped"],
             "median_interval": found["provenance"].get("repeats", {}).get("median_interval"),
             "allocator_rounding": found["provenance"].get("allocator_rounding")}
 
 
 def profile(context, case, workload, cluster, seconds):
     path = context.out / f"profile-{case}.json"
-    found = shardlab(context, "profile", workload, cluster, "-o", path, "--seconds", seconds)
-    figures = {**profile_figures(found), **recorded_figures(found)}
+    return held(shardlab(context, "profile", workload, cluster, "-o", path, "--seconds", seconds))
+
+
+def held(found):
+    """A profile's figures. Raises Failed with them where its layers do not add up or its kernels belong to none."""
+    figures = profile_figures(found)
+    if "activity" not in found["provenance"] or any("whole_ns" not in model for model in found["models"]):
+        raise Failed("nothing was recorded by CUPTI, or no minibatch as a whole; the log and shardlab doctor say why", figures)
+    figures |= recorded_figures(found)
     if abs(figures["layers_error"]) > 0.03:
         raise Failed(f"the layers' times add up to {100 * figures['layers_error']:+.1f} % of the whole, more than 3 %", figures)
     if not figures["busy"] or figures["unattributed"] > 0.01:
