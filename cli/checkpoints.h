@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 #include "core/checkpoint.h"
 #include "core/plan.h"
 #include "sched/program.h"

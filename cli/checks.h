@@ -27,6 +27,9 @@ inline CLI::Validator not_empty() {
       "", "path"};
 }
 
+/// What matrix products were computed in; see parse_any_precision().
+inline CLI::Validator any_precision() { return CLI::IsMember({"fp32", "tf32", "bf16", "fp16"}); }
+
 /// "10s", "2min" or "1h" as seconds.
 inline CLI::AsNumberWithUnit in_seconds() {
   return CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}},

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/engine.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -32,12 +32,6 @@ struct Options {
   bool json = false;
 };
 
-/// What matrix products of a precision are held to.
-const std::map<std::string, MatrixRate> kRates{{"fp32", MatrixRate::kFp32},
-                                               {"tf32", MatrixRate::kTf32},
-                                               {"bf16", MatrixRate::kHalf},
-                                               {"fp16", MatrixRate::kHalf}};
-
 std::vector<Shape> wanted(const Options& options, const Profile& measured) {
   std::vector<Shape> shapes;
   if (!options.workload.empty()) shapes = shapes_of(read_workload(options.workload));
@@ -55,7 +49,7 @@ std::optional<OtherDevice> other_device(const Options& options, const Profile& m
   const auto sheets = read_data_sheets(options.sheets.empty() ? data_sheets() : options.sheets);
   const std::string& from = options.from.empty() ? measured.provenance.device : options.from;
   OtherDevice other{find_sheet(sheets, from), find_sheet(sheets, options.device)};
-  if (!options.precision.empty()) other.imported_rate = kRates.at(options.precision);
+  if (!options.precision.empty()) other.imported_precision = parse_any_precision(options.precision);
   return other;
 }
 
@@ -138,7 +132,7 @@ int fit(const Options& options) {
   if (!other && options.batches.empty() && options.workload.empty()) {
     throw UsageError("nothing to estimate: give --batch, --workload or --device");
   }
-  const Profile made = fitted(measured, wanted(options, measured), other);
+  const Profile made = fitted(measured, wanted(options, measured), other, accepted(options.accept));
   write_profile(options.output, made);
   const Estimator estimator(measured.models);
   if (options.json) {
@@ -166,9 +160,9 @@ Action declare_fit(CLI::App& app) {
   app.add_option("--device", options->device, "estimate another device, by both data sheets");
   app.add_option("--from", options->from, "data sheet of the profiles' device (by its name)");
   app.add_option("--precision", options->precision,
-                 "--device: what imported models computed their matrix products in: fp32, tf32, "
-                 "bf16, fp16")
-      ->check(CLI::IsMember(kRates));
+                 "--device: what imported models computed their matrix products in, where the "
+                 "profile does not say it: fp32, tf32, bf16, fp16")
+      ->check(any_precision());
   app.add_option("--data-sheets", options->sheets, "TOML file (profiles/devices.toml)");
   add_accept_option(app, options->accept);
   add_json_flag(app, options->json);

@@ -1,6 +1,8 @@
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "report/table.h"
 #include "traces/layer_costs.h"
 #include "traces/profile_file.h"
+#include "traces/source_file.h"
 
 namespace shardlab {
 namespace {
@@ -30,7 +33,7 @@ const std::map<std::string, Importer> kImporters{{"csv", import_csv},
                                                  {"pipedream", import_pipedream}};
 
 struct Options {
-  std::string format, optimizer, device, output = "profile.json";
+  std::string format, optimizer, device, precision, output = "profile.json";
   std::vector<std::string> files, settings;
   std::string fill;
   std::vector<int> fill_at;
@@ -57,9 +60,24 @@ std::string parameters_cell(const ModelProfile& model) {
   return format_mebibytes(sum);
 }
 
+/// Null where it is not known.
+nlohmann::ordered_json precision_json(const ModelProfile& model) {
+  if (model.model.architecture != Architecture::kImported) return to_string(model.model.precision);
+  if (!model.imported_precision) return nullptr;
+  return to_string(*model.imported_precision);
+}
+
 /// What the file lacked, line by line, each behind `label`.
 std::string remarks_text(const Imported& imported, const std::string& label) {
   std::string text;
+  if (imported.device_time) {
+    const auto ms = [](Duration time) { return seconds(time) * 1e3; };
+    const auto& [all, layers, optimizer, unattributed] = *imported.device_time;
+    text += fmt::format(
+        "{}the device worked {:.3f} ms: {:.3f} for layers, {:.3f} for the optimizer, {:.3f} not "
+        "attributed\n",
+        label, ms(all), ms(layers), ms(optimizer), ms(unattributed));
+  }
   for (const auto& [count, what, why] : imported.unused) {
     text += fmt::format("{}could not use {} {}: {}\n", label, count, what, why);
   }
@@ -67,6 +85,9 @@ std::string remarks_text(const Imported& imported, const std::string& label) {
   const auto missing = missing_costs(imported.model);
   if (!missing.empty()) {
     text += fmt::format("{}not known: {}\n", label, fmt::join(missing, ", "));
+  }
+  if (precision_json(imported.model).is_null()) {
+    text += label + "not known: its precision, which fit --device asks for (--precision)\n";
   }
   if (imported.whole_step && imported.model.layers.front().missing.has(CostField::kStep)) {
     text += fmt::format(
@@ -105,6 +126,14 @@ std::vector<std::string> missing_of_host(const HostCosts& host) {
   return missing;
 }
 
+nlohmann::ordered_json device_time_json(const std::optional<DeviceTime>& time) {
+  if (!time) return nullptr;
+  return {{"all", time->all.count()},
+          {"layers", time->layers.count()},
+          {"optimizer", time->optimizer.count()},
+          {"unattributed", time->unattributed.count()}};
+}
+
 nlohmann::ordered_json import_json(const std::vector<Imported>& all, const std::string& path) {
   auto models = nlohmann::ordered_json::array();
   for (const Imported& each : all) {
@@ -115,6 +144,8 @@ nlohmann::ordered_json import_json(const std::vector<Imported>& all, const std::
     models.push_back({{"model", describe(each.model.model)},
                       {"batch", each.model.batch},
                       {"device", each.device},
+                      {"precision", precision_json(each.model)},
+                      {"device_time_ns", device_time_json(each.device_time)},
                       {"layers", each.model.layers.size()},
                       {"not_known", missing_costs(each.model)},
                       {"unused", std::move(unused)},
@@ -125,13 +156,40 @@ nlohmann::ordered_json import_json(const std::vector<Imported>& all, const std::
           {"models", std::move(models)}};
 }
 
+/// What is no text where text is wanted, and the other way round, by its first bytes.
+void refuse_other_format(const std::string& path, const std::string& format) {
+  constexpr std::string_view kGzip = "\x1f\x8b", kSqlite = "SQLite format 3";
+  std::string begin(kSqlite.size(), '\0');
+  std::ifstream(path, std::ios::binary)
+      .read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  if (begin.starts_with(kSqlite)) {
+    if (format == "nsight") return;
+    throw Error("is an SQLite database; shardlab import nsight reads those of Nsight Systems");
+  }
+  if (format == "nsight") {
+    throw Error("is no SQLite database; nsys export --type sqlite makes one of a report");
+  }
+  if (begin.starts_with(kGzip) && format != "kineto") {
+    throw Error("is compressed with gzip, which only kineto reads; unpack it first");
+  }
+}
+
 Imported import_file(const Options& options, const std::vector<Setting>& settings,
                      const std::optional<Job>& from, const std::string& path) {
+  const SourceFile source = source_file(path);
+  in_context(path, [&] { refuse_other_format(path, options.format); });
   Imported result = kImporters.at(options.format)(path, options.import);
   if (!options.device.empty()) {
     in_context(path, [&] { set_device(options.device, result); });
   }
-  if (from) fill(options.fill, *from, options.fill_at, result);
+  if (!options.precision.empty()) {
+    in_context(path, [&] { set_precision(parse_any_precision(options.precision), result); });
+  }
+  result.sources.push_back(source);
+  if (from) {
+    fill(options.fill, *from, options.fill_at, result);
+    result.sources.push_back(source_file(options.fill));
+  }
   for (const Setting& setting : settings) apply(setting, result);
   derive(result);
   return result;
@@ -146,13 +204,15 @@ std::string use_text(const Options& options, const ModelProfile& model) {
                      model.batch);
 }
 
-void refuse_rules_without_ranges(const Options& options) {
+void refuse_options_of_traces(const Options& options) {
   if (options.format == "kineto" || options.format == "nsight") return;
-  for (const auto& [option, rule] : {std::pair("--layer-rule", options.import.layer_rule),
-                                     std::pair("--step-rule", options.import.step_rule)}) {
+  for (const auto& [option, rule] :
+       {std::pair("--layer-rule", options.import.layer_rule),
+        std::pair("--step-rule", options.import.step_rule),
+        std::pair("--process", options.import.process), std::pair("--gpu", options.import.gpu)}) {
     if (rule.empty()) continue;
     throw UsageError(
-        fmt::format("{} is of kineto and nsight; {} has no ranges", option, options.format));
+        fmt::format("{} is of kineto and nsight; {} is no trace", option, options.format));
   }
 }
 
@@ -162,7 +222,7 @@ int import_files(Options options) {
   }
   refuse_overwriting(options.output, options.files);
   refuse_overwriting(options.output, {options.fill});
-  refuse_rules_without_ranges(options);
+  refuse_options_of_traces(options);
   std::optional<Job> from;
   if (!options.fill.empty()) {
     from = job_to_fill_from(options.fill);
@@ -216,6 +276,15 @@ Action declare_import(CLI::App& app) {
       "names them (modules, else annotations)");
   app.add_option("--step-rule", options->import.step_rule,
                  "kineto, nsight: the same of the ranges that are minibatches (ProfilerStep#N)");
+  app.add_option("--process", options->import.process,
+                 "kineto, nsight: id of the process to import, where a trace has several");
+  app.add_option("--gpu", options->import.gpu,
+                 "kineto, nsight: number of the GPU to import, where a trace has several; all: as "
+                 "one device");
+  app.add_option("--precision", options->precision,
+                 "what matrix products were computed in, where the file does not say it: fp32, "
+                 "tf32, bf16, fp16")
+      ->check(any_precision());
   app.add_option("--fill", options->fill,
                  "a workload with one model: sizes that the file lacks are taken from it");
   app.add_option("--fill-at", options->fill_at,

@@ -8,22 +8,11 @@
 
 #include <fmt/format.h>
 
-#include "cli/checks.h"
-#include "cli/interrupt.h"
-#include "cli/order_search.h"
-#include "cli/terminal.h"
 #include "core/error.h"
 #include "exec/emulated.h"
 #include "fit/fitted_profile.h"
-#include "planning/partition_search.h"
-#include "planning/search.h"
-#include "policies/plan_order.h"
-#include "policies/registry.h"
-#include "sched/limits.h"
 #include "sched/link.h"
-#include "sched/lower.h"
 #include "traces/cluster_file.h"
-#include "traces/plan_file.h"
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
 
@@ -115,6 +104,22 @@ void refuse_other_devices(const Inputs& inputs) {
       "; profile there, estimate it with shardlab fit --device, or --accept-profile device");
 }
 
+/// A job that says in what its imported model computed means a profile of that.
+void refuse_other_precision(const Inputs& inputs, const Job& job) {
+  if (!job.imported_precision || inputs.accepted.precision) return;
+  for (const ModelProfile& each : inputs.profile.models) {
+    if (each.model != job.model || each.imported_precision == job.imported_precision) continue;
+    throw Error(fmt::format(
+        "{}: {}: {} {}, {} says precision = \"{}\"; take a profile of that, or --accept-profile "
+        "precision",
+        inputs.profile.path, job.name, describe(job.model),
+        each.imported_precision
+            ? "was computed in " + to_string(*each.imported_precision)
+            : "does not say in what it was computed (shardlab import --precision says it)",
+        job.name, to_string(*job.imported_precision)));
+  }
+}
+
 }  // namespace
 
 Inputs read_inputs(const InputPaths& paths) {
@@ -129,6 +134,7 @@ Inputs read_inputs(const InputPaths& paths) {
   for (const Job& job : inputs.workload.jobs) {
     in_context(job.name,
                [&] { refuse_unknown(inputs.profile, job.model, job.batch, job.optimizer.kind); });
+    refuse_other_precision(inputs, job);
   }
   return inputs;
 }
@@ -198,136 +204,6 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
     break;
   }
   return warnings;
-}
-
-void add_plan_options(CLI::App& app, PlanOptions& options, bool search) {
-  app.add_option(
-         "--strategy", options.strategy,
-         "how a job is laid out: spill, resident, model_parallel, gpipe(STAGES,MICROBATCHES), "
-         "one_f_one_b(..), interleaved(..,SHARDS_PER_DEVICE), zero_offload(DEVICES), "
-         "data_parallel(REPLICAS,any of them) (spill)")
-      ->check(strategies());
-  app.add_option("--policy", options.policy,
-                 "which ready unit a free device takes: one of those below, or the path of a "
-                 "shared object (lrtf)")
-      ->check(policies(search));
-  app.add_option("--slots", options.slots,
-                 "units claimed at once per device: 1, or 2 with double buffering (2)")
-      ->check(CLI::Range(1, 16));
-  app.add_option("--admit", options.admit, "jobs that run at once, 0 for all (0)")
-      ->check(non_negative());
-  app.add_flag("--keep-activations", options.keep,
-               "keep activations instead of recomputing them (model_parallel)");
-  app.add_option("--step", options.step,
-                 "where optimizers step: device, host (spill, resident and model_parallel, once "
-                 "the gradient has come there), or cheaper: by the profile, shard by shard "
-                 "(cheaper)")
-      ->check(CLI::IsMember({"device", "host", "cheaper"}));
-  app.add_option("--partition", options.partition,
-                 "how jobs that spill are cut: greedy (as few shards as fit), balanced (as many, "
-                 "the longest as short as can be), search (by simulated makespan) (greedy)")
-      ->check(CLI::IsMember({"greedy", "balanced", "search"}));
-  app.add_option("--seed", options.seed, "of policies that draw (1)")->check(non_negative());
-  app.add_option("--plan", options.plan, "a plan file, instead of the options above");
-  if (search) add_search_options(app, options);
-}
-
-CLI::Validator policies(bool search) {
-  const auto check = [search](const std::string& name) -> std::string {
-    if (search && name == kSearchPolicy) return "";
-    try {
-      make_policy(name, 1, 1);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
-  return {check, "", "policies"};
-}
-
-CLI::Validator strategies() {
-  const auto check = [](const std::string& text) -> std::string {
-    try {
-      parse_strategy_choices(text);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
-  return {check, "", "strategies"};
-}
-
-namespace {
-
-/// Enough to try some numbers of shards and to move cuts; seconds for usual workloads.
-constexpr std::int64_t kCutsTried = 200;
-
-void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
-  Evaluator evaluator(inputs.workload, inputs.cluster, inputs.profile);
-  ProgressLine line;
-  const Interrupt interrupt;
-  choice.plan = search_partition(evaluator, *choice.plan, kCutsTried, choice.choice.seed,
-                                 [&](std::int64_t evaluations, Duration best) {
-                                   line.update(
-                                       fmt::format("{} of {} partitions simulated, best "
-                                                   "{:.3f} s",
-                                                   evaluations, kCutsTried, seconds(best)));
-                                   return !interrupt.stop();
-                                 });
-  choice.interrupted = interrupt.stop();
-  if (choice.interrupted) choice.note = "the search for cuts was interrupted";
-  choice.plan->name += "/searched";
-}
-
-}  // namespace
-
-std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
-  if (!options.plan.empty()) {
-    if (!options.strategy.empty() || !options.policy.empty() || options.slots || options.admit ||
-        options.keep || options.seed || !options.partition.empty() || !options.step.empty()) {
-      throw UsageError(
-          "--plan already says strategy, policy, slots, admit, activations, partition, step and "
-          "seed");
-    }
-    Plan plan = read_plan(options.plan);
-    if (plan.policy == kReplay) {
-      in_context(options.plan, [&] {
-        const Program program = lower(inputs.workload, inputs.cluster, inputs.profile, plan);
-        refuse_wrong_order(plan, program, inputs.cluster, stops_early(inputs.workload));
-        refuse_what_cannot_fit(program, inputs.cluster);
-      });
-    }
-    return {PlannedChoice{{}, std::move(plan), {}}};
-  }
-  const bool searches = options.policy == kSearchPolicy;
-  if (!searches && (options.search_s || options.search_evaluations)) {
-    throw UsageError("--search-seconds and --search-evaluations are of --policy search");
-  }
-  PlanChoice choice;
-  choice.slots = options.slots.value_or(choice.slots);
-  choice.seed = options.seed.value_or(choice.seed);
-  if (!options.step.empty()) choice.step = parse_step_place(options.step);
-  if (!options.one()) {
-    std::vector<PlanChoice> usual = usual_choices(choice.slots, choice.seed);
-    for (PlanChoice& each : usual) each.step = choice.step;
-    return make_plans(inputs.workload, inputs.cluster, inputs.profile, usual);
-  }
-  if (!options.strategy.empty()) choice.strategy = parse_strategy_choice(options.strategy);
-  if (!options.policy.empty()) choice.policy = searches ? "sharp" : options.policy;
-  choice.admit = options.admit.value_or(0);
-  choice.recompute = !options.keep;
-  if (!options.partition.empty() && choice.strategy.strategy != Strategy::kSpill) {
-    throw UsageError("--partition is of spill; shards of all other strategies are balanced");
-  }
-  if (options.partition == "balanced") choice.partitioner = Partitioner::kBalanced;
-  auto made = make_plans(inputs.workload, inputs.cluster, inputs.profile, {choice});
-  if (options.partition == "search") search_cuts(inputs, made.front());
-  if (searches) {
-    choice.policy = kSearchPolicy;
-    made.front().plan->name = describe(choice) + (options.partition == "search" ? "/searched" : "");
-    search_order(inputs, options, made.front());
-  }
-  return made;
 }
 
 }  // namespace shardlab

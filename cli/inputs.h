@@ -1,20 +1,15 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "core/cluster.h"
-#include "core/error.h"
-#include "core/plan.h"
 #include "core/profile.h"
 #include "core/workload.h"
 #include "fit/accepted.h"
-#include "policies/planner.h"
 
 namespace shardlab {
 
@@ -55,42 +50,5 @@ void refuse_other_machine(const Inputs& inputs, const std::string& device,
 /// What one should know before trusting the profile on this cluster; empty when nothing.
 /// `processor` is this machine's, or empty when that does not matter.
 std::vector<std::string> profile_warnings(const Inputs& inputs, const std::string& processor);
-
-/// Which plan is meant: by its properties, or a file.
-struct PlanOptions {
-  std::string strategy, policy, plan, partition;
-  std::string step;  ///< Where optimizers step; of all plans, if several are meant.
-  std::optional<int> slots, admit;
-  bool keep = false;
-  std::optional<std::uint64_t> seed;
-  std::optional<double> search_s;  ///< Of policy search.
-  std::optional<std::int64_t> search_evaluations;
-
-  /// One plan is meant, not all the usual ones.
-  [[nodiscard]] bool one() const {
-    return !strategy.empty() || !policy.empty() || admit || keep || !plan.empty() ||
-           !partition.empty();
-  }
-};
-
-/// `search`: also `--policy search`; see cli/order_search.h.
-void add_plan_options(CLI::App& app, PlanOptions& options, bool search = false);
-
-/// Of an option that takes a policy; `search`: or the one that is searched for.
-CLI::Validator policies(bool search = false);
-
-/// Of an option that takes strategies, separated by commas.
-CLI::Validator strategies();
-
-/// What the plan file of `options`, if there is one, has to do with an Error that leaves `body`.
-template <typename Body>
-auto in_plan(const PlanOptions& options, Body&& body) -> decltype(body()) {
-  if (options.plan.empty()) return std::forward<Body>(body)();
-  return in_context(options.plan, std::forward<Body>(body));
-}
-
-/// The plan read from a file, or made of the properties; the usual ones where none are given.
-/// Throws UsageError when a file and properties are both given.
-std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options);
 
 }  // namespace shardlab

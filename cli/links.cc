@@ -1,4 +1,8 @@
+#include <algorithm>
 #include <memory>
+#include <sched.h>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -110,9 +114,29 @@ nlohmann::ordered_json list(const std::vector<Each>& all) {
   return result;
 }
 
+/// CPUs that this process may run on.
+int cpus() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/// Copies of CPU devices are made by threads: those that take turns on a CPU do not share a link.
+std::vector<std::string> warnings(const Cluster& cluster, const LinkReport& found) {
+  int most = 0;
+  for (const SharedCopies& each : found.shared) most = std::max(most, each.copying);
+  const bool copied_by_cpus = std::ranges::any_of(
+      cluster.devices, [](const DeviceSpec& device) { return device.kind == "cpu"; });
+  if (!copied_by_cpus || most <= cpus()) return {};
+  return {
+      fmt::format("up to {} copies at once on {} CPU{}: they take turns, so that contention, "
+                  "shared rates and computing beside copies are not those of links",
+                  most, cpus(), cpus() == 1 ? "" : "s")};
+}
+
 int measure(const Options& options) {
   const Cluster cluster = read_cluster(options.cluster);
   const LinkReport found = load_engine()->links(cluster, options.links);
+  print_warnings(warnings(cluster, found));
   if (options.json) {
     print_json("links", {{"machine", describe_device(cluster.devices.front())},
                          {"links", list(found.links)},

@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 
 namespace shardlab {
 

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checks.h"
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/plan_report.h"

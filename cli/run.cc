@@ -16,7 +16,7 @@
 #include "cli/emulation.h"
 #include "cli/engine.h"
 #include "cli/estimates.h"
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 #include "cli/output.h"
 #include "cli/prediction.h"
 #include "cli/terminal.h"

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checkpoints.h"
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 #include "cli/noise.h"
 #include "cli/order_search.h"
 #include "cli/output.h"

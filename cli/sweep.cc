@@ -11,7 +11,7 @@
 
 #include "cli/checks.h"
 #include "cli/estimates.h"
-#include "cli/inputs.h"
+#include "cli/plan_options.h"
 #include "cli/noise.h"
 #include "cli/output.h"
 #include "cli/prediction.h"

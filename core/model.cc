@@ -1,5 +1,8 @@
 #include "core/model.h"
 
+#include <array>
+#include <cstddef>
+
 #include <fmt/format.h>
 
 #include "core/error.h"
@@ -23,7 +26,8 @@ std::string to_string(Architecture architecture) {
 }
 
 std::string to_string(Precision precision) {
-  return precision == Precision::kBf16 ? "bf16" : "fp32";
+  constexpr std::array kNames{"fp32", "bf16", "tf32", "fp16"};
+  return kNames.at(static_cast<std::size_t>(precision));
 }
 
 std::string to_string(OptimizerKind kind) { return kind == OptimizerKind::kSgd ? "sgd" : "adamw"; }
@@ -48,6 +52,14 @@ Precision parse_precision(const std::string& name) {
     if (to_string(known) == name) return known;
   }
   throw Error(fmt::format("\"{}\" is no precision; there are fp32 and bf16", name));
+}
+
+Precision parse_any_precision(const std::string& name) {
+  for (const auto known :
+       {Precision::kFp32, Precision::kTf32, Precision::kBf16, Precision::kFp16}) {
+    if (to_string(known) == name) return known;
+  }
+  throw Error(fmt::format("\"{}\" is no precision; there are fp32, tf32, bf16 and fp16", name));
 }
 
 std::string describe(const ModelSpec& model) {

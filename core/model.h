@@ -19,6 +19,8 @@ enum class Architecture : std::uint8_t {
 enum class Precision : std::uint8_t {
   kFp32,
   kBf16,  ///< By LibTorch's autocast.
+  kTf32,  ///< Of imported models alone, as the next.
+  kFp16,
 };
 
 /// What a model is made of; models/ turns it into a chain of layers.
@@ -85,12 +87,13 @@ constexpr int state_factor(OptimizerKind kind) { return kind == OptimizerKind::k
 
 std::string to_string(Architecture architecture);          ///< "mlp", "gpt", "bert", "vit", ...
 std::string to_string(OptimizerKind kind);                 ///< "sgd", "adamw"
-std::string to_string(Precision precision);                ///< "fp32", "bf16"
+std::string to_string(Precision precision);                ///< "fp32", "bf16", "tf32", "fp16"
 Architecture parse_architecture(const std::string& name);  ///< Of those that can be trained.
 /// "imported:resnet" and the like: how workloads and profiles name a model that is imported.
 inline constexpr std::string_view kImportedPrefix = "imported:";
 OptimizerKind parse_optimizer(const std::string& name);
-Precision parse_precision(const std::string& name);
+Precision parse_precision(const std::string& name);  ///< Of models that can be trained.
+Precision parse_any_precision(const std::string& name);
 
 /// "gpt 6x256, 4 heads, context 128": for tables and messages.
 std::string describe(const ModelSpec& model);

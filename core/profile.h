@@ -71,6 +71,8 @@ struct ModelProfile {
   std::optional<Measured> whole = std::nullopt;
   /// Of an imported model: a minibatch's inputs, and the most that its targets take. None: missing.
   std::optional<Bytes> input = std::nullopt;
+  /// Of an imported model: what its matrix products were computed in. None: not known.
+  std::optional<Precision> imported_precision = std::nullopt;
   int first_trained = 0;  ///< Layers below it only run forward (see job_profile()); in no file.
   /// Estimated, not measured: nine of ten true times lie within a factor of 1 + this, either way.
   std::optional<double> interval = std::nullopt;
@@ -127,6 +129,15 @@ struct Estimate {
   std::optional<double> held_out = std::nullopt;
 };
 
+/// A file from which costs were imported, or sizes filled.
+struct SourceFile {
+  std::string name;  ///< Without its folder.
+  Bytes bytes = 0;
+  std::string xxh3;  ///< As xxhsum -H3 prints it, 16 digits.
+
+  bool operator==(const SourceFile&) const = default;
+};
+
 /// Where the numbers come from. A profile of another machine, batch or library is refused or
 /// flagged.
 struct Provenance {
@@ -149,6 +160,7 @@ struct Provenance {
   std::optional<double> allocator_rounding = std::nullopt;
   /// Of imported costs, in words: what was derived or left unused, set by the user or filled.
   std::vector<std::string> notes = {};
+  std::vector<SourceFile> sources = {};              ///< Of imported costs.
   std::optional<Estimate> estimated = std::nullopt;  ///< Where some entry was not measured.
 };
 

@@ -30,6 +30,8 @@ struct Job {
   std::string base = {};  ///< Jobs of one base share their frozen parameters; empty: its own.
   std::int64_t stop_after = 0;  ///< Minibatches, fewer than those; 0: it runs to its end.
   std::int64_t done = 0;        ///< Minibatches that a checkpoint holds: it goes on after them.
+  /// Of an imported model: what its profile must have been computed in. None: whatever it was.
+  std::optional<Precision> imported_precision = std::nullopt;
 
   [[nodiscard]] bool frozen() const { return frozen_layers > 0 || lora_rank > 0; }
 };

@@ -49,6 +49,23 @@ const ModelProfile* entry_of(const Profile& profile, const Shape& shape) {
   return nullptr;
 }
 
+std::string imported_precision(const ModelProfile& of) {
+  return of.imported_precision ? to_string(*of.imported_precision) : "not known";
+}
+
+/// Batches of an imported model in two precisions would be one model's.
+void refuse_precisions(const Profile& profile, const Profile& other) {
+  for (const ModelProfile& each : other.models) {
+    for (const ModelProfile& one : profile.models) {
+      if (one.model != each.model || one.imported_precision == each.imported_precision) continue;
+      refuse_pair(profile, other,
+                  fmt::format("precisions of {}: {} and {}", describe(each.model),
+                              imported_precision(one), imported_precision(each)),
+                  "import them with one, or --accept-profile precision");
+    }
+  }
+}
+
 void refuse_twice(const Profile& profile, const Profile& other) {
   for (const ModelProfile& each : other.models) {
     if (entry_of(profile, shape_of(each)) == nullptr) continue;
@@ -80,13 +97,23 @@ std::string origin(const Profile& profile) {
 
 bool is_imported(const ModelSpec& model) { return model.architecture == Architecture::kImported; }
 
-MatrixRate matrix_rate(const ModelSpec& model, const OtherDevice& other) {
-  if (!is_imported(model)) return rate_of(model.precision);
-  if (other.imported_rate) return *other.imported_rate;
+/// What the entry's matrix products were computed in.
+Precision precision_of(const ModelProfile& entry, const OtherDevice& other,
+                       const Accepted& accepted) {
+  if (!is_imported(entry.model)) return entry.model.precision;
+  const auto &known = entry.imported_precision, &given = other.imported_precision;
+  if (known && given && *known != *given && !accepted.precision) {
+    throw UsageError(fmt::format(
+        "--precision {}: {} was computed in {}; leave --precision out, or --accept-profile "
+        "precision",
+        to_string(*given), describe(entry.model), to_string(*known)));
+  }
+  if (given) return *given;
+  if (known) return *known;
   throw UsageError(fmt::format(
       "{}: in what it computed its matrix products is not known; give --precision fp32, tf32, "
       "bf16 or fp16",
-      describe(model)));
+      describe(entry.model)));
 }
 
 constexpr const char* kLaw =
@@ -95,14 +122,17 @@ constexpr const char* kLaw =
 
 /// Fills in what the file says of the estimates in it.
 void describe_estimate(Profile& profile, const Profile& measured, const Estimator& estimator,
-                       const std::optional<OtherDevice>& other) {
+                       const std::optional<OtherDevice>& other,
+                       const std::set<MatrixRate>& rates = {}) {
   Estimate estimate{kLaw, {origin(measured)}, 0, median_error(estimator.held_out())};
   const bool sheets_alone = other && std::ranges::all_of(profile.models, [](const auto& each) {
                               return is_imported(each.model);
                             });
   if (sheets_alone) {
-    estimate.method = fmt::format("ratio of data sheets: compute rate ({}) and memory bandwidth",
-                                  to_string(other->imported_rate.value_or(MatrixRate::kFp32)));
+    std::string names;
+    for (const MatrixRate rate : rates) names += (names.empty() ? "" : ", ") + to_string(rate);
+    estimate.method =
+        fmt::format("ratio of data sheets: compute rate ({}) and memory bandwidth", names);
   } else if (other) {
     estimate.method += "; roofline of compute rate and memory bandwidth by data sheets";
   }
@@ -183,11 +213,16 @@ Profile merged(std::vector<Profile> profiles, const Accepted& accepted) {
     Profile& next = profiles[i];
     refuse_difference(profiles.front(), next, accepted);
     refuse_twice(all, next);
+    if (!accepted.precision) refuse_precisions(all, next);
     std::ranges::move(next.models, std::back_inserter(all.models));
     all.path += ", " + next.path;
     for (const std::string& note : next.provenance.notes) {
       auto& notes = all.provenance.notes;
       if (std::ranges::find(notes, note) == notes.end()) notes.push_back(note);
+    }
+    for (const SourceFile& source : next.provenance.sources) {
+      auto& sources = all.provenance.sources;
+      if (std::ranges::find(sources, source) == sources.end()) sources.push_back(source);
     }
     all.provenance.drift = std::max(all.provenance.drift, next.provenance.drift);
     if (next.provenance.estimated && !all.provenance.estimated) {
@@ -198,19 +233,21 @@ Profile merged(std::vector<Profile> profiles, const Accepted& accepted) {
 }
 
 Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
-               const std::optional<OtherDevice>& other) {
+               const std::optional<OtherDevice>& other, const Accepted& accepted) {
   const Estimator estimator(measured.models);
   Profile made = measured;
   made.models.clear();
   made.others.clear();
   bool any_known = false;
+  std::set<MatrixRate> rates;
   for (const Shape& shape : shapes) {
     if (entry_of(made, shape) != nullptr) continue;
     const ModelProfile* known = entry_of(measured, shape);
     any_known = any_known || known != nullptr;
     ModelProfile entry = known != nullptr ? *known : estimator.estimate(shape);
     if (other) {
-      const MatrixRate rate = matrix_rate(shape.model, *other);
+      const MatrixRate rate = rate_of(precision_of(entry, *other, accepted));
+      rates.insert(rate);
       entry = estimator.on_device(std::move(entry), roofline_ratio(other->from, other->to, rate));
     }
     made.models.push_back(std::move(entry));
@@ -223,7 +260,7 @@ Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
     move_host(made.alone, *other);
     move_host(made.loaded, *other);
   }
-  describe_estimate(made, measured, estimator, other);
+  describe_estimate(made, measured, estimator, other, rates);
   return made;
 }
 

@@ -14,20 +14,23 @@ namespace shardlab {
 
 /// The models of several profiles as one profile; what belongs to the host, as the mean. Throws
 /// Error naming both values where they are of different devices, LibTorch versions (unless
-/// accepted) or lanes, or hold a model twice. Requires: at least one.
+/// accepted) or lanes, hold an imported model in two precisions (unless accepted) or a model twice.
+/// Requires: at least one.
 Profile merged(std::vector<Profile> profiles, const Accepted& accepted);
 
 /// From one device's data sheet to another's.
 struct OtherDevice {
   DataSheet from, to;
-  std::optional<MatrixRate> imported_rate = std::nullopt;  ///< Of imported models; none: not known.
+  /// What imported models computed their matrix products in, of which the profile does not say it.
+  std::optional<Precision> imported_precision = std::nullopt;
 };
 
 /// A profile of these sizes: measured entries where `measured` has them, estimated ones elsewhere;
 /// with `other`, all estimated. Provenance says so. Throws Error when nothing comparable was
-/// measured, a data sheet lacks the rate of a precision, or that of an imported model is not known.
+/// measured, a data sheet lacks the rate of a precision, or the precision of an imported model is
+/// not known, or said to be another than the profile's, unless that is accepted.
 Profile fitted(const Profile& measured, const std::vector<Shape>& shapes,
-               const std::optional<OtherDevice>& other);
+               const std::optional<OtherDevice>& other, const Accepted& accepted = {});
 
 /// Every model of the workload at its batch and at all that divide it: those of microbatches and
 /// replicas.

@@ -81,6 +81,19 @@ void refuse_other_parameters(const std::string& path, const LayerCost& imported,
       path, imported.name, imported.parameters, filled.parameters));
 }
 
+/// As that model it would be simulated and held against runs in the workload's precision.
+void refuse_other_precision(const std::string& path, const Job& job, const ModelProfile& imported) {
+  const auto& known = imported.imported_precision;
+  if (!known || *known == job.model.precision) return;
+  throw UsageError(fmt::format(
+      "--fill {}: its model is of precision {}, {} was computed in {}; {}, or keep it an imported "
+      "model with --fill-at 0,1,2 and so on",
+      path, to_string(job.model.precision), describe(imported.model), to_string(*known),
+      *known == Precision::kBf16 || *known == Precision::kFp32
+          ? fmt::format("write precision = \"{}\"", to_string(*known))
+          : "models are trained in fp32 and bf16 alone"));
+}
+
 }  // namespace
 
 Job job_to_fill_from(const std::string& path) {
@@ -121,8 +134,14 @@ void fill(const std::string& path, const Job& job, const std::vector<int>& first
   }
   const std::string imported = describe(model.model);
   if (first_layer.empty()) {
+    refuse_other_precision(path, job, model);
     model.model = job.model;
     model.input.reset();
+    if (!model.imported_precision.has_value()) {
+      to.notes.push_back(fmt::format("precision: not known, taken for {} as {} says",
+                                     to_string(job.model.precision), path));
+    }
+    model.imported_precision.reset();
     to.notes.push_back(fmt::format("imported as {}, taken for {}", imported, describe(job.model)));
   } else if (!model.input) {
     model.input = Bytes{model.batch} * job.model.context * 8;  // Ids of 64 bits.

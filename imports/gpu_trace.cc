@@ -11,7 +11,6 @@
 
 #include "core/error.h"
 #include "imports/trace_places.h"
-#include "profiler/copy_cost.h"
 
 namespace shardlab {
 namespace {
@@ -26,6 +25,8 @@ struct Lost {
 void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
   const std::map<Why, std::string> kReasons{
       {Why::kNoLaunch, "their launch is not in the trace"},
+      {Why::kOtherProcess, "another process launched them"},
+      {Why::kSeveralLaunches, "launches of several processes have their number, on one GPU"},
       {Why::kNoStep, "they were launched outside every minibatch"},
       {Why::kNoLayer, "they were launched in no range of a layer"},
       {Why::kBackwardOfNoLayer, "their forward was in no range of a layer"}};
@@ -47,6 +48,7 @@ PlaceSums add_up(SortedRecords<PlacedWork>& works, std::size_t held_bytes, Impor
       Lost& here = lost[placed->why];
       ++here.count;
       here.seconds += seconds(Duration{placed->work.end_ns - placed->work.start_ns});
+      if (placed->why == Why::kOtherProcess) continue;
       place = {};  // It still comes between others.
     }
     sums.add(placed->work, place);
@@ -81,95 +83,82 @@ constexpr std::pair<Phase, CostField> kPhaseFields[] = {{Phase::kForward, CostFi
                                                         {Phase::kRecompute, CostField::kRecompute},
                                                         {Phase::kBackward, CostField::kBackward}};
 
-/// Copies of one class.
-struct CopyMedians {
-  std::int64_t count = 0;
-  std::vector<CopySample> sizes;  ///< The median time of each.
-};
-
-/// As quantile() of all times of a size, without holding them.
-std::map<CopyClass, CopyMedians> medians_of(SortedRecords<TracedCopy>& copies) {
-  std::map<std::pair<CopyClass, Bytes>, std::int64_t> counts;
-  auto all = copies.read();
-  while (const TracedCopy* copy = all.next()) ++counts[{copy->of, copy->bytes}];
-  std::map<CopyClass, CopyMedians> result;
-  auto again = copies.read();
-  for (const auto& [key, count] : counts) {
-    CopyMedians& here = result[key.first];
-    here.count += count;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const TracedCopy* const copy = again.next();
-      if (i == count / 2) here.sizes.push_back({copy->bytes, Duration{copy->time_ns}});
-    }
-  }
-  return result;
-}
-
 }  // namespace
 
-GpuTrace::GpuTrace(const RangeRules& rules, std::size_t held_bytes)
+GpuTrace::GpuTrace(const RangeRules& rules, const ImportOptions& options)
     : rules_(rules),
-      held_bytes_(held_bytes),
+      held_bytes_(options.held_bytes),
+      parts_(options),
       names_(rules),
-      launches_(held_bytes),
-      works_(held_bytes),
-      ranges_(held_bytes),
-      operators_(held_bytes),
-      forwards_(held_bytes),
-      link_starts_(held_bytes),
-      backwards_(held_bytes),
-      link_ends_(held_bytes),
-      unnumbered_(held_bytes),
-      copies_(held_bytes) {}
+      launches_(held_bytes_),
+      works_(held_bytes_),
+      ranges_(held_bytes_),
+      operators_(held_bytes_),
+      forwards_(held_bytes_),
+      link_starts_(held_bytes_),
+      backwards_(held_bytes_),
+      link_ends_(held_bytes_),
+      unnumbered_(held_bytes_),
+      copies_(held_bytes_) {}
 
-void GpuTrace::launch(std::int64_t correlation, std::uint64_t thread, std::int64_t at_ns) {
-  launches_.add({correlation, at_ns, thread});
+void GpuTrace::launch(std::int64_t correlation, HostThread thread, std::int64_t at_ns) {
+  launches_.add({correlation, at_ns, thread.thread, thread.process});
 }
 
-void GpuTrace::work(const TracedWork& work) { works_.add(work); }
-
-void GpuTrace::copy(CopyClass of, Bytes bytes, Duration time) {
-  if (bytes <= 0 || time <= Duration{}) {
-    ++empty_copies_;
-  } else {
-    copies_.add({of, bytes, time.count()});
+void GpuTrace::work(const TracedWork& work, std::string_view kernel,
+                    std::optional<std::uint32_t> process) {
+  if (process && !parts_.wanted(*process)) {
+    ++others_;
+    return;
   }
+  if (!parts_.take(work.device)) return;
+  works_.add(work);
+  if (!kernel.empty()) precisions_.kernel(kernel, Duration{work.end_ns - work.start_ns});
 }
 
-void GpuTrace::range(std::string_view name, RangeSource source, std::uint64_t thread,
+void GpuTrace::copy(CopyClass of, Bytes bytes, Duration time, std::int64_t device) {
+  if (parts_.wanted_gpu(device)) copies_.add(of, bytes, time);
+}
+
+void GpuTrace::range(std::string_view name, RangeSource source, HostThread thread,
                      std::int64_t start_ns, std::int64_t end_ns) {
   const auto [index, role] = names_.look_up(name, source);
   if (role == RangeRole::kNone) return;
+  parts_.add_range(thread.process);
+  if (!parts_.wanted(thread.process)) return;
   if (role == RangeRole::kStep) {
     step_range_ = true;
     return steps_.range(start_ns, end_ns);
   }
   if (role == RangeRole::kOptimizer) steps_.optimizer_end(end_ns);
-  const TracedRange range{thread, start_ns, end_ns, index, 0};
+  const TracedRange range{thread.thread, start_ns, end_ns, index, 0};
   if (role == RangeRole::kOperator) return operators_.add({range});
   if (makes_layers(role)) layers_.see(range);
   ranges_.add(range);
 }
 
-void GpuTrace::numbered(bool backward, std::int64_t sequence, std::uint64_t thread,
+void GpuTrace::numbered(bool backward, std::int64_t sequence, HostThread thread,
                         std::int64_t start_ns, std::int64_t end_ns) {
+  if (!parts_.wanted(thread.process)) return;
   if (backward) {
-    backwards_.add({sequence, thread, start_ns, end_ns});
+    backwards_.add({sequence, thread.thread, start_ns, end_ns});
   } else {
-    forwards_.add({sequence, start_ns, thread});
+    forwards_.add({sequence, start_ns, thread.thread});
   }
 }
 
-void GpuTrace::link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns) {
+void GpuTrace::link(bool backward, std::int64_t id, HostThread thread, std::int64_t at_ns) {
+  if (!parts_.wanted(thread.process)) return;
   if (backward) {
-    link_ends_.add({thread, at_ns, id});
+    link_ends_.add({thread.thread, at_ns, id});
   } else {
-    link_starts_.add({id, at_ns, thread});
+    link_starts_.add({id, at_ns, thread.thread});
   }
 }
 
-void GpuTrace::unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns) {
-  unnumbered_.add({thread, start_ns, end_ns, TraceLayers::kNone});
+void GpuTrace::unnumbered(HostThread thread, std::int64_t start_ns, std::int64_t end_ns) {
+  if (!parts_.wanted(thread.process)) return;
+  unnumbered_.add({thread.thread, start_ns, end_ns, TraceLayers::kNone});
 }
 
 void GpuTrace::refuse_nothing() const {
@@ -217,22 +206,23 @@ void GpuTrace::number_by_links() {
   forwards_ = std::move(link_starts_);
 }
 
-/// Where all work belongs, by device and time.
-SortedRecords<PlacedWork> GpuTrace::place_works(Imported& to) {
-  SortedRecords<PlacedWork> placed(held_bytes_);
-  SortedRecords<LaunchedWork> launched =
-      join_launches(works_, launches_, held_bytes_, [&](const TracedWork& work) {
-        placed.add({work, {}, Why::kNoLaunch});
-      });
+SortedRecords<LaunchedWork> GpuTrace::launched(SortedRecords<PlacedWork>& lost) {
+  SortedRecords<LaunchedWork> result = join_launches(
+      works_, launches_, parts_, held_bytes_, [&](const PlacedWork& work) { lost.add(work); });
   works_ = SortedRecords<TracedWork>(held_bytes_);
   launches_ = SortedRecords<TracedLaunch>(held_bytes_);
+  return result;
+}
+
+/// Where all work belongs, by device and time.
+void GpuTrace::place_works(SortedRecords<LaunchedWork>& launched, SortedRecords<PlacedWork>& placed,
+                           Imported& to) {
   TracePlacing placing(ranges_, names_, layers_, steps_, held_bytes_);
   SortedRecords<BackwardSpan> backwards = placing.layers_of(forwards_, backwards_);
   placing.find(launched, backwards, [&](const PlacedWork& work) { placed.add(work); });
   if (placing.passed_over() > 0) {
     to.unused.push_back({placing.passed_over(), "ranges", "they lie within thousands of others"});
   }
-  return placed;
 }
 
 void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
@@ -260,50 +250,38 @@ void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
     to.unused.push_back({idle, "layers", "nothing ran on the device for them"});
   }
   if (to.model.layers.empty()) {
-    throw Error("nothing that ran on the device was launched in a range of a layer");
-  }
-}
-
-void GpuTrace::take_copies(Imported& to) {
-  const std::map<CopyClass, CopyMedians> copies = medians_of(copies_);
-  for (const auto& [direction, field, cost] :
-       {std::tuple(CopyDirection::kHostToDevice, CostField::kCopy, &HostCosts::copy),
-        std::tuple(CopyDirection::kDeviceToHost, CostField::kCopyBack, &HostCosts::copy_back)}) {
-    for (const bool pinned : {true, false}) {
-      const auto found = copies.find({direction, pinned});
-      if (found == copies.end()) continue;
-      const auto& [count, sizes] = found->second;
-      const char* const memory = pinned ? "page-locked" : "pageable";
-      if (!to.host.missing.has(field)) {
-        to.unused.push_back({count, "copies of pageable memory", "there are page-locked ones"});
-      } else if (sizes.size() < 2) {
-        to.unused.push_back({count, fmt::format("copies of {} memory", memory),
-                             "a latency and a rate take copies of two sizes"});
-      } else {
-        to.host.*cost = fit_copy_cost(sizes);
-        to.host.missing.set(field, false);
-        to.notes.push_back(
-            fmt::format("{}: line through {} copies of {} memory", name(field), count, memory));
-      }
+    std::string text = "nothing that ran on the device was launched in a range of a layer";
+    for (const auto& [count, what, why] : to.unused) {
+      text += fmt::format("; could not use {} {}: {}", count, what, why);
     }
-  }
-  if (empty_copies_ > 0) {
-    to.unused.push_back({empty_copies_, "copies", "they say no bytes or took no time"});
+    throw Error(text);
   }
 }
 
-void GpuTrace::finish(Imported& to) {
+void GpuTrace::finish(const std::map<std::int64_t, std::string>& devices, Imported& to) {
+  parts_.refuse_what_is_not_there();
   refuse_nothing();
+  SortedRecords<PlacedWork> placed(held_bytes_);
+  SortedRecords<LaunchedWork> works = launched(placed);
+  parts_.refuse_several_processes();
+  parts_.refuse_several_gpus();
+  to.device = parts_.device_name(devices);
   number_by_links();
   steps_.finish();
   number_operators();
   layers_.finish(names_.all());
-  SortedRecords<PlacedWork> placed = place_works(to);
+  place_works(works, placed, to);
   const PlaceSums sums = add_up(placed, held_bytes_, to);
   add_layers(sums, to);
   to.whole_step = sums.measured(TraceLayers::kNone, Phase::kStep);
+  to.device_time = sums.device_time();
   to.notes.push_back(steps_.method());
-  take_copies(to);
+  copies_.finish(to);
+  to.model.imported_precision = precisions_.found();
+  if (!precisions_.note().empty()) to.notes.push_back(precisions_.note());
+  if (others_ > 0) {
+    to.unused.push_back({others_, "kernels and copies on the device", "of other processes"});
+  }
   if (steps_.left_out() > 0) {
     to.unused.push_back({steps_.left_out(), "minibatches",
                          fmt::format("more than {} are not held", TraceSteps::kMost)});

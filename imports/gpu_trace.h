@@ -2,13 +2,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "imports/imported.h"
+#include "imports/kernel_precision.h"
 #include "imports/place_sums.h"
 #include "imports/range_names.h"
 #include "imports/sorted_records.h"
+#include "imports/trace_copies.h"
 #include "imports/trace_layers.h"
+#include "imports/trace_parts.h"
 #include "imports/trace_records.h"
 
 namespace shardlab {
@@ -19,37 +25,49 @@ namespace shardlab {
 /// else.
 class GpuTrace {
  public:
-  /// So many bytes of each kind of record are in memory.
-  GpuTrace(const RangeRules& rules, std::size_t held_bytes);
+  /// Keeps so many bytes of each kind of record in memory, and the process and GPU that are chosen.
+  GpuTrace(const RangeRules& rules, const ImportOptions& options);
 
-  void launch(std::int64_t correlation, std::uint64_t thread, std::int64_t at_ns);
-  void work(const TracedWork& work);
+  /// For HostThread: a number for a process of that name.
+  std::uint32_t process(std::string_view name) { return parts_.process(name); }
+  [[nodiscard]] bool wanted(std::uint32_t process) const { return parts_.wanted(process); }
+  void launch(std::int64_t correlation, HostThread thread, std::int64_t at_ns);
+  /// A kernel, which has a name, or other work on a device; of a process where that is known
+  /// without its launch.
+  void work(const TracedWork& work, std::string_view kernel = "",
+            std::optional<std::uint32_t> process = std::nullopt);
   /// A copy between host and device; another is work.
-  void copy(CopyClass of, Bytes bytes, Duration time);
-  void range(std::string_view name, RangeSource source, std::uint64_t thread, std::int64_t start_ns,
+  void copy(CopyClass of, Bytes bytes, Duration time, std::int64_t device = 0);
+  void range(std::string_view name, RangeSource source, HostThread thread, std::int64_t start_ns,
              std::int64_t end_ns);
-  void numbered(bool backward, std::int64_t sequence, std::uint64_t thread, std::int64_t start_ns,
+  void numbered(bool backward, std::int64_t sequence, HostThread thread, std::int64_t start_ns,
                 std::int64_t end_ns);
   /// An end of an arrow from a forward operator to its backward, at the start of either. Read where
   /// no backward operator has a number.
-  void link(bool backward, std::int64_t id, std::uint64_t thread, std::int64_t at_ns);
+  void link(bool backward, std::int64_t id, HostThread thread, std::int64_t at_ns);
   /// A backward operator without a number, to which a link may lead.
-  void unnumbered(std::uint64_t thread, std::int64_t start_ns, std::int64_t end_ns);
+  void unnumbered(HostThread thread, std::int64_t start_ns, std::int64_t end_ns);
+  /// Types of the inputs of a matrix product.
+  void product(std::string_view types) { precisions_.operation(types); }
 
-  /// Layers with their times, copies, the optimizer's step, what was not used and how it was taken.
-  /// To be called once. Throws Error where there is no work or no range of a layer.
-  void finish(Imported& to);
+  /// Layers with their times, copies, the optimizer's step, the precision, what was not used and
+  /// how it was taken. To be called once; `devices` are names of GPUs by number. Throws Error where
+  /// there is no work or no range of a layer, where it is of several processes or GPUs.
+  void finish(const std::map<std::int64_t, std::string>& devices, Imported& to);
 
  private:
   void refuse_nothing() const;
+  SortedRecords<LaunchedWork> launched(SortedRecords<PlacedWork>& lost);
   void number_operators();
   void number_by_links();
-  SortedRecords<PlacedWork> place_works(Imported& to);
+  void place_works(SortedRecords<LaunchedWork>& launched, SortedRecords<PlacedWork>& placed,
+                   Imported& to);
   void add_layers(const PlaceSums& sums, Imported& to) const;
-  void take_copies(Imported& to);
 
   const RangeRules& rules_;
   std::size_t held_bytes_;
+  TraceParts parts_;
+  PrecisionTally precisions_;
   bool step_range_ = false;  ///< There was one.
   RangeNames names_;
   TraceSteps steps_;
@@ -62,8 +80,8 @@ class GpuTrace {
   SortedRecords<NumberedBackward> backwards_;
   SortedRecords<NumberedPoint> link_ends_;
   SortedRecords<BackwardSpan> unnumbered_;
-  SortedRecords<TracedCopy> copies_;
-  std::int64_t empty_copies_ = 0;
+  TraceCopies copies_;
+  std::int64_t others_ = 0;  ///< Works of processes that were not chosen.
 };
 
 }  // namespace shardlab

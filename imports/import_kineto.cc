@@ -15,8 +15,7 @@ bool made_by_profiler(std::string_view name) {
 
 class KinetoImport {
  public:
-  explicit KinetoImport(const ImportOptions& options)
-      : rules_(options), trace_(rules_, options.held_bytes) {}
+  explicit KinetoImport(const ImportOptions& options) : rules_(options), trace_(rules_, options) {}
 
   void take(const KinetoEvent& event) {
     switch (event.kind) {
@@ -29,16 +28,17 @@ class KinetoImport {
         return;
       case KinetoKind::kLaunch:
         if (event.correlation != KinetoEvent::kNone) {
-          trace_.launch(event.correlation, event.thread, event.start_ns);
+          trace_.launch(event.correlation, thread_of(event), event.start_ns);
         }
         return;
       case KinetoKind::kOperator:
         if (event.sequence != KinetoEvent::kNone) {
-          trace_.numbered(event.backward, event.sequence, event.thread, event.start_ns,
+          trace_.numbered(event.backward, event.sequence, thread_of(event), event.start_ns,
                           event.end_ns);
         } else if (event.name.find("Backward") != std::string_view::npos) {
-          trace_.unnumbered(event.thread, event.start_ns, event.end_ns);
+          trace_.unnumbered(thread_of(event), event.start_ns, event.end_ns);
         }
+        if (!event.types.empty()) trace_.product(event.types);
         range(event,
               made_by_profiler(event.name) ? RangeSource::kAnnotation : RangeSource::kOperator);
         return;
@@ -49,7 +49,7 @@ class KinetoImport {
         range(event, RangeSource::kModule);
         return;
       case KinetoKind::kLink:
-        trace_.link(event.backward, event.sequence, event.thread, event.start_ns);
+        trace_.link(event.backward, event.sequence, thread_of(event), event.start_ns);
         return;
       case KinetoKind::kOther:
         return;
@@ -57,7 +57,7 @@ class KinetoImport {
   }
 
   void finish(const KinetoFacts& facts, Imported& to) {
-    trace_.finish(to);
+    trace_.finish(facts.devices, to);
     if (unlinked_ > 0) {
       to.unused.push_back({unlinked_, "kernels", "they have no correlation with a launch"});
     }
@@ -78,20 +78,27 @@ class KinetoImport {
     if (!facts.cut_off.empty()) {
       to.unused.push_back({1, "end of the trace", facts.cut_off + "; what came before is used"});
     }
-    const auto name = facts.devices.find(device_);
-    to.device = name == facts.devices.end() ? kNotRecorded : name->second;
     if (facts.rank >= 0)
       to.notes.push_back(fmt::format("rank {} of a distributed run", facts.rank));
   }
 
  private:
+  /// Mostly of the same process as the one before.
+  HostThread thread_of(const KinetoEvent& event) {
+    if (event.process != process_ || process_.empty()) {
+      process_ = event.process;
+      number_ = trace_.process(process_);
+    }
+    return {event.thread, number_};
+  }
+
   void work(const KinetoEvent& event) {
-    device_ = event.device;
     if (event.correlation == KinetoEvent::kNone) {
       ++unlinked_;
       return;
     }
-    trace_.work({event.correlation, event.start_ns, event.end_ns, event.device});
+    trace_.work({event.correlation, event.start_ns, event.end_ns, event.device},
+                event.kind == KinetoKind::kKernel ? event.name : "");
   }
 
   void copy(const KinetoEvent& event) {
@@ -99,29 +106,20 @@ class KinetoImport {
     if (!of.to_device && !of.to_host) return work(event);
     trace_.copy(
         {of.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, of.pinned},
-        event.bytes, Duration{event.end_ns - event.start_ns});
+        event.bytes, Duration{event.end_ns - event.start_ns}, event.device);
   }
 
   void range(const KinetoEvent& event, RangeSource source) {
     if (source == RangeSource::kOperator && !rules_.ruled()) return;  // Most of a trace.
-    trace_.range(event.name, source, event.thread, event.start_ns, event.end_ns);
+    trace_.range(event.name, source, thread_of(event), event.start_ns, event.end_ns);
   }
 
   RangeRules rules_;
   GpuTrace trace_;
   std::int64_t unlinked_ = 0;
-  std::int64_t device_ = 0;
+  std::string process_;  ///< The last one, and its number.
+  std::uint32_t number_ = 0;
 };
-
-/// Why a trace may lack what is missing.
-std::string what_was_lost(const KinetoFacts& facts) {
-  std::string text;
-  for (const auto& [why, count] : facts.unusable) {
-    text += fmt::format("; could not use {} events: {}", count, why);
-  }
-  if (!facts.cut_off.empty()) text += "; " + facts.cut_off;
-  return text;
-}
 
 }  // namespace
 
@@ -138,7 +136,8 @@ Imported import_kineto(ByteStream& from, const std::string& name, const ImportOp
   try {
     import.finish(facts, result);
   } catch (const Error& error) {
-    throw Error(error.what() + what_was_lost(facts));
+    const std::string cut_off = facts.cut_off.empty() ? "" : "; " + facts.cut_off;
+    throw Error(error.what() + what_was_lost(facts.unusable, "events") + cut_off);
   }
   return result;
 }

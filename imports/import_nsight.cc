@@ -1,5 +1,6 @@
 #include <charconv>
 #include <optional>
+#include <string>
 
 #include "core/error.h"
 #include "imports/gpu_trace.h"
@@ -23,32 +24,34 @@ std::optional<std::int64_t> sequence_in(std::string_view name) {
 
 class NsightImport : public NsightReader {
  public:
-  explicit NsightImport(const ImportOptions& options)
-      : rules_(options), trace_(rules_, options.held_bytes) {}
+  explicit NsightImport(const ImportOptions& options) : rules_(options), trace_(rules_, options) {}
 
   void work(const Work& work) override {
-    device_ = work.device;
-    trace_.work({work.correlation, work.start_ns, work.end_ns, work.device});
+    std::optional<std::uint32_t> process;
+    if (work.process) process = number(*work.process);
+    trace_.work({work.correlation, work.start_ns, work.end_ns, work.device}, work.kernel, process);
   }
 
   void copy(const Copy& copy) override {
     if (!copy.to_device && !copy.to_host) return work(copy.work);
+    if (copy.work.process && !trace_.wanted(number(*copy.work.process))) return;
     trace_.copy(
         {copy.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, copy.pinned},
-        copy.bytes, Duration{copy.work.end_ns - copy.work.start_ns});
+        copy.bytes, Duration{copy.work.end_ns - copy.work.start_ns}, copy.work.device);
   }
 
   void launch(const Launch& launch) override {
-    trace_.launch(launch.correlation, launch.thread, launch.start_ns);
+    trace_.launch(launch.correlation, {launch.thread, number(launch.process)}, launch.start_ns);
   }
 
   void range(const Range& range) override {
     const std::string_view name = range.name.substr(0, range.name.find(", seq = "));
     const bool autograd = name.starts_with("autograd::");
+    const HostThread thread{range.thread, number(range.process)};
     const auto sequence = sequence_in(range.name);
     if (sequence) {
       const bool backward = autograd || name.find("Backward") != std::string_view::npos;
-      trace_.numbered(backward, *sequence, range.thread, range.start_ns, range.end_ns);
+      trace_.numbered(backward, *sequence, thread, range.start_ns, range.end_ns);
     }
     const bool module = name.starts_with("nn.Module: ");
     const bool operation = sequence || autograd || name.starts_with("aten::");
@@ -56,20 +59,23 @@ class NsightImport : public NsightReader {
                  module      ? RangeSource::kModule
                  : operation ? RangeSource::kOperator
                              : RangeSource::kAnnotation,
-                 range.thread, range.start_ns, range.end_ns);
+                 thread, range.start_ns, range.end_ns);
   }
 
   void finish(const NsightFacts& facts, Imported& to) {
-    trace_.finish(to);
+    try {
+      trace_.finish(facts.devices, to);
+    } catch (const Error& error) {
+      throw Error(error.what() + what_was_lost(facts.unusable, "rows"));
+    }
     for (const auto& [why, count] : facts.unusable) to.unused.push_back({count, "rows", why});
-    const auto name = facts.devices.find(device_);
-    to.device = name == facts.devices.end() ? kNotRecorded : name->second;
   }
 
  private:
+  std::uint32_t number(std::int64_t process) { return trace_.process(std::to_string(process)); }
+
   RangeRules rules_;
   GpuTrace trace_;
-  std::int64_t device_ = 0;
 };
 
 }  // namespace

@@ -163,6 +163,10 @@ Profile as_profile(const std::vector<Imported>& all, const std::string& version)
       }
     }
     profile.models.push_back(each.model);
+    for (const SourceFile& source : each.sources) {
+      auto& sources = profile.provenance.sources;
+      if (std::ranges::find(sources, source) == sources.end()) sources.push_back(source);
+    }
     for (const std::string& note : each.notes) {
       profile.provenance.notes.push_back(label + ": " + note);
     }
@@ -181,6 +185,16 @@ void set_device(const std::string& device, Imported& to) {
   }
   to.device = device;
   to.notes.push_back(fmt::format("device: set by user ({})", device));
+}
+
+void set_precision(Precision precision, Imported& to) {
+  auto& known = to.model.imported_precision;
+  if (known && *known != precision) {
+    throw UsageError(fmt::format("--precision {}: the file says {}; leave --precision out",
+                                 to_string(precision), to_string(*known)));
+  }
+  known = precision;
+  to.notes.push_back(fmt::format("precision: set by user ({})", to_string(precision)));
 }
 
 int batch_of(const ImportOptions& options, int in_file) {

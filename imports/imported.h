@@ -17,6 +17,23 @@ struct Unused {
   std::string why;   ///< "their launch is not in the trace"
 };
 
+/// The reasons behind a refusal: of what was left out before nothing was left.
+template <typename Counts>
+std::string what_was_lost(const Counts& unusable, const char* what) {
+  std::string text;
+  for (const auto& [why, count] : unusable) {
+    text += "; could not use " + std::to_string(count) + " " + what + ": " + why;
+  }
+  return text;
+}
+
+/// How long the devices of a trace worked, over all of it. Layers may overlap: the parts may then
+/// be more than the whole.
+struct DeviceTime {
+  Duration all{};                                  ///< The union of all work.
+  Duration layers{}, optimizer{}, unattributed{};  ///< Sums of unions, by layer, phase, minibatch.
+};
+
 /// One model as a file of others knows it. What the file does not say is missing, never zero.
 struct Imported {
   ModelProfile model;
@@ -25,8 +42,10 @@ struct Imported {
   std::string method;  ///< How the numbers were taken from the file.
   /// Optimizer step of the whole model, where the file does not tell layers apart.
   std::optional<Measured> whole_step;
+  std::optional<DeviceTime> device_time;  ///< Of traces.
   std::vector<Unused> unused;
   std::vector<std::string> notes;  ///< See Provenance::notes.
+  std::vector<SourceFile> sources;
 };
 
 /// What the user says of a file, where the file does not.
@@ -37,6 +56,8 @@ struct ImportOptions {
   OptimizerKind optimizer = OptimizerKind::kAdamW;
   std::string layer_rule;  ///< Regular expression of the ranges that are layers; empty: usual ones.
   std::string step_rule;   ///< The same of minibatches.
+  std::string process;     ///< Of a trace of several: whose id this is; empty: the only one.
+  std::string gpu;         ///< Of a trace of several: this number, or `all`; empty: the only one.
   /// Of a trace, so much of each kind of record is in memory; the rest is in temporary files.
   std::size_t held_bytes = 2 << 20;
 };
@@ -66,6 +87,8 @@ inline constexpr const char* kNotRecorded = "not recorded";
 
 /// Sets it to what the user says, with a note. Throws UsageError where the file says another.
 void set_device(const std::string& device, Imported& to);
+/// The same of the precision.
+void set_precision(Precision precision, Imported& to);
 
 /// The batch that the user gave, else `in_file`, else the usual one; UsageError when none is known
 /// or the user contradicts the file.

@@ -27,13 +27,24 @@ void PlaceSums::add(const TracedWork& work, const TracePlace& place) {
   if (!other_device && place == last_ && work.start_ns > device_end_ns_) {
     sum.gaps += Duration{work.start_ns - device_end_ns_};
   }
-  const std::int64_t fresh = std::max(work.start_ns, sum.last_end_ns);
-  sum.busy += Duration{std::max<std::int64_t>(work.end_ns - fresh, 0)};
+  const auto beyond = [&](std::int64_t end_ns) {
+    const std::int64_t fresh = std::max(work.start_ns, end_ns);
+    return Duration{std::max<std::int64_t>(work.end_ns - fresh, 0)};
+  };
+  const Duration busy = beyond(sum.last_end_ns);
+  sum.busy += busy;
+  part_of(place) += busy;
+  device_time_.all += beyond(device_end_ns_);
   sum.last_end_ns = std::max(sum.last_end_ns, work.end_ns);
   device_end_ns_ = std::max(device_end_ns_, work.end_ns);
   device_ = work.device;
   last_ = place;
   first_ = false;
+}
+
+Duration& PlaceSums::part_of(const TracePlace& place) {
+  if (place.layer != TraceLayers::kNone) return device_time_.layers;
+  return place.phase == Phase::kStep ? device_time_.optimizer : device_time_.unattributed;
 }
 
 /// What ended until then overlaps nothing that comes later on its device.

@@ -9,6 +9,7 @@
 
 #include "core/phase.h"
 #include "core/profile.h"
+#include "imports/imported.h"
 #include "imports/sorted_records.h"
 #include "imports/trace_layers.h"
 #include "imports/trace_records.h"
@@ -26,7 +27,15 @@ struct TracePlace {
 
 /// Work and where it belongs, or why that is not known.
 struct PlacedWork {
-  enum class Why : std::uint8_t { kPlaced, kNoLaunch, kNoStep, kNoLayer, kBackwardOfNoLayer };
+  enum class Why : std::uint8_t {
+    kPlaced,
+    kNoLaunch,
+    kOtherProcess,
+    kSeveralLaunches,
+    kNoStep,
+    kNoLayer,
+    kBackwardOfNoLayer
+  };
 
   TracedWork work;
   TracePlace place;
@@ -49,6 +58,7 @@ class PlaceSums {
   /// Median and spread over the minibatches that have such work; none where no one has. Requires
   /// finish().
   [[nodiscard]] std::optional<Measured> measured(std::uint32_t layer, Phase phase) const;
+  [[nodiscard]] const DeviceTime& device_time() const { return device_time_; }
 
  private:
   struct Sum {
@@ -68,11 +78,13 @@ class PlaceSums {
   using Key = std::pair<std::uint32_t, Phase>;
 
   void put_away(std::int64_t before_ns);
+  Duration& part_of(const TracePlace& place);
 
   std::unordered_map<TracePlace, Sum, Hash> open_;  ///< Those to which work may be added.
   std::size_t most_open_;
   SortedRecords<Part> parts_;
   std::map<Key, Measured> measured_;
+  DeviceTime device_time_;
   std::int64_t device_ = -1, device_end_ns_ = 0;
   TracePlace last_;
   bool first_ = true;

@@ -3,25 +3,51 @@
 #include <algorithm>
 #include <optional>
 
+#include "imports/by_number.h"
+
 namespace shardlab {
 
 using Why = PlacedWork::Why;
 
-SortedRecords<LaunchedWork> join_launches(
-    SortedRecords<TracedWork>& works, SortedRecords<TracedLaunch>& launches, std::size_t held_bytes,
-    const std::function<void(const TracedWork&)>& unlaunched) {
+namespace {
+
+/// The launches of one number: the first of the process that is wanted, and who else has it.
+struct Launches {
+  std::optional<TracedLaunch> first;
+  bool others = false;
+};
+
+}  // namespace
+
+SortedRecords<LaunchedWork> join_launches(SortedRecords<TracedWork>& works,
+                                          SortedRecords<TracedLaunch>& launches, TraceParts& parts,
+                                          std::size_t held_bytes,
+                                          const std::function<void(const PlacedWork&)>& lost) {
   SortedRecords<LaunchedWork> result(held_bytes);
-  auto all_works = works.read();
-  auto all_launches = launches.read();
-  const TracedLaunch* launch = all_launches.next();
-  while (const TracedWork* work = all_works.next()) {
-    while (launch != nullptr && launch->correlation < work->correlation) {
-      launch = all_launches.next();
+  ByNumber<TracedLaunch, &TracedLaunch::correlation> by_number(launches);
+  std::optional<std::int64_t> number;
+  Launches found;
+  auto all = works.read();
+  while (const TracedWork* work = all.next()) {
+    if (number != work->correlation) {
+      found = {};
+      number = work->correlation;
+      by_number.visit(*number, [&](const TracedLaunch& launch) {
+        if (found.first && found.first->process == launch.process) return;
+        parts.add_work(launch.process);
+        const bool first = !found.first && parts.wanted(launch.process);
+        if (first) found.first = launch;
+        found.others = found.others || !first;
+      });
     }
-    if (launch != nullptr && launch->correlation == work->correlation) {
-      result.add({launch->thread, launch->at_ns, *work});
+    if (found.first && !(found.others && parts.may_collide())) {
+      result.add({found.first->thread, found.first->at_ns, *work});
     } else {
-      unlaunched(*work);
+      lost({*work,
+            {},
+            found.first    ? Why::kSeveralLaunches
+            : found.others ? Why::kOtherProcess
+                           : Why::kNoLaunch});
     }
   }
   return result;
@@ -52,16 +78,15 @@ SortedRecords<BackwardSpan> TracePlacing::layers_of(
   SortedRecords<BackwardSpan> result(held_bytes_);
   if (backwards.empty()) return result;
   SortedRecords<NumberedLayer> learnt = learn(forwards);
-  auto all_learnt = learnt.read();
+  ByNumber<NumberedLayer, &NumberedLayer::sequence> by_number(learnt);
+  std::optional<NumberedLayer> last;
   auto all = backwards.read();
-  const NumberedLayer* forward = all_learnt.next();
   while (const NumberedBackward* backward = all.next()) {
-    while (forward != nullptr && forward->sequence < backward->sequence) {
-      forward = all_learnt.next();
+    if (!last || last->sequence != backward->sequence) {
+      last = {backward->sequence, TraceLayers::kNone};
+      by_number.visit(backward->sequence, [&](const NumberedLayer& forward) { last = forward; });
     }
-    const bool known = forward != nullptr && forward->sequence == backward->sequence;
-    result.add({backward->thread, backward->start_ns, backward->end_ns,
-                known ? forward->layer : TraceLayers::kNone});
+    result.add({backward->thread, backward->start_ns, backward->end_ns, last->layer});
   }
   return result;
 }

@@ -8,15 +8,17 @@
 #include "imports/place_sums.h"
 #include "imports/range_sweep.h"
 #include "imports/trace_layers.h"
+#include "imports/trace_parts.h"
 #include "imports/trace_records.h"
 
 namespace shardlab {
 
-/// Where each piece of work was launched; `unlaunched` is called for what has no launch.
+/// Where each piece of work was launched, and by which process, which is added to `parts`; `lost`
+/// is called for what has no launch of the process that is wanted.
 SortedRecords<LaunchedWork> join_launches(SortedRecords<TracedWork>& works,
-                                          SortedRecords<TracedLaunch>& launches,
+                                          SortedRecords<TracedLaunch>& launches, TraceParts& parts,
                                           std::size_t held_bytes,
-                                          const std::function<void(const TracedWork&)>& unlaunched);
+                                          const std::function<void(const PlacedWork&)>& lost);
 
 /// Finds the layers of work by where it was launched.
 class TracePlacing {

@@ -10,6 +10,14 @@
 /// thread is one of the host.
 namespace shardlab {
 
+/// A thread of the host and the process it is of.
+struct HostThread {
+  HostThread(std::uint64_t of_thread, std::uint32_t of_process = 0)  // NOLINT: a lone one's number.
+      : thread(of_thread), process(of_process) {}
+  std::uint64_t thread = 0;  ///< Unlike for unlike pairs of process and thread.
+  std::uint32_t process = 0;
+};
+
 /// Something a device did, and the call that launched it.
 struct TracedWork {
   std::int64_t correlation = 0;  ///< Shared with its launch.
@@ -22,6 +30,7 @@ struct TracedLaunch {
   std::int64_t correlation = 0;
   std::int64_t at_ns = 0;
   std::uint64_t thread = 0;
+  std::uint32_t process = 0;
   [[nodiscard]] auto order() const { return std::tuple(correlation, at_ns); }
 };
 

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import gzip
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import pathlib
 import re
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -965,6 +967,15 @@ def test_links_measures_every_way_of_every_device():
 
 
 @needs_torch
+def test_links_says_where_copies_take_turns_on_too_few_cpus():
+    one = min(os.sched_getaffinity(0))
+    run = subprocess.run([COMMAND, "links", ROOT / "examples/cluster.toml", "--rounds", "1"], capture_output=True, text=True,
+                         timeout=200, preexec_fn=lambda: os.sched_setaffinity(0, {one}))
+    assert run.returncode == 0
+    assert run.stderr.startswith("shardlab: warning: up to 4 copies at once on 1 CPU: they take turns, so that contention, ")
+
+
+@needs_torch
 def test_links_prints_a_row_per_way():
     links, shared, computing = (table.splitlines() for table in
                                 good("links", ROOT / "examples/cluster.toml", "--rounds", 1).split("\n\n"))
@@ -1598,6 +1609,46 @@ def test_fit_of_an_import_wants_its_precision(tmp_path):
     assert times["fp16"][0] > 1.3 * times["fp32"][0]
 
 
+def test_the_precision_of_an_import_is_recorded_and_another_is_refused(tmp_path):
+    profile, fitted = tmp_path / "p.json", tmp_path / "fitted.json"
+    asked = ["import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--device", "A100", "-o", profile]
+    assert "not known: its precision" in good(*asked)
+    assert json.loads(profile.read_text())["models"][0]["precision"] is None
+    good(*asked, "--precision", "tf32", *LAYERS, *HOST)
+    assert json.loads(profile.read_text())["models"][0]["precision"] == "tf32"
+    good("fit", profile, "--device", "A40", "-o", fitted)
+    assert "(tf32)" in json.loads(fitted.read_text())["provenance"]["estimated"]["method"]
+    said = bad("fit", profile, "--device", "A40", "--precision", "fp16", "-o", fitted, code=2)
+    assert "--precision fp16: imported:layers was computed in tf32" in said
+    good("fit", profile, "--device", "A40", "--precision", "fp16", "--accept-profile", "precision", "-o", fitted)
+    cluster = tmp_path / "c.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\nkind = "cuda"\nmemory = "22 GiB"\ncopy_engines = 2\n')
+    good("simulate", imported_workload(tmp_path, precision="tf32"), cluster, "-p", profile)
+    other = imported_workload(tmp_path, precision="bf16")
+    said = bad("simulate", other, cluster, "-p", profile)
+    assert 'imported:layers was computed in tf32, a says precision = "bf16"; take a profile of that' in said
+    good("simulate", other, cluster, "-p", profile, "--accept-profile", "precision")
+    assert "is no precision" in bad("simulate", imported_workload(tmp_path, precision="int8"), cluster, "-p", profile)
+
+
+def test_fill_with_a_model_of_another_precision_is_refused(tmp_path):
+    workload = tmp_path / "w.toml"
+    asked = ["import", "csv", IMPORTS / "layers.csv", "--batch", 8, "--fill", workload, "-o", tmp_path / "p.json",
+             "--set", "*.parameter_bytes=1"]
+    text = ('[[job]]\nname = "a"\nmodel = "gpt"\nlayers = 1\nwidth = 2048\nheads = 16\ncontext = 512\nbatch = 8\n'
+            'minibatches = 5\nprecision = "bf16"\n')
+    workload.write_text(text)
+    rows = tmp_path / "t.csv"
+    rows.write_text("name,forward_ms\na,1\nb,2\nc,3\n")
+    asked[2] = rows
+    said = bad(*asked, "--precision", "fp32", code=2)
+    assert 'its model is of precision bf16, imported:t was computed in fp32; write precision = "fp32"' in said
+    made = json.loads(good(*asked, "--precision", "bf16", "--json"))["models"][0]
+    assert made["precision"] == "bf16" and made["model"].startswith("gpt")
+    sources = json.loads((tmp_path / "p.json").read_text())["provenance"]["sources"]
+    assert [source["file"] for source in sources] == ["t.csv", "w.toml"]
+
+
 def test_notes_of_a_profile_are_warnings(tmp_path):
     document = json.loads((FIXTURES / "profile.json").read_text())
     document["provenance"]["notes"] = ["its head is faulty"]
@@ -1610,6 +1661,40 @@ def test_notes_of_a_profile_are_warnings(tmp_path):
         assert f"shardlab: warning: the profile {profile} notes: its head is faulty\n" in run.stderr
     for shipped in sorted((ROOT / "profiles").glob("h100-*.json")):
         assert "do not trust predictions" in json.loads(shipped.read_text())["provenance"]["notes"][0]
+
+
+@pytest.mark.parametrize("row, said", [
+    ("parameters_bytes,0.5", "parameters_bytes: must be whole bytes, is 0.5"),
+    ("parameters_KiB,0.0001", "parameters_KiB: must be whole bytes, is 0.0001"),
+    ("forward_ms,1e-9", "forward_ms: must be whole nanoseconds, is 1e-9"),
+    ("forward_ms,-1", "forward_ms: must be at least 0, is -1"),
+    ("forward_ms,nan", "forward_ms: must be finite, is nan"),
+    ("seconds,1", 'no column is a cost, the first is "seconds"'),
+])
+def test_a_table_with_parts_of_a_byte_or_worse_is_refused(tmp_path, row, said):
+    table = tmp_path / "t.csv"
+    table.write_text(row.replace(",", "\n") + "\n")
+    assert said in bad("import", "csv", table, "--batch", 8, "-o", tmp_path / "p.json")
+    table.write_text("forward_ms,parameters_KiB\n0,0.5\n0.3333333,0.3\n")
+    good("import", "csv", table, "--batch", 8, "-o", tmp_path / "p.json")
+
+
+def test_files_of_another_kind_are_told_by_their_first_bytes(tmp_path):
+    packed, folder, marked = tmp_path / "graph.txt.gz", tmp_path / "folder", tmp_path / "bom.txt"
+    packed.write_bytes(gzip.compress((IMPORTS / "graph.txt").read_bytes()))
+    folder.mkdir()
+    marked.write_text("\ufeff" + (IMPORTS / "graph.txt").read_text().replace("\n", "\r\n"))
+    database = tmp_path / "d.sqlite"
+    sqlite3.connect(database).executescript((IMPORTS / "nsight.sql").read_text())
+    for form in ["csv", "kineto", "nsight", "pipedream", "perseus"]:
+        asked = ["import", form, "--batch", 8, "-o", tmp_path / "p.json"]
+        assert bad(*asked, folder) == f"shardlab: {folder}: cannot read: Is a directory\n"
+        assert bad(*asked, tmp_path / "none") == f"shardlab: {tmp_path / 'none'}: cannot read: No such file or directory\n"
+        if form != "kineto":
+            assert ("no SQLite database" if form == "nsight" else "compressed with gzip") in bad(*asked, packed)
+        if form != "nsight":
+            assert "is an SQLite database; shardlab import nsight reads" in bad(*asked, database)
+    assert "imported:bom" in good("import", "pipedream", marked, "--batch", 8, "-o", tmp_path / "p.json")
 
 
 def test_import_refuses_what_it_cannot_read(tmp_path):

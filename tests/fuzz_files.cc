@@ -25,6 +25,7 @@ shardlab::ImportOptions import_options() {
   shardlab::ImportOptions options;
   options.batch = 1;
   options.layer_rule = ".";
+  options.gpu = "all";
   return options;
 }
 

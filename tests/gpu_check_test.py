@@ -107,6 +107,98 @@ def test_steps_that_fail_or_time_out_leave_the_others_running(tmp_path):
     assert (tmp_path / "logs/good-case.log").read_text() == "$ echo well\nwell\n\n"
 
 
+def clock(monkeypatch):
+    """A clock that only goes on when a step says so."""
+    now = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+
+    def act(seconds):
+        def take(context):
+            now[0] += seconds
+            return {}
+        return take
+    return act
+
+
+def test_what_does_not_fit_into_the_time_is_left_out_by_name_and_the_build_does_not_count(tmp_path, monkeypatch):
+    act = clock(monkeypatch)
+    work = [
+        runner.Step("build", "long", 1800, act(900), None),
+        runner.Step("first", "fits", 300, act(200), 150),
+        runner.Step("large", "does not", 300, act(100), 401),
+        runner.Step("small", "fits still", 300, act(390), 390),
+        runner.Step("last", "nothing is left for it", 60, act(20), 10),
+        runner.Step("after", "of unknown length", 60, act(1)),
+    ]
+    context = context_in(tmp_path)
+    results = runner.run_steps(work, context, lambda found: None, 600)
+    assert [step["result"] for step in results] == ["passed", "passed", "left out", "passed", "passed", "left out"]
+    assert results[2]["detail"] == "takes about 401 s, 400 s were left of the time for all steps (--minutes)"
+    assert "| large | does not | left out | 0.0 |" in page.page({**RESULTS, "steps": results})
+    assert "large, left out:\n\n    takes about 401 s" in page.page({**RESULTS, "steps": results})
+    # The last step before the end had no more time than was left.
+    assert context.deadline == pytest.approx(900 + 600)
+
+
+def test_the_whole_check_fits_into_ten_minutes_on_an_h100_but_what_is_named():
+    left, out = 600, []
+    for each in steps.STEPS:
+        if each.usual_s is None:
+            continue
+        if left < each.usual_s:
+            out.append(each.name)
+        else:
+            left -= each.usual_s
+    assert out == []
+
+
+def test_a_step_that_hits_the_end_of_the_time_says_so(tmp_path):
+    step = runner.Step("hangs", "never ends", 60, lambda context: context.command("sleep", "1000"))
+    (found,) = runner.run_steps([step], context_in(tmp_path), lambda results: None, 0.2)
+    assert found["detail"] == "not done after 0.2 s and with it the time for all steps (--minutes)"
+
+
+def test_all_that_a_machine_lacks_is_said_at_once(tmp_path, monkeypatch):
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "version.py").write_text("__version__ = '2.10.1+cpu'\ncuda: Optional[str] = None\n")
+    finder = tmp_path / "pkg-config"
+    finder.write_text('#!/bin/sh\n[ "$2" = fmt ]\n')
+    finder.chmod(0o755)
+    found = machine.lacking(torch, None, {"PATH": str(tmp_path), "PKG_CONFIG": str(finder)})
+    assert found[0] == "the command ninja"
+    packages = next(each for each in found if each.startswith("the Debian packages "))
+    assert "libgtest-dev" in packages and "libfmt-dev" not in packages and "--deps" in packages
+    assert f"a CUDA build of torch: {torch} is one for CPUs" in found
+    assert f"torch 2.11 or newer: {torch} is 2.10" in found
+    assert found[-1].startswith("the headers of CUDA and CUPTI")
+    context = context_in(tmp_path)
+    context.lacking = found
+    with pytest.raises(runner.Failed, match="this machine lacks the command ninja; "):
+        steps.build(context)
+    (torch / "version.py").write_text("__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\n")
+    assert not any("torch" in each for each in machine.lacking(torch, None, {"PATH": str(tmp_path), "PKG_CONFIG": str(finder)}))
+
+
+def test_a_build_that_fails_leaves_no_command_of_other_sources(tmp_path):
+    folder = tmp_path / "build"
+    (folder / "cli").mkdir(parents=True)
+    command = folder / "cli/shardlab"
+    rules = "rule never\n command = false\nbuild cli/shardlab: never {}\nbuild cli/libshardlab_torch.so: phony\n"
+    source = tmp_path / "source"
+    source.touch()
+    command.touch()
+    (folder / "build.ninja").write_text(rules.format(source))
+    context = context_in(tmp_path, folder)
+    os.utime(command, (1, 1))  # Older than its source.
+    steps.drop_old_command(context)
+    assert not command.exists()
+    (folder / "build.ninja").write_text("build cli/shardlab: phony\nbuild cli/libshardlab_torch.so: phony\n")
+    command.touch()
+    steps.drop_old_command(context)
+    assert command.exists()
+
+
 def test_steps_of_several_gpus_are_skipped_on_one_and_take_all_where_there_are_more(tmp_path):
     one = context_in(tmp_path)
     one.gpus = ["H100"]
@@ -194,6 +286,25 @@ def test_runs_within_the_bars_and_runs_without_pass():
     assert steps.hold_against(far, steps.NO_BARS) is far
     assert {case: run[-1] for case, run in steps.RUNS.items()} == {
         "spill": {"error": 0.05, "hidden": 0.9}, "two-lanes": {}, "resident": {"error": 0.05}}
+
+
+def test_a_profile_that_cupti_did_not_record_fails_with_the_figures_that_it_has():
+    found = json.loads((ROOT / "tests/fixtures/profile.json").read_text())
+    found["provenance"].pop("activity", None)
+    with pytest.raises(runner.Failed, match="nothing was recorded by CUPTI") as failed:
+        steps.held(found)
+    assert failed.value.figures["backward_ms"] > 0
+    shipped = json.loads((ROOT / "profiles/h100-gpt-2048.json").read_text())
+    assert abs(steps.held(shipped)["layers_error"]) < 0.03
+    for model in shipped["models"]:
+        model["whole_ns"] *= 2
+    with pytest.raises(runner.Failed, match="-50.* % of the whole, more than 3 %"):
+        steps.held(shipped)
+    shipped["provenance"]["activity"]["unattributed"] = 0.02
+    for model in shipped["models"]:
+        model["whole_ns"] //= 2
+    with pytest.raises(runner.Failed, match="kernels are not attributed"):
+        steps.held(shipped)
 
 
 def test_a_step_without_the_build_says_which_step_comes_before(tmp_path):

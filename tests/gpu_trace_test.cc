@@ -57,10 +57,12 @@ class RandomTrace {
     ImportOptions options;
     options.layer_rule = "^(?:layer|aten::).*$";
     const RangeRules rules(options);
-    GpuTrace trace(rules, held_bytes);
+    options.held_bytes = held_bytes;
+    options.gpu = "all";
+    GpuTrace trace(rules, options);
     for (const auto& record : records) record(trace);
     Imported result;
-    trace.finish(result);
+    trace.finish({}, result);
     return result;
   }
 
@@ -213,7 +215,7 @@ TEST(GpuTrace, RefusesMoreLayersThanAnyModelHas) {
   ImportOptions options;
   options.layer_rule = "^aten::|^layer";
   const RangeRules rules(options);
-  GpuTrace names(rules, 1 << 20);
+  GpuTrace names(rules, options);
   const auto add_layers = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       names.range(fmt::format("aten::{}", i), RangeSource::kOperator, 1, 0, 9);
@@ -223,20 +225,21 @@ TEST(GpuTrace, RefusesMoreLayersThanAnyModelHas) {
   EXPECT_TRUE(error_of([&] {
                 add_layers(RangeNames::kMost + 1);
               }).starts_with("ranges of layers have more than 65536 names; --layer-rule"));
-  GpuTrace operators(rules, 1 << 20);
+  GpuTrace operators(rules, options);
   for (std::size_t i = 0; i <= TraceLayers::kMost; ++i) {
     operators.range("aten::linear", RangeSource::kOperator, 1, static_cast<std::int64_t>(i), 9);
   }
   operators.work({1, 1, 2, 0});
   Imported to;
   EXPECT_TRUE(error_of([&] {
-                operators.finish(to);
+                operators.finish({}, to);
               }).starts_with("more than 65536 layers: mark minibatches"));
 }
 
 TEST(GpuTrace, CountsMinibatchesAndRangesThatItDoesNotHold) {
-  const RangeRules rules{ImportOptions{}};
-  GpuTrace trace(rules, 1 << 20);
+  const ImportOptions options;
+  const RangeRules rules(options);
+  GpuTrace trace(rules, options);
   const auto last = static_cast<std::int64_t>(TraceSteps::kMost) + 2;
   for (std::int64_t i = 0; i < last; ++i) {
     trace.range("iteration 1", RangeSource::kAnnotation, 1, 10 * i, 10 * i + 9);
@@ -248,7 +251,7 @@ TEST(GpuTrace, CountsMinibatchesAndRangesThatItDoesNotHold) {
   trace.launch(1, 1, 5);
   trace.work({1, 6, 8, 0});
   Imported to;
-  trace.finish(to);
+  trace.finish({}, to);
   ASSERT_EQ(to.unused.size(), 2U);
   EXPECT_EQ(to.unused[0].count, 3);
   EXPECT_EQ(to.unused[0].why, "they lie within thousands of others");

@@ -41,7 +41,8 @@ TEST(LayerTable, AnEmptyFieldIsNotKnown) {
 }
 
 TEST(LayerTable, NamesThePlaceAtFault) {
-  EXPECT_TRUE(error("name,note\n").starts_with("l.csv: no column is a cost; write for example"));
+  EXPECT_TRUE(error("name,note\n")
+                  .starts_with("l.csv: no column is a cost, the first is \"name\"; write for"));
   EXPECT_EQ(error("name,forward_ms\n"), "l.csv: no layer in it, only the names of columns");
   EXPECT_EQ(error("forward_ms\n-1\n"), "l.csv:2: forward_ms: must be at least 0, is -1");
   EXPECT_EQ(error("forward_ms\nsoon\n"), "l.csv:2: forward_ms: must be a number, is \"soon\"");

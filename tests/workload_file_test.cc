@@ -157,7 +157,8 @@ TEST(WorkloadFile, RefusesValuesOutOfRange) {
   EXPECT_EQ(error_with("model = \"gtp\""),
             "w.toml:2: model: \"gtp\" is no model; there are mlp, gpt, bert and vit");
   EXPECT_EQ(error_with("precision = \"fp16\""),
-            "w.toml:2: precision: \"fp16\" is no precision; there are fp32 and bf16");
+            "w.toml:2: precision: \"fp16\" is no precision that models are trained in; there are "
+            "fp32 and bf16");
   EXPECT_EQ(error_with("optimizer = \"adam\""),
             "w.toml:2: optimizer: \"adam\" is no optimizer; there are sgd and adamw");
 }

@@ -17,7 +17,8 @@ enum class MatrixRate : std::uint8_t {
 };
 
 constexpr MatrixRate rate_of(Precision precision) {
-  return precision == Precision::kBf16 ? MatrixRate::kHalf : MatrixRate::kFp32;
+  if (precision == Precision::kTf32) return MatrixRate::kTf32;
+  return precision == Precision::kFp32 ? MatrixRate::kFp32 : MatrixRate::kHalf;
 }
 
 /// What a manufacturer says of a device. Dense rates, without sparsity, at boost clocks.

@@ -43,7 +43,7 @@ void set_heads(JobDraft& d, std::int64_t v) { d.job.model.heads = count(v); }
 void set_context(JobDraft& d, std::int64_t v) { d.job.model.context = count(v); }
 void set_feed_forward(JobDraft& d, std::int64_t v) { d.job.model.feed_forward = count(v); }
 void set_dropout(JobDraft& d, double v) { d.job.model.dropout = below_one(v); }
-void set_precision(JobDraft& d, std::string v) { d.job.model.precision = parse_precision(v); }
+void set_precision(JobDraft& d, std::string v) { d.job.model.precision = parse_any_precision(v); }
 void set_norm(JobDraft& d, std::string v) {
   if (v != "none" && v != kBatchNorm) {
     throw Error(fmt::format("\"{}\" is no norm of an mlp; there are none and {}", v, kBatchNorm));
@@ -117,8 +117,8 @@ bool is_imported(const JobDraft& draft) {
 
 /// What a model is made of.
 bool is_shape(std::string_view key) {
-  constexpr std::array<std::string_view, 8> kShape{
-      "layers", "width", "heads", "context", "feed_forward", "dropout", "precision", "norm"};
+  constexpr std::array<std::string_view, 7> kShape{"layers",       "width",   "heads", "context",
+                                                   "feed_forward", "dropout", "norm"};
   return std::find(kShape.begin(), kShape.end(), key) != kShape.end();
 }
 
@@ -174,6 +174,21 @@ std::optional<JobFault> check_heads(const JobDraft& draft) {
   if (model.width % model.heads == 0) return {};
   return JobFault{"heads",
                   fmt::format("{} does not divide width, which is {}", model.heads, model.width)};
+}
+
+/// A job of an imported model says what it takes for granted of the profile.
+std::optional<JobFault> check_precision(JobDraft& draft) {
+  ModelSpec& model = draft.job.model;
+  if (!given(draft, "precision")) return {};
+  if (is_imported(draft)) {
+    draft.job.imported_precision = std::exchange(model.precision, Precision::kFp32);
+    return {};
+  }
+  if (model.precision == Precision::kFp32 || model.precision == Precision::kBf16) return {};
+  return JobFault{"precision",
+                  fmt::format("\"{}\" is no precision that models are trained in; there are fp32 "
+                              "and bf16",
+                              to_string(model.precision))};
 }
 
 std::optional<JobFault> check_norm(const JobDraft& draft) {
@@ -249,6 +264,7 @@ std::optional<JobFault> complete(JobDraft& draft) {
   if (auto fault = missing_or_twice(draft)) return fault;
   if (auto fault = set_length(draft)) return fault;
   if (auto fault = check_heads(draft)) return fault;
+  if (auto fault = check_precision(draft)) return fault;
   if (auto fault = check_norm(draft)) return fault;
   if (auto fault = set_usual_feed_forward(draft)) return fault;
   if (auto fault = check_context(draft)) return fault;

@@ -48,7 +48,23 @@ constexpr std::array<Category, 19> kCategories{{{"fwdbwd", KinetoKind::kLink},
 constexpr std::size_t kMostCategories = 256;
 
 /// Arguments of events that are read, as sets of bits.
-enum Argument : unsigned { kCorrelation = 1, kBytes = 2, kDevice = 4, kSequence = 8, kFrom = 16 };
+enum Argument : unsigned {
+  kCorrelation = 1,
+  kBytes = 2,
+  kDevice = 4,
+  kSequence = 8,
+  kFrom = 16,
+  kTypes = 32
+};
+
+/// Whose inputs tell what matrix products are computed in.
+bool is_product(std::string_view name) {
+  constexpr std::array<std::string_view, 9> kNames{
+      "aten::mm",     "aten::addmm",       "aten::bmm",    "aten::baddbmm",
+      "aten::matmul", "aten::convolution", "aten::linear", "aten::_scaled_dot_product_attention",
+      "aten::conv2d"};
+  return std::ranges::find(kNames, name) != kNames.end();
+}
 
 template <typename Result>
 auto value_of(Result result) {
@@ -129,11 +145,17 @@ class EventParser {
       take_category(token(value));
     } else if (is(key, "name")) {
       // Long, and wanted of few kinds.
-      if (event_.kind == KinetoKind::kKernel || event_.kind == KinetoKind::kLaunch) return;
+      if (event_.kind == KinetoKind::kLaunch) return;
+      if (event_.kind == KinetoKind::kKernel) {
+        event_.name = token(value);
+        return;
+      }
       event_.name = value_of(value.get_string());
     } else if (is(key, "pid") || is(key, "tid")) {
-      const std::uint64_t one = hash(token(value));
-      event_.thread += key.raw()[0] == 'p' ? one * 31 : one;
+      const bool process = key.raw()[0] == 'p';
+      const std::string_view text = token(value);
+      event_.thread += process ? hash(text) * 31 : hash(text);
+      if (process) event_.process = text;
     } else if (is(key, "ts")) {
       event_.start_ns = kineto_nanoseconds(token(value));
       timed_ = true;
@@ -182,7 +204,7 @@ class EventParser {
       case KinetoKind::kCopy:
         return kCorrelation | kDevice | kBytes;
       case KinetoKind::kOperator:
-        return kSequence | kFrom;
+        return is_product(event_.name) ? kSequence | kFrom | kTypes : kSequence | kFrom;
       default:
         return ~0U;
     }
@@ -205,6 +227,10 @@ class EventParser {
     if (is(key, "Sequence number")) {
       event_.sequence = kineto_integer(token(value));
       return kSequence;
+    }
+    if (is(key, "Input type") && is_product(event_.name)) {
+      event_.types = value_of(simdjson::to_json_string(value));
+      return kTypes;
     }
     if (is(key, "Fwd thread id")) {
       event_.backward = kineto_integer(token(value)) != 0;

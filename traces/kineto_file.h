@@ -29,12 +29,16 @@ struct KinetoEvent {
   static constexpr std::int64_t kNone = -1;
 
   KinetoKind kind = KinetoKind::kOther;
-  std::string_view name;  ///< Valid while the event is looked at; empty for kernels and launches.
-  std::uint64_t thread = 0;  ///< Of the host: unlike for unlike pairs of process and thread.
+  std::string_view name;  ///< Valid while the event is looked at; empty for launches, as it stands
+                          ///< in the file for kernels.
+  std::string_view process = {};  ///< Of the host, as it stands in the file; valid as the name.
+  std::uint64_t thread = 0;       ///< Of the host: unlike for unlike pairs of process and thread.
   std::int64_t start_ns = 0, end_ns = 0;
   std::int64_t correlation = kNone;  ///< Shared by a launch and what it launched.
   std::int64_t device = 0;
   Bytes bytes = kNone;  ///< Of copies.
+  /// Of operators that are matrix products: types of their inputs, as they stand in the file.
+  std::string_view types = {};
   /// Autograd's, of an operator, or the id of a link: shared by a forward operator and its
   /// backward.
   std::int64_t sequence = kNone;

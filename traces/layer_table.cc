@@ -56,10 +56,15 @@ constexpr std::array<Cost, 13> kCosts{
      {"saved", CostField::kSaved, false},
      {"backward_workspace", CostField::kBackwardWorkspace, false}}};
 
-std::int64_t amount(std::string_view field, double factor) {
+std::int64_t amount(std::string_view field, double factor, bool time) {
   const double value = finite(csv_number(field), 0) * factor;
   if (value > static_cast<double>(kMostInFile)) throw Error(fmt::format("is too large: {}", field));
-  return std::llround(value);
+  const std::int64_t whole = std::llround(value);
+  // There are no parts of a byte; and what is not zero never becomes it.
+  if ((factor == 1 && !time && static_cast<double>(whole) != value) || (value > 0 && value < 1)) {
+    throw Error(fmt::format("must be whole {}, is {}", time ? "nanoseconds" : "bytes", field));
+  }
+  return whole;
 }
 
 class LayerTableReader {
@@ -68,9 +73,10 @@ class LayerTableReader {
       : rows_(text, origin, CsvComments::kHash), origin_(origin) {
     for (std::size_t c = 0; c < rows_.columns().size(); ++c) take_column(c);
     if (costs_.empty()) {
-      throw Error(origin +
-                  ": no column is a cost; write for example name,forward_ms,backward_ms,"
-                  "parameters_MiB,activation_MiB");
+      throw Error(
+          fmt::format("{}: no column is a cost, the first is \"{}\"; write for example "
+                      "name,forward_ms,backward_ms,parameters_MiB,activation_MiB",
+                      origin, rows_.columns().front().substr(0, 60)));
     }
   }
 
@@ -113,7 +119,7 @@ class LayerTableReader {
     for (const auto& [column, cost] : costs_) {
       if (rows_[column].empty()) continue;
       in_context(rows_.place(column), [&, &at = column, &of = cost] {
-        layer.known.push_back({of.field, amount(rows_[at], of.factor)});
+        layer.known.push_back({of.field, amount(rows_[at], of.factor, of.time)});
       });
     }
     table_.layers.push_back(std::move(layer));
@@ -134,7 +140,7 @@ std::optional<CostColumn> cost_column(std::string_view name) {
   const auto unit = std::ranges::find(kUnits, name.substr(between + 1), &Unit::name);
   const auto cost = std::ranges::find(kCosts, name.substr(0, between), &Cost::name);
   if (unit == kUnits.end() || cost == kCosts.end() || unit->time != cost->time) return {};
-  return CostColumn{cost->field, unit->factor};
+  return CostColumn{cost->field, unit->factor, unit->time};
 }
 
 LayerTable parse_layer_table(std::string_view text, const std::string& origin) {

@@ -14,6 +14,7 @@ namespace shardlab {
 struct CostColumn {
   CostField field{};
   double factor = 1;  ///< In nanoseconds or bytes.
+  bool time = false;
 };
 
 /// `forward_ms`, `parameters_MiB`, `activation_bytes`, ...: a cost and its unit. Costs are those of
@@ -38,7 +39,8 @@ struct LayerTable {
 };
 
 /// CSV with a row per layer, in their order. The column `name` or `layer` names it, else its place
-/// does. Throws Error `origin:line: column: what` on a number that is none, negative or too large,
+/// does. Throws Error `origin:line: column: what` on a number that is none, negative, too large
+/// or of parts of a byte,
 /// two columns of one cost, no column of a cost, and no row.
 LayerTable parse_layer_table(std::string_view text, const std::string& origin);
 

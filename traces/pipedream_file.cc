@@ -175,6 +175,8 @@ bool PipedreamNode::input() const {
 }
 
 std::vector<PipedreamNode> parse_pipedream(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   return GraphReader().read(text);
 }
 

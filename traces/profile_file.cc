@@ -20,8 +20,11 @@ constexpr int kVersion = 1;
 ordered_json shape_json(const ModelProfile& entry) {
   const ModelSpec& model = entry.model;
   if (model.architecture == Architecture::kImported) {
-    return {{"model", describe(model)},
-            {"input_bytes", entry.input ? ordered_json(*entry.input) : ordered_json()}};
+    return {
+        {"model", describe(model)},
+        {"input_bytes", entry.input ? ordered_json(*entry.input) : ordered_json()},
+        {"precision", entry.imported_precision ? ordered_json(to_string(*entry.imported_precision))
+                                               : ordered_json()}};
   }
   ordered_json shape{{"model", to_string(model.architecture)},
                      {"layers", model.layers},
@@ -51,7 +54,7 @@ int count(const JsonObject& from, const char* key) {
   return static_cast<int>(from.integer(key, 1, INT32_MAX));
 }
 
-/// The model, and where it is imported its input.
+/// The model, and where it is imported its input and precision.
 void read_shape(const JsonObject& from, ModelProfile& to) {
   ModelSpec& model = to.model;
   const std::string named = from.text("model");
@@ -59,6 +62,10 @@ void read_shape(const JsonObject& from, ModelProfile& to) {
     model.architecture = Architecture::kImported;
     model.imported = named.substr(kImportedPrefix.size());
     if (!from.is_null("input_bytes")) to.input = from.integer("input_bytes", 0, kMostInFile);
+    if (from.has("precision") && !from.is_null("precision")) {
+      to.imported_precision =
+          in_context("precision", [&] { return parse_any_precision(from.text("precision")); });
+    }
     return;
   }
   model.architecture = in_context("model", [&] { return parse_architecture(named); });
@@ -228,6 +235,9 @@ ordered_json provenance_json(const Provenance& from) {
   put_plan(result, from);
   if (from.activity) result["activity"] = activity_json(*from.activity);
   if (!from.notes.empty()) result["notes"] = from.notes;
+  for (const SourceFile& each : from.sources) {
+    result["sources"].push_back({{"file", each.name}, {"bytes", each.bytes}, {"xxh3", each.xxh3}});
+  }
   if (from.estimated) result["estimated"] = estimate_json(*from.estimated);
   return result;
 }
@@ -257,6 +267,15 @@ Provenance provenance(const JsonObject& from) {
       if (!note.is_string()) throw Error("notes: must be a list of strings");
       result.notes.push_back(note.get<std::string>());
     }
+  }
+  if (from.has("sources")) {
+    in_context("sources", [&] {
+      for (const json& each : from.array("sources")) {
+        const JsonObject source(each);
+        result.sources.push_back(
+            {source.text("file"), source.integer("bytes", 0, kMostInFile), source.text("xxh3")});
+      }
+    });
   }
   if (from.has("estimated")) {
     result.estimated = in_context("estimated", [&] { return estimate(from.object("estimated")); });

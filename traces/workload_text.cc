@@ -19,6 +19,7 @@ void add_what_is_not_usual(const Job& job, toml::table& table) {
   if (job.lora_rank > 0) table.insert("lora_rank", job.lora_rank);
   if (!job.base.empty()) table.insert("base", job.base);
   if (job.stop_after > 0) table.insert("stop_after", job.stop_after);
+  if (job.imported_precision) table.insert("precision", to_string(*job.imported_precision));
 }
 
 void add_model(const ModelSpec& model, toml::table& table) {

@@ -1,11 +1,12 @@
 """Plain CUDA copies between host and device, by ctypes: a measure of links that shares no code with Shardlab's.
 
-    cuda_copies.py BYTES
+    cuda_copies.py BYTES [FOLDER...]    # where libcudart may lie
 
 Each way alone, then both at once: a thread, a stream and buffers of its own for each.
 """
 import ctypes
 import json
+import pathlib
 import statistics
 import sys
 import threading
@@ -16,8 +17,9 @@ NAMES = ("libcudart.so.13", "libcudart.so", "libcudart.so.12", "/usr/local/cuda/
 WAYS = {"to_device": 1, "to_host": 2}  # as cudaMemcpyKind has them
 
 
-def load():
-    for name in NAMES:
+def load(folders):
+    beside = [str(library) for folder in folders for library in sorted(pathlib.Path(folder).glob("libcudart.so*"))]
+    for name in [*NAMES, *beside]:
         try:
             return ctypes.CDLL(name)
         except OSError:
@@ -82,8 +84,8 @@ def together(ways):
     return rates
 
 
-def main(size):
-    cuda = load()
+def main(size, folders):
+    cuda = load(folders)
     found = {}
     try:
         for memory in ("pinned", "pageable"):
@@ -96,4 +98,4 @@ def main(size):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -48,6 +48,59 @@ def find_toolkit(torch):
     return next((pathlib.Path(found) for found in candidates if found and cupti_headers(pathlib.Path(found))), None)
 
 
+def cuda_libraries(torch, toolkit):
+    """Folders that may hold CUDA's runtime library: the toolkit's, and the one beside torch."""
+    folders = [toolkit and toolkit / "lib64", toolkit and toolkit / "lib", torch and torch.parent / "nvidia/cu13/lib"]
+    return [folder for folder in folders if folder and folder.is_dir()]
+
+
+# pkg-config's name: Debian's package
+PACKAGES = {"fmt": "libfmt-dev", "CLI11": "libcli11-dev", "tomlplusplus": "libtomlplusplus-dev",
+            "nlohmann_json": "nlohmann-json3-dev", "eigen3": "libeigen3-dev", "gtest": "libgtest-dev",
+            "benchmark": "libbenchmark-dev", "libxxhash": "libxxhash-dev", "simdjson": "libsimdjson-dev",
+            "sqlite3": "libsqlite3-dev", "zlib": "zlib1g-dev"}
+
+
+def lacking(torch, toolkit, environment):
+    """All that the build needs and does not find, in words: Meson would name one at a time."""
+    found = []
+    for tool in ("ninja", os.environ.get("CXX", "c++").split()[-1]):
+        if not shutil.which(tool, path=environment.get("PATH")):
+            found.append(f"the command {tool}")
+    if not shutil.which("meson") and not output("python3", "-c", "import mesonbuild; print('here')"):
+        found.append("meson (pip install meson, or Debian's package)")
+    finder = environment.get("PKG_CONFIG") or shutil.which("pkg-config") or shutil.which("pkgconf")
+    if not finder:
+        found.append("the command pkg-config")
+    else:
+        packages = [package for name, package in PACKAGES.items() if not has_package(finder, name, environment)]
+        if packages:
+            found.append(f"the Debian packages {' '.join(packages)} (installed, or unpacked with --deps)")
+    if torch is None:
+        found.append("torch for python3 (or --torch)")
+    else:
+        version, cuda = text(torch / "version.py"), match(r"^cuda.*= *'(.+?)'", text(torch / "version.py"))
+        if version and not cuda:
+            found.append(f"a CUDA build of torch: {torch} is one for CPUs")
+        number = re.match(r"(\d+)\.(\d+)", match(r"__version__ = '(.+?)'", version))
+        if number and (int(number[1]), int(number[2])) < (2, 11):
+            found.append(f"torch 2.11 or newer: {torch} is {number[0]}")
+    if toolkit is None:
+        found.append("the headers of CUDA and CUPTI (--toolkit, CUDA_HOME)")
+    return found
+
+
+def has_package(finder, name, environment):
+    return subprocess.run([finder, "--exists", name], env=environment, check=False).returncode == 0
+
+
+def compile_jobs():
+    """As many compilers as cores, and 2 GiB for each: a source that includes LibTorch takes that."""
+    available = match(r"MemAvailable: +(\d+) kB", text(pathlib.Path("/proc/meminfo")))
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, int(available) // 2**21)) if available else cores
+
+
 def environment(deps):
     """This process's; with `deps`, a folder of unpacked Debian packages, pkg-config looks there and nowhere else."""
     found = dict(os.environ)
@@ -76,7 +129,7 @@ def provenance(root, gpus, torch, toolkit, commit):
         "torch": match(r"__version__ = '(.+?)'", text(torch and torch / "version.py")),
         "shardlab": match(r"^  version: '(.+?)'", text(root / "meson.build")),
         "commit": commit or output("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "host": f"{match(r'model name.*: (.+)', text(pathlib.Path('/proc/cpuinfo'))) or 'processor'}, {os.cpu_count()} cores",
         "compiler": output(os.environ.get("CXX", "c++"), "--version").split("\n")[0],
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PROGRESS_S = 15  # between lines that say that a step still runs
-PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+PASSED, FAILED, SKIPPED, LEFT_OUT = "passed", "failed", "skipped", "left out"
 
 
 class Failed(Exception):
@@ -27,11 +27,16 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """`name` is a group or `group:case`; `act` takes the Context and returns figures by name, with the unit in the name."""
+    """`name` is a group or `group:case`; `act` takes the Context and returns figures by name, with the unit in the name.
+
+    `usual_s` is what it took on an H100: with less left of the time for all steps it is not begun. None: it comes before that
+    time begins, as the build does, which takes as long as the machine has cores.
+    """
     name: str
     what: str
     limit_s: float
     act: Callable
+    usual_s: float | None = 0
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Context:
     environment: dict = field(default_factory=lambda: dict(os.environ))
     jobs: int = 1
     gpus: list = field(default_factory=list)
+    cuda_libraries: list = field(default_factory=list)  # folders that may hold libcudart
+    lacking: list = field(default_factory=list)  # what the build needs and this machine has not
     began: float = field(default_factory=time.monotonic)
     step: str = ""
     deadline: float = float("inf")
@@ -103,15 +110,23 @@ def last_lines(output, errors, count=8):
     return "\n".join(telling + lines[-count:])
 
 
-def run_step(step, context):
+def left_out(step, left_s):
+    why = f"takes about {step.usual_s:g} s, {max(0, left_s):.0f} s were left of the time for all steps (--minutes)"
+    return {"name": step.name, "what": step.what, "result": LEFT_OUT, "seconds": 0, "limit_s": step.limit_s, "figures": {},
+            "detail": why}
+
+
+def run_step(step, context, left_s=float("inf")):
     context.step, started = step.name, time.monotonic()
-    context.deadline = started + step.limit_s
-    context.say(f"{step.name}: {step.what} (at most {step.limit_s:g} s)")
+    limit_s = min(step.limit_s, left_s)
+    context.deadline = started + limit_s
+    context.say(f"{step.name}: {step.what} (at most {limit_s:.3g} s)")
     result, figures, detail = PASSED, {}, ""
     try:
         figures = step.act(context)
     except TimeoutError:
-        result, detail = FAILED, f"not done after {step.limit_s:g} s"
+        over = " and with it the time for all steps (--minutes)" if limit_s < step.limit_s else ""
+        result, detail = FAILED, f"not done after {limit_s:.3g} s{over}"
     except Skipped as lacking:
         result, detail = SKIPPED, str(lacking)
     except Exception as problem:  # Of whatever kind: the other steps run.
@@ -123,11 +138,22 @@ def run_step(step, context):
             "figures": figures, "detail": detail}
 
 
-def run_steps(steps, context, keep):
-    """Results in order; `keep(results)` is called after each, so that what an interrupted check found is not lost."""
-    results = []
+def run_steps(steps, context, keep, budget_s=float("inf")):
+    """Results in order; `keep(results)` is called after each, so that what an interrupted check found is not lost.
+
+    Steps but those before all (the build) take `budget_s` together: what does not fit any more is left out by name.
+    """
+    results, end_s = [], None
     for step in steps:
-        results.append(run_step(step, context))
+        counts = step.usual_s is not None
+        if counts and end_s is None:
+            end_s = time.monotonic() + budget_s
+        left_s = end_s - time.monotonic() if counts else float("inf")
+        if left_s <= 0 or (counts and left_s < step.usual_s):
+            results.append(left_out(step, left_s))
+            context.say(f"{step.name}: left out: {results[-1]['detail']}")
+        else:
+            results.append(run_step(step, context, left_s))
         keep(results)
     return results
 
