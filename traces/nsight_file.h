@@ -50,7 +50,7 @@ struct NsightFacts {
 };
 
 /// Tables appear only when used, so none of them must be there but that of kernels. Columns behind
-/// `?` are not in exports of every version (2019 to 2025 are known by their documentation; see
+/// `?` are not in exports of every version (known by excerpts of their documentation; see
 /// docs/formats.md):
 ///
 ///   CUPTI_ACTIVITY_KIND_KERNEL   start, end, deviceId, correlationId, ?globalPid,
