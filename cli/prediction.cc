@@ -212,7 +212,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   EstimatedCosts costs(made.program);
   const auto policy =
       make_policy(plan, made.program, inputs.cluster.devices.size(), Replay::Times::kKept);
-  const auto tuner = make_tuner(inputs.workload);
+  const auto tuner = make_tuner(inputs.workload, inputs.decisions);
   made.outcome = simulate(made.program, inputs.cluster, *policy, costs,
                           with_timeline && fits_timeline(made.program) ? &made.timeline : nullptr,
                           tuner.get());
