@@ -19,7 +19,9 @@
 #include "exec/parts.h"
 #include "models/text_data.h"
 #include "policies/external.h"
+#include "policies/tuners.h"
 #include "traces/atomic_file.h"
+#include "traces/decision_file.h"
 #include "traces/json_object.h"
 
 namespace shardlab {
@@ -182,6 +184,30 @@ void RunFolder::find_identities(const Workload& workload) {
   }
 }
 
+void RunFolder::resume_decisions(const Workload& workload, std::vector<std::string>& problems) {
+  if (!workload.early_stop) return;
+  DecisionFile read = read_decisions(decisions_file(), *workload.early_stop, workload.jobs.size());
+  decisions_ = std::move(read.decisions);
+  decisions_saved_ = decisions_.size();
+  if (read.problem.empty()) return;
+  problems.push_back(read.problem + "; what was decided from there on is decided again");
+}
+
+/// Of each job a checkpoint may hold.
+std::vector<std::int64_t> RunFolder::most_minibatches(const Workload& workload) const {
+  std::vector<std::int64_t> most(workload.jobs.size(), INT64_MAX);
+  if (!stops_early(workload)) return most;
+  in_context(decisions_file(), [&] {
+    const auto search =
+        workload.early_stop ? make_recorded_tuner(workload, {}, decisions_) : nullptr;
+    const auto tuner = search ? nullptr : make_tuner(workload);
+    for (std::size_t j = 0; j < most.size(); ++j) {
+      most[j] = search ? search->most(job_id(j)) : tuner->goal(job_id(j));
+    }
+  });
+  return most;
+}
+
 void RunFolder::resume(Workload& workload) {
   claim();
   const std::size_t jobs = checkpointed_jobs(checkpoints_);
@@ -194,10 +220,12 @@ void RunFolder::resume(Workload& workload) {
   if (!fs::exists(checkpoints_)) {
     problems.push_back(checkpoints_ + ": is not there; all jobs begin anew");
   }
+  resume_decisions(workload, problems);
+  const std::vector<std::int64_t> most = most_minibatches(workload);
   for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
     Job& job = workload.jobs[j];
     const std::size_t before = damaged_.size();
-    found_.push_back(CheckpointFile::newest(checkpoints_, j, damaged_));
+    found_.push_back(CheckpointFile::newest(checkpoints_, j, damaged_, most[j]));
     for (std::size_t i = before; i < damaged_.size(); ++i) problems.push_back(damaged_[i].problem);
     if (damaged_.size() > before) {
       problems.back() += found_.back()
@@ -281,10 +309,35 @@ void RunFolder::begin(const RunRequest& request, const Workload& workload) {
   remove_checkpoints(checkpoints_, /*temporary_only=*/!found_.empty());
   for (const DamagedCheckpoint& each : damaged_) set_aside(each);
   if (identities_.empty()) find_identities(workload);
+  search_ = workload.early_stop;
   write(request, false);
 }
 
-void RunFolder::save(JobId job, const Checkpoint& checkpoint) const {
+void RunFolder::note(const Decision& decision) {
+  const std::lock_guard lock(mutex_);
+  decisions_.push_back(decision);
+}
+
+void RunFolder::save_decisions() {
+  std::vector<Decision> now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (decisions_.size() == decisions_saved_) return;
+    now = decisions_;
+  }
+  write_decisions(decisions_file(), *search_, identities_.size(), now);
+  decisions_saved_ = now.size();
+}
+
+void RunFolder::try_to_save_decisions() {
+  try {
+    save_decisions();
+  } catch (const Error&) {  // save() says why.
+  }
+}
+
+void RunFolder::save(JobId job, const Checkpoint& checkpoint) {
+  save_decisions();
   write_checkpoint(checkpoints_, index(job), identities_[index(job)], checkpoint);
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 namespace shardlab {
 
@@ -12,13 +14,25 @@ inline CLI::Validator number_from_zero(bool zero_too, const std::string& what) {
   return {[zero_too, what](std::string& text) {
             double value = 0;
             const bool number = CLI::detail::lexical_cast(text, value);
-            if (number && (value > 0 || (zero_too && value == 0))) return std::string{};
+            const bool above = value > 0 || (zero_too && value == 0);
+            if (number && above && std::isfinite(value)) return std::string{};
             return "must be " + what + ", is " + text;
           },
           "", "number"};
 }
 inline CLI::Validator non_negative() { return number_from_zero(true, "0 or more"); }
 inline CLI::Validator positive() { return number_from_zero(false, "more than 0"); }
+
+/// CLI::Range lets NaN pass, which compares with nothing.
+inline CLI::Validator number_up_to(double most) {
+  return {[most](const std::string& text) {
+            double value = 0;
+            const bool number = CLI::detail::lexical_cast(text, value);
+            if (number && value >= 0 && value <= most) return std::string{};
+            return fmt::format("{} is no number from 0 to {:g}", text, most);
+          },
+          "", "number"};
+}
 
 /// Of a path.
 inline CLI::Validator not_empty() {

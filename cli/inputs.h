@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/cluster.h"
+#include "core/decision.h"
 #include "core/profile.h"
 #include "core/workload.h"
 #include "fit/accepted.h"
@@ -32,6 +33,8 @@ struct Inputs {
   Profile profile;
   Cluster machine;  ///< As in the file: what a run is paced by.
   Accepted accepted = {};
+  /// Of a search that stops jobs early, in the run that goes on: one that begins has none.
+  std::vector<Decision> decisions = {};
 };
 
 /// Several profiles without a name are one, and so are those of one name; microbatches that they

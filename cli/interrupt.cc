@@ -9,19 +9,24 @@ namespace {
 std::atomic<bool> stop_wanted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-extern "C" void on_interrupt(int signal) {
+void set_handlers(void (*handler)(int)) {
+  std::signal(SIGINT, handler);
+  std::signal(SIGTERM, handler);
+}
+
+extern "C" void on_interrupt(int) {
   stop_wanted = true;
-  std::signal(signal, SIG_DFL);
+  set_handlers(SIG_DFL);
 }
 
 }  // namespace
 
 Interrupt::Interrupt() {
   stop_wanted = false;
-  std::signal(SIGINT, on_interrupt);
+  set_handlers(on_interrupt);
 }
 
-Interrupt::~Interrupt() { std::signal(SIGINT, SIG_DFL); }
+Interrupt::~Interrupt() { set_handlers(SIG_DFL); }
 
 const std::atomic<bool>& Interrupt::stop() const { return stop_wanted; }
 

@@ -4,8 +4,8 @@
 
 namespace shardlab {
 
-/// While it lives, Ctrl-C sets stop() instead of ending the process; a second Ctrl-C ends it. One
-/// at a time.
+/// While it lives, Ctrl-C or SIGTERM sets stop() instead of ending the process; a second one ends
+/// it. One at a time.
 class Interrupt {
  public:
   Interrupt();

@@ -101,7 +101,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   EstimatedCosts costs(made.program);
   const auto policy =
       make_policy(plan, made.program, inputs.cluster.devices.size(), Replay::Times::kKept);
-  const auto tuner = make_tuner(inputs.workload);
+  const auto tuner = make_tuner(inputs.workload, inputs.decisions);
   const bool keeps = with_timeline || plan.policy == kReplay;  // To hold against its order.
   made.outcome =
       simulate(made.program, inputs.cluster, *policy, costs,

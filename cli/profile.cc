@@ -123,7 +123,7 @@ Action declare_profile(CLI::App& app) {
          "--interval", [options](double percent) { options->profile.interval = percent / 100; },
          "no round is begun once the 95 % intervals of all minibatches' medians are narrower than "
          "this to either side, in percent (2)")
-      ->check(CLI::Range(0.0, 100.0));
+      ->check(number_up_to(100));
   app.add_option("--parts", options->parts,
                  "also measure these parts of each batch, as microbatches and replicas take them: "
                  "gpipe(2,8) 8, data_parallel(2,gpipe(2,8)) 16")

@@ -87,9 +87,10 @@ std::string device_here(const DeviceSpec& device) {
 std::optional<Instant> tuned_by_measured(const Inputs& inputs, const Prediction& prediction,
                                          const Trained& trained) {
   if (is_emulated(inputs.machine)) return std::nullopt;
-  const auto tuner = make_tuner(inputs.workload, [&](JobId job, std::int64_t minibatches) {
+  const auto measured = [&](JobId job, std::int64_t minibatches) {
     return trained.losses.after(job, minibatches);
-  });
+  };
+  const auto tuner = make_recorded_tuner(inputs.workload, measured, inputs.decisions);
   const auto policy = make_policy(prediction.plan, prediction.program,
                                   inputs.cluster.devices.size(), Replay::Times::kKept);
   EstimatedCosts costs(prediction.program);
@@ -129,6 +130,9 @@ std::string end_text(const Options& options, const Inputs& inputs, const Predict
   if (measured.interrupted) {
     text += fmt::format("\ninterrupted after {:.3f} s\n", seconds(measured.makespan)) +
             device_table(measured, metrics(measured));
+    if (!is_emulated(inputs.machine)) {
+      text += fmt::format("\nshardlab run --resume {} goes on\n", options.folder);
+    }
   } else if (inputs.workload.early_stop) {
     text += tuned_text(inputs, prediction, trained);
   } else if (!trained.undisturbed()) {
@@ -254,8 +258,8 @@ int run_workload(Options options) {
   if (options.resume.empty()) {
     folder.refuse_unfinished();
   } else {
-    refuse_early_stops(inputs.workload, request.paths.workload, "run --resume");
     folder.resume(inputs.workload);
+    inputs.decisions = folder.decisions();
   }
   // The machine's own overhead stands for the profile's, which is of another one.
   if (emulated) {
@@ -309,16 +313,6 @@ int run_workload(Options options) {
   return trained.complete() ? 0 : 1;
 }
 
-/// CLI::Range lets NaN pass, which compares with nothing.
-CLI::Validator at_most_a_billion() {
-  const auto check = [](const std::string& text) -> std::string {
-    double value = 0;
-    if (CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1e9) return {};
-    return text + " is no number from 0 to 1e9";
-  };
-  return {check, "", "watchdog"};
-}
-
 }  // namespace
 
 Action declare_run(CLI::App& app) {
@@ -349,16 +343,20 @@ Action declare_run(CLI::App& app) {
          "--watchdog", options->watch_s,
          "seconds after which a unit or copy that has not ended takes its device out of the "
          "run; 0: never")
-      ->check(at_most_a_billion())
+      ->check(number_up_to(1e9))
       ->capture_default_str();
   app.add_option("--watchdog-times", options->watch_times,
                  "and only after so many times what it should take")
-      ->check(at_most_a_billion())
+      ->check(number_up_to(1e9))
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(
-      "Ctrl-C stops it cleanly and writes the timeline so far. Exit code 1 also when a job was "
-      "stopped,\nor when its final weights could not be written.\nA run that was killed goes on "
+      "Ctrl-C or SIGTERM stops it: each job comes to the end of its minibatch and is written to "
+      "disk, from\nwhere --resume goes on, and the timeline so far is written; a second one ends "
+      "it at "
+      "once. Exit code 1\nthen, and also when a job was stopped, or when its final weights could "
+      "not be "
+      "written.\nA run that was killed goes on "
       "from "
       "its checkpoints to the same weights, also on other devices\nof the kind or by another plan "
       "with "

@@ -62,6 +62,30 @@ nlohmann::ordered_json copies_json(const ActivitySummary::Copies& copies) {
           {"pageable_bytes", copies.pageable}};
 }
 
+/// Losses of minibatches that checkpoints hold.
+MeasuredLosses losses_until_now(const Inputs& inputs, const RunFolder* folder) {
+  MeasuredLosses losses(inputs.workload.jobs.size());
+  if (folder == nullptr) return losses;
+  const auto resumed = folder->resumed();
+  for (std::size_t j = 0; j < resumed.size(); ++j) {
+    if (resumed[j] == nullptr) continue;
+    std::int64_t minibatch = 0;
+    for (const double loss : resumed[j]->losses) losses.add(job_id(j), ++minibatch, loss);
+  }
+  return losses;
+}
+
+/// Emulated jobs have no losses of their own.
+std::unique_ptr<Tuner> tuner_of(const Engine* engine, const Inputs& inputs, const TrainOptions& how,
+                                const MeasuredLosses& losses) {
+  if (engine == nullptr) return make_tuner(inputs.workload);
+  const auto measured = [&losses](JobId job, std::int64_t n) { return losses.after(job, n); };
+  if (!inputs.workload.early_stop) return make_tuner(inputs.workload, measured);
+  RecordedTuner::Note note;
+  if (how.folder != nullptr) note = [&how](const Decision& now) { how.folder->note(now); };
+  return make_recorded_tuner(inputs.workload, measured, inputs.decisions, note);
+}
+
 }  // namespace
 
 std::vector<std::string> Trained::unsaved() const {
@@ -84,16 +108,11 @@ std::optional<double> Trained::drift(const Profile& profile) const {
 Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction,
               const TrainOptions& how) {
   Trained trained;
-  trained.losses = MeasuredLosses(inputs.workload.jobs.size());
+  trained.losses = losses_until_now(inputs, how.folder);
   const auto policy = make_policy(prediction.plan, prediction.program,
                                   inputs.cluster.devices.size(), Replay::Times::kIgnored);
   if (engine != nullptr) trained.work_before = engine->fixed_work(inputs.machine);
-  // Emulated jobs have no losses of their own.
-  const auto tuner = engine == nullptr
-                         ? make_tuner(inputs.workload)
-                         : make_tuner(inputs.workload, [&](JobId job, std::int64_t n) {
-                             return trained.losses.after(job, n);
-                           });
+  const auto tuner = tuner_of(engine, inputs, how, trained.losses);
   {
     const Interrupt interrupt;
     Reporter reporter(inputs, prediction, how.events);
@@ -115,7 +134,10 @@ Trained train(Engine* engine, const Inputs& inputs, const Prediction& prediction
         if (engine == nullptr) return how.folder->claim();
         how.folder->begin(how.request, inputs.workload);
       };
+    }
+    if (how.folder != nullptr && engine != nullptr) {
       options.save = [&](JobId job, const Checkpoint& state) { how.folder->save(job, state); };
+      options.decided = [&] { how.folder->try_to_save_decisions(); };
     }
     trained.result = engine == nullptr
                          ? emulate(prediction.program, inputs.machine, *policy, options)
@@ -217,7 +239,7 @@ nlohmann::ordered_json losses_json(const Trained& trained) {
          {"completed", end.completed},
          {"reason", end.reason},
          {"minibatches", end.minibatches},
-         {"weights_hash", end.completed && !job.losses.empty()
+         {"weights_hash", (end.completed || end.stopped_early) && !job.losses.empty()
                               ? nlohmann::ordered_json(fmt::format("{:016x}", job.weights_hash))
                               : nlohmann::ordered_json(nullptr)},
          {"losses", job.losses}});

@@ -109,6 +109,7 @@ struct JobEnd {
   std::string reason;
   std::int64_t minibatches = 0;  ///< Complete.
   Instant arrived{};
+  bool stopped_early = false;  ///< Not completed, but whole: its tuner stopped it at a border.
 };
 
 /// What ran or moved, where, from when to when: predicted by sim/ or measured by exec/.

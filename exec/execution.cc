@@ -26,10 +26,18 @@ Timeline empty_timeline(const Program& program, const Cluster& cluster) {
 /// Tells the observer which jobs a tuner stops.
 class WatchedTuner final : public Tuner {
  public:
-  WatchedTuner(Tuner& tuner, Observer& observer, const Backend& clock, std::size_t jobs)
-      : tuner_(tuner), observer_(observer), clock_(clock), minibatches_(jobs) {}
+  WatchedTuner(Tuner& tuner, Observer& observer, Runtime& runtime, const Program& program,
+               const RunOptions& options)
+      : tuner_(tuner),
+        observer_(observer),
+        runtime_(runtime),
+        decided_(options.decided),
+        minibatches_(program.jobs.size()) {
+    for (std::size_t j = 0; j < minibatches_.size(); ++j) minibatches_[j] = program.jobs[j].done;
+  }
 
   [[nodiscard]] std::int64_t goal(JobId job) const override { return tuner_.goal(job); }
+  [[nodiscard]] bool waits(JobId job) const override { return tuner_.waits(job); }
   void reached(JobId job, std::int64_t minibatches) override {
     minibatches_[index(job)] = minibatches;
     tuner_.reached(job, minibatches);
@@ -40,15 +48,17 @@ class WatchedTuner final : public Tuner {
     for (const Verdict& verdict : verdicts) {
       if (verdict.goes_on) continue;
       observer_.stopped(verdict.job, minibatches_[index(verdict.job)], verdict.reason,
-                        clock_.now());
+                        runtime_.now());
     }
+    if (!verdicts.empty() && decided_) runtime_.save_soon(decided_);
     return verdicts;
   }
 
  private:
   Tuner& tuner_;
   Observer& observer_;
-  const Backend& clock_;
+  Runtime& runtime_;
+  const std::function<void()>& decided_;
   std::vector<std::int64_t> minibatches_;  ///< Per job, when it last asked.
 };
 
@@ -124,6 +134,12 @@ Runtime::Observer observer_of(const Program& program, const Cluster& cluster,
     options.notice(program.jobs[index(job)].name + ": no snapshot of minibatch " +
                    std::to_string(minibatches) + ", training goes on: " + reason);
   };
+  all.stopping = [&] {
+    if (!options.notice) return;
+    options.notice(
+        "stopping: each job comes to the end of its minibatch and is written to disk; another "
+        "Ctrl-C ends at once, at the checkpoints before");
+  };
   return all;
 }
 
@@ -156,12 +172,12 @@ RunResult execute(const Program& program, const Cluster& cluster, Policy& policy
          {}});
     std::optional<WatchedTuner> tuner;
     if (options.tuner != nullptr) {
-      tuner.emplace(*options.tuner, observer, runtime, program.jobs.size());
+      tuner.emplace(*options.tuner, observer, runtime, program, options);
     }
     Driver driver(driven, cluster, policy, runtime, &result.timeline, /*tracks_memory=*/true,
                   tuner ? &*tuner : nullptr);
     driver.may_lose_devices(driven);
-    result.outcome = runtime.run(driver, options.stop);
+    result.outcome = runtime.run(driver, options.stop, static_cast<bool>(options.save));
     lanes.end();
   }
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {

@@ -38,8 +38,10 @@ struct RunProgress {
 
 struct RunOptions {
   std::function<void(const RunProgress&)> progress;
-  const std::atomic<bool>* stop = nullptr;  ///< Set, for example by Ctrl-C: the run ends cleanly.
-  bool keep_weights = false;                ///< Also return all final parameters.
+  /// Set, for example by Ctrl-C: the run ends cleanly; with `save` when each job has come to its next
+  /// border and is saved.
+  const std::atomic<bool>* stop = nullptr;
+  bool keep_weights = false;  ///< Also return all final parameters.
   /// If given, stops jobs early. A minibatch's `progress` comes before the tuner hears of it.
   Tuner* tuner = nullptr;
   /// Per job, what it goes on from; null, or none at all: its initial weights. They outlive the
@@ -48,6 +50,8 @@ struct RunOptions {
   /// Called with each job that ends, and at borders as Program::checkpoints says, on a thread of
   /// its own. What it throws becomes a notice, and training goes on.
   std::function<void(JobId, const Checkpoint&)> save;
+  /// Called when the tuner has decided something, on the thread of `save`. It must not throw.
+  std::function<void()> decided;
   std::function<void()> begun;  ///< Called when nothing was refused and before anything runs.
   std::function<void(const std::string&)> notice;  ///< What went wrong. On any thread.
   /// A unit or copy that takes longer than this, and so many times its estimate, has its device
@@ -58,8 +62,8 @@ struct RunOptions {
 
 struct TrainedJob {
   std::vector<double> losses;  ///< Per complete minibatch; none of an emulated run.
-  /// xxHash64 of parameters and state in the order of the layers; 0 if the job did not complete, as
-  /// host memory may then hold shards of two minibatches.
+  /// xxHash64 of parameters and state in the order of the layers; 0 if the job neither completed nor
+  /// was stopped by its tuner, as host memory may then hold shards of two minibatches.
   std::uint64_t weights_hash = 0;
   /// With keep_weights: of all layers in order.
   std::vector<float> parameters;

@@ -36,7 +36,8 @@ class Saver {
   Saver(const RunOptions& options, const Program& program, const Observer& observer)
       : options_(options), program_(program), observer_(observer), unsaved_(program.jobs.size()) {}
 
-  void operator()(JobId id, std::int64_t minibatches, const std::function<Checkpoint()>& state) {
+  void operator()(JobId id, std::int64_t minibatches, bool last,
+                  const std::function<Checkpoint()>& state) {
     try {
       Checkpoint now = state();
       now.losses = observer_.losses(id);
@@ -44,13 +45,12 @@ class Saver {
       options_.save(id, now);
     } catch (const std::exception& failure) {
       const JobProgram& job = program_.jobs[index(id)];
-      const bool ended = minibatches == job.minibatches;
-      if (ended) unsaved_[index(id)] = failure.what();
+      if (last) unsaved_[index(id)] = failure.what();
       if (!options_.notice) return;
       options_.notice(job.name +
-                      (ended ? ": its final state is not on disk: "
-                             : ": no checkpoint of minibatch " + std::to_string(minibatches) +
-                                   ", training goes on: ") +
+                      (last ? ": its final state is not on disk: "
+                            : ": no checkpoint of minibatch " + std::to_string(minibatches) +
+                                  ", training goes on: ") +
                       failure.what());
     }
   }
@@ -94,7 +94,8 @@ RunResult run(const Workload& workload, const Cluster& cluster, const Program& p
   }
   for (std::size_t j = 0; j < result.jobs.size(); ++j) {
     result.jobs[j].unsaved = saver.unsaved()[j];
-    if (!result.outcome.jobs[j].completed) continue;
+    const JobEnd& end = result.outcome.jobs[j];
+    if (!end.completed && !end.stopped_early) continue;
     TrainedJob trained = training.result(job_id(j), options.keep_weights);
     trained.losses = std::move(result.jobs[j].losses);
     trained.unsaved = std::move(result.jobs[j].unsaved);

@@ -125,7 +125,7 @@ void Runtime::give_up_preparing() {
   }
 }
 
-Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
+Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop, bool at_borders) {
   std::unique_lock lock(mutex_);
   bool stopped = !prepare_all(lock, stop);
   if (stopped) give_up_preparing();
@@ -145,12 +145,18 @@ Outcome Runtime::run(Driver& driver, const std::atomic<bool>* stop) {
     if (!over()) check_watch();
     if (stopped || over() || stop == nullptr || !stop->load()) continue;
     stopped = true;
-    reported_.emplace_back(Interrupted{});
-    turn();
+    this->stop(at_borders);
   }
   quit_ = true;  // Threads may still be on their way out; nothing they do counts any more.
   if (failure_) std::rethrow_exception(failure_);
   return driver.outcome();
+}
+
+void Runtime::stop(bool at_borders) {
+  stopping_ = at_borders;
+  reported_.emplace_back(at_borders ? Event(StopAsked{}) : Event(Interrupted{}));
+  if (at_borders && observer_.stopping) observer_.stopping();
+  turn();
 }
 
 Instant Runtime::now() const {
@@ -186,7 +192,11 @@ void Runtime::turn() {
       driver_->advance(events);
     }
     if (!over() && std::ranges::none_of(lost_, &std::string::empty)) throw Error(no_device_left());
-    if (!over() && at_rest()) throw Error(driver_->stuck());
+    if (!over() && at_rest()) {
+      if (!std::exchange(stopping_, false)) throw Error(driver_->stuck());
+      // The policy leaves some minibatch as it is: it may follow an order in which others come first.
+      driver_->advance(std::array{Event(Interrupted{})});
+    }
   } catch (...) {
     fail(std::current_exception());
   }
@@ -200,7 +210,7 @@ void Runtime::fail(std::exception_ptr failure) {
 
 /// Nothing runs, moves or has been reported.
 bool Runtime::at_rest() const {
-  return passing_.empty() && wake_ == kNever && reported_.empty() && keeping_ == 0 &&
+  return passing_.empty() && (wake_ == kNever || stopping_) && reported_.empty() && keeping_ == 0 &&
          stepping_ == 0 &&
          std::ranges::all_of(engines_,
                              [this](const CopyEngine& engine) {

@@ -46,6 +46,8 @@ class Runtime final : public Backend {
     std::function<void(DeviceId, const std::string& reason)> lost;
     /// A job was not kept at the border after so many minibatches, and why; it goes on.
     std::function<void(JobId, std::int64_t minibatches, const std::string& reason)> not_kept;
+    /// The run was told to stop, and jobs come to their borders.
+    std::function<void()> stopping;
   };
 
   /// Requires: the references outlive the Runtime. Throws Error where the system gives no threads.
@@ -55,13 +57,17 @@ class Runtime final : public Backend {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  /// Runs the plan behind `driver` to its end. `stop`, once true, interrupts it. Rethrows the first
-  /// failure that is not one job's alone; throws Error when nothing can run any more although jobs
-  /// are left.
-  Outcome run(Driver& driver, const std::atomic<bool>* stop);
+  /// Runs the plan behind `driver` to its end. `stop`, once true, interrupts it: when what runs and
+  /// moves has ended or, `at_borders`, when each job has come to its next border, as far as the
+  /// policy lets it. Rethrows the first failure that is not one job's alone; throws Error when
+  /// nothing can run any more although jobs are left.
+  Outcome run(Driver& driver, const std::atomic<bool>* stop, bool at_borders = false);
 
   /// A device does not answer, whoever finds that: it is lost. Any thread, during run().
   void take_out(DeviceId device, const std::string& reason);
+
+  /// Has the thread that writes to disk do this, after what it was told before. Any thread.
+  void save_soon(std::function<void()> task) { saver_->add(std::move(task)); }
 
   /// Jobs that are still on their way to disk, if any are after that time. After run().
   [[nodiscard]] std::vector<JobId> still_saving(Duration patience);
@@ -78,7 +84,7 @@ class Runtime final : public Backend {
   void dropped(JobId job, ItemIndex item, DeviceId from) override;
   bool snapshot(JobId job, std::int64_t minibatches) override;
   bool restore(JobId job, std::int64_t minibatches) override;
-  void completed(JobId job) override;
+  void settled(JobId job, std::int64_t minibatches) override;
   void stopped(JobId job, std::string_view reason) override;
   /// What has been reported since the last call; never blocks. Requires the lock.
   std::span<const Event> wait() override;
@@ -139,9 +145,11 @@ class Runtime final : public Backend {
   [[nodiscard]] bool ended() const;
   void keep(JobId job, std::int64_t minibatches);
   void put_back(JobId job, std::int64_t minibatches);
-  void save(JobId job, void (Work::*write)(JobId));
+  void save(JobId job);
+  void save_settled(JobId job, std::int64_t minibatches);
   [[nodiscard]] TaskThread::Failed fails();
   void turn();
+  void stop(bool at_borders);
   void fail(std::exception_ptr failure);
   [[nodiscard]] bool at_rest() const;
   [[nodiscard]] bool over() const {
@@ -172,8 +180,9 @@ class Runtime final : public Backend {
   std::set<std::tuple<JobId, std::uint32_t, std::int64_t>> retried_;
   std::condition_variable thread_ended_;
   bool quit_ = false;
+  bool stopping_ = false;   ///< Jobs come to their borders.
   std::set<JobId> saving_;  ///< What was kept of them is not on disk yet.
-  std::set<JobId> ended_;   ///< The same of their ends.
+  std::set<JobId> ended_;   ///< The same of what they ended with.
   std::size_t keeping_ = 0;
   std::set<JobId> step_failed_;        ///< No further step of these is tried.
   const char* failed_step_ = nullptr;  ///< The reason of the last one reported.

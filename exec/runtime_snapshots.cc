@@ -19,9 +19,9 @@ bool Runtime::snapshot(JobId job, std::int64_t minibatches) {
   return false;
 }
 
-void Runtime::completed(JobId job) {
+void Runtime::settled(JobId job, std::int64_t minibatches) {
   ended_.insert(job);
-  saver_->add([this, job] { save(job, &Work::save_completed); });
+  saver_->add([this, job, minibatches] { save_settled(job, minibatches); });
 }
 
 /// Where there is no memory for it, the snapshot before stays.
@@ -34,7 +34,7 @@ void Runtime::keep(JobId job, std::int64_t minibatches) {
   } catch (const std::exception& error) {
     failure = error.what();
   }
-  if (kept) saver_->add([this, job] { save(job, &Work::save); });
+  if (kept) saver_->add([this, job] { save(job); });
   const std::lock_guard lock(mutex_);
   --keeping_;
   if (!kept) saving_.erase(job);
@@ -64,10 +64,16 @@ void Runtime::put_back(JobId job, std::int64_t minibatches) {
   if (!quit_ && !over()) turn();
 }
 
-void Runtime::save(JobId job, void (Work::*write)(JobId)) {
-  (work_.*write)(job);
+void Runtime::save(JobId job) {
+  work_.save(job);
   const std::lock_guard lock(mutex_);
-  (write == &Work::save ? saving_ : ended_).erase(job);
+  saving_.erase(job);
+}
+
+void Runtime::save_settled(JobId job, std::int64_t minibatches) {
+  work_.save_settled(job, minibatches);
+  const std::lock_guard lock(mutex_);
+  ended_.erase(job);
 }
 
 std::vector<JobId> Runtime::still_saving(Duration patience) {

@@ -182,12 +182,13 @@ void Training::lose(DeviceId device) {
 
 void Training::save(JobId job) {
   const JobMemory& memory = *jobs_[index(job)];
-  if (save_) save_(job, memory.kept_minibatches, [&] { return memory.kept_state(); });
+  if (!save_) return;
+  save_(job, memory.kept_minibatches, false, [&] { return memory.kept_state(); });
 }
 
-void Training::save_completed(JobId job) {
+void Training::save_settled(JobId job, std::int64_t minibatches) {
   const JobMemory& memory = *jobs_[index(job)];
-  if (save_) save_(job, memory.program.minibatches, [&] { return memory.current_state(); });
+  if (save_) save_(job, minibatches, true, [&] { return memory.current_state(minibatches); });
 }
 
 Bytes Training::peak(DeviceId device) const { return devices_[index(device)]->meter.peak(); }

@@ -36,9 +36,9 @@ struct Minibatch;
 /// queue. What the Driver is told is therefore done: no other order between queues is needed.
 class Training final : public Work {
  public:
-  /// Writes a job's state after so many minibatches, which it makes by `state`, all but its losses,
-  /// to disk. Must not throw.
-  using Save = std::function<void(JobId, std::int64_t minibatches,
+  /// Writes a job's state after so many minibatches, the `last` of the run or not, which it makes by
+  /// `state`, all but its losses, to disk. Must not throw.
+  using Save = std::function<void(JobId, std::int64_t minibatches, bool last,
                                   const std::function<Checkpoint()>& state)>;
 
   /// Makes and initializes all models, or sets them to `resume` (see RunOptions), which outlives
@@ -59,7 +59,7 @@ class Training final : public Work {
   [[nodiscard]] DeviceId awaited(DeviceId device) const override;
   void lose(DeviceId device) override;
   void save(JobId job) override;
-  void save_completed(JobId job) override;
+  void save_settled(JobId job, std::int64_t minibatches) override;
 
   [[nodiscard]] Bytes peak(DeviceId device) const;
   /// From host memory. Requires: no run in progress, the job flushed.

@@ -46,7 +46,9 @@ struct JobMemory {
   void restore(std::mutex& versions);
   /// Of all layers, without losses: as kept, or as current.
   [[nodiscard]] Checkpoint kept_state() const { return state_of(kept, kept_minibatches); }
-  [[nodiscard]] Checkpoint current_state() const { return state_of(host, program.minibatches); }
+  [[nodiscard]] Checkpoint current_state(std::int64_t minibatches) const {
+    return state_of(host, minibatches);
+  }
 
   [[nodiscard]] bool gathers() const { return shardlab::gathers(program); }
 

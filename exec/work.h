@@ -76,8 +76,9 @@ class Work {
   virtual void lose(DeviceId) {}
   /// Writes what keep() copied to disk. On another thread that does nothing else.
   virtual void save(JobId) {}
-  /// Of a job that has completed: writes host memory itself to disk. On the thread of save().
-  virtual void save_completed(JobId) {}
+  /// Of a job that does no more: writes host memory itself to disk, as it is after so many
+  /// minibatches. On the thread of save().
+  virtual void save_settled(JobId, std::int64_t /*minibatches*/) {}
 };
 
 }  // namespace shardlab

@@ -13,6 +13,7 @@ Replay::Replay(std::span<const OrderedUnit> order, const Program& program, std::
       devices_(devices),
       ready_(track_count(program)),
       present_(ready_.size()),
+      picked_(ready_.size()),
       gives_back_(ready_.size()),
       first_device_(program.jobs.size(), kNoDevice) {
   const Ledger tracks(program);
@@ -57,6 +58,7 @@ void Replay::note_first_claims(std::span<const OrderedUnit> order) {
 }
 
 bool Replay::admits(JobId job) {
+  if (disturbed_) return true;
   const auto there = [&](JobId other) {
     return view_->state(other) != StateView::JobState::kWaiting;
   };
@@ -90,8 +92,11 @@ void Replay::evicted(JobId job, ItemIndex item, DeviceId device) {
 }
 
 void Replay::ready(const Candidate& unit) {
-  ready_.at(index(unit.track)) = unit;
-  present_[index(unit.track)] = true;
+  const std::size_t track = index(unit.track);
+  ready_.at(track) = unit;
+  present_[track] = true;
+  const bool again = !unit.ahead && view_->units_done(unit.track) < picked_[track];
+  if (again && !gives_back_[track] && times_ == Times::kIgnored) disturbed_ = true;
 }
 
 void Replay::gone(TrackId track) { present_[index(track)] = false; }
@@ -105,7 +110,20 @@ void Replay::pass_over_done(Device& device) const {
   }
 }
 
+TrackId Replay::pick_longest(DeviceId device) {
+  const Candidate* best = nullptr;
+  for (std::size_t track = 0; track < ready_.size(); ++track) {
+    const Candidate& unit = ready_[track];
+    const bool may = present_[track] && (unit.bound == kNoDevice || unit.bound == device);
+    if (may && (best == nullptr || unit.remaining > best->remaining)) best = &unit;
+  }
+  if (best == nullptr) return kNoTrack;
+  gone(best->track);
+  return best->track;
+}
+
 TrackId Replay::pick(const DeviceView& device) {
+  if (disturbed_) return pick_longest(device.id);
   Device& mine = devices_.at(index(device.id));
   if (times_ == Times::kKept) pass_over_done(mine);
   if (mine.next == mine.order.size()) return kNoTrack;
@@ -118,6 +136,7 @@ TrackId Replay::pick(const DeviceView& device) {
   if (!there) return kNoTrack;
   ++mine.next;
   gives_back_[index(track)] = claim.given_back;
+  picked_[index(track)] = number + 1;
   if (keeps_ && !claim.given_back) mine.open.push_back({track, claim.job, number, claim.kept});
   gone(track);
   return track;

@@ -17,7 +17,9 @@ namespace shardlab {
 /// With times it claims nothing sooner, and a simulation of the plan that the order was taken from
 /// is the same again, to the nanosecond: what stays on devices and what goes first is the order's
 /// too, and admission the Driver's as it was then. Without times jobs are admitted in the order of
-/// their first claims: others could take the place that those need. Source: own.
+/// their first claims: others could take the place that those need. Where something fails that no
+/// order foresees (a job, a device, a unit that is tried again), the rest runs without times by
+/// longest remaining time. Source: own.
 class Replay final : public Policy {
  public:
   /// Without times, claims that were given back are left out, and the rest is claimed as early as
@@ -36,6 +38,8 @@ class Replay final : public Policy {
   void begin(const StateView& view) override { view_ = &view; }
   [[nodiscard]] bool keeps(JobId job, DeviceId device) const override;
   bool admits(JobId job) override;
+  void lost(JobId) override { disturbed_ = times_ == Times::kIgnored; }
+  void device_lost(DeviceId) override { disturbed_ = times_ == Times::kIgnored; }
   DeviceId place(JobId job) override { return places_ ? first_device_.at(index(job)) : kNoDevice; }
   [[nodiscard]] bool evicts() const override { return !evictions_.empty(); }
   std::int64_t worth(JobId job, ItemIndex item, DeviceId device) override;
@@ -48,6 +52,7 @@ class Replay final : public Policy {
 
  private:
   void note_first_claims(std::span<const OrderedUnit> order);
+  TrackId pick_longest(DeviceId device);
 
   struct Place {
     TrackId track{};
@@ -76,6 +81,8 @@ class Replay final : public Policy {
   std::vector<Device> devices_;
   std::vector<Candidate> ready_;  ///< Per track; `present_` says whether it is one.
   std::vector<bool> present_;
+  std::vector<std::size_t> picked_;     ///< Per track: one past the last number.
+  bool disturbed_ = false;              ///< The order cannot be followed any further.
   std::vector<bool> gives_back_;        ///< Per track: what was claimed of it last.
   std::vector<DeviceId> first_device_;  ///< Per job.
   bool places_ = true;

@@ -1,5 +1,6 @@
 #include "policies/tuners.h"
 
+#include <utility>
 #include <vector>
 
 #include "policies/asha.h"
@@ -13,6 +14,11 @@ namespace shardlab {
 
 std::unique_ptr<Tuner> make_tuner(const Workload& workload) {
   return make_tuner(workload, workload.early_stop ? losses(*workload.early_stop) : LossOf{});
+}
+
+std::unique_ptr<Tuner> make_tuner(const Workload& workload, const std::vector<Decision>& before) {
+  if (before.empty()) return make_tuner(workload);
+  return make_recorded_tuner(workload, {}, before);
 }
 
 std::unique_ptr<Tuner> make_tuner(const Workload& workload, const LossOf& loss) {
@@ -34,6 +40,14 @@ std::unique_ptr<Tuner> make_tuner(const Workload& workload, const LossOf& loss) 
       return std::make_unique<Hyperband>(jobs, how.eta, how.most, loss);
   }
   return nullptr;
+}
+
+std::unique_ptr<RecordedTuner> make_recorded_tuner(const Workload& workload, const LossOf& loss,
+                                                   const std::vector<Decision>& before,
+                                                   RecordedTuner::Note note) {
+  const auto make = [&](const LossOf& recorded) { return make_tuner(workload, recorded); };
+  return std::make_unique<RecordedTuner>(workload, make, loss ? loss : losses(*workload.early_stop),
+                                         before, std::move(note));
 }
 
 }  // namespace shardlab

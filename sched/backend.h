@@ -104,10 +104,12 @@ struct UnitRetried {
 };
 /// Nothing more is claimed; what runs or moves comes to its end.
 struct Interrupted {};
+/// Every job ends at its next border, where settled() is told of it; none begins.
+struct StopAsked {};
 
-using Event =
-    std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted, SnapshotTaken,
-                 Restored, DeviceLost, DeviceJoined, UnitRetried, HostStepped, StepFailed>;
+using Event = std::variant<UnitDone, UnitFailed, LinkDone, LaneCopyDone, Woken, Interrupted,
+                           SnapshotTaken, Restored, DeviceLost, DeviceJoined, UnitRetried,
+                           HostStepped, StepFailed, StopAsked>;
 static_assert(std::is_trivially_copyable_v<Event>);  // Tens of millions a second pass.
 
 /// At most one of them.
@@ -145,8 +147,9 @@ class Backend {
   /// Makes host memory what it was at the job's last snapshot, after so many minibatches, or at its
   /// beginning. Returns true where that takes no time, else ends with Restored.
   virtual bool restore(JobId, std::int64_t /*minibatches*/) { return true; }
-  /// The job has completed all its minibatches and is in host memory, where nothing changes it.
-  virtual void completed(JobId) {}
+  /// The job does no more and is in host memory after so many minibatches, where nothing changes
+  /// it: it has completed, its tuner stopped it, or the run was asked to stop.
+  virtual void settled(JobId, std::int64_t /*minibatches*/) {}
   /// Something of the job came to nothing, or no device has room for it: it ends before its time.
   /// Never of a job that goes back instead.
   virtual void stopped(JobId, std::string_view /*reason*/) {}

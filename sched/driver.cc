@@ -36,6 +36,10 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
     ends_[j].arrived = program.jobs[j].arrival;
     jobs_[j].kept = program.jobs[j].done;
     jobs_[j].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job_id(j)));
+    if (tuner_ != nullptr && tuner_->waits(job_id(j))) {
+      jobs_[j].asked = true;
+      jobs_[j].told = tuner_->goal(job_id(j));
+    }
     if (tuner_ != nullptr || program.checkpoints.minibatches > 0) set_goal(job_id(j));
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
@@ -98,7 +102,7 @@ void Driver::advance(std::span<const Event> events) {
 
 bool Driver::finished() const {
   if (running_units_ > 0 || transfers_in_flight_ > 0) return false;
-  return interrupted_ || ended_jobs_ == jobs_.size();
+  return interrupted_ || ended_jobs_ == jobs_.size() || (stopping_ && all_put_away());
 }
 
 // Deciding.
@@ -124,7 +128,8 @@ bool Driver::finished() const {
   }
   if (policy_awaits_) await_next();
   if (timeline_ != nullptr && residency_) sample_memory();
-  if (interrupted_ && finished()) outcome_.makespan = std::max(outcome_.makespan, now_);
+  if ((interrupted_ || stopping_) && finished())
+    outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
 /// Device by device, until nothing changes.

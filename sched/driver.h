@@ -75,7 +75,8 @@ class Driver {
   /// Takes in what ends next as long as each unit or copy ends alone, and decides after it. Does
   /// what advance() does with the events of wait(), in less time.
   void advance_alone();
-  /// All jobs have ended, or the run was interrupted and nothing runs or moves any more.
+  /// All jobs have ended, or the run was interrupted or asked to stop, and nothing runs or moves any
+  /// more.
   [[nodiscard]] bool finished() const;
   /// Requires finished(). Also completes the timeline.
   Outcome outcome();
@@ -119,6 +120,7 @@ class Driver {
     bool asked = false;             ///< Its tuner, at `told` minibatches, and has no verdict yet.
     bool over = false;              ///< Its tuner knows that it has ended.
     bool released = false;          ///< While kPausing.
+    bool stops = false;             ///< Its tuner stopped it at `told`, to which it may go back.
     DeviceId bound = kNoDevice;     ///< Of a resident job.
     std::uint32_t tracks_left = 0;  ///< Not at their goal.
     std::uint32_t running = 0;      ///< Units.
@@ -149,6 +151,7 @@ class Driver {
   [[gnu::noinline]] void take_in(const StepFailed& event);
   [[gnu::noinline]] void take_in(const Woken& event);
   void take_in(const Interrupted& event);
+  [[gnu::noinline]] void take_in(const StopAsked& event);
   [[gnu::noinline]] void take_in(const SnapshotTaken& event);
   [[gnu::noinline]] void take_in(const Restored& event);
   [[gnu::noinline]] void take_in(const DeviceLost& event);
@@ -160,6 +163,7 @@ class Driver {
   void advance(TrackId track, JobId job, const Unit* leader);
   void offer_next(TrackId track);
   [[gnu::noinline]] void fail(JobId job);
+  void take_back(JobId job);
   [[gnu::noinline]] void end_units_of(JobId job);
   void leave(JobId job);
   void end_job_if_flushed(JobId job);
@@ -181,6 +185,7 @@ class Driver {
   }
   [[gnu::noinline]] void refill(const UnitDone& event);
   void skip_done_jobs();
+  void ask_where_it_goes_on(JobId job);
   void await_arrivals();
   void await_next();
   [[gnu::noinline]] void admit_waiting();
@@ -220,11 +225,17 @@ class Driver {
   void set_goal(JobId job);
   [[gnu::noinline]] void consult();
   [[nodiscard]] std::int64_t tuner_goal(JobId job) const;
+  /// To where it asked already: it went back, or a run goes on from its checkpoint.
   static bool on_its_way(Job::State state) {
-    return state == Job::State::kRunning || state == Job::State::kReleased ||
+    return state == Job::State::kWaiting || state == Job::State::kRunning ||
+           state == Job::State::kReleased ||
            (state >= Job::State::kKeeping && state <= Job::State::kRestored);
   }
   void tell_ended(JobId job);
+  /// It ends at a border, so what of it is on its way to the host counts.
+  [[nodiscard]] bool whole(JobId job) const {
+    return ends_[index(job)].completed || (jobs_[index(job)].stops && !jobs_[index(job)].failed);
+  }
   void offer_what_waited(JobId job);
   void go_on(JobId job);
   void stop(JobId job, std::string reason);
@@ -238,6 +249,12 @@ class Driver {
   [[gnu::noinline]] void keep(JobId job);
   void snapshot_if_flushed(JobId job);
   void leave_border(JobId job);
+
+  // A stop that was asked for.
+  void stop_at_border(JobId job);
+  void put_down(JobId job);
+  void put_away(JobId job);
+  [[nodiscard]] bool all_put_away() const;
 
   // Devices that are lost.
   void lose_claims(DeviceId lost);
@@ -258,6 +275,7 @@ class Driver {
   void restore_if_vacated(JobId job);
   void release_restored(JobId job);
   [[gnu::noinline]] void retry_units();
+  void clear(std::size_t device);
 
   // Transfers.
   bool pass(const LinkDone& event);
@@ -358,6 +376,7 @@ class Driver {
   Outcome outcome_;
   Instant now_{};
   bool interrupted_ = false;
+  bool stopping_ = false;       ///< Every job ends at its next border.
   bool policy_awaits_ = false;  ///< See Policy::awaits().
 };
 

@@ -26,9 +26,13 @@ void Driver::take_in(const UnitFailed& event) {
   if (job.running == 0) end_halt(claim.job);
 }
 
-/// Takes back what is claimed or offered of a job; what runs of it comes to its end.
 void Driver::fail(JobId job) {
   jobs_[index(job)].failed = true;
+  take_back(job);
+}
+
+/// What is claimed or offered of a job; what runs of it comes to its end.
+void Driver::take_back(JobId job) {
   for (const TrackId track : ledger_.track_ids(job)) {
     const Track& state = tracks_[index(track)];
     if (state.offered && state.claims == 0) withdraw(track);
@@ -126,8 +130,12 @@ void Driver::end_job_if_flushed(JobId job) {
   if (residency_ && !residency_->flushed(job)) return;
   if (residency_) residency_->forget(job);
   state.state = Job::State::kEnded;
-  if (ends_[index(job)].completed) backend_.completed(job);
-  ends_[index(job)].at = now_;
+  JobEnd& end = ends_[index(job)];
+  end.stopped_early = whole(job) && !end.completed;
+  const std::int64_t minibatches = ledger_.minibatch(job);
+  const bool more = minibatches > program_.jobs[index(job)].done;
+  if (whole(job) && more) backend_.settled(job, minibatches);
+  end.at = now_;
   outcome_.makespan = std::max(outcome_.makespan, now_);
   ++ended_jobs_;
 }
@@ -135,7 +143,7 @@ void Driver::end_job_if_flushed(JobId job) {
 Outcome Driver::outcome() {
   assert(finished());
   Outcome outcome = outcome_;
-  outcome.interrupted = interrupted_;
+  outcome.interrupted = interrupted_ || ended_jobs_ < jobs_.size();
   outcome.promoted = moved_[0];
   outcome.demoted = moved_[1];
   outcome.between_devices = moved_[2];
@@ -161,21 +169,26 @@ Outcome Driver::outcome() {
   if (timeline_ != nullptr) {
     timeline_->ends = outcome.jobs;
     timeline_->makespan = outcome.makespan;
-    timeline_->interrupted = interrupted_;
+    timeline_->interrupted = outcome.interrupted;
     timeline_->peak = outcome.peak;
   }
   return outcome;
 }
 
-/// Jobs that a checkpoint holds whole.
+/// Jobs that a checkpoint holds whole, or at a goal.
 void Driver::skip_done_jobs() {
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
-    if (program_.jobs[j].done == 0 || program_.jobs[j].done < program_.jobs[j].minibatches)
-      continue;
-    jobs_[j].state = Job::State::kEnded;
-    ends_[j].completed = true;
-    ends_[j].at = now_;
-    ++ended_jobs_;
+    const JobProgram& job = program_.jobs[j];
+    if (job.done > 0 && job.done == job.minibatches) {
+      jobs_[j].state = Job::State::kEnded;
+      ends_[j].completed = true;
+      ends_[j].at = now_;
+      ++ended_jobs_;
+      jobs_[j].over = true;
+      if (tuner_ != nullptr) tuner_->ended(job_id(j));
+    } else if (tuner_ != nullptr && job.done == tuner_goal(job_id(j))) {
+      ask_where_it_goes_on(job_id(j));
+    }
   }
 }
 
@@ -199,7 +212,7 @@ void Driver::await_next() {
 }
 
 void Driver::admit_waiting() {
-  if (interrupted_ || devices_away_ == devices_.size()) return;
+  if (interrupted_ || stopping_ || devices_away_ == devices_.size()) return;
   const auto limit = program_.admit > 0 ? static_cast<std::size_t>(program_.admit) : jobs_.size();
   if (!released_.empty()) admit_released(limit);
   bool after_others = true;  // One that the policy admits after a later one.

@@ -24,7 +24,7 @@ void Driver::go_back(JobId id) {
       job.goes_back = true;
       return;
     case Job::State::kFlushing:
-      if (!ends_[index(id)].completed) return;
+      if (!whole(id)) return;
       ends_[index(id)].completed = false;
       job.state = Job::State::kRestoring;
       return;
@@ -56,7 +56,7 @@ void Driver::settle_state(JobId id) {
   if (job.state == Job::State::kRunning) {
     if (job.failed && job.running == 0) end_halt(id);
   } else if (job.state == Job::State::kFlushing) {
-    if (residency_ && !ends_[index(id)].completed) residency_->give_up(id);
+    if (residency_ && !whole(id)) residency_->give_up(id);
     end_job_if_flushed(id);
   } else if (job.state == Job::State::kPausing) {
     end_pausing_if_flushed(id);
@@ -98,8 +98,8 @@ void Driver::release_restored(JobId id) {
   released_.push_back(id);
 }
 
-/// The unit is tried again once all has left the device that can. Where what it needs is spoilt,
-/// its job goes back.
+/// The unit is tried again alone, once all has left the device that can: nothing else is claimed
+/// there until it has ended. Where what it needs is spoilt, its job goes back.
 void Driver::take_in(const UnitRetried& event) {
   const Device& device = devices_[index(event.device)];
   const Claim claim = device.claims[device.running];
@@ -117,18 +117,50 @@ void Driver::take_in(const UnitRetried& event) {
   } else if (event.spoilt) {
     go_back(claim.job);
   } else {
+    clear(index(event.device));
     retries_.emplace_back(claim.track, event.device);
     retry_units();
   }
 }
 
+/// Of claims, all of them ready for others to take; it makes none until it is let.
+void Driver::clear(std::size_t id) {
+  Device& device = devices_[id];
+  while (!device.claims.empty()) {
+    const Claim claim = device.claims.back();
+    give_back(device, device.claims.size() - 1);
+    if (!claim.ready) {
+      find_last_claim(claim.track);
+      continue;
+    }
+    give_back_all(claim.track);
+    if (!jobs_[index(claim.job)].failed) offer(ledger_.candidate(claim.track));
+  }
+  empty_.erase(id);
+  buffering_.erase(id);
+}
+
 void Driver::retry_units() {
   std::erase_if(retries_, [this](const auto& retry) {
-    const auto& [track, device] = retry;
-    if (residency_->leaving(device)) return false;
+    const auto& [track, id] = retry;
+    const Device& device = devices_[index(id)];
     const Job& job = jobs_[index(ledger_.job(track))];
-    const bool waits = job.state == Job::State::kRunning && !job.failed;
-    if (waits && !tracks_[index(track)].offered) offer_next(track);
+    Track& state = tracks_[index(track)];
+    const bool waits = job.state == Job::State::kRunning && !job.failed && !state.offered;
+    if (device.lost) {
+      if (waits) offer_next(track);
+      return true;
+    }
+    if (!waits) {
+      empty_.insert(index(id));
+      return true;
+    }
+    residency_->evict(id);
+    const bool moves = residency_->in_flight(id, Direction::kPromote).transfers > 0;
+    if (moves || residency_->leaving(id)) return false;
+    state.offered = true;
+    claim(index(id), track, /*ready=*/true);
+    buffering_.erase(index(id));
     return true;
   });
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sched/driver.h"
 
 /// How the Driver has jobs kept at borders of their minibatches. When a snapshot is due, the job
@@ -38,6 +40,7 @@ void Driver::keep(JobId job) {
 void Driver::snapshot_if_flushed(JobId job) {
   Job& state = jobs_[index(job)];
   if (state.state != Job::State::kKeeping || (residency_ && !residency_->flushed(job))) return;
+  if (stopping_) return put_down(job);
   state.state = Job::State::kKept;
   if (!backend_.snapshot(job, ledger_.minibatch(job))) return;
   state.kept = ledger_.minibatch(job);
@@ -56,10 +59,62 @@ void Driver::take_in(const SnapshotTaken& event) {
 }
 
 void Driver::leave_border(JobId job) {
+  if (stopping_) return put_down(job);
   set_goal(job);
   jobs_[index(job)].state = Job::State::kRunning;
   if (next_snapshots_ == kNever) arm_snapshots();
   offer_all(job);
+}
+
+/// All that is at a border is put away; what runs comes to its next one.
+void Driver::take_in(const StopAsked&) {
+  stopping_ = true;
+  next_snapshots_ = kNever;
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    const Job::State state = jobs_[j].state;
+    if (state == Job::State::kRunning && !jobs_[j].failed) stop_at_border(job_id(j));
+    if (state == Job::State::kPaused || state == Job::State::kReleased) put_away(job_id(j));
+  }
+}
+
+/// At once where nothing of the minibatch has begun.
+void Driver::stop_at_border(JobId job) {
+  const auto begun = [&](TrackId track) {
+    return ledger_.minibatch(track) > ledger_.minibatch(job) || ledger_.begun(track);
+  };
+  if (jobs_[index(job)].running == 0 && std::ranges::none_of(ledger_.track_ids(job), begun)) {
+    put_down(job);
+    return;
+  }
+  const std::int64_t border = ledger_.next_border(job);
+  if (border >= ledger_.goal(job)) return;
+  ledger_.stop_at(job, border);
+  jobs_[index(job)].tracks_left = static_cast<std::uint32_t>(ledger_.tracks(job));
+}
+
+/// At a border, from where it does not go on.
+void Driver::put_down(JobId job) {
+  take_back(job);
+  for (const TrackId track : ledger_.track_ids(job)) tracks_[index(track)].offered = false;
+  pause(job);
+}
+
+/// A job that is in host memory; what it was kept with needs no further copy.
+void Driver::put_away(JobId job) {
+  const std::int64_t minibatches = ledger_.minibatch(job);
+  if (minibatches > std::exchange(jobs_[index(job)].kept, minibatches)) {
+    backend_.settled(job, minibatches);
+  }
+}
+
+bool Driver::all_put_away() const {
+  for (std::size_t j = 0; j < jobs_.size(); ++j) {
+    const Job::State state = jobs_[j].state;
+    const bool away = state == Job::State::kWaiting || state == Job::State::kPaused ||
+                      state == Job::State::kReleased || state == Job::State::kEnded;
+    if (!away) return false;
+  }
+  return true;
 }
 
 }  // namespace shardlab

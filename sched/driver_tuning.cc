@@ -17,6 +17,11 @@ void Driver::reach_goal(JobId job) {
     return;
   }
   Job& state = jobs_[index(job)];
+  if (state.stops && minibatches == state.told) {
+    end_units_of(job);
+    return;
+  }
+  if (stopping_) return put_down(job);
   if (tuner_ == nullptr || minibatches < tuner_goal(job)) {
     keep(job);
     return;
@@ -28,6 +33,15 @@ void Driver::reach_goal(JobId job) {
   tuner_->reached(job, minibatches);
 }
 
+/// A job that begins at its goal, as a checkpoint has it: it is like one that is paused there.
+void Driver::ask_where_it_goes_on(JobId job) {
+  Job& state = jobs_[index(job)];
+  state.state = Job::State::kPaused;
+  if (std::exchange(state.asked, true)) return;
+  state.told = program_.jobs[index(job)].done;
+  tuner_->reached(job, state.told);
+}
+
 /// A job that went back runs again to where it has asked.
 std::int64_t Driver::tuner_goal(JobId job) const {
   const Job& state = jobs_[index(job)];
@@ -37,6 +51,7 @@ std::int64_t Driver::tuner_goal(JobId job) const {
 void Driver::set_goal(JobId job) {
   std::int64_t goal = program_.jobs[index(job)].minibatches;
   if (tuner_ != nullptr) goal = std::min(goal, tuner_goal(job));
+  if (stopping_) goal = std::min(goal, ledger_.next_border(job));
   const std::int64_t each = program_.checkpoints.minibatches;
   if (each > 0) goal = std::min(goal, (ledger_.minibatch(job) / each + 1) * each);
   ledger_.stop_at(job, goal);
@@ -68,9 +83,10 @@ void Driver::go_on(JobId job) {
   }
   state.asked = false;
   set_goal(job);
-  if (on_its_way(state.state)) {  // It went back, and now runs past where it asked.
+  if (on_its_way(state.state)) {  // It will run past where it asked.
     if (state.state == Job::State::kRunning && !state.failed) offer_what_waited(job);
   } else if (state.state == Job::State::kAsking) {
+    if (stopping_) return;  // It is paused like those without a verdict.
     state.state = Job::State::kRunning;
     offer_all(job);
   } else if (state.state == Job::State::kPausing) {
@@ -85,11 +101,12 @@ void Driver::stop(JobId job, std::string reason) {
   Job& state = jobs_[index(job)];
   if (state.over) return;
   ends_[index(job)].reason = std::move(reason);
+  state.stops = true;
   if (state.state == Job::State::kAsking) {
     end_units_of(job);
     return;
   }
-  if (on_its_way(state.state)) return halt(job);  // It went back.
+  if (on_its_way(state.state)) return;  // It ends when it is there again.
   state.state = Job::State::kFlushing;
   tell_ended(job);
   end_job_if_flushed(job);
@@ -122,6 +139,7 @@ void Driver::end_pausing_if_flushed(JobId job) {
   if (state.state != Job::State::kPausing) return;
   if (residency_ && !(residency_->flushed(job) && residency_->vacate(job))) return;
   state.state = Job::State::kPaused;
+  if (stopping_) put_away(job);
   if (!std::exchange(state.released, false)) return;
   state.state = Job::State::kReleased;
   released_.push_back(job);

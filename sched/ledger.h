@@ -112,6 +112,8 @@ class Ledger {
     return least;
   }
   [[nodiscard]] std::uint32_t unit(TrackId track) const { return at(track).unit; }
+  /// A unit of its current minibatch is done.
+  [[nodiscard]] bool begun(TrackId track) const { return at(track).unit != at(track).first; }
   /// Requires: not complete.
   [[nodiscard]] const Unit& current(TrackId track) const {
     return units_[index(at(track).job)][at(track).unit];

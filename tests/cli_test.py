@@ -83,10 +83,23 @@ def test_wrong_usage_exits_with_2(arguments):
     bad(*arguments, code=2)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "101"])
+def test_an_interval_that_is_no_percentage_is_refused(value):
+    said = bad("profile", *INPUTS[:2], "--interval", value, code=2)
+    assert f"--interval: {value} is no number from 0 to 100" in said, said
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_a_time_that_is_none_is_refused(value):
+    for verb in (["profile", *INPUTS[:2], "--seconds"], ["validate", "ranking", "--seconds"], ["plan", *INPUTS, "--budget"],
+                 ["simulate", *INPUTS, "--policy", "search", "--search-seconds"]):
+        assert value in bad(*verb, value, code=2), verb
+
+
 @pytest.mark.parametrize("option", ["--watchdog", "--watchdog-times"])
 def test_a_watchdog_wants_a_number(option):
     for value in ["nan", "-1", "inf", "soon"]:
-        assert f"{option}: {value} is no number from 0 to 1e9" in bad("run", *INPUTS, option, value, code=2)
+        assert f"{option}: {value} is no number from 0 to 1e+09" in bad("run", *INPUTS, option, value, code=2)
 
 
 def test_help_shows_the_usual_slots_and_seed():

@@ -135,16 +135,21 @@ TEST_F(RandomFaults, ChangeNoBitOfWhatCompletes) {
     setting.devices = fake::kDevices;
     setting.copy_engines = static_cast<int>(draw.below(3));
     setting.room = 4;
+    std::array<bool, fake::kDevices> fails{};
     for (int device = 0; device < fake::kDevices; ++device) {
       const int nth = 1 + static_cast<int>(draw.below(1500));
       if (draw.below(3) == 0) fake::fail_allocation(device, nth);
-      if (device > 0 && draw.below(3) == 0) fake::fail_work(device, nth);
+      fails[static_cast<std::size_t>(device)] = device > 0 && draw.below(3) == 0;
+      if (fails[static_cast<std::size_t>(device)]) fake::fail_work(device, nth);
     }
     std::optional<Trained> run;
     const std::string error = error_of([&] { run = train(work, setting); });
     fake::reset();
     ASSERT_TRUE(run) << error << ", but the first device has no fault";
     const Trained& trained = *run;
+    for (const DeviceId device : trained.result.lost) {
+      EXPECT_TRUE(fails[index(device)]) << "device " << index(device) << " has no fault";
+    }
     lost += trained.result.outcome.devices_lost;
     redone += trained.result.outcome.redone;
     stopped += expect_plain_if_completed(work, trained, kind());

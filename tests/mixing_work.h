@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -41,6 +42,7 @@ class MixingWork : public Work {
 
   Pass run(const UnitRun& run) override {
     const Unit& unit = program_.jobs[index(run.job)].units[run.unit];
+    on_unit();
     if (run.job == failing_job && run.minibatch == 1) throw Error("made to fail");
     apply(unit, run.minibatch, devices_[index(run.device)][index(run.job)]);
     return {};
@@ -106,20 +108,38 @@ class MixingWork : public Work {
 
   /// Parameters and state of a job in host memory.
   [[nodiscard]] std::vector<std::uint64_t> result(std::size_t job) const {
-    std::vector<std::uint64_t> lasting;
-    for (std::size_t i = 0; i < host_[job].size(); ++i) {
-      if (program_.jobs[job].items[i].lasting) lasting.push_back(host_[job][i]);
-    }
-    return lasting;
+    return lasting(job, host_);
   }
+  /// As it was kept last.
+  [[nodiscard]] std::vector<std::uint64_t> kept(std::size_t job) const {
+    return lasting(job, kept_);
+  }
+  /// Sets what result() returns.
+  void begin_with(std::size_t job, const std::vector<std::uint64_t>& state) {
+    auto next = state.begin();
+    for (std::size_t i = 0; i < host_[job].size(); ++i) {
+      if (program_.jobs[job].items[i].lasting) host_[job][i] = kept_[job][i] = *next++;
+    }
+  }
+
+  std::function<void()> on_unit = [] {};  ///< Before each. On any lane.
 
   JobId failing_job = kNoJob;
   JobId failing_step = kNoJob;  ///< Its steps on the host fail, after so many.
   int steps_before_failure = 0;
 
  private:
+  using Items = std::vector<std::vector<std::uint64_t>>;
+  [[nodiscard]] std::vector<std::uint64_t> lasting(std::size_t job, const Items& from) const {
+    std::vector<std::uint64_t> values;
+    for (std::size_t i = 0; i < from[job].size(); ++i) {
+      if (program_.jobs[job].items[i].lasting) values.push_back(from[job][i]);
+    }
+    return values;
+  }
+
   const Program& program_;
-  std::vector<std::vector<std::uint64_t>> host_, kept_;
+  Items host_, kept_;
   std::map<std::pair<JobId, ItemIndex>, std::uint64_t> gradients_;
   std::vector<bool> lost_;
   std::mutex mutex_;  // Of lost_, so that a thread of a lost device changes nothing any more.

@@ -302,3 +302,109 @@ def test_a_run_whose_final_weights_are_not_on_disk_has_not_ended(inputs):
 def test_a_cadence_that_is_none_is_refused(inputs):
     run = shardlab("run", *PATHS, *PLANS[0], "--checkpoint-every", "5 parsecs", cwd=inputs)
     assert run.returncode == 2 and 'a time (30s, 10min, 2h) or never, is "5 parsecs"' in run.stderr
+
+
+SEARCH = WORKLOAD.split("[[job]]")[0].replace("minibatches = 60", "minibatches = 24") + "\n".join(
+    f'[[job]]\nname = "rate-{i}"\nlearning_rate = {3e-5 * 3 ** i:g}' for i in range(6))
+
+
+def search(folder, method):
+    """The arguments of a run of it, and what it comes to where nobody disturbs it."""
+    name = f"{method}.toml"
+    (folder / name).write_text(SEARCH + f'\n[early_stop]\nmethod = "{method}"\neta = 2\n'
+                               + ("" if method == "hyperband" else "min = 3\n"))
+    arguments = [name, *PATHS[1:], "--strategy", "spill"]
+    good("run", *arguments, "--checkpoint-every", "never", "-o", f"{method}-whole", cwd=folder)
+    return arguments, json.loads((folder / f"{method}-whole/losses.json").read_text())["jobs"]
+
+
+@pytest.mark.parametrize("seed", range(KILLED_RUNS))
+def test_a_search_that_is_killed_at_any_moment_stops_the_same_jobs_at_the_same_weights(inputs, seed):
+    method = ["successive_halving", "hyperband", "asha"][seed % 3]
+    arguments, whole = search(inputs, method)
+    draw, out = random.Random(seed), f"search-{seed}"
+    command, kills = ["run", *arguments, "--checkpoint-every", str(draw.choice([1, 2, 5])), "-o", out], 0
+    while killed(command, inputs, draw.uniform(0, 0.3)):
+        kills += 1
+        if kills > 12:
+            break
+        if (inputs / out / "command.json").exists():
+            command = ["run", "--resume", out]
+    if kills > 12:
+        assert shardlab(*command, cwd=inputs).returncode == 0
+    jobs = json.loads((inputs / out / "losses.json").read_text())["jobs"]
+    if method != "asha":
+        assert jobs == whole, f"{kills} kills"
+    # Whom ASHA stops depends on who comes first; what anybody is by then does not.
+    losses = [max((run["losses"] for run in (a, b)), key=len) for a, b in zip(jobs, whole)]
+    assert all(job["losses"] == most[:job["minibatches"]] for job, most in zip(jobs, losses))
+    assert all(job["weights_hash"] and job["reason"] for job in jobs if not job["completed"])
+    assert len([job for job in jobs if job["completed"]]) >= (1 if method != "asha" else 0)
+
+
+def test_decisions_that_are_damaged_are_made_again(inputs):
+    arguments, whole = search(inputs, "successive_halving")
+    out = inputs / "damaged-decisions"
+    kill_in_its_midst(inputs, out, *arguments, "--checkpoint-every", "1", "-o", out)
+    until = time.monotonic() + 60
+    while not (out / "checkpoints/decisions.txt").exists():
+        assert time.monotonic() < until
+        subprocess.run([COMMAND, "run", "--resume", out], cwd=inputs, timeout=60, stdout=subprocess.DEVNULL)
+    path = out / "checkpoints/decisions.txt"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\n") + 20] ^= 1
+    path.write_bytes(content)
+    run = good("run", "--resume", out, cwd=inputs)
+    assert "decisions.txt:2: the checksum does not match; what was decided from there on is decided again" in run.stderr
+    assert json.loads((out / "losses.json").read_text())["jobs"] == whole
+    (inputs / "other-search.toml").write_text((inputs / arguments[0]).read_text().replace("eta = 2", "eta = 3"))
+    run = shardlab("run", "other-search.toml", *arguments[1:], "--resume", out, cwd=inputs)
+    assert run.returncode == 1 and "decisions.txt: is of another search: successive_halving, eta 2, min 3, max 24, 6 jobs " \
+        "there, successive_halving, eta 3, " in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("searches", [False, True])
+def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, searches):
+    arguments, whole = search(inputs, "successive_halving") if searches else ([*PATHS, *PLANS[1]], None)
+    out = inputs / f"interrupted-{how}-{searches}"
+    for _ in range(2):
+        command = ["--resume", out] if out.exists() else [*arguments, "--checkpoint-every", "never", "-o", out]
+        with subprocess.Popen([COMMAND, "run", *command], cwd=inputs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as run:
+            for line in run.stdout:
+                if " minibatch " in line and "goes on" not in line:
+                    break
+            run.send_signal(how)
+            said, warned = run.communicate(timeout=60)
+        if run.returncode == 0:
+            break  # It was at its end.
+        assert run.returncode == 1, said + warned
+        assert "stopping: each job comes to the end of its minibatch and is written to disk" in warned
+        assert "interrupted after " in said and f"shardlab run --resume {out} goes on" in said
+        ended = json.loads((out / "losses.json").read_text())["jobs"]
+        kept = [path.name for path in out.glob("checkpoints/job-*.checkpoint")]
+        for j, job in enumerate(ended):
+            assert job["minibatches"] == 0 or f"job-{j}.{job['minibatches']:012}.checkpoint" in kept, (job["minibatches"], kept)
+    run = shardlab("run", "--resume", out, cwd=inputs)
+    assert run.returncode == 0, run.stderr
+    if searches:
+        assert json.loads((out / "losses.json").read_text())["jobs"] == whole
+    else:
+        assert results(out) == results(inputs / "undisturbed")
+
+
+def test_a_second_interrupt_ends_at_once(inputs):
+    (inputs / "slow.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 60000").replace("context = 16", "context = 16"))
+    (inputs / "thin.toml").write_text(CLUSTER + 'link = { rate = "100 kB" }\n')  # A minibatch takes seconds.
+    with subprocess.Popen([COMMAND, "run", "slow.toml", "thin.toml", *PATHS[2:], *PLANS[0], "-o", "slow"], cwd=inputs,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not (inputs / "slow/command.json").exists():
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        for line in run.stderr:
+            if "stopping: " in line:
+                break
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=20) == -signal.SIGINT

@@ -12,6 +12,7 @@
 
 #include "exec/runtime.h"
 #include "policies/registry.h"
+#include "policies/replay.h"
 #include "tests/error_of.h"
 #include "tests/mixing_work.h"
 
@@ -205,12 +206,28 @@ class ShortWork final : public MixingWork {
   Pass run(const UnitRun& run) override {
     const bool short_now = run.unit == 0 && run.minibatch == 1 && index(run.job) == 0;
     if (short_now && tries_++ < times_) throw OutOfMemory("out of memory: made to be");
-    return MixingWork::run(run);
+    const bool again = short_now && times_ > 0;
+    std::atomic<int>& copies = copies_[index(run.device)];
+    if (again) disturbed += under_way_[index(run.device)] > 0 ? 1 : 0;
+    const int before = copies;
+    const Pass pass = MixingWork::run(run);
+    for (int look = 0; again && look < 1000; ++look) std::this_thread::yield();
+    if (again) disturbed += copies > before ? 1 : 0;
+    return pass;
   }
+  void copy(const Transfer& transfer) override {
+    const bool comes = transfer.direction == Direction::kPromote;
+    if (comes) ++under_way_[index(transfer.device)];
+    if (comes) ++copies_[index(transfer.device)];
+    MixingWork::copy(transfer);
+    if (comes) --under_way_[index(transfer.device)];
+  }
+  std::atomic<int> disturbed = 0;  ///< Something came when a unit was tried again, or then.
 
  private:
   int times_;
   std::atomic<int> tries_ = 0;
+  std::array<std::atomic<int>, 4> copies_{}, under_way_{};
 };
 
 TEST(RuntimeFaults, AUnitThatFindsNoMemoryIsTriedOnceMoreThenItsJobStopsAlone) {
@@ -226,6 +243,7 @@ TEST(RuntimeFaults, AUnitThatFindsNoMemoryIsTriedOnceMoreThenItsJobStopsAlone) {
         Driver driver(drawn.program, drawn.cluster, *policy, runtime, nullptr, true);
         ASSERT_NO_THROW(outcome = runtime.run(driver, nullptr));
       }
+      EXPECT_EQ(work.disturbed, 0) << "it is tried again alone";
       EXPECT_EQ(outcome.jobs[0].completed, times == 1);
       EXPECT_EQ(outcome.jobs[0].reason, times == 1 ? "" : "out of memory: made to be");
       for (std::size_t j = times == 1 ? 0 : 1; j < drawn.program.jobs.size(); ++j) {
@@ -233,6 +251,56 @@ TEST(RuntimeFaults, AUnitThatFindsNoMemoryIsTriedOnceMoreThenItsJobStopsAlone) {
       }
     }
   }
+}
+
+// A job that stops, a unit that is tried again, or a device that is lost: nothing of that is in the
+// order, and the run goes on without it.
+TEST(RuntimeFaults, AnOrderThatCannotBeFollowedAnyFurtherEndsNoRun) {
+  int lost = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Drawn drawn = draw(seed);
+    const std::size_t devices = drawn.cluster.devices.size();
+    Timeline timeline;
+    timeline.devices.resize(devices);
+    {
+      MixingWork work(drawn.program, devices);
+      const auto policy = make_policy("lrtf", drawn.program, 1);
+      Runtime runtime(drawn.cluster, work, {}, unwatched());
+      Driver driver(drawn.program, drawn.cluster, *policy, runtime, &timeline, true);
+      runtime.run(driver, nullptr);
+    }
+    const std::vector<OrderedUnit> order = order_of(timeline);
+    const auto follow = [&](MixingWork& work) {
+      Program driven = drawn.program;
+      Replay policy(order, driven, devices, Replay::Times::kIgnored);
+      Runtime runtime(drawn.cluster, work, {}, unwatched());
+      Driver driver(driven, drawn.cluster, policy, runtime, nullptr, true);
+      driver.may_lose_devices(driven);
+      return runtime.run(driver, nullptr);
+    };
+    const auto expect_whole = [&](const MixingWork& work, const Outcome& outcome, std::size_t j) {
+      if (!outcome.jobs[j].completed && outcome.jobs[j].reason == kNoRoomLeft) return;
+      ASSERT_TRUE(outcome.jobs[j].completed) << outcome.jobs[j].reason;
+      ASSERT_EQ(work.result(j), alone(drawn.program, j)) << "job " << j;
+    };
+    ShortWork again(drawn.program, devices, 1);
+    const Outcome tried = follow(again);
+    MixingWork failing(drawn.program, devices);
+    failing.failing_job = job_id(0);
+    const Outcome stopped = follow(failing);
+    EXPECT_EQ(stopped.jobs[0].reason, "made to fail");
+    FaultyWork faulty(drawn.program, devices);
+    if (devices > 1) faulty.go_wrong(devices - 1, Fault::kUnitThrows, static_cast<int>(seed % 9));
+    const Outcome fewer = follow(faulty);
+    lost += fewer.devices_lost;
+    for (std::size_t j = 0; j < drawn.program.jobs.size(); ++j) {
+      expect_whole(again, tried, j);
+      if (j > 0) expect_whole(failing, stopped, j);
+      expect_whole(faulty, fewer, j);
+    }
+  }
+  EXPECT_GT(lost, 10);
 }
 
 /// Work that once finds no memory when it has changed half of what it adds to.

@@ -60,7 +60,7 @@ class SavingWork final : public MixingWork {
     MixingWork::keep(job, minibatches);
   }
   void save(JobId job) override { note(job); }
-  void save_completed(JobId job) override {
+  void save_settled(JobId job, std::int64_t) override {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !stands_still; });
     lock.unlock();

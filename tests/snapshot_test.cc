@@ -34,7 +34,7 @@ class Watched final : public Backend {
     kept.push_back({job, minibatches, now()});
     return backend_.snapshot(job, minibatches);
   }
-  void completed(JobId job) override { done.push_back(job); }
+  void settled(JobId job, std::int64_t) override { done.push_back(job); }
 
   struct Kept {
     JobId job{};

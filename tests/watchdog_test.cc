@@ -194,6 +194,34 @@ Program planned(const std::string& strategy, int jobs, const Cluster& cluster) {
                make_plan(drawn.workload, cluster, drawn.profile, choice));
 }
 
+// A copy that goes straight to a device that hangs may hang for that alone: when that one is lost, the
+// sender's time begins anew.
+TEST(Watchdog, WhoSendsToADeviceThatIsLostIsNotLostForThat) {
+  Cluster cluster = instances::devices(2);
+  for (DeviceSpec& device : cluster.devices) device.peer = LinkSpec{};
+  SteppedClock clock;
+  Signal sends, computes, released;
+  ScriptedWork work;
+  std::atomic<int> sent = 0;
+  work.unit = [&](const UnitRun& run) {
+    if (run.device != device_id(1)) return;
+    computes.set();
+    released.wait();
+  };
+  work.move = [&](const Transfer& transfer) {
+    if (transfer.direction != Direction::kPeer || ++sent < 2) return;
+    computes.wait();
+    clock.runs = true;
+    released.wait();
+  };
+  work.on_lost = [&](DeviceId) { released.set(); };
+  const Told told = run(planned("model_parallel", 2, cluster), cluster, work, clock.watch());
+  EXPECT_GE(sent, 2);
+  ASSERT_EQ(told.lost.size(), 1U);
+  EXPECT_EQ(told.lost[0].first, device_id(1));
+  for (const JobEnd& end : told.outcome.jobs) EXPECT_TRUE(end.completed) << end.reason;
+}
+
 // It goes back, as its memory lay there: what its units say meanwhile is of no account.
 TEST(Watchdog, AJobWhoseUnitFailsForALostDeviceIsNotSaidToBeStopped) {
   const Cluster cluster = instances::devices(2);

@@ -94,6 +94,11 @@ std::vector<fs::path> files_of(const std::string& folder, std::size_t job) {
   return found;
 }
 
+std::int64_t minibatch_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return std::strtoll(name.c_str() + name.find('.') + 1, nullptr, 10);
+}
+
 std::shared_ptr<const char> mapped(const std::string& path, std::size_t& size) {
   const auto fail = [&] {
     throw Error(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
@@ -238,16 +243,19 @@ void remove_checkpoints(const std::string& folder, bool temporary_only) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with("job-")) continue;
+    if (!name.starts_with("job-") && !name.starts_with("decisions.")) continue;
     const bool temporary = name.ends_with(".tmp");
-    const bool lasting = name.ends_with(kSuffix) || name.ends_with(kDamaged);
+    const bool lasting =
+        name.ends_with(kSuffix) || name.ends_with(kDamaged) || name.starts_with("decisions.");
     if (temporary || (!temporary_only && lasting)) fs::remove(entry.path(), none);
   }
 }
 
 std::optional<CheckpointFile> CheckpointFile::newest(const std::string& folder, std::size_t job,
-                                                     std::vector<DamagedCheckpoint>& damaged) {
+                                                     std::vector<DamagedCheckpoint>& damaged,
+                                                     std::int64_t most) {
   for (const fs::path& path : files_of(folder, job)) {
+    if (minibatch_of(path) > most) continue;
     try {
       return CheckpointFile(path.string());
     } catch (const Error& error) {
