@@ -233,6 +233,30 @@ TEST(NaiveEstimate, IsTheGreaterOfSharedWorkAndLongestJob) {
   EXPECT_EQ(naive_estimate(instances::chains({{9, 4}, {5}}), instances::devices(2)), Duration{13});
 }
 
+// Two replicas read the same parameters; the disk has them once, and passes them once.
+TEST(Bounds, WhatReplicasReadIsOnTheDiskOnce) {
+  scenarios::Scenario scenario;
+  scenario.spare = {-1, -1};
+  scenario.engines = 2;
+  scenario.link = scenario.back = {0, 1};
+  scenario.host = 0;
+  scenario.read = {0, 100};
+  scenarios::ScenarioJob job;
+  job.strategy = Strategy::kZeroOffload;
+  job.replicas = 2;
+  job.bound = {0, 1};
+  job.shards.resize(3);
+  for (scenarios::Shard& shard : job.shards) shard.parameters = 30;
+  scenario.jobs = {job};
+  const scenarios::Lowered lowered = scenarios::lower(scenario);
+  Bytes lasting = 0;
+  for (const Item& item : lowered.program.jobs.front().items) {
+    lasting += item.lasting ? item.bytes : 0;
+  }
+  EXPECT_EQ(bounds(lowered.program, lowered.cluster).disk,
+            100 * Duration{lasting - lowered.cluster.host_memory});
+}
+
 // Every policy, two layouts, paced links, memory too small for all: no simulation ends before the
 // bound.
 TEST(Bounds, NoSimulationIsFaster) {
@@ -361,6 +385,25 @@ TEST_P(RandomScenarios, NeverEndBeforeABound) {
     const Bounds found = bounds(drawn.program, drawn.cluster);
     ASSERT_GE(took, found.greatest()) << found.binding() << ", seed " << seed;
   }
+}
+
+TEST_P(RandomScenarios, NeverEndBeforeABoundAboveADisk) {
+  int bound = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(800); ++seed) {
+    scenarios::Scenario scenario = scenarios::draw_with_disk(seed, GetParam());
+    // Slow enough to bind, and often with room for little more than one item.
+    scenario.read.per_byte += 10 * static_cast<std::int64_t>(seed % 5);
+    scenarios::Lowered drawn = scenarios::lower(scenario);
+    EstimatedCosts costs(drawn.program);
+    const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+    const Outcome outcome = simulate(drawn.program, drawn.cluster, *policy, costs, nullptr);
+    const Bounds found = bounds(drawn.program, drawn.cluster);
+    ASSERT_GE(outcome.makespan.time_since_epoch(), found.greatest())
+        << found.binding() << ", seed " << seed << "\n"
+        << scenarios::to_string(scenario);
+    bound += found.binding() == "disk" ? 1 : 0;
+  }
+  EXPECT_GT(bound, 50);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RandomScenarios, testing::ValuesIn(instances::kListPolicies),
