@@ -35,7 +35,8 @@ struct Bounds {
 Bounds bounds(const Program& program, const Cluster& cluster, bool may_pause = false);
 
 /// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs
-/// as measured beside others; where jobs run one at a time, Σ compute with costs measured alone.
+/// as measured beside others, without the reductions of replicas; where jobs run one at a time,
+/// Σ compute with costs measured alone.
 Duration naive_estimate(const Program& program, const Cluster& cluster);
 
 }  // namespace shardlab

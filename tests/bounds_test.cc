@@ -227,6 +227,15 @@ TEST(Bounds, ASwitchLimitsWhatPassesIt) {
   EXPECT_EQ(bounds(program, cluster).link, Duration{3000});
 }
 
+// The estimate knows no links: what replicas take to add up their gradients is not in it.
+TEST(NaiveEstimate, CountsWhatComputes) {
+  Program program = instances::chains({{3, 40, 4}, {5}});
+  program.jobs.front().units[1].kind = UnitKind::kReduce;
+  EXPECT_EQ(naive_estimate(program, instances::devices(2)), Duration{7});
+  program.admit = 1;
+  EXPECT_EQ(naive_estimate(program, instances::devices(2)), Duration{12});
+}
+
 TEST(NaiveEstimate, IsTheGreaterOfSharedWorkAndLongestJob) {
   EXPECT_EQ(naive_estimate(instances::chains({{3, 4}, {5}, {1, 2}}), instances::devices(2)),
             Duration{8});
@@ -312,23 +321,6 @@ void complicate(scenarios::Lowered& drawn, std::uint64_t seed) {
   }
 }
 
-/// Devices leave and come back; the first is there at the end.
-void draw_absences(std::uint64_t seed, Cluster& cluster) {
-  std::mt19937_64 draws(seed);
-  const auto upto = [&](std::uint64_t most) {
-    return Duration{1 + static_cast<std::int64_t>(draws() % most)};
-  };
-  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
-    Instant at{};
-    for (std::uint64_t times = draws() % 4; times > 0; --times) {
-      cluster.devices[d].leaves.push_back(at += upto(120));
-      at += upto(60);
-      if (d > 0 && draws() % 4 == 0) break;
-      cluster.devices[d].returns.push_back(at);
-    }
-  }
-}
-
 // What was bound to a device that leaves goes on elsewhere, so nothing counts as bound.
 TEST(Bounds, BoundWorkIsSharedWhereADeviceLeaves) {
   Program program = instances::chains({{6}, {6}, {6}});
@@ -356,7 +348,7 @@ TEST(Bounds, NoSimulationIsFasterThoughDevicesLeaveAndComeBack) {
     const std::string name(policies[seed % policies.size()].name);
     scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, name));
     complicate(drawn, seed);
-    draw_absences(seed, drawn.cluster);
+    scenarios::draw_absences(seed, true, drawn.cluster);
     if (seed % 3 == 0) drawn.program.checkpoints.minibatches = 1;
     const Program program = drawn.program;
     EstimatedCosts costs(drawn.program);
