@@ -119,7 +119,7 @@ Prediction predict(const Inputs& inputs, const Plan& plan, bool with_timeline) {
   const Program& counted = made.stopped > 0 ? ran : made.program;
   made.naive = naive_estimate(counted, inputs.cluster);
   made.bounds = bounds(counted, inputs.cluster, /*may_pause=*/tuner != nullptr);
-  made.bill = bill(inputs.cluster, made.outcome.makespan, made.outcome.busy);
+  made.bill = bill(inputs.cluster, made.outcome.makespan, made.outcome.lanes);
   return made;
 }
 

@@ -11,9 +11,9 @@
 
 #include "cli/checks.h"
 #include "cli/estimates.h"
-#include "cli/plan_options.h"
 #include "cli/noise.h"
 #include "cli/output.h"
+#include "cli/plan_options.h"
 #include "cli/prediction.h"
 #include "cli/replication.h"
 #include "cli/result.h"
@@ -93,10 +93,26 @@ ordered_json row(const Point& point, const std::optional<Prediction>& made, cons
                    {"policy", choice.policy},  {"slots", choice.slots},
                    {"admit", choice.admit},    {"recompute", choice.recompute},
                    {"seed", choice.seed},      {"devices", point.devices}};
-  for (const char* key :
-       {"predicted_s", "naive_s", "lower_bound_s", "bound_by", "gap", "occupied", "busy", "useful",
-        "lane_copies", "copy_wait", "memory_wait", "job_wait", "dispatch", "tail", "bytes_moved",
-        "bytes_between_devices", "peak_bytes"}) {
+  for (const char* key : {"predicted_s",
+                          "naive_s",
+                          "lower_bound_s",
+                          "bound_by",
+                          "gap",
+                          "occupied",
+                          "busy",
+                          "useful",
+                          "lane_copies",
+                          "copy_wait",
+                          "memory_wait",
+                          "job_wait",
+                          "dispatch",
+                          "tail",
+                          "reducing",
+                          "lost",
+                          "absent",
+                          "bytes_moved",
+                          "bytes_between_devices",
+                          "peak_bytes"}) {
     row[key] = nullptr;
   }
   const ordered_json amounts = bill_json(bill);
@@ -130,7 +146,7 @@ struct Swept {
 Swept simulate_point(const Inputs& inputs, const Point& point, const NoiseSource& noise,
                      std::size_t threads) {
   // All rows have the same columns: those of the whole cluster.
-  Bill shown = bill(inputs.cluster, {}, std::vector<Duration>(inputs.cluster.devices.size()));
+  Bill shown = bill(inputs.cluster, {}, std::vector<LaneTime>(inputs.cluster.devices.size()));
   const Inputs sized{inputs.workload, resized(inputs.cluster, point.devices), inputs.profile, {}};
   try {
     const Plan plan = make_plan(sized.workload, sized.cluster, sized.profile, point.choice);

@@ -6,6 +6,7 @@
 
 #include "core/bytes.h"
 #include "core/ids.h"
+#include "core/lane_time.h"
 #include "core/time.h"
 
 namespace shardlab {
@@ -127,7 +128,11 @@ struct Timeline {
   std::vector<JobEnd> ends;           ///< Per job.
   std::vector<Bytes> budget;          ///< Per device.
   std::vector<Bytes> peak;  ///< Per device: largest reservation, or what was really allocated.
-  Instant makespan{};       ///< The last job's weights are in host memory.
+  /// Per device, where a device was lost or a unit failed, which spans do not tell: what its lane
+  /// did, and how long it held claims; else empty; not in a file.
+  std::vector<LaneTime> lanes;
+  std::vector<Duration> occupied;
+  Instant makespan{};  ///< The last job's weights are in host memory.
   bool interrupted = false;
 };
 

@@ -43,7 +43,8 @@ Program that_ran(Program program, std::span<const std::int64_t> minibatches);
 Program that_ran(Program program, const Outcome& outcome);
 
 /// What one would estimate without simulating: max(Σ compute / devices, longest track), with costs
-/// as measured beside others; where jobs run one at a time, Σ compute with costs measured alone.
+/// as measured beside others, without the reductions of replicas; where jobs run one at a time,
+/// Σ compute with costs measured alone.
 Duration naive_estimate(const Program& program, const Cluster& cluster);
 
 }  // namespace shardlab

@@ -87,9 +87,10 @@ class Moves {
       const Amount amount = amount_of(job, passes, memory);
       all_.add(amount);
       if (!spills(job)) others_.add(amount);
-      once_ += passes.once;
       if (!anywhere) on_[index(place)].add(amount);
     }
+    // In host memory and on the disk replicas have one.
+    once_ += passes_of(job, [](const Unit&) { return true; }).once;
     add_shared(job);
   }
 

@@ -12,19 +12,21 @@ std::optional<double> Bill::kwh() const {
   return *joules / kJoulesPerKwh;
 }
 
-Bill bill(const Cluster& cluster, Instant makespan, const std::vector<Duration>& busy) {
+Bill bill(const Cluster& cluster, Instant makespan, const std::vector<LaneTime>& lanes) {
   const double all = seconds(makespan);
-  double watts = cluster.host_watts, joules = cluster.host_watts * all, price = 0;
+  double watts = cluster.host_watts, joules = cluster.host_watts * all, cost = 0, price = 0;
   for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
     const Upkeep& upkeep = cluster.devices[d].upkeep;
-    const double computing = seconds(busy.at(d));
-    joules += upkeep.watts_busy * computing + upkeep.watts_idle * (all - computing);
+    const LaneTime& lane = lanes.at(d);
+    const double computing = seconds(lane.busy + lane.lost), there = all - seconds(lane.absent);
+    joules += upkeep.watts_busy * computing + upkeep.watts_idle * (there - computing);
+    cost += upkeep.price_per_hour * there / kSecondsPerHour;
     watts += upkeep.watts_busy;
     price += upkeep.price_per_hour;
   }
   Bill made;
   if (watts > 0) made.joules = joules;
-  if (price > 0) made.cost = price * all / kSecondsPerHour;
+  if (price > 0) made.cost = cost;
   return made;
 }
 

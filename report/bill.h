@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/cluster.h"
+#include "core/lane_time.h"
 #include "core/time.h"
 
 namespace shardlab {
@@ -16,9 +17,9 @@ struct Bill {
   [[nodiscard]] std::optional<double> kwh() const;
 };
 
-/// From 0 to `makespan`: each device draws watts_busy while its units compute (`busy`, per device),
-/// watts_idle all other time, and costs its price all the time; the host draws its watts. Requires:
-/// one of `busy` per device.
-Bill bill(const Cluster& cluster, Instant makespan, const std::vector<Duration>& busy);
+/// From 0 to `makespan`: each device draws watts_busy while its units compute, also those that come
+/// to nothing, watts_idle all other time that it is there, and costs its price while it is there;
+/// the host draws its watts. Requires: one of `lanes` per device.
+Bill bill(const Cluster& cluster, Instant makespan, const std::vector<LaneTime>& lanes);
 
 }  // namespace shardlab

@@ -1,5 +1,7 @@
 #include "report/device_table.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,9 +20,25 @@ Bytes entry(const std::vector<Bytes>& list, std::size_t device, Bytes otherwise)
 }  // namespace
 
 std::string device_table(const Timeline& timeline, const Metrics& metrics) {
-  TextTable table({"device", "occupied %", "busy %", "useful %", "lane copies %", "copy wait %",
-                   "memory wait %", "job wait %", "dispatch %", "tail %", "in MiB", "out MiB",
-                   "peak MiB", "budget MiB"});
+  std::vector<std::string> header{"device",        "occupied %",  "busy %",        "useful %",
+                                  "lane copies %", "copy wait %", "memory wait %", "job wait %",
+                                  "dispatch %",    "tail %"};
+  std::vector<Duration LaneTime::*> seldom;  // Only where some device has any.
+  const std::pair<const char*, Duration LaneTime::*> parts[] = {{"reducing %", &LaneTime::reducing},
+                                                                {"lost %", &LaneTime::lost},
+                                                                {"absent %", &LaneTime::absent}};
+  for (const auto& [name, part] : parts) {
+    if (std::ranges::all_of(metrics.devices, [&](const DeviceMetrics& device) {
+          return device.lane.*part == Duration{};
+        })) {
+      continue;
+    }
+    header.emplace_back(name);
+    seldom.push_back(part);
+  }
+  for (const char* name : {"in MiB", "out MiB", "peak MiB", "budget MiB"})
+    header.emplace_back(name);
+  TextTable table(std::move(header));
   for (std::size_t d = 0; d < metrics.devices.size(); ++d) {
     const DeviceMetrics& device = metrics.devices[d];
     const LaneTime& lane = device.lane;
@@ -29,6 +47,9 @@ std::string device_table(const Timeline& timeline, const Metrics& metrics) {
          {device.occupied, lane.busy, device.useful, lane.copying, lane.waiting_for_copy,
           lane.waiting_for_memory, lane.waiting_for_job, lane.dispatch, lane.tail}) {
       cells.push_back(fmt::format("{:.1f}", metrics.fraction(part) * 100));
+    }
+    for (const auto part : seldom) {
+      cells.push_back(fmt::format("{:.1f}", metrics.fraction(lane.*part) * 100));
     }
     for (const Bytes bytes : {device.promoted, device.demoted, entry(timeline.peak, d, 0),
                               entry(timeline.budget, d, kUnlimited)}) {

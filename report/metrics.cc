@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,7 +13,16 @@
 namespace shardlab {
 namespace {
 
-enum State { kBusy, kCopying, kDispatch, kWaitingForCopy, kWaitingForMemory, kOccupied, kStates };
+enum State {
+  kBusy,
+  kReducing,
+  kCopying,
+  kDispatch,
+  kWaitingForCopy,
+  kWaitingForMemory,
+  kOccupied,
+  kStates
+};
 
 struct Change {
   Instant at;
@@ -45,7 +55,7 @@ struct Changes {
     add(kWaitingForMemory, ready, reserved);
     add(kWaitingForCopy, std::max(ready, reserved), arrived);
     add(kDispatch, arrived, span.from);
-    add(kBusy, span.from, span.to);
+    add(span.kind == UnitKind::kReduce ? kReducing : kBusy, span.from, span.to);
     add(kOccupied, span.claimed, span.to);
     last = std::max(last, std::min(span.to, makespan));
   }
@@ -53,6 +63,7 @@ struct Changes {
 
 Duration& part(LaneTime& lane, const std::array<int, kStates>& active, bool over) {
   if (active[kBusy] > 0) return lane.busy;
+  if (active[kReducing] > 0) return lane.reducing;
   if (active[kCopying] > 0) return lane.copying;
   if (over) return lane.tail;
   if (active[kDispatch] > 0) return lane.dispatch;
@@ -90,8 +101,15 @@ Idle idle(const std::vector<LaneTime>& lanes, Instant makespan) {
                ? seconds(part) / seconds(makespan) / static_cast<double>(lanes.size())
                : 0;
   };
-  return {share(sum.copying),         share(sum.waiting_for_copy), share(sum.waiting_for_memory),
-          share(sum.waiting_for_job), share(sum.dispatch),         share(sum.tail)};
+  return {share(sum.copying),
+          share(sum.waiting_for_copy),
+          share(sum.waiting_for_memory),
+          share(sum.waiting_for_job),
+          share(sum.dispatch),
+          share(sum.tail),
+          share(sum.reducing),
+          share(sum.lost),
+          share(sum.absent)};
 }
 
 }  // namespace
@@ -140,12 +158,18 @@ Idle idle(const Metrics& metrics) {
 }
 
 std::string idle_text(const Idle& idle) {
-  return fmt::format(
+  std::string text = fmt::format(
       "lane copies {}, waiting for a copy {}, for memory {}, for a job {}, dispatch {}, tail at "
       "the end {}",
       format_percent(idle.copying), format_percent(idle.waiting_for_copy),
       format_percent(idle.waiting_for_memory), format_percent(idle.waiting_for_job),
       format_percent(idle.dispatch), format_percent(idle.tail));
+  const std::pair<const char*, double> seldom[] = {
+      {"reducing gradients", idle.reducing}, {"units lost", idle.lost}, {"absent", idle.absent}};
+  for (const auto& [what, share] : seldom) {
+    if (share > 0) text += fmt::format(", {} {}", what, format_percent(share));
+  }
+  return text;
 }
 
 std::optional<CompletionTimes> completion_times(const std::vector<JobEnd>& jobs) {
@@ -171,7 +195,7 @@ Metrics metrics(const Timeline& timeline) {
     changes[index(span.device)].add(span);
     device.useful -= span.recompute;
     ++device.units;
-    result.unit_time += span.to - span.from;
+    if (span.kind != UnitKind::kReduce) result.unit_time += span.to - span.from;
   }
   for (const CopySpan& span : timeline.copies) {
     DeviceMetrics& device = result.devices[index(span.device)];
@@ -182,6 +206,10 @@ Metrics metrics(const Timeline& timeline) {
   for (std::size_t d = 0; d < changes.size(); ++d) {
     DeviceMetrics& device = result.devices[d];
     sum_up(changes[d], device);
+    if (!timeline.lanes.empty()) {
+      device.lane = timeline.lanes[d];
+      device.occupied = timeline.occupied[d];
+    }
     device.useful = std::max(device.useful + device.lane.busy, Duration{});
   }
   return result;

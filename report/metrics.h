@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "core/lane_time.h"
 #include "core/timeline.h"
 #include "sched/driver.h"
-#include "sched/lane_time.h"
 
 namespace shardlab {
 
@@ -25,7 +25,7 @@ struct DeviceMetrics {
 struct Metrics {
   Instant makespan{};
   std::vector<DeviceMetrics> devices;
-  Duration unit_time{};  ///< Sum over all units, as they ran.
+  Duration unit_time{};  ///< Sum over all units that compute, as they ran.
 
   [[nodiscard]] double fraction(Duration part) const;
   [[nodiscard]] double busy() const;      ///< Mean over the devices.
@@ -43,22 +43,23 @@ struct Utilization {
   double occupied = 0, busy = 0, useful = 0;
 };
 
-/// Without a timeline. A claim that was given back counts as occupied here, in metrics() not.
+/// Without a timeline. A claim that was given back counts as occupied here; in metrics() only where
+/// a device was lost or a unit failed.
 Utilization utilization(const Outcome& outcome);
 
 /// What lanes did besides computing: means over the devices, as fractions of the makespan, 0 where
 /// that is 0. See LaneTime; with Utilization::busy they add up to 1.
 struct Idle {
   double copying = 0, waiting_for_copy = 0, waiting_for_memory = 0, waiting_for_job = 0,
-         dispatch = 0, tail = 0;
+         dispatch = 0, tail = 0, reducing = 0, lost = 0, absent = 0;
 };
 
-/// Without a timeline: the same as from one, but that what a lost or failed unit waited for counts
-/// here.
+/// Without a timeline: the same as from one. But one that was read from a file does not tell what
+/// lost and failed units took and waited for, nor who was absent.
 Idle idle(const Outcome& outcome);
 Idle idle(const Metrics& metrics);
 
-/// "lane copies 1 %, waiting for a copy 12 %, ..."
+/// "lane copies 1 %, waiting for a copy 12 %, ..."; reducing, lost and absent where there are any.
 std::string idle_text(const Idle& idle);
 
 /// From arrival to end, in seconds, over the jobs that completed.

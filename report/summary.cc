@@ -72,7 +72,10 @@ ordered_json idle_json(const Idle& idle) {
           {"memory_wait", idle.waiting_for_memory},
           {"job_wait", idle.waiting_for_job},
           {"dispatch", idle.dispatch},
-          {"tail", idle.tail}};
+          {"tail", idle.tail},
+          {"reducing", idle.reducing},
+          {"lost", idle.lost},
+          {"absent", idle.absent}};
 }
 
 ordered_json bill_json(const Bill& bill) {
@@ -99,6 +102,9 @@ ordered_json devices_json(const Timeline& timeline) {
                        {"job_wait", share(lane.waiting_for_job)},
                        {"dispatch", share(lane.dispatch)},
                        {"tail", share(lane.tail)},
+                       {"reducing", share(lane.reducing)},
+                       {"lost", share(lane.lost)},
+                       {"absent", share(lane.absent)},
                        {"promoted_bytes", device.promoted},
                        {"demoted_bytes", device.demoted},
                        {"peak_bytes", bytes_json(timeline.peak.at(d))},

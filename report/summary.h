@@ -23,8 +23,8 @@ nlohmann::ordered_json plan_properties_json(const Plan& plan);
 nlohmann::ordered_json utilization_json(const Utilization& utilization);
 nlohmann::ordered_json utilization_json(const Timeline& timeline);
 
-/// {"lane_copies", "copy_wait", "memory_wait", "job_wait", "dispatch", "tail"}: means over the
-/// devices.
+/// {"lane_copies", "copy_wait", "memory_wait", "job_wait", "dispatch", "tail", "reducing", "lost",
+/// "absent"}: means over the devices.
 nlohmann::ordered_json idle_json(const Idle& idle);
 
 /// energy_j and energy_kwh, cost: those that are given.

@@ -45,6 +45,9 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(), [&](JobId a, JobId b) {
     return program.jobs[index(a)].arrival < program.jobs[index(b)].arrival;
   });
+  reduces_ = std::ranges::any_of(program.jobs, [](const JobProgram& job) {
+    return std::ranges::find(job.units, UnitKind::kReduce, &Unit::kind) != job.units.end();
+  });
   const bool nodes = !nodes_of(cluster).empty();
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);

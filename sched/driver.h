@@ -31,7 +31,7 @@ struct Outcome {
   Instant makespan{};
   std::int64_t units = 0;
   std::vector<Duration> occupied;  ///< Per device: holding a claim.
-  std::vector<Duration> busy;      ///< Per device: computing.
+  std::vector<Duration> busy;      ///< Per device: computing, not reducing gradients.
   std::vector<LaneTime> lanes;     ///< Per device: that, and what its lane waited for.
   std::vector<Duration> recompute;
   std::vector<Bytes> peak;  ///< Per device: largest reservation.
@@ -97,7 +97,8 @@ class Driver {
     std::array<bool, 3> link_first{};  ///< By direction: a copy begins on the link.
     Duration occupied{}, busy{}, recompute{};
     Instant occupied_since{};  ///< While there are claims; else when the last one ended.
-    Bytes sampled = 0;         ///< Reserved, as the timeline has it.
+    Duration reducing{};
+    Bytes sampled = 0;  ///< Reserved, as the timeline has it.
     std::deque<TransferId> lane_copies;
   };
   struct Job {
@@ -342,6 +343,7 @@ class Driver {
   std::optional<Residency> residency_;
   bool looks_ahead_ = false;     ///< See Policy::lookahead().
   bool always_decides_ = false;  ///< See quiet().
+  bool reduces_ = false;         ///< Some unit does: most programs have none.
   bool plain_ = false;           ///< Nothing is decided but what a device that is free takes next.
   const bool several_devices_;
   LargeArray<Claim> claims_;  ///< Room for those of each device, device by device.

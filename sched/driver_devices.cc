@@ -40,6 +40,7 @@ void Driver::take_in(const DeviceJoined& event) {
   Device& device = devices_[index(event.device)];
   if (!std::exchange(device.lost, false)) return;
   --devices_away_;
+  if (ended_jobs_ < jobs_.size()) clocks_[index(event.device)].join(now_);
   empty_.insert(index(event.device));
   std::vector<JobId> back;
   bind_elsewhere(back);
@@ -84,7 +85,7 @@ void Driver::lose_claims(DeviceId lost) {
     if (!job.failed) offer(ledger_.candidate(claim.track));
   }
   device.lane_busy = false;
-  clocks_[index(lost)].fail();
+  if (ended_jobs_ < jobs_.size()) clocks_[index(lost)].leave(now_, running != kNothing);
   device.lane_copies.clear();
 }
 

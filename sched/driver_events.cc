@@ -14,7 +14,7 @@ void Driver::take_in(const UnitFailed& event) {
   assert(device.running != kNothing);
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
-  clocks_[index(event.device)].fail();
+  clocks_[index(event.device)].fail(now_);
   if (residency_) residency_->abort(claim.reservation);
   tracks_[index(claim.track)].offered = false;
   Job& job = jobs_[index(claim.job)];
@@ -54,7 +54,9 @@ void Driver::take_in(const LaneCopyDone& event) {
     transfers_[event.transfer].lane_to = event.to;
   }
   devices_[index(transfer.device)].lane_busy = false;
-  clocks_[index(transfer.device)].copied(event.from, event.to);
+  // What jobs leave behind counts until the last of them ends.
+  const Instant end = ended_jobs_ < jobs_.size() ? kNever : outcome_.makespan;
+  clocks_[index(transfer.device)].copied(std::min(event.from, end), std::min(event.to, end));
   touch(index(transfer.device));
   const bool by_link = copies_take_link(transfer.device) || transfer.steps;
   if (transfer.direction == Direction::kDemote && by_link) {
@@ -171,6 +173,13 @@ Outcome Driver::outcome() {
     timeline_->makespan = outcome.makespan;
     timeline_->interrupted = outcome.interrupted;
     timeline_->peak = outcome.peak;
+    // Spans tell nothing of what came to nothing, and of who was away.
+    const bool failed = std::ranges::any_of(
+        outcome.lanes, [](const LaneTime& lane) { return lane.lost > Duration{}; });
+    if (failed || outcome.devices_lost > 0) {
+      timeline_->lanes = outcome.lanes;
+      timeline_->occupied = outcome.occupied;
+    }
   }
   return outcome;
 }

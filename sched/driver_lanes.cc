@@ -28,7 +28,8 @@ LaneTime Driver::lane_time(std::size_t id) const {
   const Device& device = devices_[id];
   LaneTime time;
   time.busy = device.busy;
-  time.dispatch = device.occupied - device.busy;
+  time.reducing = device.reducing;
+  time.dispatch = device.occupied - device.busy - device.reducing;
   time.tail = outcome_.makespan - device.occupied_since;
   time.waiting_for_job = device.occupied_since.time_since_epoch() - device.occupied;
   return time;

@@ -104,7 +104,7 @@ void Driver::take_in(const UnitRetried& event) {
   const Device& device = devices_[index(event.device)];
   const Claim claim = device.claims[device.running];
   end_claim(event.device);
-  clocks_[index(event.device)].fail();
+  clocks_[index(event.device)].fail(now_);
   residency_->abort(claim.reservation);
   Job& job = jobs_[index(claim.job)];
   ++job.attempt;

@@ -90,12 +90,16 @@ void Driver::take_in_alone(const UnitDone& event) {
 /// Before its claim is taken off.
 void Driver::count(const UnitDone& event) {
   Device& device = devices_[index(event.device)];
-  device.busy += event.to - event.from;
-  if (!plain_) clocks_[index(event.device)].computed(event.from, event.to);
+  const Claim& claim = device.claims[device.running];
+  const bool reduces = reduces_ && unit(claim.job, claim.unit).kind == UnitKind::kReduce;
+  (reduces ? device.reducing : device.busy) += event.to - event.from;
+  if (!plain_) {
+    LaneClock& clock = clocks_[index(event.device)];
+    reduces ? clock.reduced(event.from, event.to) : clock.computed(event.from, event.to);
+  }
   device.recompute += event.recompute;
   ++outcome_.units;
   if (timeline_ == nullptr) return;
-  const Claim& claim = device.claims[device.running];
   const Unit& ran = ledger_.current(claim.track);
   timeline_->units.push_back(
       {claim.job, claim.unit, claim.minibatch, ran.kind, ran.shard, event.device, event.attempt,

@@ -4,38 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/lane_time.h"
 #include "core/time.h"
 
 namespace shardlab {
-
-/// Where one device's compute lane spent the makespan. Each nanosecond counts once, under the first
-/// of these that holds, so that the parts add up to the makespan exactly.
-struct LaneTime {
-  Duration busy{};      ///< A unit computes.
-  Duration copying{};   ///< The lane itself copies (devices without a copy engine).
-  Duration tail{};      ///< After the lane's last unit or copy.
-  Duration dispatch{};  ///< A unit has all its inputs here and does not run yet.
-  Duration
-      waiting_for_copy{};  ///< A ready unit is claimed and has its memory; an input is missing.
-  Duration waiting_for_memory{};  ///< A ready unit is claimed, but there is no room for it.
-  Duration waiting_for_job{};     ///< Nothing is claimed that is ready.
-
-  [[nodiscard]] Duration sum() const {
-    return busy + copying + tail + dispatch + waiting_for_copy + waiting_for_memory +
-           waiting_for_job;
-  }
-
-  LaneTime& operator+=(const LaneTime& other) {
-    busy += other.busy;
-    copying += other.copying;
-    tail += other.tail;
-    dispatch += other.dispatch;
-    waiting_for_copy += other.waiting_for_copy;
-    waiting_for_memory += other.waiting_for_memory;
-    waiting_for_job += other.waiting_for_job;
-    return *this;
-  }
-};
 
 /// Sums up a lane's time while a run goes on, in memory independent of its length. What it waited
 /// for counts once it does something again: what is left at the end is the tail.
@@ -51,31 +23,44 @@ class LaneClock {
     runs_ = true;
   }
   /// What was begun is done; `to` may be before now.
-  void computed(Instant from, Instant to) {
-    end(from, to, time_.busy);
-    take_pending();
-  }
+  void computed(Instant from, Instant to) { ran(from, to, time_.busy); }
+  void reduced(Instant from, Instant to) { ran(from, to, time_.reducing); }
   void copied(Instant from, Instant to) {
     end(from, to, time_.copying);
     // Where lanes copy in no time, that does not tell that they are still needed.
     if (to > from) take_pending();
   }
-  /// What was begun came to nothing, and counts as if nothing had been ready.
-  void fail() {
-    runs_ = false;
+  /// The unit that was begun came to nothing.
+  void fail(Instant now) { ran(since_, now, time_.lost); }
+  /// The device is lost, and with it what was begun, if anything; `unit`: that is no copy.
+  void leave(Instant now, bool unit) {
+    if (!runs_) {
+      add_wait(now);
+    } else if (unit) {
+      fail(now);
+    } else {
+      copied(since_, now);
+    }
     wait_ = Wait::kJob;
+    away_ = true;
+  }
+  void join(Instant now) {
+    time_.absent += now - since_;
+    since_ = now;
+    away_ = false;
   }
   /// Nothing runs. Requires: what was begun has ended.
   void wait(Wait wait, Instant now) {
-    if (wait == wait_) return;
+    if (wait == wait_ || away_) return;
     add_wait(now);
     wait_ = wait;
   }
 
-  /// Requires: nothing ended later than the makespan.
+  /// Requires: nothing ended later than the makespan, and nobody left or joined.
   [[nodiscard]] LaneTime time(Instant makespan) const {
     LaneTime all = time_;
-    all.tail = makespan.time_since_epoch() - time_.sum();
+    if (away_) all.absent += makespan - since_;
+    all.tail = makespan.time_since_epoch() - all.sum();
     return all;
   }
 
@@ -83,6 +68,10 @@ class LaneClock {
   void add_wait(Instant now) {
     pending_[static_cast<std::size_t>(wait_)] += now - since_;
     since_ = now;
+  }
+  void ran(Instant from, Instant to, Duration& part) {
+    end(from, to, part);
+    take_pending();
   }
   void end(Instant from, Instant to, Duration& part) {
     pending_[kDispatch] += from - since_;
@@ -105,6 +94,7 @@ class LaneClock {
   Instant since_{};
   Wait wait_ = Wait::kJob;
   bool runs_ = false;
+  bool away_ = false;
 };
 
 }  // namespace shardlab

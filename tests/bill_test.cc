@@ -18,7 +18,7 @@ Cluster two_devices(const Upkeep& first, const Upkeep& second, double host_watts
   return cluster;
 }
 
-const std::vector<Duration> kBusy{seconds(60), seconds(30)};
+const std::vector<LaneTime> kBusy{{.busy = seconds(60)}, {.busy = seconds(30)}};
 
 TEST(Bill, ADeviceDrawsByWhatItDoesAndTheHostAllTheTime) {
   const Cluster cluster = two_devices({300, 50, 0}, {100, 0, 0}, 200);
@@ -35,6 +35,16 @@ TEST(Bill, ADeviceCostsItsPriceBusyOrIdle) {
   EXPECT_DOUBLE_EQ(made.cost.value(), 1.5);
   EXPECT_FALSE(made.joules);
   EXPECT_FALSE(made.kwh());
+}
+
+TEST(Bill, ADeviceThatIsAwayDrawsAndCostsNothing) {
+  const Cluster cluster = two_devices({300, 50, 3600}, {}, 0);
+  const std::vector<LaneTime> lanes{
+      {.busy = seconds(60), .reducing = seconds(5), .lost = seconds(10), .absent = seconds(20)},
+      {}};
+  const Bill made = bill(cluster, Instant(seconds(100)), lanes);
+  EXPECT_DOUBLE_EQ(made.joules.value(), 300 * 70 + 50 * 10);  // Lost units computed.
+  EXPECT_DOUBLE_EQ(made.cost.value(), 80);
 }
 
 TEST(Bill, NothingIsSaidWithoutWattsAndPrices) {

@@ -227,10 +227,43 @@ TEST(Bounds, ASwitchLimitsWhatPassesIt) {
   EXPECT_EQ(bounds(program, cluster).link, Duration{3000});
 }
 
+// The estimate knows no links: what replicas take to add up their gradients is not in it.
+TEST(NaiveEstimate, CountsWhatComputes) {
+  Program program = instances::chains({{3, 40, 4}, {5}});
+  program.jobs.front().units[1].kind = UnitKind::kReduce;
+  EXPECT_EQ(naive_estimate(program, instances::devices(2)), Duration{7});
+  program.admit = 1;
+  EXPECT_EQ(naive_estimate(program, instances::devices(2)), Duration{12});
+}
+
 TEST(NaiveEstimate, IsTheGreaterOfSharedWorkAndLongestJob) {
   EXPECT_EQ(naive_estimate(instances::chains({{3, 4}, {5}, {1, 2}}), instances::devices(2)),
             Duration{8});
   EXPECT_EQ(naive_estimate(instances::chains({{9, 4}, {5}}), instances::devices(2)), Duration{13});
+}
+
+// Two replicas read the same parameters; the disk has them once, and passes them once.
+TEST(Bounds, WhatReplicasReadIsOnTheDiskOnce) {
+  scenarios::Scenario scenario;
+  scenario.spare = {-1, -1};
+  scenario.engines = 2;
+  scenario.link = scenario.back = {0, 1};
+  scenario.host = 0;
+  scenario.read = {0, 100};
+  scenarios::ScenarioJob job;
+  job.strategy = Strategy::kZeroOffload;
+  job.replicas = 2;
+  job.bound = {0, 1};
+  job.shards.resize(3);
+  for (scenarios::Shard& shard : job.shards) shard.parameters = 30;
+  scenario.jobs = {job};
+  const scenarios::Lowered lowered = scenarios::lower(scenario);
+  Bytes lasting = 0;
+  for (const Item& item : lowered.program.jobs.front().items) {
+    lasting += item.lasting ? item.bytes : 0;
+  }
+  EXPECT_EQ(bounds(lowered.program, lowered.cluster).disk,
+            100 * Duration{lasting - lowered.cluster.host_memory});
 }
 
 // Every policy, two layouts, paced links, memory too small for all: no simulation ends before the
@@ -288,23 +321,6 @@ void complicate(scenarios::Lowered& drawn, std::uint64_t seed) {
   }
 }
 
-/// Devices leave and come back; the first is there at the end.
-void draw_absences(std::uint64_t seed, Cluster& cluster) {
-  std::mt19937_64 draws(seed);
-  const auto upto = [&](std::uint64_t most) {
-    return Duration{1 + static_cast<std::int64_t>(draws() % most)};
-  };
-  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
-    Instant at{};
-    for (std::uint64_t times = draws() % 4; times > 0; --times) {
-      cluster.devices[d].leaves.push_back(at += upto(120));
-      at += upto(60);
-      if (d > 0 && draws() % 4 == 0) break;
-      cluster.devices[d].returns.push_back(at);
-    }
-  }
-}
-
 // What was bound to a device that leaves goes on elsewhere, so nothing counts as bound.
 TEST(Bounds, BoundWorkIsSharedWhereADeviceLeaves) {
   Program program = instances::chains({{6}, {6}, {6}});
@@ -324,7 +340,7 @@ TEST(Bounds, NoSimulationIsFasterThoughDevicesLeaveAndComeBack) {
     const std::string name(policies[seed % policies.size()].name);
     scenarios::Lowered drawn = scenarios::lower(scenarios::draw(seed, name));
     complicate(drawn, seed);
-    draw_absences(seed, drawn.cluster);
+    scenarios::draw_absences(seed, true, drawn.cluster);
     if (seed % 3 == 0) drawn.program.checkpoints.minibatches = 1;
     const Program program = drawn.program;
     EstimatedCosts costs(drawn.program);
@@ -353,6 +369,25 @@ TEST_P(RandomScenarios, NeverEndBeforeABound) {
     const Bounds found = bounds(drawn.program, drawn.cluster);
     ASSERT_GE(took, found.greatest()) << found.binding() << ", seed " << seed;
   }
+}
+
+TEST_P(RandomScenarios, NeverEndBeforeABoundAboveADisk) {
+  int bound = 0;
+  for (std::uint64_t seed = 0; seed < instances::seeds(800); ++seed) {
+    scenarios::Scenario scenario = scenarios::draw_with_disk(seed, GetParam());
+    // Slow enough to bind, and often with room for little more than one item.
+    scenario.read.per_byte += 10 * static_cast<std::int64_t>(seed % 5);
+    scenarios::Lowered drawn = scenarios::lower(scenario);
+    EstimatedCosts costs(drawn.program);
+    const auto policy = make_policy(GetParam(), track_count(drawn.program), 1);
+    const Outcome outcome = simulate(drawn.program, drawn.cluster, *policy, costs, nullptr);
+    const Bounds found = bounds(drawn.program, drawn.cluster);
+    ASSERT_GE(outcome.makespan.time_since_epoch(), found.greatest())
+        << found.binding() << ", seed " << seed << "\n"
+        << scenarios::to_string(scenario);
+    bound += found.binding() == "disk" ? 1 : 0;
+  }
+  EXPECT_GT(bound, 50);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RandomScenarios, testing::ValuesIn(instances::kListPolicies),

@@ -490,6 +490,22 @@ def test_rerun_says_what_differs(tmp_path):
 
 # sweep
 
+def test_a_device_that_is_away_is_neither_busy_nor_idle_for_another_reason(tmp_path):
+    (plan,) = json.loads(good("simulate", *INPUTS, "--policy", "lrtf", "--json"))["plans"]
+    away, back = plan["predicted_s"] / 4, plan["predicted_s"] / 2
+    cluster = pathlib.Path(INPUTS[1]).read_text().replace("[[device]]", f"[[device]]\nleaves = [{away}]\nreturns = [{back}]", 1)
+    (tmp_path / "c.toml").write_text(cluster)
+    inputs = [INPUTS[0], tmp_path / "c.toml", *INPUTS[2:]]
+    (plan,) = json.loads(good("simulate", *inputs, "--policy", "lrtf", "--json"))["plans"]
+    assert plan["devices_lost"] == len(plan["devices"])  # All of one entry of the file leave.
+    assert sum(plan["idle"].values()) + plan["utilization"]["busy"] == pytest.approx(1)
+    count = len(plan["devices"])
+    for part in [plan["idle"], plan["utilization"]]:
+        assert part == pytest.approx({name: sum(device[name] for device in plan["devices"]) / count for name in part})
+    assert plan["idle"]["absent"] == pytest.approx((back - away) / plan["predicted_s"], rel=1e-4)
+    assert "absent %" in good("simulate", *inputs, "--policy", "lrtf")
+
+
 def test_sweep_has_a_line_per_combination():
     text = good("sweep", *INPUTS, "--policies", "lrtf,fifo", "--slots", "1,2", "--devices", "1,2,4")
     rows = list(csv.DictReader(io.StringIO(text)))

@@ -185,23 +185,6 @@ Items lasting(const Program& program, std::size_t j, const Items& items) {
   return found;
 }
 
-/// Random absences of every device but perhaps the first.
-void draw_absences(std::uint64_t seed, bool first_stays, Cluster& cluster) {
-  std::mt19937_64 generator(seed);
-  for (DeviceSpec& device : cluster.devices) {
-    if (first_stays && &device == cluster.devices.data()) continue;
-    Instant at{};
-    for (std::uint64_t times = generator() % 4; times > 0; --times) {
-      at += Duration{1 + static_cast<std::int64_t>(generator() % 120)};
-      device.leaves.push_back(at);
-      at += Duration{1 + static_cast<std::int64_t>(generator() % 60)};
-      const bool for_good = first_stays && generator() % 4 == 0;
-      if (for_good) break;
-      device.returns.push_back(at);
-    }
-  }
-}
-
 bool away(const DeviceSpec& device, Instant from, Instant to) {
   for (std::size_t i = 0; i < device.leaves.size(); ++i) {
     const Instant back = i < device.returns.size() ? device.returns[i] : kNever;
@@ -241,7 +224,7 @@ void run(std::uint64_t seed, Lost& sum) {
   const auto policies = known_policies();
   const std::string name(policies[seed % policies.size()].name);
   auto [program, cluster] = scenarios::lower(scenarios::draw(seed, name));
-  draw_absences(seed, seed % 2 == 0, cluster);
+  scenarios::draw_absences(seed, seed % 2 == 0, cluster);
   if (seed % 3 == 0) program.checkpoints.minibatches = 1;
   const Program before = program;
   EstimatedCosts costs(program);
@@ -308,6 +291,21 @@ TEST(LostDevices, AUnitThatRanThereBeginsAgainWhenItIsBack) {
 
 // A goes on on the other device at once:  AAAa
 //                                         ....AAA
+// The same: what ran came to nothing, and counts as neither computing nor waiting.
+TEST(LostDevices, WhatIsLostAndWhoIsAwayIsTold) {
+  Cluster cluster = instances::devices(1);
+  cluster.devices[0].leaves = {Instant{Duration{4}}};
+  cluster.devices[0].returns = {Instant{Duration{10}}};
+  Timeline timeline;
+  const Outcome outcome = simulate_chains({{3, 3}}, cluster, &timeline);
+  const LaneTime lane = outcome.lanes.at(0);
+  EXPECT_EQ(lane.busy, Duration{6});
+  EXPECT_EQ(lane.lost, Duration{1});
+  EXPECT_EQ(lane.absent, Duration{6});
+  EXPECT_EQ(lane.sum(), Duration{13});
+  EXPECT_EQ(timeline.lanes.at(0).absent, Duration{6});
+}
+
 TEST(LostDevices, ItsUnitsRunElsewhereAtOnce) {
   Cluster cluster = instances::devices(2);
   cluster.devices[0].leaves = {Instant{Duration{4}}};

@@ -53,6 +53,25 @@ TEST(Metrics, NothingIsReadyUntilTheUnitBeforeIsDone) {
   EXPECT_EQ(lane.sum(), ns(60));
 }
 
+// A unit that adds up gradients holds the lane, but computes nothing.
+TEST(Metrics, ReducingIsNotBusy) {
+  HandMade made({"a"}, {"gpu"}, 60);
+  made.unit(0, 0, UnitKind::kBackward, 0, 20);
+  made.unit(0, 0, UnitKind::kReduce, 20, 50);
+  made.unit(0, 0, UnitKind::kStep, 50, 60);
+  const Metrics found = metrics(made.timeline);
+  EXPECT_EQ(found.devices[0].lane.busy, ns(30));
+  EXPECT_EQ(found.devices[0].lane.reducing, ns(30));
+  EXPECT_EQ(found.devices[0].useful, ns(30));
+  EXPECT_EQ(found.devices[0].occupied, ns(60));
+  EXPECT_EQ(found.unit_time, ns(30));
+  EXPECT_DOUBLE_EQ(idle(found).reducing, 0.5);
+  EXPECT_NE(idle_text(idle(found)).find(", reducing gradients 50"), std::string::npos);
+  const std::string table = device_table(made.timeline, found);
+  EXPECT_NE(table.find("reducing %"), std::string::npos);
+  EXPECT_EQ(table.find("absent %"), std::string::npos);
+}
+
 TEST(Metrics, UtilizationHasThreeNames) {
   const Metrics all = metrics(two_devices());
   EXPECT_EQ(all.devices[0].occupied, ns(70));  // 10-80

@@ -81,7 +81,7 @@ void Simulation::unit_done(const Claim& ended) {
   std::erase_if(claims_, [&](const Claim& claim) { return claim.number == ended.number; });
   ended_.push_back(ended);
   const Unit& unit = unit_of(ended);
-  result_.busy[ended.device] += ended.to - ended.from;
+  if (unit.kind != UnitKind::kReduce) result_.busy[ended.device] += ended.to - ended.from;
   result_.units.push_back({job_id(ended.job), ended.unit, ended.minibatch, unit.kind, unit.shard,
                            device_id(ended.device), 1, ended.number, ended.claimed_at,
                            ended.reserved_at, ended.started_at, ended.from, ended.to,

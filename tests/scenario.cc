@@ -225,6 +225,22 @@ Scenario draw_with_disk(std::uint64_t seed, const std::string& policy) {
   return made;
 }
 
+void draw_absences(std::uint64_t seed, bool for_good, Cluster& cluster) {
+  std::mt19937_64 draws(seed);
+  const auto upto = [&](std::uint64_t most) {
+    return Duration{1 + static_cast<std::int64_t>(draws() % most)};
+  };
+  for (std::size_t d = 0; d < cluster.devices.size(); ++d) {
+    Instant at{};
+    for (std::uint64_t times = draws() % 4; times > 0; --times) {
+      cluster.devices[d].leaves.push_back(at += upto(120));
+      at += upto(60);
+      if (for_good && d > 0 && draws() % 4 == 0) break;
+      cluster.devices[d].returns.push_back(at);
+    }
+  }
+}
+
 // Printing.
 
 namespace {

@@ -79,6 +79,8 @@ Scenario draw(std::uint64_t seed, const std::string& policy);
 Scenario draw_with_disk(std::uint64_t seed, const std::string& policy);
 /// `speeds`: of devices, none: all alike.
 Lowered lower(const Scenario& scenario, const std::vector<double>& speeds = {});
+/// Devices leave and come back; but for the first, some do so `for_good`.
+void draw_absences(std::uint64_t seed, bool for_good, Cluster& cluster);
 /// Of what the host's memory may hold.
 Bytes largest_item(const Program& program);
 
