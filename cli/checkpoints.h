@@ -46,8 +46,8 @@ class RunFolder {
   /// Throws Error where checkpoints of a run lie here that has not ended.
   void refuse_unfinished() const;
 
-  /// Finds the newest whole checkpoint of each job and sets Job::done; of jobs that a tuner stops, the
-  /// newest as far as it let them go. Warns of those that are damaged, or where there are none.
+  /// Finds the newest whole checkpoint of each job and sets Job::done; of jobs that a tuner stops,
+  /// the newest as far as it let them go. Warns of those that are damaged, or where there are none.
   /// Throws Error where another run is in the folder, or naming the difference where they are of
   /// another workload.
   void resume(Workload& workload);

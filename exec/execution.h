@@ -38,8 +38,8 @@ struct RunProgress {
 
 struct RunOptions {
   std::function<void(const RunProgress&)> progress;
-  /// Set, for example by Ctrl-C: the run ends cleanly; with `save` when each job has come to its next
-  /// border and is saved.
+  /// Set, for example by Ctrl-C: the run ends cleanly; with `save` when each job has come to its
+  /// next border and is saved.
   const std::atomic<bool>* stop = nullptr;
   bool keep_weights = false;  ///< Also return all final parameters.
   /// If given, stops jobs early. A minibatch's `progress` comes before the tuner hears of it.
@@ -62,8 +62,8 @@ struct RunOptions {
 
 struct TrainedJob {
   std::vector<double> losses;  ///< Per complete minibatch; none of an emulated run.
-  /// xxHash64 of parameters and state in the order of the layers; 0 if the job neither completed nor
-  /// was stopped by its tuner, as host memory may then hold shards of two minibatches.
+  /// xxHash64 of parameters and state in the order of the layers; 0 if the job neither completed
+  /// nor was stopped by its tuner, as host memory may then hold shards of two minibatches.
   std::uint64_t weights_hash = 0;
   /// With keep_weights: of all layers in order.
   std::vector<float> parameters;

@@ -36,8 +36,8 @@ struct Minibatch;
 /// queue. What the Driver is told is therefore done: no other order between queues is needed.
 class Training final : public Work {
  public:
-  /// Writes a job's state after so many minibatches, the `last` of the run or not, which it makes by
-  /// `state`, all but its losses, to disk. Must not throw.
+  /// Writes a job's state after so many minibatches, the `last` of the run or not, which it makes
+  /// by `state`, all but its losses, to disk. Must not throw.
   using Save = std::function<void(JobId, std::int64_t minibatches, bool last,
                                   const std::function<Checkpoint()>& state)>;
 

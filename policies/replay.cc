@@ -110,18 +110,6 @@ void Replay::pass_over_done(Device& device) const {
   }
 }
 
-TrackId Replay::pick_longest(DeviceId device) {
-  const Candidate* best = nullptr;
-  for (std::size_t track = 0; track < ready_.size(); ++track) {
-    const Candidate& unit = ready_[track];
-    const bool may = present_[track] && (unit.bound == kNoDevice || unit.bound == device);
-    if (may && (best == nullptr || unit.remaining > best->remaining)) best = &unit;
-  }
-  if (best == nullptr) return kNoTrack;
-  gone(best->track);
-  return best->track;
-}
-
 TrackId Replay::pick(const DeviceView& device) {
   if (disturbed_) return pick_longest(device.id);
   Device& mine = devices_.at(index(device.id));

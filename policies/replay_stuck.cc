@@ -6,7 +6,8 @@
 #include "policies/replay.h"
 #include "sched/limits.h"
 
-/// Which row of a plan can never be claimed, as its job finds no room.
+/// Which row of a plan can never be claimed, as its job finds no room; and what is claimed once
+/// something failed that no order foresees.
 namespace shardlab {
 namespace {
 
@@ -76,6 +77,18 @@ std::string Replay::stuck() const {
     return "order: " + row_text(view_->program(), view_->cluster(), claim, row, place) + ": " + why;
   }
   return "";
+}
+
+TrackId Replay::pick_longest(DeviceId device) {
+  const Candidate* best = nullptr;
+  for (std::size_t track = 0; track < ready_.size(); ++track) {
+    const Candidate& unit = ready_[track];
+    const bool may = present_[track] && (unit.bound == kNoDevice || unit.bound == device);
+    if (may && (best == nullptr || unit.remaining > best->remaining)) best = &unit;
+  }
+  if (best == nullptr) return kNoTrack;
+  gone(best->track);
+  return best->track;
 }
 
 }  // namespace shardlab

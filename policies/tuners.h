@@ -20,8 +20,8 @@ std::unique_ptr<Tuner> make_tuner(const Workload& workload, const std::vector<De
 /// The same, judging by `loss`.
 std::unique_ptr<Tuner> make_tuner(const Workload& workload, const LossOf& loss);
 
-/// The same of a run that goes on after decisions `before`, by its own losses if there is no `loss`.
-/// See RecordedTuner. Requires Workload::early_stop.
+/// The same of a run that goes on after decisions `before`, by its own losses if there is no
+/// `loss`. See RecordedTuner. Requires Workload::early_stop.
 std::unique_ptr<RecordedTuner> make_recorded_tuner(const Workload& workload, const LossOf& loss,
                                                    const std::vector<Decision>& before,
                                                    RecordedTuner::Note note = {});

@@ -75,8 +75,8 @@ class Driver {
   /// Takes in what ends next as long as each unit or copy ends alone, and decides after it. Does
   /// what advance() does with the events of wait(), in less time.
   void advance_alone();
-  /// All jobs have ended, or the run was interrupted or asked to stop, and nothing runs or moves any
-  /// more.
+  /// All jobs have ended, or the run was interrupted or asked to stop, and nothing runs or moves
+  /// any more.
   [[nodiscard]] bool finished() const;
   /// Requires finished(). Also completes the timeline.
   Outcome outcome();

@@ -27,8 +27,8 @@ class Tuner {
   /// How many minibatches `job`, which is on its way, completes before it asks; more than it has.
   /// No fewer than the job has in all: it ends unasked.
   [[nodiscard]] virtual std::int64_t goal(JobId job) const = 0;
-  /// Before a run that goes on from checkpoints begins: `job` has reached its goal in the run before
-  /// and waits for its verdict, though it may have to run there again.
+  /// Before a run that goes on from checkpoints begins: `job` has reached its goal in the run
+  /// before and waits for its verdict, though it may have to run there again.
   [[nodiscard]] virtual bool waits(JobId) const { return false; }
   /// `job` has completed so many minibatches, its goal, in all its tracks.
   virtual void reached(JobId job, std::int64_t minibatches) = 0;

@@ -135,12 +135,13 @@ TEST_F(RandomFaults, ChangeNoBitOfWhatCompletes) {
     setting.devices = fake::kDevices;
     setting.copy_engines = static_cast<int>(draw.below(3));
     setting.room = 4;
-    std::array<bool, fake::kDevices> fails{};
+    std::array<bool, fake::kDevices> faulty{};
     for (int device = 0; device < fake::kDevices; ++device) {
       const int nth = 1 + static_cast<int>(draw.below(1500));
-      if (draw.below(3) == 0) fake::fail_allocation(device, nth);
-      fails[static_cast<std::size_t>(device)] = device > 0 && draw.below(3) == 0;
-      if (fails[static_cast<std::size_t>(device)]) fake::fail_work(device, nth);
+      const bool short_once = draw.below(3) == 0, breaks = device > 0 && draw.below(3) == 0;
+      if (short_once) fake::fail_allocation(device, nth);
+      if (breaks) fake::fail_work(device, nth);
+      faulty[static_cast<std::size_t>(device)] = short_once || breaks;
     }
     std::optional<Trained> run;
     const std::string error = error_of([&] { run = train(work, setting); });
@@ -148,7 +149,8 @@ TEST_F(RandomFaults, ChangeNoBitOfWhatCompletes) {
     ASSERT_TRUE(run) << error << ", but the first device has no fault";
     const Trained& trained = *run;
     for (const DeviceId device : trained.result.lost) {
-      EXPECT_TRUE(fails[index(device)]) << "device " << index(device) << " has no fault";
+      // Nor is a peer of theirs; one allocation that fails may be that of a copy.
+      EXPECT_TRUE(faulty[index(device)]) << "device " << index(device) << " has no fault";
     }
     lost += trained.result.outcome.devices_lost;
     redone += trained.result.outcome.redone;

@@ -395,7 +395,7 @@ def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, searches)
 
 
 def test_a_second_interrupt_ends_at_once(inputs):
-    (inputs / "slow.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 60000").replace("context = 16", "context = 16"))
+    (inputs / "slow.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 60000"))
     (inputs / "thin.toml").write_text(CLUSTER + 'link = { rate = "100 kB" }\n')  # A minibatch takes seconds.
     with subprocess.Popen([COMMAND, "run", "slow.toml", "thin.toml", *PATHS[2:], *PLANS[0], "-o", "slow"], cwd=inputs,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:

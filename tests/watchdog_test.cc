@@ -194,8 +194,8 @@ Program planned(const std::string& strategy, int jobs, const Cluster& cluster) {
                make_plan(drawn.workload, cluster, drawn.profile, choice));
 }
 
-// A copy that goes straight to a device that hangs may hang for that alone: when that one is lost, the
-// sender's time begins anew.
+// A copy that goes straight to a device that hangs may hang for that alone: when that one is lost,
+// the sender's time begins anew.
 TEST(Watchdog, WhoSendsToADeviceThatIsLostIsNotLostForThat) {
   Cluster cluster = instances::devices(2);
   for (DeviceSpec& device : cluster.devices) device.peer = LinkSpec{};

@@ -51,8 +51,8 @@ void set_aside(const DamagedCheckpoint& damaged);
 /// A checkpoint as it lies in a file, which is mapped as long as this lives.
 class CheckpointFile {
  public:
-  /// The job's newest one that is whole and after no more than so many minibatches, or nothing. Adds
-  /// to `damaged` each newer one of these that is not.
+  /// The job's newest one that is whole and after no more than so many minibatches, or nothing.
+  /// Adds to `damaged` each newer one of these that is not.
   static std::optional<CheckpointFile> newest(const std::string& folder, std::size_t job,
                                               std::vector<DamagedCheckpoint>& damaged,
                                               std::int64_t most = INT64_MAX);
