@@ -1,8 +1,11 @@
 #include "policies/replay.h"
 
 #include <algorithm>
-#include <cmath>
+#include <chrono>
 #include <fstream>
+#include <map>
+#include <tuple>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -31,11 +34,30 @@ std::vector<std::vector<std::string>> order(const Timeline& timeline) {
   return devices;
 }
 
-// Real training, simulated again with what every unit and copy took: the same decisions, and a
-// makespan within 1 %.
-// What is left is the runtime's own time. Another process that takes a core between two units only
-// adds to that, so the least of a few runs is what the runtime itself takes.
-TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
+/// By how much each unit came later in `measured` than in `replayed`, beyond what the one before it
+/// on its device did. Sorted.
+std::vector<Duration> added(const Timeline& measured, const Timeline& replayed) {
+  const auto key = [](const UnitSpan& span) {
+    return std::tuple(span.job, span.minibatch, span.unit);
+  };
+  std::map<std::tuple<JobId, std::int64_t, std::uint32_t>, Instant> from;
+  for (const UnitSpan& span : replayed.units) from[key(span)] = span.from;
+  std::map<DeviceId, Duration> late;
+  std::vector<Duration> added;
+  std::vector<UnitSpan> units = measured.units;
+  std::ranges::sort(units, {}, &UnitSpan::from);
+  for (const UnitSpan& span : units) {
+    const Duration now = span.from - from.at(key(span));
+    added.push_back(now - std::exchange(late[span.device], now));
+  }
+  std::ranges::sort(added);
+  return added;
+}
+
+// Real training, simulated again with what every unit and copy took: the same decisions, and at the
+// same times but for the runtime's own: in the middle of all units, 1 % of one. Whatever else takes
+// a core between two units, as on a busy machine, adds to few of them.
+TEST(Replay, OfARealRunMakesItsDecisionsWhenTheyWereMade) {
   const std::string text = testing::TempDir() + "replay.txt";
   std::ofstream(text) << [] {
     std::string bytes;
@@ -64,16 +86,17 @@ TEST(Replay, OfARealRunMakesItsDecisionsAndItsMakespan) {
   quick.min_rounds = quick.max_rounds = 1;
   const Program program = lower(work, cluster, profile(work, cluster, quick), plan);
 
-  double off = 1;
-  for (int attempt = 0; attempt < 20 && off > 0.01; ++attempt) {
-    const auto policy = make_policy("lrtf", work.jobs.size(), 1);
-    const RunResult measured = run(work, cluster, program, first, *policy, {});
-    const Comparison found = compare(program, cluster, plan, measured.timeline);
-    ASSERT_EQ(order(found.replayed), order(measured.timeline));
-    const double ratio = seconds(found.replayed.makespan) / seconds(measured.timeline.makespan);
-    off = std::min(off, std::abs(ratio - 1));
-  }
-  EXPECT_LE(off, 0.01);
+  const auto policy = make_policy("lrtf", work.jobs.size(), 1);
+  const RunResult measured = run(work, cluster, program, first, *policy, {});
+  const Comparison found = compare(program, cluster, plan, measured.timeline);
+  ASSERT_EQ(order(found.replayed), order(measured.timeline));
+  std::vector<Duration> took;
+  for (const UnitSpan& span : measured.timeline.units) took.push_back(span.to - span.from);
+  std::ranges::sort(took);
+  const std::vector<Duration> late = added(measured.timeline, found.replayed);
+  ASSERT_EQ(late.size(), took.size());
+  EXPECT_LE(std::chrono::abs(late[late.size() / 2]), took[took.size() / 2] / 100);
+  EXPECT_LE(found.replayed.makespan, measured.timeline.makespan + took.front() / 100);
 }
 
 }  // namespace
