@@ -75,7 +75,7 @@ std::string remarks_text(const Imported& imported, const std::string& label) {
     const auto& [all, layers, optimizer, unattributed] = *imported.device_time;
     text += fmt::format(
         "{}the device worked {:.3f} ms: {:.3f} for layers, {:.3f} for the optimizer, {:.3f} not "
-        "attributed\n",
+        "attributed (what ran at the same time counts in each)\n",
         label, ms(all), ms(layers), ms(optimizer), ms(unattributed));
   }
   for (const auto& [count, what, why] : imported.unused) {

@@ -189,7 +189,9 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
   }
   if (inputs.accepted.precision) {
     warnings.emplace_back(
-        "the profile may lack a precision: costs of another are then taken as they are");
+        "the profile may lack a precision: costs of another are then taken as they are, which may "
+        "be "
+        "off by a factor of 16");
   }
   const auto devices = static_cast<int>(inputs.cluster.devices.size());
   if (devices > 1 && from.lanes != devices) {

@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checks.h"
-#include "cli/plan_options.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/plan_options.h"
 #include "cli/plan_report.h"
 #include "cli/prediction.h"
 #include "cli/result.h"
@@ -179,6 +179,11 @@ int plan(const Options& options) {
     print_text(joint_plan_text(made.inputs, found.phases.front().joint, made.than, made.prediction,
                                made.search.interrupted));
     if (made.last) print_text(replanned_text(made.inputs, found, *made.last));
+    const std::string& policy = found.phases.front().joint.plan.policy;
+    if (policy != options.search.policy) {
+      print_text(fmt::format("the plan is under {}: none under {} was found that is shorter\n",
+                             policy, options.search.policy));
+    }
   }
   if (!made.search.interrupted) return 0;
   return options.result.end_interrupted("the plan is the best till then");
@@ -190,7 +195,8 @@ std::shared_ptr<Options> declare_options(CLI::App& app) {
   add_profile_file(app, options->paths);
   app.add_option("-o,--output", options->output, "write the plan, for simulate --plan");
   app.add_option("--policy", options->search.policy,
-                 "which ready unit a free device takes, see simulate --help")
+                 "which ready unit a free device takes, see simulate --help; the plan may have "
+                 "another where a usual plan was shorter")
       ->check(policies())
       ->capture_default_str();
   app.add_option("--slots", options->search.slots, "units claimed at once per device")

@@ -114,6 +114,12 @@ std::string measurement_text(const Profile& profile) {
         "{} samples are outliers, kept\n",
         100 * from.repeats->interval, 100 * from.repeats->wanted, from.repeats->ended, outliers,
         samples);
+  } else {
+    text += fmt::format(
+        "how well medians are known: not told by {} round{}, 6 tell (--rounds, --seconds); {} of "
+        "{} "
+        "samples are outliers, kept\n",
+        from.rounds, from.rounds == 1 ? "" : "s", outliers, samples);
   }
   if (from.allocator_rounding) {
     text += fmt::format("the allocator took {:.2f} % more than it was asked for\n",

@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/checkpoints.h"
-#include "cli/plan_options.h"
 #include "cli/noise.h"
 #include "cli/order_search.h"
 #include "cli/output.h"
+#include "cli/plan_options.h"
 #include "cli/program_file.h"
 #include "cli/ranked_plans.h"
 #include "cli/replication.h"

@@ -19,6 +19,9 @@ std::string describe(const ModelSpec& model, int batch, OptimizerKind optimizer)
 
 /// What to do where the profile has the model, but for one thing.
 const char* advice(const Profile& profile, const ModelSpec& model, OptimizerKind optimizer) {
+  if (model.architecture == Architecture::kImported) {
+    return "import it at that batch and with that optimizer, too";
+  }
   bool batch = false, precision = false;
   for (const ModelProfile& entry : profile.models) {
     if (entry.optimizer != optimizer) continue;

@@ -30,7 +30,7 @@ Measured scaled(Measured time, double factor) {
   };
   time.median = times(time.median);
   time.spread = times(time.spread);
-  time.samples = 0;
+  time.samples = time.outliers = 0;
   time.busy.reset();
   return time;
 }

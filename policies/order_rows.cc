@@ -1,5 +1,6 @@
 #include "policies/order_rows.h"
 
+#include <cstddef>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -50,6 +51,20 @@ void OrderRows::refuse_unknown(std::size_t row) const {
 
 void OrderRows::refuse(std::size_t row, const std::string& why) const {
   throw Error("order: " + row_text(program_, cluster_, order_[row], row, place_[row]) + ": " + why);
+}
+
+void refuse_wrong_evictions(const Plan& plan, const Program& program, const Cluster& cluster) {
+  for (std::size_t row = 0; row < plan.evicted.size(); ++row) {
+    const auto& [device, job, item] = plan.evicted[row];
+    const auto refuse = [&](const char* what, std::size_t given, std::size_t count) {
+      if (given < count) return;
+      throw Error(fmt::format("evicted: row {}: there is no {} {}; there are {}, counted from 0",
+                              row, what, given, count));
+    };
+    refuse("device", index(device), cluster.devices.size());
+    refuse("job", index(job), program.jobs.size());
+    refuse("item", item, program.jobs[index(job)].items.size());
+  }
 }
 
 }  // namespace shardlab

@@ -54,4 +54,7 @@ class OrderRows {
   std::vector<std::size_t> place_;              ///< Per row, on its device.
 };
 
+/// Throws Error naming the row where what a policy let go is not there.
+void refuse_wrong_evictions(const Plan& plan, const Program& program, const Cluster& cluster);
+
 }  // namespace shardlab

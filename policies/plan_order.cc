@@ -135,6 +135,7 @@ void refuse_wrong_order(const Plan& plan, const Program& program, const Cluster&
   Places(rows).refuse_wrong();
   Completeness(rows, may_stop).refuse_gaps();
   refuse_what_never_comes(rows);
+  refuse_wrong_evictions(plan, program, cluster);
 }
 
 }  // namespace shardlab

@@ -1,8 +1,7 @@
 #pragma once
 
 #include <cstdint>
-
-#include <ATen/core/Tensor.h>
+#include <memory>
 
 #include "models/shard_pass.h"
 #include "models/torch_device.h"
@@ -16,9 +15,22 @@ struct WeightRange {
 };
 
 /// Device memory in which the weights of several models lie in turn.
-struct WeightSpace {
-  at::Tensor parameters, state;
-  const void* holder = nullptr;  ///< Whose weights lie there.
+class WeightSpace {
+ public:
+  WeightSpace();
+  ~WeightSpace();
+  WeightSpace(const WeightSpace&) = delete;
+  WeightSpace& operator=(const WeightSpace&) = delete;
+
+  /// Floats that there is room for, of parameters and of state.
+  [[nodiscard]] std::int64_t parameters() const;
+  [[nodiscard]] std::int64_t state() const;
+
+ private:
+  friend class BenchWeights;
+  struct Tensors;
+  std::unique_ptr<Tensors> tensors_;
+  const void* holder_ = nullptr;  ///< Whose weights lie there.
 };
 
 /// Parameters and state of a model in host memory, and of some of its layers on the device.
@@ -28,6 +40,9 @@ class BenchWeights {
   /// `device` and `space`. Throws c10::OutOfMemoryError.
   BenchWeights(const TorchDevice& device, const ShardPass& whole, int state_factor,
                std::int64_t most_floats, WeightSpace& space);
+  ~BenchWeights();
+  BenchWeights(const BenchWeights&) = delete;
+  BenchWeights& operator=(const BenchWeights&) = delete;
 
   /// Has these on the device, with their state or without: copied unless they lie there. Waits for
   /// it.
@@ -45,12 +60,10 @@ class BenchWeights {
   void copy_out(WeightRange range);
 
  private:
-  void copy(const at::Tensor& to, std::int64_t to_first, const at::Tensor& from,
-            std::int64_t from_first, std::int64_t floats) const;
-
   const TorchDevice& device_;
   const int state_factor_;
-  at::Tensor host_parameters_, host_state_;
+  struct Host;
+  std::unique_ptr<Host> host_;
   WeightSpace& space_;
   WeightRange brought_;
   bool brought_state_ = false;

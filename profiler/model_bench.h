@@ -13,7 +13,7 @@
 namespace shardlab {
 
 struct WeightRange;
-struct WeightSpace;
+class WeightSpace;
 
 /// A model with its own weights and state, run layer by layer on a device, on made-up text or
 /// synthetic pixels. For one thread at a time, which has entered the device's computing queue.

@@ -72,8 +72,8 @@ TEST_P(BenchWeightsOnDevices, TwoModelsTakeTurnsInRoomForTheLargestLayerOfEither
   ASSERT_LT(most, whole.parameter_floats());
   WeightSpace space;
   Numbered one(device, most, space, 1), other(device, most, space, 1e6F);
-  EXPECT_EQ(space.parameters.numel(), most);
-  EXPECT_EQ(space.state.numel(), most * kStateFactor);
+  EXPECT_EQ(space.parameters(), most);
+  EXPECT_EQ(space.state(), most * kStateFactor);
   for (int round = 0; round < 2; ++round) {
     for (int i = 0; i < shape.layers(); ++i) {
       for (Numbered* each : {&one, &other}) {

@@ -618,7 +618,7 @@ DEVICE = '[[device]]\nname = "a"\nmemory = "14 MiB"\n'
 
 @pytest.mark.parametrize("cluster,reason", [
     ("host_memory = 1\n", "no [[device]] in it"),
-    ("host_memory = 1\n" + DEVICE, "of host memory, the cluster has 1 B"),
+    ("host_memory = 1\n" + DEVICE, "the cluster's `host_memory` is 1 B"),
     (DEVICE + "link = { rate = 0 }\n", "rate: must be at least 1, is 0"),
     (DEVICE + "link = { rate = 1, latency_us = 1e12 }\n", "more than 73 years"),
     (DEVICE + "count = 4097\n", "count: must be at most 4096"),

@@ -316,7 +316,7 @@ TEST(Driver, RefusesTooLittleHostMemory) {
   cluster.host_memory = 10;
   const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
   const std::string text = error_of([&] { refuse_what_cannot_fit(program, cluster); });
-  EXPECT_NE(text.find("of host memory, the cluster has 10 "), std::string::npos) << text;
+  EXPECT_NE(text.find("`host_memory` is 10 B"), std::string::npos) << text;
 }
 
 // Sums of times and sizes that a file may hold must not overflow.

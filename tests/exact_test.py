@@ -319,6 +319,6 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, monkeypatch, capsys):
         with pytest.raises(Problem, match=said):
             read_program(file)
     file.write_text(json.dumps(instance([[1] * 10] * 3)))
-    monkeypatch.setattr(exact, "MOST_TASKS", 29)
+    monkeypatch.setattr("shardlab.program.MOST_TASKS", 29)
     assert exact.main([str(file)]) == 1
     assert "30 units are too many for an exact search, at most 29" in capsys.readouterr().err

@@ -132,7 +132,11 @@ TEST(Fitted, NotesGoWithMeasuredEntries) {
 TEST(Fitted, AnotherDeviceEstimatesEverythingAndSaysFromWhat) {
   DataSheet from{"GPU A", {}, 20e12, 0, 0, 1e12, 16e9, "sheet of A"};
   DataSheet to{"GPU B", {}, 10e12, 0, 0, 0.5e12, 8e9, "sheet of B"};
-  const Profile made = fitted(profile("a", {2, 8}), {gpt(8)}, OtherDevice{from, to});
+  Profile measured = profile("a", {2, 8});
+  for (ModelProfile& model : measured.models) model.layers[0].alone.forward.outliers = 1;
+  const Profile made = fitted(measured, {gpt(8)}, OtherDevice{from, to});
+  const std::string text = profile_json(made);
+  EXPECT_EQ(profile_json(parse_profile(text)), text);
   EXPECT_EQ(made.provenance.device, "GPU B");
   EXPECT_EQ(made.alone.copy.bytes_per_second, 0.5e9);
   ASSERT_EQ(made.provenance.estimated->inputs.size(), 3U);

@@ -51,5 +51,10 @@ TEST(LayerTable, NamesThePlaceAtFault) {
             "l.csv: forward_ms and forward_us say the same; take one out");
 }
 
+TEST(LayerTable, NamesALayerThatIsThereTwice) {
+  EXPECT_NE(error("name,forward_ms\na,1\nb,1\na,2\n").find("there is a layer \"a\" already"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace shardlab

@@ -22,8 +22,8 @@ std::string error_of_jobs(std::size_t count, Bytes bytes) {
 TEST(Limits, WhatManyJobsTakeTogetherDoesNotOverflow) {
   EXPECT_EQ(error_of_jobs(4, Bytes{1} << 58), "no error");
   EXPECT_EQ(error_of_jobs(64, Bytes{1} << 58),
-            "the jobs need 16.0 EiB of host memory; check the profile's *_bytes, run fewer jobs at "
-            "once");
+            "the jobs need 16.0 EiB of host memory; check the profile's *_bytes, or give "
+            "fewer jobs");
 }
 
 // A held job's graphs stay on their device; others may go through the host, and would wait there

@@ -280,6 +280,22 @@ TEST(PlanOrder, NamesWhatIsThere) {
             "order: row 0: there is no unit 2; a minibatch of A has 2, counted from 0");
 }
 
+TEST(PlanOrder, LetsGoOnlyWhatIsThere) {
+  const Program program = two_jobs();
+  const auto refused = [&](const Eviction& evicted) {
+    Plan plan = plan_of({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 0), claim(1, 1, 1)});
+    plan.evicted = {evicted};
+    return error_of(
+        [&] { refuse_wrong_order(plan, program, instances::devices(2), /*may_stop=*/false); });
+  };
+  EXPECT_EQ(refused({DeviceId{2}, JobId{0}, 0}),
+            "evicted: row 0: there is no device 2; there are 2, counted from 0");
+  EXPECT_EQ(refused({DeviceId{1}, JobId{2}, 0}),
+            "evicted: row 0: there is no job 2; there are 2, counted from 0");
+  EXPECT_EQ(refused({DeviceId{1}, JobId{1}, 99}),
+            "evicted: row 0: there is no item 99; there are 0, counted from 0");
+}
+
 TEST(PlanOrder, HasEveryUnitOnce) {
   EXPECT_EQ(refused({claim(0, 0, 0), claim(0, 0, 1), claim(1, 1, 1)}),
             "order: job B, minibatch 0, unit 0 (forward of shard 0) is missing; add a row for it");

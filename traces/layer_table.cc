@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -114,7 +115,12 @@ class LayerTableReader {
   void add_row() {
     TableLayer layer{fmt::format("layer {}", table_.layers.size()), {}};
     if (name_ && !rows_[*name_].empty()) {
-      in_context(rows_.place(*name_), [&] { layer.name = plain_text(rows_[*name_]); });
+      in_context(rows_.place(*name_), [&] {
+        layer.name = plain_text(rows_[*name_]);
+        if (!names_.insert(layer.name).second) {
+          throw Error("there is a layer \"" + layer.name + "\" already; give each its own name");
+        }
+      });
     }
     for (const auto& [column, cost] : costs_) {
       if (rows_[column].empty()) continue;
@@ -128,6 +134,7 @@ class LayerTableReader {
   CsvReader rows_;
   const std::string& origin_;
   std::optional<std::size_t> name_;
+  std::set<std::string> names_;
   std::vector<std::pair<std::size_t, CostColumn>> costs_;
   LayerTable table_;
 };

@@ -30,7 +30,6 @@ from shardlab.program import Problem, read_program
 from shardlab.schedule import Schedule, assigned, greedy, plan
 from shardlab.transfers import add_transfers, write_back
 
-MOST_TASKS = 20_000
 
 
 class Model:
@@ -297,9 +296,6 @@ def solve(program, *, seconds=60.0, gap=0.0, threads=None, seed=1, say=None):
     """The best schedule that is found in that time, or the first within that fraction of the bound.
     `say(seconds, makespan, bound)` hears of each better one.
     """
-    if len(program.tasks) > MOST_TASKS:
-        raise Problem(f"{len(program.tasks)} units are too many for an exact search, at most {MOST_TASKS} are not; "
-                      "simulate fewer minibatches, or cut the models into fewer shards")
     began = time.monotonic()
     small, unit = program.divided()
     first = Schedule(small, greedy(small))

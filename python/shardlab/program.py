@@ -27,6 +27,9 @@ class Link:
         return self.latency == 0 and self.rate == 0
 
 
+MOST_TASKS = 20_000
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """One unit of one minibatch."""
@@ -137,6 +140,18 @@ class Program:
         return any(device["memory_bytes"] is not None for device in self.devices) and any(job["held"] for job in self.jobs)
 
 
+def refuse_too_many(root):
+    """Before they are listed, which may take all memory."""
+    units = 0
+    for job in root["jobs"]:
+        if job["minibatches"] < 0:
+            raise Problem(f"{job['name']}: minibatches: must be at least 0, is {job['minibatches']}")
+        units += job["minibatches"] * sum(count for _, count in job["tracks"])
+    if units > MOST_TASKS:
+        raise Problem(f"{units} units are too many for an exact search, at most {MOST_TASKS} are not; "
+                      "simulate fewer minibatches, or cut the models into fewer shards")
+
+
 def read_program(path):
     try:
         with open(path, encoding="utf-8") as file:
@@ -148,8 +163,11 @@ def read_program(path):
     if root.get("version") != 1:
         raise Problem(f"{path}: version {root.get('version')}, this reads version 1")
     try:
+        refuse_too_many(root)
         program = Program(root)
-    except (KeyError, TypeError) as error:
+    except Problem as error:
+        raise Problem(f"{path}: {error}") from error
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise Problem(f"{path}: {error}: missing or of a wrong type") from error
     if not program.devices or not program.tasks:
         raise Problem(f"{path}: there is nothing to schedule")
