@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/error.h"
 #include "exec/emulated.h"
@@ -164,12 +165,11 @@ void refuse_other_machine(const Inputs& inputs, const std::string& device,
 namespace {
 
 /// What was noted of costs as they were measured, imported or filled.
+/// In one warning: an import has one for each cost that the user set.
 std::vector<std::string> notes_of(const Profile& profile) {
-  std::vector<std::string> notes;
-  for (const std::string& each : profile.provenance.notes) {
-    notes.push_back(fmt::format("the profile {} notes: {}", profile.path, each));
-  }
-  return notes;
+  const std::vector<std::string>& notes = profile.provenance.notes;
+  if (notes.empty()) return {};
+  return {fmt::format("the profile {} notes: {}", profile.path, fmt::join(notes, "; "))};
 }
 
 }  // namespace
@@ -189,9 +189,8 @@ std::vector<std::string> profile_warnings(const Inputs& inputs, const std::strin
   }
   if (inputs.accepted.precision) {
     warnings.emplace_back(
-        "the profile may lack a precision: costs of another are then taken as they are, which may "
-        "be "
-        "off by a factor of 16");
+        "the profile may lack a precision: costs of another are then taken as they are, and may "
+        "be off by a factor of 16");
   }
   const auto devices = static_cast<int>(inputs.cluster.devices.size());
   if (devices > 1 && from.lanes != devices) {
