@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/checks.h"
 #include "cli/output.h"
 #include "core/error.h"
 #include "exec/parts.h"
@@ -113,19 +114,11 @@ CheckpointRule parse_checkpoint_rule(const std::string& text) {
 }
 
 void add_checkpoint_option(CLI::App& app, std::string& every, const std::string& usual) {
-  const auto check = [](const std::string& text) -> std::string {
-    try {
-      parse_checkpoint_rule(text);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
   app.add_option("--checkpoint-every", every,
                  "keep each job's state at the border of a minibatch: every N minibatches, or a "
                  "time (30s, 10min, 2h), or never (" +
                      usual + ")")
-      ->check(CLI::Validator(check, "", "cadence"));
+      ->check(parsed_by(parse_checkpoint_rule, "cadence"));
 }
 
 void RunRequest::fill_in(const RunRequest& from) {

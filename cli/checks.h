@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include "core/error.h"
 
 namespace shardlab {
 
@@ -39,6 +42,20 @@ inline CLI::Validator not_empty() {
   return {
       [](const std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
       "", "path"};
+}
+
+/// Refuses what `parse` throws an Error at, in its words.
+inline CLI::Validator parsed_by(const std::function<void(const std::string&)>& parse,
+                                const std::string& name) {
+  return {[parse](const std::string& text) -> std::string {
+            try {
+              parse(text);
+              return "";
+            } catch (const Error& error) {
+              return error.what();
+            }
+          },
+          "", name};
 }
 
 /// What matrix products were computed in; see parse_any_precision().

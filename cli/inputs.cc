@@ -164,8 +164,8 @@ void refuse_other_machine(const Inputs& inputs, const std::string& device,
 
 namespace {
 
-/// What was noted of costs as they were measured, imported or filled.
-/// In one warning: an import has one for each cost that the user set.
+/// What was noted of costs as they were measured, imported or filled: one warning, as an import has
+/// a note for each cost that the user set.
 std::vector<std::string> notes_of(const Profile& profile) {
   const std::vector<std::string>& notes = profile.provenance.notes;
   if (notes.empty()) return {};

@@ -25,12 +25,11 @@ namespace {
 
 constexpr double kUsualTime = 10;  // Seconds.
 
-/// The minibatches after which each job ends, where the workload says so.
-std::vector<std::int64_t> stops(const Workload& workload) {
+/// The minibatches after which each job ends, where its tuner's goals are not for it to change.
+std::vector<std::int64_t> stops(const Workload& workload, const Tuner& tuner) {
   std::vector<std::int64_t> runs;
-  for (const Job& job : workload.jobs) {
-    runs.push_back(job.stop_after > 0 ? std::min(job.stop_after, job.minibatches)
-                                      : job.minibatches);
+  for (std::size_t j = 0; j < workload.jobs.size(); ++j) {
+    runs.push_back(std::min(tuner.goal(job_id(j)), workload.jobs[j].minibatches));
   }
   return runs;
 }
@@ -81,9 +80,10 @@ void search_order(const Inputs& inputs, const PlanOptions& options, PlannedChoic
   OrderSearch how;
   how.seed = plan.seed;
   how.evaluations = options.search_evaluations.value_or(INT64_MAX);
-  how.tuner = [&] { return make_tuner(inputs.workload); };
-  if (!how.tuner()) how.tuner = {};
-  if (how.tuner && !inputs.workload.early_stop) how.runs = stops(inputs.workload);
+  if (const auto tuner = make_tuner(inputs.workload)) {
+    how.tuner = [&] { return make_tuner(inputs.workload); };
+    if (!inputs.workload.early_stop) how.runs = stops(inputs.workload, *tuner);
+  }
   const bool timed = options.search_s || !options.search_evaluations;
   const auto end =
       Clock::now() + std::chrono::duration<double>(options.search_s.value_or(kUsualTime));

@@ -20,9 +20,9 @@ void print_json(const nlohmann::ordered_json& document);
 /// On stdout, without waiting in a buffer where that is a pipe.
 void print_text(std::string_view text);
 
-/// On stderr, one line each.
 /// Throws UsageError where the output is one of the inputs, by whatever path or link.
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs);
+/// On stderr, one line each.
 void print_warnings(const std::vector<std::string>& warnings);
 
 /// Makes the folder with those above it. Throws Error with the path and the reason.

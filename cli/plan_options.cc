@@ -49,29 +49,13 @@ void add_plan_options(CLI::App& app, PlanOptions& options, bool search) {
 }
 
 CLI::Validator policies(bool search) {
-  const auto check = [search](const std::string& name) -> std::string {
-    if (search && name == kSearchPolicy) return "";
-    try {
-      make_policy(name, 1, 1);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
+  const auto parse = [search](const std::string& name) {
+    if (!search || name != kSearchPolicy) make_policy(name, 1, 1);
   };
-  return {check, "", "policies"};
+  return parsed_by(parse, "policies");
 }
 
-CLI::Validator strategies() {
-  const auto check = [](const std::string& text) -> std::string {
-    try {
-      parse_strategy_choices(text);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
-  return {check, "", "strategies"};
-}
+CLI::Validator strategies() { return parsed_by(parse_strategy_choices, "strategies"); }
 
 namespace {
 

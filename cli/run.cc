@@ -351,16 +351,16 @@ Action declare_run(CLI::App& app) {
       ->capture_default_str();
   add_json_flag(app, options->json);
   app.footer(
-      "Ctrl-C or SIGTERM stops it: each job comes to the end of its minibatch and is written to "
-      "disk, from\nwhere --resume goes on, and the timeline so far is written; a second one ends "
-      "it at "
-      "once. Exit code 1\nthen, and also when a job was stopped, or when its final weights could "
-      "not be "
-      "written.\nA run that was killed goes on "
-      "from "
-      "its checkpoints to the same weights, also on other devices\nof the kind or by another plan "
-      "with "
-      "as many microbatches and replicas.\nExamples:\n"
+      "Ctrl-C or SIGTERM stops it: each job comes to the end of its minibatch and is "
+      "written to disk, from\n"
+      "where --resume goes on, and the timeline so far is written; a second one ends it at "
+      "once. Exit code 1\n"
+      "then, and also when a job was stopped, or when its final weights could not be "
+      "written.\n"
+      "A run that was killed goes on from its checkpoints to the same weights, also on "
+      "other devices\n"
+      "of the kind or by another plan with as many microbatches and replicas.\n"
+      "Examples:\n"
       "  shardlab run workload.toml cluster.toml -p profile.json --strategy spill --policy lrtf -o "
       "out\n"
       "  shardlab run --resume out");
