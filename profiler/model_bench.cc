@@ -1,10 +1,11 @@
 #include "profiler/model_bench.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <thread>
 #include <utility>
 
 #include <ATen/core/Tensor.h>
@@ -30,6 +31,19 @@ Bytes bytes_of(const std::vector<at::Tensor>& tensors) {
   Bytes sum = 0;
   for (const at::Tensor& tensor : tensors) sum += static_cast<Bytes>(tensor.nbytes());
   return sum;
+}
+
+/// A thread of autograd holds what it handed over until it has let go of the graph, which may be
+/// while the next layer is counted. It does so without waiting for anybody.
+void wait_until_let_go(const Gradients& gradients) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  for (const auto* tensors : {&gradients.parameters, &gradients.input}) {
+    for (const at::Tensor& each : *tensors) {
+      while (each.use_count() > 1 && std::chrono::steady_clock::now() < end) {
+        std::this_thread::yield();
+      }
+    }
+  }
 }
 
 int positive(int batch) {
@@ -98,7 +112,7 @@ std::vector<LayerCost> ModelBench::measure_bytes() {
       cost.name = model_.layer(static_cast<int>(i)).name();
       cost.parameters = layers_[i].parameter_bytes();
       cost.state = cost.parameters * state_factor(optimizer_.kind);
-      input = measure_until_sure(layers_[i], input, cost);
+      input = measure_passes(layers_[i], input, memory_->targets, cost);
     }
   }
   return costs;
@@ -127,23 +141,6 @@ std::vector<Measured> ModelBench::measure_host_steps() {
   return steps;
 }
 
-/// Threads of autograd may hold what they handed over for a moment longer, and let go of it while
-/// the next layer is counted: so twice the same counts. Libraries take their own memory once.
-at::Tensor ModelBench::measure_until_sure(const ShardPass& layer, const at::Tensor& input,
-                                          LayerCost& cost) {
-  constexpr int kMostTimes = 8;
-  const auto bytes = [](const LayerCost& of) {
-    return std::tuple(of.output, of.saved, of.forward_workspace, of.backward_workspace);
-  };
-  at::Tensor above = measure_passes(layer, input, memory_->targets, cost);
-  for (int times = 1; times < kMostTimes; ++times) {
-    LayerCost again = cost;
-    above = measure_passes(layer, input, memory_->targets, again);
-    if (bytes(again) == bytes(std::exchange(cost, again))) break;
-  }
-  return above;
-}
-
 // Returns the activation above, which also serves as its own gradient.
 at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& input,
                                       const at::Tensor& target, LayerCost& cost) {
@@ -170,6 +167,7 @@ at::Tensor ModelBench::measure_passes(const ShardPass& layer, const at::Tensor& 
   const Gradients gradients =
       last ? layer.backward(std::move(recording)) : layer.backward(std::move(recording), above);
   layer.step(optimizer_, 1, gradients, parameters(index), state(index));
+  if (!device_.is_cpu()) wait_until_let_go(gradients);
   const Bytes counted = cost.saved + cost.output + cost.parameters + bytes_of(gradients.input);
   cost.backward_workspace = std::max<Bytes>(0, meter.peak() - before - counted);
   return above;

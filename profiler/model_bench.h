@@ -60,8 +60,6 @@ class ModelBench {
                    std::vector<LayerSamples>& samples);
   Duration backward(const Group& group, const Surroundings& around, Minibatch& batch,
                     std::vector<LayerSamples>& samples);
-  [[nodiscard]] at::Tensor measure_until_sure(const ShardPass& layer, const at::Tensor& input,
-                                              LayerCost& cost);
   [[nodiscard]] at::Tensor measure_passes(const ShardPass& layer, const at::Tensor& input,
                                           const at::Tensor& target, LayerCost& cost);
   [[nodiscard]] float* parameters(std::size_t layer) const;
