@@ -114,6 +114,7 @@ ordered_json left_out_json(const Program& program, const Cluster& cluster) {
   }
   if (!nodes_of(cluster).empty()) names.push_back("nodes");
   if (steps_on_host(program)) names.push_back("host_steps");
+  if (program.dispatch_alone != program.dispatch_loaded) names.push_back("rest");
   if (any([](const DeviceSpec& device) {
         return device.slow_down_promote != 1 || device.slow_down_demote != 1;
       })) {

@@ -89,8 +89,9 @@ struct HostCosts {
   CopyCost copy;  ///< Host memory to a device's, by the thread of the lane or a copy engine.
   Duration unit_overhead{};  ///< Per unit on the lane: binding parameters, bookkeeping; and until
                              ///< the host is ahead of an accelerator that was idle.
-  Duration dispatch{};       ///< Between two units of a lane: decision and hand-over.
-  CopyCost copy_back{};      ///< As `copy`, device to host.
+  /// Before a unit: decision and hand-over. Alone also what it loses as the lane has rested.
+  Duration dispatch{};
+  CopyCost copy_back{};  ///< As `copy`, device to host.
   MissingCosts missing = {};
 };
 

@@ -18,12 +18,9 @@ void add(std::vector<Sample>& to, const std::vector<Sample>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-/// A minibatch of which only units are timed.
-Duration run_whole(ModelBench& bench, const Surroundings& around) {
-  Surroundings by_unit = around;
-  by_unit.by_layer = false;
-  std::vector<LayerSamples> none;
-  return bench.run(by_unit, none);
+void add_each(std::vector<Samples>& to, const std::vector<Samples>& from) {
+  to.resize(std::max(to.size(), from.size()));
+  for (std::size_t m = 0; m < from.size(); ++m) add(to[m], from[m]);
 }
 
 /// Says what to do where an accelerator has no room for it.
@@ -48,8 +45,8 @@ void append(LaneSamples& to, const LaneSamples& from) {
     layers.resize(std::max(layers.size(), from.models[m].size()));
     for (std::size_t i = 0; i < from.models[m].size(); ++i) append(layers[i], from.models[m][i]);
   }
-  to.whole.resize(std::max(to.whole.size(), from.whole.size()));
-  for (std::size_t m = 0; m < from.whole.size(); ++m) add(to.whole[m], from.whole[m]);
+  add_each(to.whole, from.whole);
+  add_each(to.minibatches, from.minibatches);
   add(to.copies, from.copies);
   add(to.copies_back, from.copies_back);
   add(to.overhead, from.overhead);
@@ -61,8 +58,7 @@ Lane::Lane(const std::vector<BenchKey>& keys, const DeviceSpec& device)
     : keys_(keys),
       device_(device),
       // Beside the weights of a shard there is room for twice that.
-      largest_copy_(device_.is_cpu() ? 0 : device.memory / 8),
-      runs_alone_(keys.size()) {}
+      largest_copy_(device_.is_cpu() ? 0 : device.memory / 8) {}
 
 void Lane::enter() {
   device_.enter(TorchDevice::Queue::kCompute);
@@ -84,27 +80,32 @@ std::vector<LayerCost> Lane::measure_bytes(std::size_t model) {
 }
 
 void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
-  constexpr int kSmall = 10;  // Samples of microseconds per round.
-  constexpr int kRunsPerWhole = 4;
   samples.models.resize(keys_.size());
-  samples.whole.resize(keys_.size());
+  samples.minibatches.resize(keys_.size());
   ModelBench& bench = *models_[model];
   const Duration layers =
       within_memory(keys_[model], [&] { return bench.run(around, samples.models[model]); });
-  if (!device_.is_cpu()) {
-    const Duration whole = run_whole(bench, around);
-    samples.whole[model].push_back(whole);
-    const auto units = static_cast<Duration::rep>(bench.units());
-    samples.ramp.push_back(std::max((whole - layers) / units, Duration{}));
-  } else if (!around.promotes && runs_alone_[model]++ % kRunsPerWhole == 1) {
-    samples.whole[model].push_back(run_whole(bench, around));
-  }
-  around.begin();
+  samples.minibatches[model].push_back(layers);
+  if (device_.is_cpu()) return;
+  const auto units = static_cast<Duration::rep>(bench.units());
+  const Duration whole = run_whole(model, around, samples);
+  samples.ramp.push_back(std::max((whole - layers) / units, Duration{}));
+}
+
+Duration Lane::run_whole(std::size_t model, const Surroundings& around, LaneSamples& samples) {
+  Surroundings by_unit = around;
+  by_unit.by_layer = false;
+  std::vector<LayerSamples> none;
+  samples.whole.resize(keys_.size());
+  return samples.whole[model].emplace_back(models_[model]->run(by_unit, none));
+}
+
+void Lane::run_copies(LaneSamples& samples) {
+  constexpr int kSmall = 10;  // Samples of microseconds.
   copies_->to_device(samples.copies);
   copies_->to_host(samples.copies_back);
   for (int i = 0; i < kSmall; ++i) samples.overhead.push_back(time_unit_overhead(device_));
   time_hand_over(kSmall, samples.hand_over);
-  around.end();
 }
 
 }  // namespace shardlab

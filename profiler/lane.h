@@ -29,6 +29,7 @@ struct LaneSamples {
   Samples overhead;
   Samples ramp;  ///< Per unit, on an accelerator: from its start until the host is ahead.
   Samples hand_over;
+  std::vector<Samples> minibatches;  ///< Per model: all layers of one.
 };
 
 /// Puts `from` behind `to`.
@@ -52,16 +53,19 @@ class Lane {
   /// What all layers of a model take, with names; times come later. Requires enter().
   [[nodiscard]] std::vector<LayerCost> measure_bytes(std::size_t model);
 
-  /// One round of a model, then copies and hand-overs. One more minibatch by whole units: on an
-  /// accelerator always, from an idle device, as an executor's; on the CPU in some rounds alone.
+  /// A minibatch of a model; on an accelerator one more by whole units, from an idle device, as an
+  /// executor's.
   void run(std::size_t model, const Surroundings& around, LaneSamples& samples);
+  /// One more by whole units.
+  Duration run_whole(std::size_t model, const Surroundings& around, LaneSamples& samples);
+  /// Copies, overheads of units, and hand-overs.
+  void run_copies(LaneSamples& samples);
 
  private:
   std::vector<BenchKey> keys_;
   TorchDevice device_;
-  const Bytes largest_copy_;     ///< To measure; 0: as usual.
-  std::vector<int> runs_alone_;  ///< Per model.
-  WeightSpace weights_;          ///< Of all models, on an accelerator.
+  const Bytes largest_copy_;  ///< To measure; 0: as usual.
+  WeightSpace weights_;       ///< Of all models, on an accelerator.
   std::vector<std::unique_ptr<ModelBench>> models_;
   std::unique_ptr<CopyBench> copies_;
   Worker worker_;  // Ends before what it uses.

@@ -1,7 +1,9 @@
 #include "profiler/samples.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "core/quantile.h"
 
@@ -22,6 +24,21 @@ Measured summarize(Samples samples) {
 LayerTimes summarize(const LayerSamples& samples) {
   return {summarize(samples.forward), summarize(samples.recompute), summarize(samples.backward),
           summarize(samples.step)};
+}
+
+std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers, Samples minibatches) {
+  std::vector<LayerTimes> times;
+  Duration sum{};
+  for (const LayerSamples& each : layers) sum += total(times.emplace_back(summarize(each)));
+  if (sum == Duration{}) return times;
+  const double factor = seconds(summarize(std::move(minibatches)).median) / seconds(sum);
+  for (LayerTimes& layer : times) {
+    for (const Phase phase : kPhases) {
+      Duration& median = of(layer, phase).median;
+      median = Duration{std::llround(static_cast<double>(median.count()) * factor)};
+    }
+  }
+  return times;
 }
 
 void append(LayerSamples& to, const LayerSamples& from) {

@@ -183,7 +183,8 @@ struct Program {
   CheckpointRule checkpoints = {};
   /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.
   CopyCost copy_alone, copy_loaded;
-  /// Between two units of a lane. Alone, the lane has rested and must be woken.
+  /// Before a unit; where nothing else runs and the lane has rested, `dispatch_alone` before a unit
+  /// or a copy by it: it must be woken, and is slower at first.
   Duration dispatch_alone{}, dispatch_loaded{};
   /// Which class of devices each one is of; empty: all of class 0, whose times are the units' own.
   std::vector<std::uint16_t> class_of = {};

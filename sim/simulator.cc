@@ -15,6 +15,7 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       queues_(link_count(cluster)),
       lane_ends_(cluster.devices.size()),
       link_ends_(queues_.size()) {
+  for (Lane& lane : lanes_) lane.unit.to = Instant{Duration{-1}};  // All have rested.
   const auto& devices = cluster.devices;
   if (std::ranges::any_of(devices, [](auto& device) { return device.parent != kNoSwitch; })) {
     fair_links_.emplace(cluster);
@@ -55,7 +56,8 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.unit.job = run.job;
   lane.unit.attempt = run.attempt;
   lane.unit.recompute = cost.recompute;
-  lane.unit.from = now_ + (run.loaded ? program_.dispatch_loaded : program_.dispatch_alone);
+  const bool woken = !run.loaded && has_rested(lane);
+  lane.unit.from = now_ + (woken ? program_.dispatch_alone : program_.dispatch_loaded);
   begin_lane(index(run.device), lane.unit.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
   if (disk_) disk_->changed(run.job, program_.jobs[index(run.job)].units[run.unit]);
@@ -66,7 +68,9 @@ void Simulator::start_lane_copy(const Transfer& transfer) {
   lane.copies = true;
   lane.transfer = transfer.id;
   lane.unit.from = now_;
-  begin_lane(index(transfer.device), now_ + costs_.lane_copy(transfer));
+  const Duration time = costs_.lane_copy(transfer);
+  const bool woken = !transfer.loaded && time > Duration{} && has_rested(lane);
+  begin_lane(index(transfer.device), now_ + time + (woken ? program_.dispatch_alone : Duration{}));
 }
 
 void Simulator::set_paces() {

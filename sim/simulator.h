@@ -118,6 +118,8 @@ class Simulator final : public Backend {
       return apart_;
     return link_ends_.winner();
   }
+  /// It must be woken for what begins now, where nothing else runs.
+  [[nodiscard]] bool has_rested(const Lane& lane) const { return now_ > lane.unit.to; }
   void begin_lane(std::size_t device, Instant end) {
     set_end(lane_ends_, device, end);
     if (reported_lane_ == device) reported_lane_ = kNone;

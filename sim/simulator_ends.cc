@@ -244,6 +244,7 @@ void Simulator::advance_fair_links() {
 void Simulator::end_of_lane(std::size_t device) {
   Lane& lane = lanes_[device];
   if (lane.copies) {
+    if (now_ > lane.unit.from) lane.unit.to = now_;
     events_.emplace_back(std::in_place_type<LaneCopyDone>, lane.transfer, lane.unit.from, now_);
     if (disk_) disk_->finished(lane.transfer);
   } else {

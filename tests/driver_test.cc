@@ -62,6 +62,22 @@ TEST(Driver, RoundRobinTakesTurns) {
       "ABCCAB\n");
 }
 
+// A, then its second unit at once; B comes when the lane has rested for 4 ns.
+TEST(Driver, AloneOnlyALaneThatHasRestedIsWoken) {
+  Program program = instances::chains({{3, 3}, {2}});
+  program.dispatch_alone = Duration{4};
+  program.dispatch_loaded = Duration{1};
+  program.jobs[1].arrival = Instant{Duration{15}};
+  EXPECT_EQ(draw(run(program, instances::devices(1), "fifo")), "....AAA.AAA........BB\n");
+}
+
+TEST(Driver, BesideOthersNoLaneIsWoken) {
+  Program program = instances::chains({{3}, {3}});
+  program.dispatch_alone = Duration{4};
+  program.dispatch_loaded = Duration{1};
+  EXPECT_EQ(draw(run(program, instances::devices(2), "fifo")), ".AAA\n.BBB\n");
+}
+
 // The third device takes three times as long. C and D are left to the others, though these run.
 TEST(Driver, HeftLeavesUnitsToDevicesThatEndThemEarlier) {
   Program program = instances::chains({{8}, {8}, {8}, {8}, {3}});

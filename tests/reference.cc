@@ -254,6 +254,11 @@ bool Simulation::reserve(std::size_t device) {
   return any;
 }
 
+bool Simulation::has_rested(std::size_t device) const {
+  const auto ended = lane_ended_.find(device);
+  return ended == lane_ended_.end() || ended->second < now_;
+}
+
 bool Simulation::start_lane_copy(std::size_t device) {
   Passage* first = nullptr;
   for (auto& [id, passage] : passages_) {
@@ -262,9 +267,11 @@ bool Simulation::start_lane_copy(std::size_t device) {
   }
   if (first == nullptr) return false;
   const CopyCost& cost = first->loaded ? program_.copy_loaded : program_.copy_alone;
+  const Duration time = copy_time(first->span.bytes, cost.latency, cost.bytes_per_second);
+  const bool woken = !first->loaded && time > Duration{} && has_rested(device);
   first->where = Passage::Where::kLane;
   first->span.lane_from = now_;
-  first->span.lane_to = now_ + copy_time(first->span.bytes, cost.latency, cost.bytes_per_second);
+  first->span.lane_to = now_ + time + (woken ? program_.dispatch_alone : Duration{});
   return true;
 }
 
@@ -279,7 +286,8 @@ bool Simulation::start_unit(std::size_t device) {
     claim->running = true;
     claim->loaded = loaded();
     claim->started_at = now_;
-    claim->from = now_ + (loaded() ? program_.dispatch_loaded : program_.dispatch_alone);
+    const bool woken = !loaded() && has_rested(device);
+    claim->from = now_ + (woken ? program_.dispatch_alone : program_.dispatch_loaded);
     claim->to = claim->from + (loaded() ? unit.loaded : unit.alone).total;
     return true;
   }

@@ -106,6 +106,7 @@ class Simulation {
   bool go_on();
   bool go_on(std::size_t device);
   bool reserve(std::size_t device);
+  [[nodiscard]] bool has_rested(std::size_t device) const;
   bool start_lane_copy(std::size_t device);
   bool start_unit(std::size_t device);
   void note_peaks();
@@ -142,7 +143,8 @@ class Simulation {
   std::vector<Claim> claims_;  ///< In the order of claiming.
   std::vector<Claim> ended_;   ///< In this instant.
   std::map<std::size_t, Passage> passages_;
-  std::map<std::size_t, Instant> link_free_;  ///< Per queue().
+  std::map<std::size_t, Instant> link_free_;   ///< Per queue().
+  std::map<std::size_t, Instant> lane_ended_;  ///< Per device: what it did last.
   std::int64_t claims_made_ = 0, turns_ = 0, joined_ = 0;
   std::size_t passages_made_ = 0;
   Result result_;

@@ -78,6 +78,7 @@ void Simulation::leave_host(const std::vector<std::size_t>& by_lane,
 }
 
 void Simulation::unit_done(const Claim& ended) {
+  lane_ended_[ended.device] = now_;
   std::erase_if(claims_, [&](const Claim& claim) { return claim.number == ended.number; });
   ended_.push_back(ended);
   const Unit& unit = unit_of(ended);
@@ -270,6 +271,7 @@ void Simulation::start_steps() {
 
 void Simulation::lane_copy_done(std::size_t id) {
   Passage& passage = passages_.at(id);
+  if (passage.span.lane_from < now_) lane_ended_[passage.move.device] = now_;
   const bool home = passage.move.direction == Direction::kDemote;
   if (home && (takes_link(passage.move.device) || passage.move.gradient)) {
     ask_for_link(id);

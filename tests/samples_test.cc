@@ -45,6 +45,22 @@ TEST(Samples, OutliersAreMarkedAndKept) {
   EXPECT_EQ(summarize(samples).samples, 104);
 }
 
+// Two layers that are slow in turn: their medians are of the fast ones.
+TEST(Samples, MediansOfLayersAddUpToTheMedianMinibatch) {
+  LayerSamples one, other;
+  Samples minibatches;
+  for (int i = 0; i < 15; ++i) {
+    one.forward.emplace_back(i % 3 == 0 ? 500 : 100);
+    other.backward.emplace_back(i % 3 == 1 ? 900 : 300);
+    minibatches.push_back(one.forward.back() + other.backward.back());
+  }
+  const auto layers = summarize({one, other}, minibatches);
+  EXPECT_EQ(layers[0].forward.median, nanoseconds(200)) << "of 100, 400 and 800 to 1000 in all";
+  EXPECT_EQ(layers[1].backward.median, nanoseconds(600));
+  EXPECT_EQ(layers[0].forward.spread, nanoseconds(400));
+  EXPECT_EQ(summarize({LayerSamples{}}, Samples{})[0].forward.samples, 0);
+}
+
 TEST(CopyCost, FindsLatencyAndRateDespiteAnOutlier) {
   std::vector<CopySample> samples;
   for (const Bytes bytes : {1000, 10'000, 100'000}) {

@@ -64,10 +64,13 @@ class Program:
         return range(len(self.devices)) if bound is None else [bound]
 
     def time(self, task, device, alone):
-        """With the dispatch in front of it. A single device is always alone."""
+        """With the dispatch in front of it, of a lane that has not rested. A single device is always alone."""
         alone = alone or len(self.devices) == 1
         kind = "alone" if alone else "loaded"
-        return self.root[f"dispatch_{kind}_ns"] + self.unit(task)[f"{kind}_ns"][self.devices[device]["class"]]
+        dispatch = self.root["dispatch_loaded_ns"]
+        if alone:
+            dispatch = min(dispatch, self.root["dispatch_alone_ns"])
+        return dispatch + self.unit(task)[f"{kind}_ns"][self.devices[device]["class"]]
 
     def may_be_alone(self, task):
         """Of several tracks, one is never the only one that runs."""
