@@ -181,7 +181,7 @@ std::int64_t sum(const Spans& spans, const Took& took) {
 }
 
 // Nothing that takes time has no noise: a set of one ratio doubles each kind of duration.
-TEST(DrawnCosts, DoubleTheLinksOfLanesThatCopyTheDiskAndDispatch) {
+TEST(DrawnCosts, DoubleTheLinksOfLanesThatCopyAndDispatch) {
   Instance instance;
   instance.program.dispatch_alone = instance.program.dispatch_loaded = Duration{700};
   instance.program.copy_alone = instance.program.copy_loaded = {Duration{40}, 1e9};
