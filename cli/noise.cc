@@ -70,7 +70,7 @@ void add_noise_options(CLI::App& app, NoiseOptions& options) {
                  "deviation / mean), exponential, profile (its spread, layers slow together), "
                  "profile:independent, samples:TIMELINE.json (as measured there)");
   app.add_option("--copy-noise", options.copies,
-                 "of copies (as --noise; fixed where that is profile)");
+                 "of copies, the disk and dispatch (as --noise; fixed where that is profile)");
   app.add_option("--replications", options.replications,
                  fmt::format("simulations with other draws ({}, with noise)", kUsualReplications))
       ->check(CLI::Range(std::int64_t{1}, kMostReplications));
@@ -112,8 +112,10 @@ void NoiseSource::read_copies() {
   }
   if (copies.starts_with(kSamples)) {
     same_.copies = sampled(copies, measured_copy_noise);
+    same_.dispatch = sampled(copies, measured_dispatch_noise);
   } else {
     same_.copies.fill(distribution(copies));
+    same_.dispatch = distribution(copies);
   }
 }
 

@@ -57,13 +57,13 @@ std::string utilization_text(const Outcome& outcome) {
 }
 
 std::vector<std::string> cells(const RankedResult& ranked, const Prediction& prediction,
-                               bool between_devices) {
+                               const TimeUnit& unit, bool between_devices) {
   const PlanResult& result = ranked.result;
   std::vector<std::string> all{ranked.label(),
                                result.name,
-                               fmt::format("{:.3f}", result.predicted_s),
-                               fmt::format("{:.3f}", result.naive_s),
-                               fmt::format("{:.3f}", result.lower_bound_s),
+                               unit.number(result.predicted_s),
+                               unit.number(result.naive_s),
+                               unit.number(result.lower_bound_s),
                                fmt::format("{:.1f}", 100 * result.gap()),
                                result.bound_by,
                                utilization_text(prediction.outcome),
@@ -189,11 +189,17 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
 }
 
 std::string ranking_text(const Ranking& ranking) {
+  double longest_s = 0;
+  for (const RankedResult& each : ranking.ranked) {
+    longest_s = std::max(longest_s, each.result.predicted_s);
+  }
+  const TimeUnit unit = time_unit(longest_s);
+  const auto in_unit = [&](const char* what) { return fmt::format("{} {}", what, unit.name); };
   std::vector<std::string> columns{"rank",
                                    "plan",
-                                   ranking.estimates.empty() ? "predicted s" : "estimated s",
-                                   "naive s",
-                                   "bound s",
+                                   in_unit(ranking.estimates.empty() ? "predicted" : "estimated"),
+                                   in_unit("naive"),
+                                   in_unit("bound"),
                                    "above bound %",
                                    "bound by",
                                    "occupied/busy/useful %",
@@ -212,7 +218,7 @@ std::string ranking_text(const Ranking& ranking) {
   for (std::size_t i = 0; i < ranking.ranked.size(); ++i) {
     const RankedResult& each = ranking.ranked[i];
     const Prediction& prediction = ranking.predictions[i];
-    table.row(cells(each, prediction, between_devices));
+    table.row(cells(each, prediction, unit, between_devices));
     if (!prediction.note.empty()) notes += each.result.name + ": " + prediction.note + "\n";
     ties = ties || each.tied;
     stops = stops || prediction.stopped > 0;

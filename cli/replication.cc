@@ -43,10 +43,10 @@ void add_cells(std::vector<std::string>& cells, const MeanInterval& interval, do
                                       : "-");
 }
 
-void add_row(TextTable& table, const char* name, const std::vector<double>& values, double unit,
+void add_row(TextTable& table, std::string name, const std::vector<double>& values, double unit,
              int digits) {
   const Statistics found = statistics(values);
-  std::vector<std::string> cells{name};
+  std::vector<std::string> cells{std::move(name)};
   add_cells(cells, found.mean, unit, digits);
   for (const double value : {found.smallest, found.p5, found.median, found.p95, found.largest}) {
     cells.push_back(fmt::format("{:.{}f}", value * unit, digits));
@@ -56,10 +56,12 @@ void add_row(TextTable& table, const char* name, const std::vector<double>& valu
 
 std::string one_plan_text(const Prediction& prediction, const Replications& made) {
   TextTable table({"", "mean", "±", "min", "5 %", "median", "95 %", "max"});
-  add_row(table, "makespan s", made.makespan_s, 1, 3);
-  if (!made.completion_s.empty()) {
-    add_row(table, "mean completion s", made.completion_s, 1, 3);
-  }
+  const auto add_times = [&](const char* what, const std::vector<double>& times_s) {
+    const TimeUnit unit = time_unit(statistics(times_s).largest);
+    add_row(table, fmt::format("{} {}", what, unit.name), times_s, unit.per_second, 3);
+  };
+  add_times("makespan", made.makespan_s);
+  if (!made.completion_s.empty()) add_times("mean completion", made.completion_s);
   add_row(table, "occupied %", made.occupied, 100, 1);
   add_row(table, "busy %", made.busy, 100, 1);
   add_row(table, "useful %", made.useful, 100, 1);
@@ -78,24 +80,31 @@ std::string several_plans_text(const Ranking& ranking, const ReplicatedRanking& 
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return replicated.against[a].difference.mean < replicated.against[b].difference.mean;
   });
-  TextTable table({"plan", "mean s", "±", "5 % s", "median s", "95 % s", "completion s", "±",
-                   "busy %", "±", "above best s", "±", "verdict"});
+  double longest_s = 0;
+  for (const Replications& made : replicated.plans) {
+    longest_s = std::max(longest_s, statistics(made.makespan_s).p95);
+  }
+  const TimeUnit unit = time_unit(longest_s);
+  const auto in_unit = [&](const char* what) { return fmt::format("{} {}", what, unit.name); };
+  TextTable table({"plan", in_unit("mean"), "±", in_unit("5 %"), in_unit("median"), in_unit("95 %"),
+                   in_unit("completion"), "±", "busy %", "±", in_unit("above best"), "±",
+                   "verdict"});
   for (const std::size_t i : order) {
     const Replications& made = replicated.plans[i];
     const AgainstBest& against = replicated.against[i];
     const Statistics makespan = statistics(made.makespan_s);
     std::vector<std::string> cells{ranking.predictions[i].plan.name};
-    add_cells(cells, makespan.mean, 1, 3);
+    add_cells(cells, makespan.mean, unit.per_second, 3);
     for (const double value : {makespan.p5, makespan.median, makespan.p95}) {
-      cells.push_back(fmt::format("{:.3f}", value));
+      cells.push_back(unit.number(value));
     }
     if (made.completion_s.empty()) {
       cells.insert(cells.end(), {"-", "-"});
     } else {
-      add_cells(cells, mean_interval(made.completion_s), 1, 3);
+      add_cells(cells, mean_interval(made.completion_s), unit.per_second, 3);
     }
     add_cells(cells, mean_interval(made.busy), 100, 1);
-    add_cells(cells, against.difference, 1, 3);
+    add_cells(cells, against.difference, unit.per_second, 3);
     cells.push_back(against.verdict.empty() ? "-" : against.verdict);
     table.row(std::move(cells));
   }

@@ -23,6 +23,7 @@
 #include "policies/replay.h"
 #include "report/device_table.h"
 #include "report/metrics.h"
+#include "report/table.h"
 #include "sched/lower.h"
 #include "traces/chrome_trace.h"
 #include "traces/plan_file.h"
@@ -90,11 +91,12 @@ void write_files(const Inputs& inputs, const Options& options, const Prediction&
 std::string completion_text(const Prediction& prediction) {
   const auto completion = completion_times(prediction.outcome.jobs);
   if (!completion) return "";
+  const TimeUnit unit = time_unit(completion->largest);
   return fmt::format(
-      "{} took, from arrival to end: mean {:.3f} s, 95 % of them up to {:.3f} s, the longest "
-      "{:.3f} s\n",
-      prediction.stopped > 0 ? "jobs that completed" : "jobs", completion->mean, completion->p95,
-      completion->largest);
+      "{} took, from arrival to end: mean {} {unit}, 95 % of them up to {} {unit}, the longest {} "
+      "{unit}\n",
+      prediction.stopped > 0 ? "jobs that completed" : "jobs", unit.number(completion->mean),
+      unit.number(completion->p95), unit.number(completion->largest), fmt::arg("unit", unit.name));
 }
 
 /// Nothing where memory did not matter and was left out.

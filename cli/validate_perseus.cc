@@ -27,7 +27,7 @@ int validate(const Options& options) {
   } else {
     print_text(perseus_text(found));
   }
-  return 0;
+  return found.refused.empty() ? 0 : 1;
 }
 
 }  // namespace

@@ -67,7 +67,12 @@ struct DeviceSpec {
   double slow_down_promote = 1, slow_down_demote = 1;
   /// When it is lost with all that is on it, and when it is back, in turn; ascending. Simulated.
   std::vector<Instant> leaves = {}, returns = {};
+  /// Units whose data may come while it computes another: 0, none, to kMostSlots - 1. Not given: as
+  /// many as Plan::slots has beyond 1.
+  std::optional<int> buffer_slots = std::nullopt;
   [[nodiscard]] const LinkSpec& link_back() const { return back ? *back : link; }
+  /// Units that it claims at once under a plan of so many.
+  [[nodiscard]] int slots(int of_plan) const { return buffer_slots ? 1 + *buffer_slots : of_plan; }
   [[nodiscard]] bool paced() const {
     return link.paced() || link_back().paced() || parent != kNoSwitch;
   }
@@ -87,6 +92,12 @@ struct Cluster {
   std::optional<LinkSpec> network = std::nullopt;  ///< Between nodes.
   std::vector<SwitchSpec> switches = {};
 
+  /// Of the device that has most; 1 without devices.
+  [[nodiscard]] int most_slots(int of_plan) const {
+    int most = 1;
+    for (const DeviceSpec& device : devices) most = std::max(most, device.slots(of_plan));
+    return most;
+  }
   /// Some device leaves during the run.
   [[nodiscard]] bool loses_devices() const {
     return std::ranges::any_of(devices,

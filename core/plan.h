@@ -111,7 +111,8 @@ struct Plan {
   std::string policy = "lrtf";
   std::uint64_t seed = 1;  ///< Of policies that draw.
   int admit = 0;           ///< How many jobs run at once; 0: all.
-  /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots.
+  /// Units claimed at once per device: 1, or 1 + n with n-deep buffering; at most kMostSlots. Of
+  /// devices that do not say themselves, see DeviceSpec::slots().
   int slots = 2;
   CheckpointRule checkpoints = {};
   /// Under policy `replay`: all claims, each device's in its order.

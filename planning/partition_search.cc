@@ -11,6 +11,7 @@
 #include "core/counter_hash.h"
 #include "core/error.h"
 #include "policies/partition.h"
+#include "policies/planner.h"
 #include "sched/job_profile.h"
 
 namespace shardlab {
@@ -33,11 +34,7 @@ class CutSearch {
         last_evaluation_(evaluator.evaluations() + evaluations),
         seed_(seed),
         progress_(progress) {
-    Bytes least = kUnlimited;
-    for (const DeviceSpec& device : evaluator.cluster().devices) {
-      least = std::min(least, device.memory);
-    }
-    limit_ = least / start.slots;
+    limit_ = room_per_slot(evaluator.cluster(), start.slots);
     collect();
   }
 

@@ -99,9 +99,9 @@ CopyLoad copy_load(const StateView& view) {
   const Program& program = view.program();
   const auto& devices = view.cluster().devices;
   const Way to = way(view, true), back = way(view, false);
-  const bool hides = program.slots > 1 &&
-                     std::ranges::any_of(
-                         devices, [](const DeviceSpec& device) { return device.copy_engines > 0; });
+  const bool hides = std::ranges::any_of(devices, [&](const DeviceSpec& device) {
+    return device.copy_engines > 0 && device.slots(program.slots) > 1;
+  });
   const Bytes memory = least_memory(view.cluster());
   CopyLoad load;
   load.any = to.latency + to.per_byte + back.latency + back.per_byte > 0;

@@ -58,10 +58,12 @@ std::string late_text(const Plan& plan, const Program& program, const Cluster& c
       "{} of {} claims come later than it says, the first is {}: at {}, not {}", late.size(),
       plan.order.size(), row_text(program, cluster, claim, first.row, first.place),
       exactly(first.at.time_since_epoch()), exactly(claim.claim.time_since_epoch()));
-  if (held(timeline, claim) >= static_cast<std::size_t>(plan.slots)) {
-    text += plan.slots == 1
-                ? ", as the plan's one slot there is taken till then"
-                : fmt::format(", as the plan's {} slots there are taken till then", plan.slots);
+  const DeviceSpec& device = cluster.devices[index(claim.device)];
+  const int slots = device.slots(plan.slots);
+  if (held(timeline, claim) >= static_cast<std::size_t>(slots)) {
+    const char* whose = device.buffer_slots ? "the device's" : "the plan's";
+    text += slots == 1 ? fmt::format(", as {} one slot there is taken till then", whose)
+                       : fmt::format(", as {} {} slots there are taken till then", whose, slots);
   }
   return text;
 }

@@ -16,22 +16,19 @@
 namespace shardlab {
 namespace {
 
-Bytes smallest_budget(const Cluster& cluster) {
-  Bytes least = kUnlimited;
-  for (const DeviceSpec& device : cluster.devices) least = std::min(least, device.memory);
-  return least;
-}
-
 JobPlan spill(const ModelProfile& model, const Cluster& cluster, const PlanChoice& choice) {
   JobPlan plan{Strategy::kSpill, {}, {}, true};
-  plan.first_layer = in_context(
-      fmt::format("spill with {} slot{} per device", choice.slots, choice.slots == 1 ? "" : "s"),
-      [&] {
-        const Bytes limit = smallest_budget(cluster) / choice.slots;
-        std::vector<int> firsts = greedy(model, limit);
-        if (choice.partitioner == Partitioner::kGreedy) return firsts;
-        return balanced(model, static_cast<int>(firsts.size()), limit);
-      });
+  const bool own = std::ranges::any_of(
+      cluster.devices, [](const DeviceSpec& device) { return device.buffer_slots.has_value(); });
+  plan.first_layer =
+      in_context(fmt::format("spill with {} slot{} per device{}", choice.slots,
+                             choice.slots == 1 ? "" : "s", own ? " that has no buffer_slots" : ""),
+                 [&] {
+                   const Bytes limit = room_per_slot(cluster, choice.slots);
+                   std::vector<int> firsts = greedy(model, limit);
+                   if (choice.partitioner == Partitioner::kGreedy) return firsts;
+                   return balanced(model, static_cast<int>(firsts.size()), limit);
+                 });
   return plan;
 }
 
@@ -105,6 +102,14 @@ std::string spilling_note(const Workload& workload, const Cluster& cluster, cons
 }
 
 }  // namespace
+
+Bytes room_per_slot(const Cluster& cluster, int slots) {
+  Bytes least = kUnlimited;
+  for (const DeviceSpec& device : cluster.devices) {
+    least = std::min(least, device.memory / device.slots(slots));
+  }
+  return least;
+}
 
 std::string describe(const PlanChoice& choice) {
   if (!choice.name.empty()) return choice.name;

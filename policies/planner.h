@@ -52,9 +52,12 @@ struct PlannedChoice {
   std::optional<OrderFound> search = {};  ///< Of policy search.
 };
 
+/// What a shard may take that spills: the least of budget / slots of any device, as every claimed
+/// unit reserves all its memory. `slots`: of devices that do not say themselves.
+Bytes room_per_slot(const Cluster& cluster, int slots);
+
 /// The plan of one choice for all jobs.
-///   spill           by its partitioner, for the smallest budget / slots, as every claimed unit
-///                   reserves all its memory
+///   spill           by its partitioner, for room_per_slot()
 ///   resident        one shard
 ///   model_parallel  as many balanced shards as devices, shard s bound to device s. Where a shard
 ///                   does not fit its device, 2, 3, ... shards per device, neighbours on one

@@ -158,6 +158,17 @@ std::string format_duration(Duration duration) {
   return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
+std::string TimeUnit::number(double seconds) const {
+  return fmt::format("{:.3f}", seconds * per_second);
+}
+
+TimeUnit time_unit(double longest_s) {
+  if (longest_s <= 0 || longest_s >= 0.1) return {"s", 1};
+  if (longest_s >= 0.1e-3) return {"ms", 1e3};
+  if (longest_s >= 0.1e-6) return {"µs", 1e6};
+  return {"ns", 1e9};
+}
+
 std::string format_mebibytes(Bytes bytes) {
   if (bytes == kUnlimited) return "-";
   return fmt::format("{:.1f}", static_cast<double>(bytes) * 0x1p-20);

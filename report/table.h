@@ -43,6 +43,16 @@ std::size_t display_width(std::string_view text);
 /// "417 ns", "12.3 µs", "4.56 s", "3 min 20 s", "2 h 05 min": about three digits.
 std::string format_duration(Duration duration);
 
+/// Of a column of times: the largest unit in which the longest of them is not less than a tenth.
+struct TimeUnit {
+  const char* name;  ///< "s", "ms", "µs" or "ns".
+  double per_second;
+
+  /// "12.346", without the unit.
+  [[nodiscard]] std::string number(double seconds) const;
+};
+TimeUnit time_unit(double longest_s);
+
 /// 0.1234 → "12.3 %".
 std::string format_percent(double fraction);
 

@@ -29,7 +29,8 @@ struct Claim {
 class Claims {
  public:
   Claims() = default;
-  explicit Claims(Claim* room) : first_(room) {}
+  Claims(Claim* room, std::size_t slots)
+      : first_(room), slots_(static_cast<std::uint32_t>(slots)) {}
 
   [[nodiscard]] Claim* begin() { return first_; }
   [[nodiscard]] Claim* end() { return first_ + size_; }
@@ -37,12 +38,13 @@ class Claims {
   [[nodiscard]] const Claim* end() const { return first_ + size_; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] bool full() const { return size_ == slots_; }
   [[nodiscard]] Claim& operator[](std::size_t slot) { return first_[slot]; }
   [[nodiscard]] const Claim& operator[](std::size_t slot) const { return first_[slot]; }
   [[nodiscard]] const Claim& front() const { return *first_; }
   [[nodiscard]] const Claim& back() const { return first_[size_ - 1]; }
 
-  /// Its last values are still there. Requires: fewer claims than Program::slots.
+  /// Its last values are still there. Requires: not full().
   Claim& add() { return first_[size_++]; }
   void erase(std::size_t slot) {
     --size_;
@@ -52,7 +54,7 @@ class Claims {
 
  private:
   Claim* first_ = nullptr;
-  std::uint32_t size_ = 0;
+  std::uint32_t size_ = 0, slots_ = 0;
 };
 
 }  // namespace shardlab

@@ -20,7 +20,8 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
       tuner_(tuner),
       ledger_(program),
       several_devices_(cluster.devices.size() > 1),
-      claims_(cluster.devices.size() * static_cast<std::size_t>(program.slots)),
+      most_slots_(static_cast<std::size_t>(cluster.most_slots(program.slots))),
+      claims_(cluster.devices.size() * most_slots_),
       devices_(cluster.devices.size()),
       clocks_(devices_.size()),
       jobs_(program.jobs.size()),
@@ -52,7 +53,8 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     empty_.insert(d);
     const DeviceSpec& spec = cluster.devices[d];
-    devices_[d].claims = Claims(&claims_[d * static_cast<std::size_t>(program.slots)]);
+    devices_[d].claims =
+        Claims(&claims_[d * most_slots_], static_cast<std::size_t>(spec.slots(program.slots)));
     devices_[d].copies_by_lane = spec.copy_engines == 0;
     devices_[d].copies_by_link = spec.copy_engines > 0 || spec.paced() || cluster.disk || nodes;
     devices_[d].link_first = {devices_[d].copies_by_link, spec.copy_engines > 0, true};
@@ -63,9 +65,9 @@ Driver::Driver(const Program& program, const Cluster& cluster, Policy& policy, B
 /// What it does not change its mind on.
 void Driver::ask_policy() {
   policy_.begin(*view_);
-  looks_ahead_ = program_.slots > 1 && policy_.lookahead();
+  looks_ahead_ = most_slots_ > 1 && policy_.lookahead();
   policy_awaits_ = policy_.awaits(Instant::min()) < kNever;
-  plain_ = !residency_ && tuner_ == nullptr && !policy_awaits_ && program_.slots == 1;
+  plain_ = !residency_ && tuner_ == nullptr && !policy_awaits_ && most_slots_ == 1;
   always_decides_ = tuner_ != nullptr || timeline_ != nullptr || policy_awaits_ || !residency_;
   if (!residency_ || !policy_.evicts()) return;
   residency_->order_victims([this](JobId job, ItemIndex item,
@@ -114,9 +116,9 @@ bool Driver::finished() const {
   if (tuner_ != nullptr) consult();
   if (next_waiting_ < next_arrival_ || !released_.empty()) admit_waiting();
   if (!interrupted_) {
-    if (program_.slots > 1) give_back_late_claims();
+    if (most_slots_ > 1) give_back_late_claims();
     fill(false);
-    if (program_.slots > 1) fill(true);
+    if (most_slots_ > 1) fill(true);
   }
   if (residency_) {
     if (!done_.empty()) settle_done();

@@ -89,7 +89,7 @@ class Driver {
 
   static constexpr std::uint32_t kNothing = UINT32_MAX;
   struct alignas(64) Device {
-    Claims claims;                     ///< At most Program::slots.
+    Claims claims;                     ///< At most DeviceSpec::slots().
     std::uint32_t running = kNothing;  ///< Which of them, if any.
     bool lane_busy = false;
     bool lost = false;
@@ -306,12 +306,12 @@ class Driver {
     const DeviceId next = devices_.size() < kFew ? kNoDevice : backend_.next_lane();
     if (next == kNoDevice) return next;
     __builtin_prefetch(&devices_[index(next)]);
-    __builtin_prefetch(&claims_[index(next) * static_cast<std::size_t>(program_.slots)]);
+    __builtin_prefetch(&claims_[index(next) * most_slots_]);
     return next;
   }
   void fetch_track(DeviceId next) const {
     if (next == kNoDevice) return;
-    const Claim& claim = claims_[index(next) * static_cast<std::size_t>(program_.slots)];
+    const Claim& claim = claims_[index(next) * most_slots_];
     ledger_.fetch(claim.track);
     __builtin_prefetch(&jobs_[index(claim.job)]);
     __builtin_prefetch(&tracks_[index(claim.track)]);
@@ -346,7 +346,8 @@ class Driver {
   bool reduces_ = false;         ///< Some unit does: most programs have none.
   bool plain_ = false;           ///< Nothing is decided but what a device that is free takes next.
   const bool several_devices_;
-  LargeArray<Claim> claims_;  ///< Room for those of each device, device by device.
+  const std::size_t most_slots_;  ///< Of any device.
+  LargeArray<Claim> claims_;      ///< Room for those of each device, device by device.
   LargeArray<Device> devices_;
   std::vector<LaneClock> clocks_;  ///< Per device; not kept where `plain_`.
   LargeArray<Job> jobs_;

@@ -18,7 +18,7 @@ void Driver::give_back_late_claims() {
 
 /// Of a device whose claims have changed.
 void Driver::note_late(std::size_t id) {
-  if (program_.slots == 1) return;  // What is claimed is ready.
+  if (most_slots_ == 1) return;  // What is claimed is ready.
   const auto& claims = devices_[id].claims;
   const bool late = !claims.empty() && std::ranges::none_of(claims, &Claim::ready);
   late ? late_.insert(id) : late_.erase(id);

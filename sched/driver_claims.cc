@@ -58,10 +58,10 @@ void Driver::claim(std::size_t id, TrackId track, bool ready) {
   if (device.claims.empty()) device.occupied_since = now_;
   add_claim(id, track, ready);
   empty_.erase(id);
-  if (device.claims.size() < static_cast<std::size_t>(program_.slots)) {
-    buffering_.insert(id);
-  } else {
+  if (device.claims.full()) {
     buffering_.erase(id);
+  } else {
+    buffering_.insert(id);
   }
   note_late(id);
   touch(id);

@@ -71,8 +71,8 @@ ModelProfile frozen(ModelProfile model, const Job& job) {
   const bool adapters = job.lora_rank > 0;
   model.first_trained = adapters ? 1 : job.frozen_layers;  // Above the embedding.
   if (model.first_trained >= layers) {
-    throw Error(fmt::format("{}: frozen_layers is {}, the model has {} layers; leave one to train",
-                            job.name, model.first_trained, layers));
+    throw Error(fmt::format("frozen_layers is {}, the model has {} layers; leave one to train",
+                            model.first_trained, layers));
   }
   for (int i = 0; i < layers; ++i) {
     LayerCost& layer = model.layers[static_cast<std::size_t>(i)];

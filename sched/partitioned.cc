@@ -77,7 +77,7 @@ std::vector<ShardCost> cut(const Job& job, const JobPlan& plan, const Cluster& c
   if (job.model.batch_norm && batch < 2) {
     throw Error(job.name + ": batch norm needs two sequences in a microbatch; take fewer parts");
   }
-  const auto entry = job_profile(profile, job, batch);
+  const auto entry = in_context(job.name, [&] { return job_profile(profile, job, batch); });
   const ModelProfile& model = *entry;
   const int layers = static_cast<int>(model.layers.size());
   refuse_absurd(job, model);

@@ -178,7 +178,7 @@ inline Bytes need(const JobProgram& job, const Unit& unit) {
 struct Program {
   std::vector<JobProgram> jobs;
   int admit = 0;  ///< Jobs at once; 0: all.
-  int slots = 1;
+  int slots = 1;  ///< Of devices that do not say themselves, see DeviceSpec::slots().
   std::int32_t shared_items = 0;
   CheckpointRule checkpoints = {};
   /// Cost by the lane of a memory copy, where a device has no copy engine; rate 0: nothing.

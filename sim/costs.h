@@ -24,6 +24,15 @@ class Costs {
   virtual Duration host_step(const Transfer& transfer) = 0;
   /// engine_copy() is always `by_link`, and need not be asked.
   [[nodiscard]] virtual bool engines_keep_pace() const { return false; }
+  /// What no processor of a device does differs from the estimate too: links that are paced beside
+  /// a compute lane that copies (then engine_copy() is asked of them as well), the disk, dispatch.
+  [[nodiscard]] virtual bool all_vary() const { return false; }
+  /// Only where all_vary(). Before a unit begins.
+  virtual Duration dispatch(const UnitRun&, Duration estimate) { return estimate; }
+  /// Likewise. By the disk below the host's memory; `place`: of the item there.
+  virtual Duration disk_copy(std::size_t /*place*/, Direction, Duration estimate) {
+    return estimate;
+  }
 };
 
 /// The profile's estimates.

@@ -5,8 +5,8 @@
 
 namespace shardlab {
 
-Disk::Disk(const Program& program, const Cluster& cluster)
-    : spec_(cluster.disk.value()), memory_(program, cluster.host_memory) {}
+Disk::Disk(const Program& program, const Cluster& cluster, Costs* costs)
+    : spec_(cluster.disk.value()), costs_(costs), memory_(program, cluster.host_memory) {}
 
 void Disk::start(const Transfer& transfer) {
   waiting_.push_back(transfer);
@@ -59,7 +59,7 @@ std::span<const Transfer> Disk::ready(Instant now) {
     bool room = true;  // None is overtaken by others that want room.
     std::erase_if(waiting_, [&](const Transfer& transfer) { return ask(transfer, now, room); });
     for (const HostMemory::Place place : memory_.writes()) {
-      pass(writes_, place, spec_.write, now);
+      pass(writes_, place, Direction::kDemote, now);
       moved_.written += memory_.bytes(place);
     }
     memory_.writes().clear();
@@ -83,7 +83,7 @@ bool Disk::ask(const Transfer& transfer, Instant now, bool& room) {
       ready_.push_back(transfer);
       break;
     case HostMemory::Answer::kRead:
-      pass(reads_, place, spec_.read, now);
+      pass(reads_, place, Direction::kPromote, now);
       moved_.read += memory_.bytes(place);
       reading_.push_back({transfer, place});
       break;
@@ -97,8 +97,10 @@ void Disk::set_use(const Transfer& transfer, HostMemory::Place place) {
   users_[transfer.id] = {place, transfer.device, transfer.direction == Direction::kDemote, true};
 }
 
-void Disk::pass(Queue& queue, HostMemory::Place place, const LinkSpec& spec, Instant now) {
-  const Duration time = transfer_time(memory_.bytes(place), spec);
+void Disk::pass(Queue& queue, HostMemory::Place place, Direction direction, Instant now) {
+  const LinkSpec& spec = direction == Direction::kPromote ? spec_.read : spec_.write;
+  Duration time = transfer_time(memory_.bytes(place), spec);
+  if (costs_ != nullptr) time = costs_->disk_copy(place, direction, time);
   queue.passing.push_back({place, queue.link.pass(now, time).to});
 }
 

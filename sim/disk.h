@@ -9,6 +9,7 @@
 #include "sched/backend.h"
 #include "sched/host_memory.h"
 #include "sched/link.h"
+#include "sim/costs.h"
 
 namespace shardlab {
 
@@ -22,8 +23,8 @@ class Disk {
     Bytes read = 0, written = 0;
   };
 
-  /// Requires: a cluster with a disk.
-  Disk(const Program& program, const Cluster& cluster);
+  /// Requires: a cluster with a disk. `costs`: what reads and writes take; null: the estimate.
+  Disk(const Program& program, const Cluster& cluster, Costs* costs);
 
   /// A transfer is asked for: it comes in ready() when it may enter its link.
   void start(const Transfer& transfer);
@@ -71,11 +72,12 @@ class Disk {
     HostMemory::Place place = 0;
   };
   bool ask(const Transfer& transfer, Instant now, bool& room);
-  void pass(Queue& queue, HostMemory::Place place, const LinkSpec& spec, Instant now);
+  void pass(Queue& queue, HostMemory::Place place, Direction direction, Instant now);
   void end_due(Instant now);
   void set_use(const Transfer& transfer, HostMemory::Place place);
 
   const DiskSpec spec_;
+  Costs* costs_;
   HostMemory memory_;
   Queue reads_, writes_;
   std::deque<Transfer> waiting_;  ///< For room, or for what is read or written.

@@ -1,5 +1,6 @@
 #include "sim/drawn_costs.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <tuple>
@@ -12,7 +13,8 @@ namespace shardlab {
 namespace {
 
 // Keep draws for different ends apart, also from those of a random policy of the same seed.
-constexpr std::uint64_t kUnits = 0x756e697473, kCopies = 0x636f70696573;  // "units", "copies"
+constexpr std::uint64_t kUnits = 0x756e697473, kCopies = 0x636f70696573;     // "units", "copies"
+constexpr std::uint64_t kDispatch = 0x6469737061746368, kDisk = 0x6469736b;  // "dispatch", "disk"
 
 Duration rounded(Duration estimate, double ratio) {
   return Duration{std::llround(static_cast<double>(estimate.count()) * ratio)};
@@ -27,7 +29,12 @@ DrawnCosts::DrawnCosts(Costs& estimates, const Program& program, const Noise& no
       noise_(noise),
       unit_stream_(counter_hash({kUnits, seed, static_cast<std::uint64_t>(replication)})),
       copy_stream_(counter_hash({kCopies, seed, static_cast<std::uint64_t>(replication)})),
-      copies_(program.jobs.size()) {}
+      dispatch_stream_(counter_hash({kDispatch, seed, static_cast<std::uint64_t>(replication)})),
+      disk_stream_(counter_hash({kDisk, seed, static_cast<std::uint64_t>(replication)})),
+      copies_(program.jobs.size()) {
+  const auto varies = [](const Ratio& ratio) { return !std::holds_alternative<Fixed>(ratio); };
+  all_vary_ = varies(noise.dispatch) || std::ranges::any_of(noise.copies, varies);
+}
 
 UnitCost DrawnCosts::unit(const UnitRun& run) {
   const UnitCost cost = estimates_.unit(run);
@@ -37,6 +44,25 @@ UnitCost DrawnCosts::unit(const UnitRun& run) {
       ratio, open_interval(counter_hash({unit_stream_, index(run.job),
                                          static_cast<std::uint64_t>(run.minibatch), run.unit})));
   return {scaled(cost.total, times), rounded(cost.recompute, times)};
+}
+
+Duration DrawnCosts::dispatch(const UnitRun& run, Duration estimate) {
+  if (std::holds_alternative<Fixed>(noise_.dispatch)) return estimate;
+  return scaled(
+      estimate,
+      draw(noise_.dispatch,
+           open_interval(counter_hash({dispatch_stream_, index(run.job),
+                                       static_cast<std::uint64_t>(run.minibatch), run.unit}))));
+}
+
+Duration DrawnCosts::disk_copy(std::size_t place, Direction direction, Duration estimate) {
+  const Ratio& ratio = noise_.of(direction);
+  if (std::holds_alternative<Fixed>(ratio)) return estimate;
+  const std::uint64_t before = on_disk_[{place, direction}]++;
+  return scaled(
+      estimate,
+      draw(ratio, open_interval(counter_hash(
+                      {disk_stream_, place, static_cast<std::uint64_t>(direction), before}))));
 }
 
 Duration DrawnCosts::lane_copy(const Transfer& transfer) {

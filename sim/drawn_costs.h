@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "sim/costs.h"
@@ -11,8 +14,9 @@ namespace shardlab {
 /// Other costs, each times a drawn ratio and rounded to nanoseconds.
 ///
 /// A draw depends on the seed, the replication and its place alone: a unit's on (job, minibatch,
-/// unit), a copy's on (job, minibatch, item, direction, how many of these went before it). So what
-/// a policy does changes no draw (common random numbers), nor does any other replication.
+/// unit), and so does that of its dispatch; a copy's on (job, minibatch, item, direction, how many
+/// of these went before it); the disk's on (item, direction, how many of these went before it). So
+/// what a policy does changes no draw (common random numbers), nor does any other replication.
 class DrawnCosts final : public Costs {
  public:
   /// Requires: the references outlive the costs, and `noise` is of this program.
@@ -23,6 +27,9 @@ class DrawnCosts final : public Costs {
   UnitCost unit(const UnitRun& run) override;
   Duration lane_copy(const Transfer& transfer) override;
   Duration engine_copy(const Transfer& transfer, Duration by_link) override;
+  [[nodiscard]] bool all_vary() const override { return all_vary_; }
+  Duration dispatch(const UnitRun& run, Duration estimate) override;
+  Duration disk_copy(std::size_t place, Direction direction, Duration estimate) override;
   /// Not drawn.
   Duration host_step(const Transfer& transfer) override { return estimates_.host_step(transfer); }
 
@@ -39,8 +46,10 @@ class DrawnCosts final : public Costs {
   Costs& estimates_;
   const Program& program_;
   const Noise& noise_;
-  std::uint64_t unit_stream_, copy_stream_;
-  std::vector<std::vector<LastCopy>> copies_;  // By job; per item and direction.
+  std::uint64_t unit_stream_, copy_stream_, dispatch_stream_, disk_stream_;
+  bool all_vary_ = false;
+  std::vector<std::vector<LastCopy>> copies_;                           // By job; per item and way.
+  std::map<std::pair<std::size_t, Direction>, std::uint64_t> on_disk_;  // How many went before.
   double drawn_ns_ = 0;
 };
 

@@ -129,6 +129,14 @@ Noise::ByKind measured_unit_noise(const Timeline& timeline) {
   return noise;
 }
 
+Ratio measured_dispatch_noise(const Timeline& timeline) {
+  std::vector<Duration> times;
+  for (const UnitSpan& span : timeline.units) times.push_back(span.from - span.arrived);
+  std::vector<double> ratios;
+  append_ratios(times, ratios);
+  return ratios.empty() ? Ratio(Fixed{}) : Ratio(Resampled(std::move(ratios)));
+}
+
 Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
   using Key = std::tuple<Direction, JobId, ItemKind, std::int32_t, std::int32_t, std::int32_t>;
   std::map<Key, std::vector<Duration>> times;

@@ -23,7 +23,8 @@ struct Noise {
   using ByDirection = std::array<Ratio, 4>;  ///< By Direction; likewise.
 
   ByKind units;
-  ByDirection copies;
+  ByDirection copies;  ///< Also of what the disk reads, as a promotion, and writes.
+  Ratio dispatch;
   /// By job and unit of a minibatch; where it is not empty, instead of `units`.
   std::vector<std::vector<OfUnit>> each_unit;
 
@@ -49,6 +50,10 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
 /// A kind that has none takes those of all kinds. Throws Error when no unit ran in at least three
 /// minibatches.
 Noise::ByKind measured_unit_noise(const Timeline& timeline);
+
+/// The same of what went before them: from the start of a unit's dispatch to its own; fixed where
+/// there was none.
+Ratio measured_dispatch_noise(const Timeline& timeline);
 
 /// The same of copies of an item in one direction; a direction without them is fixed.
 Noise::ByDirection measured_copy_noise(const Timeline& timeline);

@@ -11,6 +11,7 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
     : program_(program),
       cluster_(cluster),
       costs_(costs),
+      all_vary_(costs.all_vary()),
       lanes_(cluster.devices.size()),
       queues_(link_count(cluster)),
       lane_ends_(cluster.devices.size()),
@@ -25,12 +26,12 @@ Simulator::Simulator(const Program& program, const Cluster& cluster, Costs& cost
       })) {
     paces_.resize(devices.size());
   }
-  if (cluster.disk) disk_.emplace(program, cluster);
+  if (cluster.disk) disk_.emplace(program, cluster, all_vary_ ? &costs : nullptr);
   if (steps_on_host(program)) steps_.emplace(cluster);
   contended_ = fair_links_ || !paces_.empty() || disk_ || steps_;
   const bool one_node = nodes_of(cluster).empty();
   for (std::size_t d = 0; d < devices.size(); ++d) {
-    const bool costs_say = devices[d].copy_engines > 0 && !costs.engines_keep_pace();
+    const bool costs_say = all_vary_ || (devices[d].copy_engines > 0 && !costs.engines_keep_pace());
     for (const Direction direction : {Direction::kPromote, Direction::kDemote}) {
       Transfer transfer;
       transfer.device = device_id(d);
@@ -57,7 +58,9 @@ void Simulator::start_unit(const UnitRun& run) {
   lane.unit.attempt = run.attempt;
   lane.unit.recompute = cost.recompute;
   const bool woken = !run.loaded && has_rested(lane);
-  lane.unit.from = now_ + (woken ? program_.dispatch_alone : program_.dispatch_loaded);
+  Duration dispatch = woken ? program_.dispatch_alone : program_.dispatch_loaded;
+  if (all_vary_) dispatch = costs_.dispatch(run, dispatch);
+  lane.unit.from = now_ + dispatch;
   begin_lane(index(run.device), lane.unit.from + cost.total);
   if (!paces_.empty()) start_pace(index(run.device), cost.total);
   if (disk_) disk_->changed(run.job, program_.jobs[index(run.job)].units[run.unit]);

@@ -174,6 +174,7 @@ class Simulator final : public Backend {
   const Program& program_;
   const Cluster& cluster_;
   Costs& costs_;
+  const bool all_vary_;  ///< See Costs::all_vary().
   Instant now_{};
   Instant wake_ = kNever;
   Instant alarm_ = kNever;       ///< Of the next wake, change, or end at the disk.

@@ -1470,6 +1470,15 @@ def test_validate_perseus_says_how_far_off_it_is(tmp_path):
     text = good("validate", "perseus", tmp_path)
     assert "gpu/m.custom_dp1_pp2_tp1_mbs8_nmb3.3  gpu, 2 stages" in text
     assert "\nreplay:            4 runs: median error 0.0" in text and "\nblind: " in text
+    assert found["refused"] == []
+    (tmp_path / "gpu/a.broken.prof.json").write_text("[")  # The others are predicted as they were.
+    run = shardlab("validate", "perseus", tmp_path, "--json")
+    partly = json.loads(run.stdout)
+    assert run.returncode == 1 and [each["name"] for each in partly["refused"]] == ["gpu/a.broken.prof.json"]
+    assert "a.broken.prof.json" in partly["refused"][0]["reason"]
+    assert (partly["runs"], partly["median"]) == (found["runs"], found["median"])
+    run = shardlab("validate", "perseus", tmp_path)
+    assert run.returncode == 1 and f"\ncannot be used: {tmp_path}/gpu/a.broken.prof.json: " in run.stdout
 
 
 VTRAIN_HEADER = ("# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,tensor parallelism,"

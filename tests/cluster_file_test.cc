@@ -39,6 +39,22 @@ TEST(ClusterFile, ReadsEveryKey) {
   EXPECT_EQ(device.link.bytes_per_second, 4e8);
 }
 
+TEST(ClusterFile, ADeviceMaySayHowManySlotsItBuffersWith) {
+  const Cluster cluster = parse(
+      "[[device]]\nname = \"a\"\nbuffer_slots = 0\n[[device]]\nname = \"b\"\nbuffer_slots = 3\n"
+      "[[device]]\nname = \"c\"\n");
+  EXPECT_EQ(cluster.devices.at(0).slots(2), 1);
+  EXPECT_EQ(cluster.devices.at(1).slots(2), 4);
+  EXPECT_EQ(cluster.devices.at(2).slots(2), 2);
+  EXPECT_EQ(cluster.most_slots(2), 4);
+  EXPECT_EQ(cluster.most_slots(7), 7);
+  EXPECT_EQ(Cluster{}.most_slots(2), 1);
+  EXPECT_EQ(error_with("buffer_slots = -1"), "c.toml:3: buffer_slots: must be at least 0, is -1");
+  EXPECT_EQ(error_with("buffer_slots = 64"), "c.toml:3: buffer_slots: must be at most 63, is 64");
+  EXPECT_EQ(error_with("buffer_slot = 1"),
+            "c.toml:3: buffer_slot: unknown key; did you mean \"buffer_slots\"?");
+}
+
 TEST(ClusterFile, WhatIsLeftOutIsNotLimited) {
   const Cluster cluster = parse("[[device]]\nname = \"cpu\"\n");
   EXPECT_EQ(cluster.host_memory, kUnlimited);
@@ -313,7 +329,8 @@ TEST(ClusterFile, WritesWhatReadsBack) {
       "[[switch]]\nname = \"pcie\"\nrate = 25\nparent = \"root\"\n"
       "[[switch]]\nname = \"root\"\nrate = 7\nrate_back = 8\nrate_together = 9\n"
       "[[device]]\nname = \"gpu\"\ncount = 2\nkind = \"cuda\"\nordinal = 3\nmemory = 4096\n"
-      "threads = 2\ncopy_engines = 2\nlink = { latency_us = 12.5, rate = 400 }\nlink_back = { rate "
+      "threads = 2\ncopy_engines = 2\nbuffer_slots = 0\nlink = { latency_us = 12.5, rate = 400 "
+      "}\nlink_back = { rate "
       "= 300 }\npeer = { rate = 900 }\nnode = \"n\"\nparent = \"pcie\"\nspeed = 0.5\ncosts = "
       "\"other\"\nwatts_busy = 700\nwatts_idle = 90.5\nprice_per_hour = 2.5\nslow_down_promote = "
       "1.5\nslow_down_demote = 2\n[[device]]\nname = \"cpu\"\n");
@@ -331,6 +348,8 @@ TEST(ClusterFile, WritesWhatReadsBack) {
   EXPECT_EQ(gpu.name, "gpu-1");
   EXPECT_EQ(gpu.ordinal, 4);
   EXPECT_EQ(gpu.memory, 4096);
+  EXPECT_EQ(gpu.buffer_slots, 0);
+  EXPECT_FALSE(back.devices[2].buffer_slots.has_value());
   EXPECT_EQ(gpu.link.latency, Duration{12'500});
   EXPECT_EQ(gpu.link_back().bytes_per_second, 300);
   EXPECT_EQ(gpu.peer.value().bytes_per_second, 900);

@@ -14,6 +14,7 @@
 #include "sim/simulator.h"
 #include "tests/error_of.h"
 #include "tests/instances.h"
+#include "tests/scenario.h"
 #include "tests/timeline_check.h"
 #include "traces/timeline_file.h"
 
@@ -169,6 +170,75 @@ TEST(DrawnCosts, CopiesInOneDirectionDoNotCountInAnother) {
       EXPECT_EQ(used.engine_copy(transfer, by_link), fresh.engine_copy(transfer, by_link));
     }
   }
+}
+
+/// What the spans took together, in nanoseconds.
+template <typename Spans, typename Took>
+std::int64_t sum(const Spans& spans, const Took& took) {
+  std::int64_t all = 0;
+  for (const auto& span : spans) all += took(span).count();
+  return all;
+}
+
+// Nothing that takes time has no noise: a set of one ratio doubles each kind of duration.
+TEST(DrawnCosts, DoubleTheLinksOfLanesThatCopyAndDispatch) {
+  Instance instance;
+  instance.program.dispatch_alone = instance.program.dispatch_loaded = Duration{700};
+  instance.program.copy_alone = instance.program.copy_loaded = {Duration{40}, 1e9};
+  for (DeviceSpec& device : instance.cluster.devices) device.copy_engines = 0;
+  const Noise none = noise_of(Fixed{});
+  Noise twice = none;
+  twice.copies.fill(Resampled({2.0}));
+  twice.dispatch = Resampled({2.0});
+  const Timeline plain = instance.run(none, 1, 0, "fifo"), slow = instance.run(twice, 1, 0, "fifo");
+  std::map<std::int64_t, std::int64_t> link, lane;  // By bytes.
+  for (const CopySpan& span : plain.copies) {
+    link[span.bytes] = (span.link_to - span.link_from).count();
+    lane[span.bytes] = (span.lane_to - span.lane_from).count();
+  }
+  ASSERT_FALSE(slow.copies.empty());
+  for (const CopySpan& span : slow.copies) {
+    ASSERT_GT(link.at(span.bytes), 0);
+    EXPECT_EQ((span.link_to - span.link_from).count(), 2 * link.at(span.bytes));
+    EXPECT_EQ((span.lane_to - span.lane_from).count(), 2 * lane.at(span.bytes));
+  }
+  for (const UnitSpan& span : slow.units) EXPECT_EQ(span.from - span.arrived, Duration{1400});
+  EXPECT_EQ(sum(slow.units, [](const UnitSpan& span) { return span.to - span.from; }),
+            sum(plain.units, [](const UnitSpan& span) { return span.to - span.from; }));
+}
+
+TEST(DrawnCosts, DoubleWhatTheDiskTakes) {
+  Instance instance;
+  Program& program = instance.program;
+  program.jobs.resize(1);
+  program.slots = 1;
+  instance.cluster = instances::devices(1);
+  instance.cluster.host_memory = scenarios::largest_item(program);
+  instance.cluster.disk = {{Duration{50}, 1e6}, {Duration{50}, 1e6}};
+  Noise twice = noise_of(Fixed{});
+  twice.copies.fill(Resampled({2.0}));
+  const Timeline plain = instance.run(noise_of(Fixed{}), 1, 0), slow = instance.run(twice, 1, 0);
+  const auto computing = sum(plain.units, [](const UnitSpan& span) { return span.to - span.from; });
+  // One job on one device: what is not computing is reading and writing, of which some is hidden.
+  const auto moving = [&](const Timeline& timeline) {
+    return timeline.makespan.time_since_epoch().count() - computing;
+  };
+  EXPECT_GT(moving(plain), 0);
+  EXPECT_GT(moving(slow), 3 * moving(plain) / 2);
+}
+
+TEST(DrawnCosts, ADiskCopyIsDrawnByItsItemAndHowManyWentBefore) {
+  const Instance instance;
+  const Noise noise = noise_of(Lognormal(0.3));
+  EstimatedCosts estimates(instance.program);
+  DrawnCosts one(estimates, instance.program, noise, 1, 0);
+  DrawnCosts other(estimates, instance.program, noise, 1, 0);
+  const Duration estimate{1'000'000};
+  const Duration first = one.disk_copy(3, Direction::kPromote, estimate);
+  EXPECT_NE(one.disk_copy(3, Direction::kPromote, estimate), first);
+  EXPECT_NE(other.disk_copy(4, Direction::kPromote, estimate), first);
+  EXPECT_NE(other.disk_copy(3, Direction::kDemote, estimate), first);
+  EXPECT_EQ(other.disk_copy(3, Direction::kPromote, estimate), first);
 }
 
 TEST(DrawnCosts, UnitsTakeExactlyTheRatiosOfASet) {

@@ -144,6 +144,12 @@ TEST(JobProfile, RefusesToFreezeAll) {
   instances::Case drawn = alike(1, 3);
   drawn.workload.jobs[0].frozen_layers = 3;
   EXPECT_EQ(error_of([&] { job_profile(drawn.profile, drawn.workload.jobs[0], 1); }),
+            "frozen_layers is 3, the model has 3 layers; leave one to train");
+  // Whoever asks for it names the job, once.
+  const Cluster cluster = instances::devices(1);
+  EXPECT_EQ(error_of([&] { lower(drawn.workload, cluster, drawn.profile, drawn.plan); }),
+            "job0: frozen_layers is 3, the model has 3 layers; leave one to train");
+  EXPECT_EQ(error_of([&] { make_plan(drawn.workload, cluster, drawn.profile, {}); }),
             "job0: frozen_layers is 3, the model has 3 layers; leave one to train");
 }
 

@@ -182,6 +182,7 @@ TEST_P(EveryPolicy, TakesCopiesThatTakeNoTimeForNone) {
     Scenario scenario = scenarios::draw(seed, policy_);
     scenario.link = scenario.back = scenario.copy = scenario.peer = scenario.network = {};
     scenario.slots = 1;
+    scenario.buffers.clear();
     scenario.admit = 0;
     for (auto& job : scenario.jobs) {
       job.host_step = 0;  // Else copies are never left out.

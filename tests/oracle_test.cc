@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,7 +13,25 @@
 #include "tests/least_makespan.h"
 
 /// Cases whose exact answer is known, and bounds that are proven or were never broken. Sources: the
-/// names in the comments; GPipe's and 1F1B's answers are in stage_order_test.cc.
+/// names in the comments. What is known of schedules, and the test that holds it:
+///
+///   exact: LRTF on unit tasks (Hu)       Oracle.LrtfIsOptimalForUnitTasks
+///   one device, without a buffer, with   Oracle.OneDevice..., ADevicesOwnBufferSlots...
+///   no more jobs than devices            Oracle.NoMoreJobsThanDevices...
+///   GPipe and 1F1B: time, bubble, live   PipelineOracle.* (pipeline_oracle_test.cc)
+///   M/M/1, M/M/c (Erlang C)              Queueing.* (queueing_test.cc)
+///   LRTF's conjectured bound, and tight  Oracle.LrtfMeets..., LrtfStaysWithin...
+///   list policies <= (2 - 1/P) optimum   Oracle.EveryPolicyIsWithinGrahamsFactor...
+///   lower bounds are below every run     Bounds.*, RandomScenarios.* (bounds_test.cc)
+///   costs times 2^k: the same bytes      EveryPolicy.ScalesWith... (metamorphic_test.cc)
+///   equal jobs permuted                  Metamorphic.JobsMayBePermuted...
+///   infinite bandwidth is no transfer    EveryPolicy.TakesCopiesThatTakeNoTimeForNone
+///   1 and 2 threads: the same bytes      EveryPolicy.GivesTheSameBytes...
+///   a round's order, ties, double buffer Reference.* (reference_test.cc), Driver.*
+///   never asserted: one device more, a   Anomaly.*, which hold examples of the opposite
+///   shorter unit, one job less is better
+///
+/// A leap over repeated minibatches against the whole run has no test: the simulator makes none.
 namespace shardlab {
 namespace {
 
@@ -163,6 +182,27 @@ TEST(Oracle, OneDeviceWithABufferLoadsBesideComputing) {
       expected += std::max(drawn.compute[j], drawn.load[j + 1]);
     }
     ASSERT_EQ(makespan(drawn.program, drawn.cluster, "fifo"), expected) << "seed " << seed;
+  }
+}
+
+// What a device says itself holds, whatever the plan says of all.
+TEST(Oracle, ADevicesOwnBufferSlotsDecideWhetherItLoadsBesideComputing) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const auto with = [&](int of_plan, std::optional<int> own) {
+      Loaded drawn = draw_loaded(seed, of_plan);
+      drawn.cluster.devices[0].memory = kUnlimited;
+      drawn.cluster.devices[0].buffer_slots = own;
+      return makespan(drawn.program, drawn.cluster, "fifo");
+    };
+    const std::int64_t none = with(1, std::nullopt), one = with(2, std::nullopt);
+    ASSERT_EQ(with(2, 0), none) << "seed " << seed;
+    ASSERT_EQ(with(64, 0), none) << "seed " << seed;
+    ASSERT_EQ(with(1, 1), one) << "seed " << seed;
+    ASSERT_EQ(with(64, 1), one) << "seed " << seed;
+    ASSERT_EQ(with(1, 63), with(64, std::nullopt)) << "seed " << seed;
+    if (seed % 7 > 2) {
+      ASSERT_LT(one, none) << "seed " << seed;
+    }
   }
 }
 

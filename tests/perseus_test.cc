@@ -194,8 +194,17 @@ TEST_F(Perseus, LinkedFoldersAreRead) {
 TEST_F(Perseus, AWrongFileIsNamed) {
   write("m/good.prof.json", {2, 3, 2}, kFast);
   write_file_atomically((folder_ / "m/bad.prof.json").string(), "[{\"rank\": 0}]");
-  EXPECT_EQ(error_of([&] { validated(); }),
-            (folder_ / "m/bad.prof.json").string() + ": rank 0: iter_time: missing");
+  const std::string reason =
+      (folder_ / "m/bad.prof.json").string() + ": rank 0: iter_time: missing";
+  const PerseusValidation found = validated(2);
+  ASSERT_EQ(found.refused.size(), 1U);
+  EXPECT_EQ(found.refused[0].name, "m/bad.prof.json");
+  EXPECT_EQ(found.refused[0].reason, reason);
+  ASSERT_EQ(found.runs.size(), 1U);
+  EXPECT_EQ(found.runs[0].replay.name, "m/good.prof.json");
+  EXPECT_EQ(found.runs[0].half, 'a');
+  fs::remove(folder_ / "m/good.prof.json");
+  EXPECT_EQ(error_of([&] { validated(); }), reason);  // None is left.
 }
 
 TEST_F(Perseus, AFolderWithoutProfilesIsAnError) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <tuple>
@@ -385,8 +386,10 @@ TEST(PlanOrder, NamesTheRowWhoseJobFindsNoRoomBesideOthers) {
 }
 
 /// How the order of the run of one program departs when it is simulated with another.
-std::string departs(const Plan& plan, const Program& program) {
-  const Cluster cluster = instances::devices(2);
+std::string departs(const Plan& plan, const Program& program,
+                    std::optional<int> buffer_slots = std::nullopt) {
+  Cluster cluster = instances::devices(2);
+  for (DeviceSpec& device : cluster.devices) device.buffer_slots = buffer_slots;
   const Timeline timeline = follow(plan, program, cluster);
   return order_departure(plan, program, cluster, timeline, timeline.makespan);
 }
@@ -417,6 +420,11 @@ TEST(PlanOrder, SaysWhereARunDepartsFromItsTimes) {
       "of its order 3 of 7 claims come later than it says, the first is row 4, place 2 of d0: "
       "job B, minibatch 0, unit 1 (forward of shard 0): at 0.000000005 s, not 0.000000003 s, "
       "as the plan's one slot there is taken till then");
+  const std::string one = departs(plan, program);
+  plan.slots = program.slots = 2;
+  EXPECT_EQ(departs(plan, program, 1), "");
+  EXPECT_EQ(departs(plan, program, 0), one.substr(0, one.rfind("the plan's")) +
+                                           "the device's one slot there is taken till then");
   plan.makespan = {};  // Not known, and then no times either: nothing to depart from.
   for (OrderedUnit& each : plan.order) each.claim = {};
   EXPECT_EQ(departs(plan, slower), "");

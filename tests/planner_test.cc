@@ -52,6 +52,20 @@ TEST(Planner, SpillCutsByTheSmallestBudgetOverTheSlots) {
   EXPECT_EQ(one.name, "spill/lrtf/slots=1");
 }
 
+TEST(Planner, SpillCutsByTheSlotsOfEachDevice) {
+  const auto drawn = even(2, 6);
+  Cluster cluster = instances::devices(2, 6 * peak(drawn, 1, 3));
+  EXPECT_EQ(room_per_slot(cluster, 2), 3 * peak(drawn, 1, 3));
+  cluster.devices[1].buffer_slots = 5;
+  EXPECT_EQ(room_per_slot(cluster, 2), peak(drawn, 1, 3));
+  EXPECT_EQ(plan(drawn, cluster, {.slots = 1}).jobs.front().first_layer,
+            (std::vector<int>{0, 2, 4}));
+  cluster.devices[1].memory = peak(drawn, 1, 3);
+  cluster.devices[1].buffer_slots = 0;
+  EXPECT_EQ(plan(drawn, cluster, {.slots = 6}).jobs.front().first_layer,
+            (std::vector<int>{0, 2, 4}));
+}
+
 TEST(Planner, ModelParallelHasOneShardPerDeviceWhereItFits) {
   const auto drawn = even(2, 6);
   const Plan made = plan(drawn, instances::devices(3, peak(drawn, 2, 4)),
@@ -112,6 +126,11 @@ TEST(Planner, JobAndLayerThatCannotFitAreNamed) {
       error.find("job0: spill with 2 slots per device: a shard of layer 0 (block) alone needs "),
       0u)
       << error;
+  Cluster own = instances::devices(2, 100);
+  own.devices[0].buffer_slots = 3;
+  const std::string of_device = error_of([&] { plan(drawn, own, {}); });
+  EXPECT_EQ(of_device.find("job0: spill with 2 slots per device that has no buffer_slots: "), 0u)
+      << of_device;
 }
 
 TEST(Planner, EveryUsualChoiceThatFitsRunsToItsEnd) {

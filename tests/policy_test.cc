@@ -10,6 +10,7 @@
 
 #include "policies/lrtf.h"
 #include "policies/registry.h"
+#include "sched/lower.h"
 #include "sched/policy_factory.h"
 #include "sim/simulator.h"
 #include "tests/all_policies.h"
@@ -61,6 +62,39 @@ TEST(EveryPolicy, RunsEveryUnitOnceInOrderWithinTheBudgetAndTheSameAgain) {
       for (const JobEnd& end : timeline.ends) ASSERT_TRUE(end.completed);
       expect_same(run(program, cluster, policy), timeline);
       if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+/// Most units that a device held at once, by what came of its claims.
+std::size_t most_held(const Timeline& timeline, DeviceId device) {
+  std::size_t most = 0;
+  for (const UnitSpan& at : timeline.units) {
+    const auto held = std::ranges::count_if(timeline.units, [&](const UnitSpan& span) {
+      return span.device == device && span.claimed <= at.claimed && at.claimed < span.to;
+    });
+    most = std::max(most, static_cast<std::size_t>(held));
+  }
+  return most;
+}
+
+TEST(EveryPolicy, HoldsOnEachDeviceNoMoreUnitsThanItsOwnSlots) {
+  for (const std::string& policy : all_policies()) {
+    std::size_t full = 0;  // Devices that held more than the plan says of those without their own.
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      const auto drawn = instances::draw({.jobs = 6, .minibatches = 2, .slots = 2}, seed);
+      Cluster cluster = instances::devices(3, kUnlimited, {Duration{5}, 1e9}, 2);
+      cluster.devices[0].buffer_slots = 0;
+      cluster.devices[2].buffer_slots = 3;
+      const Program program = lower(drawn.workload, cluster, drawn.profile, drawn.plan);
+      const Timeline timeline = run(program, cluster, policy);
+      EXPECT_LE(most_held(timeline, device_id(0)), 1u) << policy << ", seed " << seed;
+      EXPECT_LE(most_held(timeline, device_id(1)), 2u) << policy << ", seed " << seed;
+      EXPECT_LE(most_held(timeline, device_id(2)), 4u) << policy << ", seed " << seed;
+      full += most_held(timeline, device_id(2)) > 2 ? 1 : 0;
+    }
+    if (policy == "lrtf" || policy == "fifo") {
+      EXPECT_GT(full, 10u) << policy;
     }
   }
 }

@@ -59,13 +59,13 @@ Result Simulation::run() {
 
 void Simulation::decide() {
   admit_waiting();
-  if (program_.slots > 1) give_back_late_claims();
+  give_back_late_claims();
   fill_slots(false);
-  if (program_.slots > 1) fill_slots(true);
+  fill_slots(true);
   settle();
   start_moves();
   go_on();
-  while (program_.slots > 1 && looks_ahead()) {  // Buffers look ahead of what started.
+  while (looks_ahead()) {  // Buffers look ahead of what started.
     fill_slots(true);
     if (!go_on()) return;
   }
@@ -137,9 +137,11 @@ void Simulation::give_back_late_claims() {
 /// "Devices that hold nothing choose before those that fill a buffer, each group in the order of
 /// their ids."
 void Simulation::fill_slots(bool buffers) {
-  const auto slots = static_cast<std::size_t>(buffers ? program_.slots : 1);
   for (std::size_t d = 0; d < cluster_.devices.size(); ++d) {
     if (buffers && claims_on(d).empty()) continue;
+    const std::optional<int>& own = cluster_.devices[d].buffer_slots;
+    const int buffer = own && fault_ != Fault::kAllBuffersAlike ? *own : program_.slots - 1;
+    const std::size_t slots = 1 + static_cast<std::size_t>(buffers ? buffer : 0);
     while (claims_on(d).size() < slots && claim_one(d, buffers)) {
     }
   }
@@ -179,14 +181,18 @@ bool Simulation::ends_in_time(std::size_t t, const Claim& before) const {
   return expected_end(claims.front()) <= expected_end(before);
 }
 
-/// "Ties go to the lower job id."
+/// "Priorities before any policy"; "ties go to the lower job id."
 bool Simulation::claim_one(std::size_t device, bool buffers) {
   const std::vector<Choice> found = choices(device, buffers);
   if (found.empty()) return false;
   Choice best = found.front();
+  const auto order = [&](const Choice& choice) {
+    const int priority = program_.jobs[tracks_[choice.track].job].priority;
+    return std::pair(fault_ == Fault::kNoPriorities ? 0 : priority, rank(choice));
+  };
   for (const Choice& choice : found) {
-    const bool tie = fault_ == Fault::kTiesToTheHigherJob && rank(choice) == rank(best);
-    if (rank(choice) > rank(best) || tie) best = choice;
+    const bool tie = fault_ == Fault::kTiesToTheHigherJob && order(choice) == order(best);
+    if (order(choice) > order(best) || tie) best = choice;
   }
   Track& track = tracks_[best.track];
   const std::int64_t done = track.done + (best.ahead ? 1 : 0);

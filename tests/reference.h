@@ -32,7 +32,8 @@ struct Result {
 /// latency + bytes/rate, rounded up to the next nanosecond; rate 0: the bytes take no time.
 Duration copy_time(Bytes bytes, Duration latency, double rate);
 
-/// Runs a plan that fits to its end. Policies: lrtf, srtf, fifo, round_robin, random (with seed 1).
+/// Runs a plan that fits to its end. Policies: lrtf, srtf, fifo, round_robin, random (with seed 1),
+/// below priorities.
 class Simulation {
  public:
   Simulation(const Program& program, const Cluster& cluster, std::string policy,

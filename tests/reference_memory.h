@@ -37,8 +37,10 @@ enum class Fault : std::uint8_t {
   kEverythingIsWritten,
   kGradientsStay,
   kStepsAtOnce,
+  kAllBuffersAlike,
+  kNoPriorities,
 };
-constexpr int kFaults = 19;
+constexpr int kFaults = 21;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {

@@ -115,7 +115,7 @@ std::string disagreement(const Scenario& scenario, Fault fault = Fault::kNone) {
   refuse_what_cannot_fit(plan.program, plan.cluster);
   EstimatedCosts costs(plan.program);
   Timeline timeline;
-  const auto policy = make_policy(scenario.policy, track_count(plan.program), 1);
+  const auto policy = make_policy(scenario.policy, plan.program, 1);
   reference::Simulation simulation(plan.program, plan.cluster, scenario.policy, fault);
   try {
     const Outcome fast = simulate(plan.program, plan.cluster, *policy, costs, &timeline);

@@ -54,6 +54,7 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
   job.batch = static_cast<int>(from.microbatches * from.replicas);
   job.minibatches = from.minibatches;
   job.arrival = Duration{from.arrival};
+  job.priority = static_cast<int>(from.priority);
   ModelProfile model{job.model, 1, job.optimizer.kind, {}};
   JobPlan plan;
   plan.strategy = from.strategy;
@@ -89,6 +90,9 @@ Lowered lower(const Scenario& scenario, const std::vector<double>& speeds) {
   for (DeviceSpec& device : cluster.devices) {
     device.back = link(scenario.back);
     if (scenario.peer != Pace{}) device.peer = link(scenario.peer);
+  }
+  for (std::size_t d = 0; d < scenario.buffers.size(); ++d) {
+    cluster.devices[d].buffer_slots = static_cast<int>(scenario.buffers[d]);
   }
   for (std::size_t d = 0; d < speeds.size(); ++d) cluster.devices[d].speed = speeds[d];
   if (scenario.network != Pace{}) cluster.network = link(scenario.network);
@@ -212,6 +216,13 @@ Scenario draw(std::uint64_t seed, const std::string& policy) {
     made.jobs.push_back(draw_job(draw, made, longest, 16));
     made.jobs.back().arrival = draw.below(arrivals);
   }
+  if (draw.once_in(3)) {
+    const std::int64_t some = draw.from_one(static_cast<std::int64_t>(made.spare.size()));
+    while (std::ssize(made.buffers) < some) made.buffers.push_back(draw.below(4));
+  }
+  if (draw.once_in(3)) {
+    for (ScenarioJob& job : made.jobs) job.priority = draw.below(3);
+  }
   return made;
 }
 
@@ -264,10 +275,10 @@ std::string text(const Shard& shard) {
 std::string text(const ScenarioJob& job) {
   std::vector<std::string> shards;
   for (const Shard& shard : job.shards) shards.push_back(text(shard));
-  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}, {}}}", name_of(job.strategy),
-                     job.recompute, job.arrival, job.minibatches, fmt::join(shards, ", "),
-                     fmt::join(job.bound, ", "), job.microbatches, job.replicas, job.frozen,
-                     job.host_step);
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}, {}, {}}}",
+                     name_of(job.strategy), job.recompute, job.arrival, job.minibatches,
+                     fmt::join(shards, ", "), fmt::join(job.bound, ", "), job.microbatches,
+                     job.replicas, job.frozen, job.host_step, job.priority);
 }
 
 }  // namespace
@@ -277,13 +288,14 @@ std::string to_string(const Scenario& scenario) {
   for (const ScenarioJob& job : scenario.jobs) jobs.push_back("\n      " + text(job));
   return fmt::format(
       "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
-      "    .spare = {{{}}}, .link = {}, .back = {}, .copy = {}, .peer = {},\n"
+      "    .spare = {{{}}}, .buffers = {{{}}},\n"
+      "    .link = {}, .back = {}, .copy = {}, .peer = {},\n"
       "    .network = {}, .host = {}, .read = {}, .write = {}, .dispatch = {}, .loaded = {},\n"
       "    .jobs = {{{}}}}}",
       scenario.policy, scenario.slots, scenario.admit, scenario.engines,
-      fmt::join(scenario.spare, ", "), text(scenario.link), text(scenario.back),
-      text(scenario.copy), text(scenario.peer), text(scenario.network), scenario.host,
-      text(scenario.read), text(scenario.write), scenario.dispatch, scenario.loaded,
+      fmt::join(scenario.spare, ", "), fmt::join(scenario.buffers, ", "), text(scenario.link),
+      text(scenario.back), text(scenario.copy), text(scenario.peer), text(scenario.network),
+      scenario.host, text(scenario.read), text(scenario.write), scenario.dispatch, scenario.loaded,
       fmt::join(jobs, ","));
 }
 

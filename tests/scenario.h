@@ -45,6 +45,7 @@ struct ScenarioJob {
   std::int64_t microbatches = 1, replicas = 1;
   std::int64_t frozen = 0;     ///< Shards that do not train.
   std::int64_t host_step = 0;  ///< What each shard's step on the host takes, less 1; 0: on devices.
+  std::int64_t priority = 0;
   bool operator==(const ScenarioJob&) const = default;
 };
 
@@ -59,6 +60,7 @@ struct Scenario {
   std::int64_t slots = 1, admit = 0, engines = 1;
   /// Per device: memory beyond what the plan must have; -1: unlimited.
   std::vector<std::int64_t> spare;
+  std::vector<std::int64_t> buffers;  ///< Per device, of the first ones: DeviceSpec::buffer_slots.
   Pace link, back, copy, peer;
   Pace network;            ///< If any, every second device is on another node.
   std::int64_t host = -1;  ///< The host's memory beyond the largest item; -1: there is no disk.

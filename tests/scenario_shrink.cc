@@ -19,7 +19,9 @@ std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) 
   all.emplace_back(&scenario.host, std::min<std::int64_t>(scenario.host, 0));
   for (std::int64_t& spare : scenario.spare)
     all.emplace_back(&spare, std::min<std::int64_t>(spare, 0));
+  for (std::int64_t& buffers : scenario.buffers) all.emplace_back(&buffers, 0);
   for (ScenarioJob& job : scenario.jobs) {
+    all.emplace_back(&job.priority, 0);
     all.emplace_back(&job.arrival, 0);
     all.emplace_back(&job.minibatches, 1);
     all.emplace_back(&job.microbatches, 1);
@@ -42,6 +44,7 @@ std::vector<T> without(std::vector<T> all, std::size_t which) {
 
 Scenario without_device(Scenario scenario, std::size_t which) {
   scenario.spare = without(scenario.spare, which);
+  if (which < scenario.buffers.size()) scenario.buffers = without(scenario.buffers, which);
   const auto left = static_cast<std::int64_t>(scenario.spare.size());
   for (ScenarioJob& job : scenario.jobs) {
     for (std::int64_t& bound : job.bound) {
@@ -97,6 +100,10 @@ std::vector<Scenario> simpler(const Scenario& from) {
   if (from.engines != 1) {
     all.push_back(from);
     all.back().engines = 1;
+  }
+  if (!from.buffers.empty()) {
+    all.push_back(from);
+    all.back().buffers.pop_back();
   }
   if (from.host >= 0) {
     all.push_back(from);

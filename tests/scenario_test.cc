@@ -12,19 +12,22 @@ TEST(Scenario, IsDrawnFromItsSeedAlone) {
   EXPECT_NE(draw(7, "lrtf"), draw(8, "lrtf"));
 }
 
-// Every strategy, buffers, limits of admission, late arrivals, all kinds of links.
+// Every strategy, buffers, limits of admission, late arrivals, priorities, all kinds of links.
 TEST(Scenario, ManyTogetherHaveEverything) {
   std::set<Strategy> strategies;
   std::set<std::int64_t> slots, engines, limits;
+  std::set<std::int64_t> buffers, priorities;
   bool unlimited = false, late = false, arrives = false, on_host = false;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Scenario drawn = draw(seed, "lrtf");
     slots.insert(drawn.slots);
     engines.insert(drawn.engines);
     limits.insert(drawn.admit);
+    buffers.insert(drawn.buffers.begin(), drawn.buffers.end());
     unlimited = unlimited || drawn.spare.front() < 0;
     for (const ScenarioJob& job : drawn.jobs) {
       strategies.insert(job.strategy);
+      priorities.insert(job.priority);
       late = late || job.shards.front().late > 0;
       arrives = arrives || job.arrival > 0;
       on_host = on_host || job.host_step > 0;
@@ -34,6 +37,8 @@ TEST(Scenario, ManyTogetherHaveEverything) {
   EXPECT_EQ(slots, (std::set<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(engines, (std::set<std::int64_t>{0, 1, 2}));
   EXPECT_EQ(limits, (std::set<std::int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(buffers, (std::set<std::int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(priorities, (std::set<std::int64_t>{0, 1, 2}));
   EXPECT_TRUE(unlimited && late && arrives && on_host);
 }
 
@@ -43,19 +48,21 @@ TEST(Scenario, IsPrintedAsItIsWritten) {
   const Scenario written =
 Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
-    .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
+    .spare = {3, -1}, .buffers = {2, 0},
+    .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9}}};
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0, -1},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9, 3}}};
   // clang-format on
   EXPECT_EQ(to_string(written), R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
-    .spare = {3, -1}, .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
+    .spare = {3, -1}, .buffers = {2, 0},
+    .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9}}})");
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0, -1},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9, 3}}})");
 }
 
 // Needs two jobs, of which one has two shards with more than 6 bytes of state, and a second device.

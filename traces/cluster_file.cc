@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/plan.h"
 #include "core/suggestion.h"
 #include "traces/atomic_file.h"
 #include "traces/toml_node.h"
@@ -129,7 +130,7 @@ class ClusterReader {
   }
 
   void add(const toml::table& table) {
-    constexpr std::array<std::string_view, 24> kKeys{"name",
+    constexpr std::array<std::string_view, 25> kKeys{"name",
                                                      "leaves",
                                                      "returns",
                                                      "model",
@@ -148,6 +149,7 @@ class ClusterReader {
                                                      "link_back_pageable",
                                                      "ordinal",
                                                      "copy_engines",
+                                                     "buffer_slots",
                                                      "slow_down_promote",
                                                      "slow_down_demote",
                                                      "watts_busy",
@@ -166,6 +168,9 @@ class ClusterReader {
     });
     with(table, "copy_engines", [&](const toml::node& node) {
       device.copy_engines = static_cast<int>(integer(node, 0, 2));
+    });
+    with(table, "buffer_slots", [&](const toml::node& node) {
+      device.buffer_slots = static_cast<int>(integer(node, 0, kMostSlots - 1));
     });
     device.upkeep = upkeep(table);
     read_absences(table, device);

@@ -47,6 +47,7 @@ toml::table device_table(const Cluster& cluster, const DeviceSpec& device) {
                     {"copy_engines", device.copy_engines},
                     {"ordinal", device.ordinal}};
   if (device.memory != kUnlimited) table.insert("memory", device.memory);
+  if (device.buffer_slots) table.insert("buffer_slots", *device.buffer_slots);
   add_links(cluster, device, table);
   insert_if(table, "speed", device.speed, 1);
   if (!device.costs.empty()) table.insert("costs", device.costs);

@@ -38,15 +38,27 @@ std::string machine_of(const fs::path& folder, const fs::path& path, int stages)
   return fmt::format("{}, {} stage{}", name.string(), stages, stages == 1 ? "" : "s");
 }
 
-std::vector<Source> read_all(const std::string& folder, std::size_t threads) {
+/// Those that can be read.
+std::vector<Source> read_all(const std::string& folder, std::size_t threads,
+                             std::vector<PerseusRefused>& refused) {
   const std::vector<fs::path> paths = perseus_files(folder);
   std::vector<Source> sources(paths.size());
+  std::vector<std::string> wrong(paths.size());
   parallel_for(paths.size(), threads, [&](std::size_t i) {
     Source& source = sources[i];
     source.name = paths[i].generic_string();
-    source.run = read_perseus((fs::path(folder) / paths[i]).string());
-    source.machine = machine_of(folder, paths[i], source.run.stages);
+    try {
+      source.run = read_perseus((fs::path(folder) / paths[i]).string());
+      source.machine = machine_of(folder, paths[i], source.run.stages);
+    } catch (const Error& error) {
+      wrong[i] = error.what();
+    }
   });
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (!wrong[i].empty()) refused.push_back({sources[i].name, wrong[i]});
+  }
+  std::erase_if(sources, [](const Source& source) { return source.machine.empty(); });
+  if (sources.empty()) throw Error(refused.front().reason);
   std::map<std::string, std::size_t> seen;
   std::map<std::pair<int, int>, std::shared_ptr<const PipelineReplay>> shapes;
   for (Source& source : sources) {
@@ -172,8 +184,9 @@ std::vector<fs::path> perseus_files(const std::string& folder) {
 }
 
 PerseusValidation validate_perseus(const std::string& folder, std::size_t threads) {
-  const std::vector<Source> sources = read_all(folder, threads);
-  PerseusValidation result{{}, fit_all(sources, threads), {}};
+  PerseusValidation result;
+  const std::vector<Source> sources = read_all(folder, threads, result.refused);
+  result.fits = fit_all(sources, threads);
   std::map<std::pair<std::string, char>, PipelineOverheads> by_other_half;
   for (const PerseusFit& fit : result.fits) {
     by_other_half[{fit.machine, fit.half == 'a' ? 'b' : 'a'}] = fit.overheads;

@@ -37,9 +37,16 @@ struct PerseusPrediction {
 /// for a folder that is not there or holds none.
 std::vector<std::filesystem::path> perseus_files(const std::string& folder);
 
+/// A file that is no profile.
+struct PerseusRefused {
+  std::string name;    ///< Path below the folder, with slashes.
+  std::string reason;  ///< Begins with the whole path.
+};
+
 struct PerseusValidation {
   std::vector<PerseusPrediction> runs;  ///< By name.
   std::vector<PerseusFit> fits;         ///< By machine and half.
+  std::vector<PerseusRefused> refused;  ///< By name; in no half.
   std::vector<std::string> warnings;
 };
 
@@ -47,8 +54,9 @@ struct PerseusValidation {
 ///
 /// A machine is the first folder below `folder` that a path names (or `folder` itself) and the
 /// number of stages; within it the runs, in the order of their names, belong to halves a and b in
-/// turn. Same files, same result, whatever `threads` is. Throws Error for a folder that is not
-/// there or holds no such file, and for a file that is wrong.
+/// turn. Same files, same result, whatever `threads` is. What is wrong with one
+/// file is in `refused`. Throws Error for a folder that is not there or holds no such file, and
+/// where all are wrong.
 PerseusValidation validate_perseus(const std::string& folder, std::size_t threads);
 
 }  // namespace shardlab

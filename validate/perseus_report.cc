@@ -93,6 +93,7 @@ std::string perseus_text(const PerseusValidation& found) {
   if (!all.blind.empty()) {
     text += "blind:             " + summary_text(summarize(all.blind)) + "\n";
   }
+  for (const PerseusRefused& each : found.refused) text += "cannot be used: " + each.reason + "\n";
   return text;
 }
 
@@ -107,6 +108,10 @@ ordered_json perseus_json(const PerseusValidation& found) {
   json["parameters"] = fits_json(found);
   json["without_parameters"] = error_summary_json(summarize(all.plain));
   json["blind"] = part_json(all.blind);
+  json["refused"] = ordered_json::array();
+  for (const PerseusRefused& each : found.refused) {
+    json["refused"].push_back({{"name", each.name}, {"reason", each.reason}});
+  }
   json["warnings"] = found.warnings;
   return json;
 }
