@@ -194,7 +194,7 @@ void Runtime::turn() {
     if (!over() && std::ranges::none_of(lost_, &std::string::empty)) throw Error(no_device_left());
     if (!over() && at_rest()) {
       if (!std::exchange(stopping_, false)) throw Error(driver_->stuck());
-      // The policy leaves some minibatch as it is: in an order others may come first.
+      // The policy leaves some minibatch as it is, although it knows that no others come first.
       driver_->advance(std::array{Event(Interrupted{})});
     }
   } catch (...) {

@@ -17,9 +17,9 @@ namespace shardlab {
 /// With times it claims nothing sooner, and a simulation of the plan that the order was taken from
 /// is the same again, to the nanosecond: what stays on devices and what goes first is the order's
 /// too, and admission the Driver's as it was then. Without times jobs are admitted in the order of
-/// their first claims: others could take the place that those need. Where something fails that no
-/// order foresees (a job, a device, a unit that is tried again), the rest runs without times by
-/// longest remaining time. Source: own.
+/// their first claims: others could take the place that those need. Where something happens that no
+/// order foresees (a job or a device fails, a unit is tried again, the run is told to stop), the
+/// rest runs without times by longest remaining time. Source: own.
 class Replay final : public Policy {
  public:
   /// Without times, claims that were given back are left out, and the rest is claimed as early as

@@ -96,6 +96,7 @@ void Driver::release_restored(JobId id) {
   set_goal(id);
   job.state = Job::State::kReleased;
   released_.push_back(id);
+  if (stopping_) policy_.lost(id);
 }
 
 /// The unit is tried again alone, once all has left the device that can: nothing else is claimed

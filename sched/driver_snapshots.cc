@@ -66,14 +66,17 @@ void Driver::leave_border(JobId job) {
   offer_all(job);
 }
 
-/// All that is at a border is put away; what runs comes to its next one.
+/// All that is at a border is put away; what runs comes to its next one. Whoever waits for units of
+/// the others is told that there will be none.
 void Driver::take_in(const StopAsked&) {
   stopping_ = true;
   next_snapshots_ = kNever;
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     const Job::State state = jobs_[j].state;
     if (state == Job::State::kRunning && !jobs_[j].failed) stop_at_border(job_id(j));
-    if (state == Job::State::kPaused || state == Job::State::kReleased) put_away(job_id(j));
+    const bool away = state == Job::State::kPaused || state == Job::State::kReleased;
+    if (away) put_away(job_id(j));
+    if (away || state == Job::State::kWaiting) policy_.lost(job_id(j));
   }
 }
 
@@ -96,6 +99,7 @@ void Driver::stop_at_border(JobId job) {
 void Driver::put_down(JobId job) {
   take_back(job);
   for (const TrackId track : ledger_.track_ids(job)) tracks_[index(track)].offered = false;
+  policy_.lost(job);
   pause(job);
 }
 

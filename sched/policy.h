@@ -56,7 +56,7 @@ class Policy {
   virtual void arrived(JobId job) { static_cast<void>(job); }
   /// All its units are done, or its tuner stopped it: no unit of it will be offered any more.
   virtual void completed(JobId job) { static_cast<void>(job); }
-  /// It failed: no unit of it will be offered any more.
+  /// It failed, or stays at its border as the run stops: no unit of it will be offered any more.
   virtual void lost(JobId job) { static_cast<void>(job); }
 
   /// The device runs nothing until it is back, if ever: what was left to it is for others.

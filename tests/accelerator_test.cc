@@ -286,6 +286,27 @@ TEST_F(AcceleratorFaults, AUnitThatFindsNoMemoryIsTriedAgain) {
   EXPECT_GT(redone, 0);
 }
 
+// Its batch is a hundred times that of the others, and the profile knows nothing of what it needs.
+TEST_F(AcceleratorFaults, AJobThatFindsNoMemoryTwiceStopsAloneWithTheReason) {
+  if (!fake()) GTEST_SKIP() << "only the fake accelerator has as little memory as it is told";
+  Workload work = small_jobs();
+  const Bytes enough = 2 * train(work, {}).timeline.peak[0];
+  work.jobs[0].batch *= 100;
+  fake::set_memory(enough);
+  for (const Setting& setting : {Setting{}, Setting{Strategy::kSpill, 2, 1, 0}}) {
+    const RunResult result = train(work, setting);
+    const JobEnd& big = result.outcome.jobs[0];
+    EXPECT_FALSE(big.completed);
+    EXPECT_EQ(big.minibatches, 0);
+    EXPECT_NE(big.reason.find("out of memory: "), std::string::npos) << big.reason;
+    EXPECT_EQ(result.outcome.redone, 1) << "its first unit, once";
+    for (std::size_t j = 1; j < work.jobs.size(); ++j) {
+      EXPECT_TRUE(result.outcome.jobs[j].completed) << result.outcome.jobs[j].reason;
+    }
+    expect_plain_if_completed(work, result);
+  }
+}
+
 TEST_F(AcceleratorFaults, JobsGoOnElsewhereToTheSameBitsWhenADeviceFails) {
   if (!fake()) GTEST_SKIP() << "only the fake accelerator fails on purpose";
   const Workload work = small_jobs();
