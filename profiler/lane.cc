@@ -48,8 +48,12 @@ void append(LaneSamples& to, const LaneSamples& from) {
     layers.resize(std::max(layers.size(), from.models[m].size()));
     for (std::size_t i = 0; i < from.models[m].size(); ++i) append(layers[i], from.models[m][i]);
   }
-  to.whole.resize(std::max(to.whole.size(), from.whole.size()));
-  for (std::size_t m = 0; m < from.whole.size(); ++m) add(to.whole[m], from.whole[m]);
+  for (auto LaneSamples::*samples : {&LaneSamples::whole, &LaneSamples::around}) {
+    auto& all = to.*samples;
+    const auto& more = from.*samples;
+    all.resize(std::max(all.size(), more.size()));
+    for (std::size_t m = 0; m < more.size(); ++m) add(all[m], more[m]);
+  }
   add(to.copies, from.copies);
   add(to.copies_back, from.copies_back);
   add(to.overhead, from.overhead);
@@ -88,9 +92,11 @@ void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& sampl
   constexpr int kRunsPerWhole = 4;
   samples.models.resize(keys_.size());
   samples.whole.resize(keys_.size());
+  samples.around.resize(keys_.size());
   ModelBench& bench = *models_[model];
   const Duration layers =
       within_memory(keys_[model], [&] { return bench.run(around, samples.models[model]); });
+  samples.around[model].push_back(layers);
   if (!device_.is_cpu()) {
     const Duration whole = run_whole(bench, around);
     samples.whole[model].push_back(whole);

@@ -1,6 +1,6 @@
 """The results of a check as a page in Markdown. A pure function: the same results give the same page."""
 
-PERCENT = {"error", "naive_error", "shared_error", "largest_error", "layers_error", "overhead", "drift", "largest_spread",
+PERCENT = {"error", "naive_error", "shared_error", "largest_error", "layers_error", "events_error", "records_error", "overhead", "drift", "largest_spread",
            "occupied", "busy", "useful", "hidden", "beside_copies", "unattributed", "by_launch", "recording", "residual",
            "mismatched", "median_interval", "allocator_rounding"}
 UNITS = [  # the end of a figure's name -> what the page shows: unit, divisor, decimals
