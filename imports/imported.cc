@@ -200,8 +200,8 @@ void set_precision(Precision precision, Imported& to) {
 
 namespace {
 
-/// As models/ know it, of torch.optim, or fused (Apex, DeepSpeed): Adam's state is that of AdamW, and so is what its step does but for the
-/// decay.
+/// As models/ know it; fused ones are of Apex and DeepSpeed. Adam's state is that of AdamW, and so
+/// is what its step does but for the decay.
 std::optional<OptimizerKind> optimizer_of(const std::string& of_torch) {
   if (of_torch == "SGD" || of_torch == "FusedSGD") return OptimizerKind::kSgd;
   for (const char* adam : {"AdamW", "Adam", "FusedAdam"}) {

@@ -9,9 +9,9 @@
 
 namespace shardlab {
 
-/// What the user says of a cost: `LAYER.FIELD=VALUE`, where LAYER is the name of layers, or
-/// else a shell pattern of names, or `FIELD=VALUE` of the model (`input_bytes`) or the host (`copy`, `copy_back`,
-/// `unit_overhead_ns`, `dispatch_ns`). FIELD is as in a profile; `activation_bytes` is
+/// What the user says of a cost: `LAYER.FIELD=VALUE`, where LAYER is the name of layers, or else a
+/// shell pattern of names, or `FIELD=VALUE` of the model (`input_bytes`) or the host (`copy`,
+/// `copy_back`, `unit_overhead_ns`, `dispatch_ns`). FIELD is as in a profile; `activation_bytes` is
 /// `output_bytes`. VALUE is a size ("4 MiB"), a time ("1.5 ms", or nanoseconds), or of a copy its
 /// latency and rate per second ("10 us + 24 GB").
 struct Setting {

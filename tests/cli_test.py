@@ -1564,8 +1564,8 @@ def test_an_import_says_what_it_lacks_and_simulate_refuses_that_by_name(tmp_path
     for verb in ["simulate", "sweep"]:
         said = bad(verb, workload, IMPORTS.parent / "cluster.toml", "-p", profile)
         assert said == (
-            f"shardlab: {profile}: imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; not known of the "
-            "host: unit_overhead_ns, dispatch_ns, copy; import it again with --fill MODEL.toml for sizes, or with --set "
+            f"shardlab: {profile}: imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; not known of "
+            "the host: unit_overhead_ns, dispatch_ns, copy; import it again with --fill MODEL.toml for sizes, or with --set "
             "'head.step_ns=TIME' --set 'input_bytes=SIZE' --set 'unit_overhead_ns=TIME' --set 'dispatch_ns=TIME' --set "
             "'copy=LATENCY + RATE'\n")
     # What the message names is all that is wanted.
@@ -1605,8 +1605,8 @@ def test_a_gpus_profile_on_cpu_devices_is_refused_and_so_is_the_other_way_round(
         clusters[kind] = tmp_path / f"{kind}.toml"
         clusters[kind].write_text(f'[[device]]\nname = "d"\nkind = "{kind}"\n')
     said = bad("simulate", workload, clusters["cpu"], "-p", profile)
-    assert (f'{profile}: is of "Example GPU 24 GB", a GPU, but d of the cluster is of kind "cpu" (write kind = "cuda" for a GPU); '
-            "profile there, estimate it with shardlab fit --device, or --accept-profile device") in said
+    assert (f'{profile}: is of "Example GPU 24 GB", a GPU, but d of the cluster is of kind "cpu" (write kind = "cuda" for a '
+            "GPU); profile there, estimate it with shardlab fit --device, or --accept-profile device") in said
     run = shardlab("simulate", workload, clusters["cpu"], "-p", profile, "--accept-profile", "device")
     assert run.returncode == 0 and "a GPU, but d of the cluster is of kind" in run.stderr
     for kind in ["cuda", "emulated"]:
@@ -1614,9 +1614,9 @@ def test_a_gpus_profile_on_cpu_devices_is_refused_and_so_is_the_other_way_round(
     measured = json.loads((FIXTURES / "profile.json").read_text())
     measured["provenance"]["method"] = "steady clock per layer, median"
     profile.write_text(json.dumps(measured))
-    assert 'a CPU, but d of the cluster is of kind "cuda"' in bad("simulate", FIXTURES / "workload.toml", clusters["cuda"], "-p",
-                                                                 profile)
-    good("simulate", FIXTURES / "workload.toml", clusters["cpu"], "-p", profile)
+    workload = FIXTURES / "workload.toml"
+    assert 'a CPU, but d of the cluster is of kind "cuda"' in bad("simulate", workload, clusters["cuda"], "-p", profile)
+    good("simulate", workload, clusters["cpu"], "-p", profile)
 
 
 def test_an_import_whose_gaps_are_filled_is_simulated_and_not_trained(tmp_path):
@@ -1656,7 +1656,8 @@ def test_import_json_lists_what_was_not_used(tmp_path):
 def test_import_prints_gaps_and_copies_by_phase_and_what_belongs_to_no_layer(tmp_path):
     text = good("import", "kineto", IMPORTS / "kineto-fractions.json", "--batch", 8, "-o", tmp_path / "p.json")
     rows = {cells[1]: cells[2:] for line in text.splitlines() if len(cells := re.split("  +", line.strip())) == 9}
-    assert rows["phase"] == ["launches", "busy ms", "gaps ms", "MiB to device", "MiB to host", "pageable of both", "MiB elsewhere"]
+    assert rows["phase"] == ["launches", "busy ms", "gaps ms", "MiB to device", "MiB to host", "pageable of both",
+                             "MiB elsewhere"]
     # Of a minibatch: embed 2 kernels of 30 us and 5 between them without a copy, head one of 40.
     assert rows["forward"] == ["3", "0.070", "0.005", "0.000", "0.000", "0.000", "0.000"]
     assert rows["step of the model"][:2] == ["1", "0.050"]
