@@ -43,7 +43,7 @@ class Engine {
 
 /// Raised whenever anything that crosses the border changes: the command refuses another build's
 /// module.
-constexpr int kEngineVersion = 7;
+constexpr int kEngineVersion = 8;
 /// The module exports this: `Engine* shardlab_engine(int version)`, null for another version.
 constexpr const char* kEngineFactory = "shardlab_engine";
 

@@ -12,6 +12,7 @@
 
 #include "cli/checks.h"
 #include "cli/output.h"
+#include "cli/recorded_report.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "imports/fill.h"
@@ -115,7 +116,9 @@ std::string import_text(const std::vector<Imported>& all) {
     table.row(std::move(cells));
     remarks += remarks_text(each, all.size() > 1 ? label + ": " : "");
   }
-  return table.text() + remarks;
+  std::vector<const ModelProfile*> models;
+  for (const Imported& each : all) models.push_back(&each.model);
+  return table.text() + recorded_text(models) + remarks;
 }
 
 std::vector<std::string> missing_of_host(const HostCosts& host) {
@@ -145,7 +148,9 @@ nlohmann::ordered_json import_json(const std::vector<Imported>& all, const std::
                       {"batch", each.model.batch},
                       {"device", each.device},
                       {"precision", precision_json(each.model)},
+                      {"optimizer", to_string(each.model.optimizer)},
                       {"device_time_ns", device_time_json(each.device_time)},
+                      {"recorded", recorded_json(each.model)},
                       {"layers", each.model.layers.size()},
                       {"not_known", missing_costs(each.model)},
                       {"unused", std::move(unused)},
@@ -190,7 +195,7 @@ Imported import_file(const Options& options, const std::vector<Setting>& setting
     fill(options.fill, *from, options.fill_at, result);
     result.sources.push_back(source_file(options.fill));
   }
-  for (const Setting& setting : settings) apply(setting, result);
+  apply(settings, result);
   derive(result);
   return result;
 }
@@ -227,12 +232,12 @@ int import_files(Options options) {
   if (!options.fill.empty()) {
     from = job_to_fill_from(options.fill);
     options.import.usual_batch = from->batch;
-    if (options.optimizer.empty()) options.optimizer = to_string(from->optimizer.kind);
+    options.import.usual_optimizer = from->optimizer.kind;
+    options.import.usual_from = options.fill;
   } else if (!options.fill_at.empty()) {
     throw UsageError("--fill-at says how --fill is divided; give that too");
   }
-  if (options.optimizer.empty()) options.optimizer = "adamw";
-  options.import.optimizer = parse_optimizer(options.optimizer);
+  if (!options.optimizer.empty()) options.import.optimizer = parse_optimizer(options.optimizer);
   std::vector<Setting> settings;
   for (const std::string& text : options.settings) settings.push_back(parse_setting(text));
   std::vector<Imported> all;
@@ -267,7 +272,7 @@ Action declare_import(CLI::App& app) {
                  "samples per minibatch, where the file does not say it")
       ->check(positive());
   app.add_option("--optimizer", options->optimizer,
-                 "what the step is of (that of --fill, or adamw)")
+                 "what the step is of (as the trace says, else that of --fill, or adamw)")
       ->check(CLI::IsMember({"adamw", "sgd"}));
   app.add_option("--device", options->device, "what was measured, where the file does not say it");
   app.add_option(

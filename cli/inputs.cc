@@ -84,17 +84,36 @@ bool contains(std::string_view text, std::string_view part) {
   return std::ranges::search(text, part, same).begin() != text.end();
 }
 
+/// The costs of a device.
+const Profile& costs_of(const Inputs& inputs, const DeviceSpec& device) {
+  const auto other = inputs.profile.others.find(device.costs);
+  return other == inputs.profile.others.end() ? inputs.profile : *other->second;
+}
+
+/// A GPU's costs on CPU devices, or the other way round; empty: neither, as far as anybody says.
+std::string other_kind(const Inputs& inputs) {
+  for (const DeviceSpec& device : inputs.cluster.devices) {
+    if (device.kind != "cpu" && device.kind != "cuda") continue;
+    const Profile& costs = costs_of(inputs, device);
+    const std::optional<bool> gpu = of_accelerator(costs.provenance);
+    if (!gpu || *gpu == (device.kind == "cuda")) continue;
+    return fmt::format("{}: is of \"{}\", a {}, but {} of the cluster is of kind \"{}\"{}",
+                       costs.path, costs.provenance.device, *gpu ? "GPU" : "CPU", device.name,
+                       device.kind, *gpu ? " (write kind = \"cuda\" for a GPU)" : "");
+  }
+  return "";
+}
+
 /// What the first device is that its profile is not of; empty: all are as the cluster says.
 std::string other_device(const Inputs& inputs) {
   for (const DeviceSpec& device : inputs.cluster.devices) {
-    const auto other = inputs.profile.others.find(device.costs);
-    const Profile& costs = other == inputs.profile.others.end() ? inputs.profile : *other->second;
+    const Profile& costs = costs_of(inputs, device);
     const std::string& measured = costs.provenance.device;
     if (device.model.empty() || contains(measured, device.model)) continue;
     return fmt::format("{}: is of \"{}\", but {} of the cluster is a \"{}\"", costs.path, measured,
                        device.name, device.model);
   }
-  return "";
+  return other_kind(inputs);
 }
 
 void refuse_other_devices(const Inputs& inputs) {
@@ -103,6 +122,21 @@ void refuse_other_devices(const Inputs& inputs) {
   throw Error(
       other +
       "; profile there, estimate it with shardlab fit --device, or --accept-profile device");
+}
+
+/// All at once: of the host, and of the models that the jobs train.
+void refuse_missing_costs(const Inputs& inputs) {
+  const auto of = [&](const Profile& profile) {
+    std::vector<const ModelProfile*> entries;
+    for (const Job& job : inputs.workload.jobs) {
+      const auto* entry = find_entry(profile, job.model, job.batch, job.optimizer.kind);
+      if (entry == nullptr || std::ranges::find(entries, entry) != entries.end()) continue;
+      entries.push_back(entry);
+    }
+    return entries;
+  };
+  refuse_missing(inputs.profile, of(inputs.profile), host_costs_of(inputs.cluster));
+  for (const auto& [name, other] : inputs.profile.others) refuse_missing(*other, of(*other), {});
 }
 
 /// A job that says in what its imported model computed means a profile of that.
@@ -128,6 +162,7 @@ Inputs read_inputs(const InputPaths& paths) {
   inputs.accepted = accepted(paths.accept);
   inputs.profile = read_profiles(paths.profiles, inputs.workload, inputs.accepted);
   refuse_other_devices(inputs);
+  refuse_missing_costs(inputs);
   inputs.machine = inputs.cluster;
   inputs.cluster = with_measured_links(std::move(inputs.cluster), inputs.profile);
   // Copies of emulated devices take nothing by themselves, so all their links are paced.

@@ -2,6 +2,7 @@
 #include <memory>
 #include <sched.h>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -9,10 +10,14 @@
 
 #include "cli/engine.h"
 #include "cli/output.h"
+#include "cli/profile_report.h"
 #include "cli/verbs.h"
+#include "profiler/conditions.h"
+#include "profiler/link_text.h"
 #include "profiler/provenance.h"
 #include "report/table.h"
 #include "traces/cluster_file.h"
+#include "traces/profile_file.h"
 
 namespace shardlab {
 namespace {
@@ -23,19 +28,13 @@ struct Options {
   bool json = false;
 };
 
-std::string where(const LinkCost& link) {
-  if (link.way == LinkWay::kToPeer) return "to " + link.peer;
-  return link.way == LinkWay::kToDevice ? "to device" : "to host";
-}
-
-const char* memory(bool pinned) { return pinned ? "page-locked" : "pageable"; }
-
 std::string links_text(const std::vector<LinkCost>& links) {
   TextTable table({"device", "direction", "host memory", "latency µs", "GB/s", "residual %",
                    "GB/s shared", "copying at once"});
   for (const LinkCost& link : links) {
     const bool shared = link.shared_rate > 0;
-    table.row({link.device, where(link), link.way == LinkWay::kToPeer ? "" : memory(link.pinned),
+    table.row({link.device, way_text(link),
+               link.way == LinkWay::kToPeer ? "" : memory_text(link.pinned),
                fmt::format("{:.1f}", seconds(link.cost.latency) * 1e6),
                fmt::format("{:.2f}", link.cost.bytes_per_second * 1e-9),
                fmt::format("{:.1f}", 100 * link.residual),
@@ -50,7 +49,7 @@ std::string shared_text(const std::vector<SharedCopies>& shared) {
   TextTable table({"shared", "direction", "host memory", "copying at once", "GB/s each alone, sum",
                    "GB/s together", "contention"});
   for (const SharedCopies& each : shared) {
-    table.row({each.through, each.ways, memory(each.pinned), fmt::format("{}", each.copying),
+    table.row({each.through, each.ways, memory_text(each.pinned), fmt::format("{}", each.copying),
                fmt::format("{:.2f}", each.alone * 1e-9),
                fmt::format("{:.2f}", each.together * 1e-9),
                fmt::format("{:.2f}", each.contention())});
@@ -135,16 +134,25 @@ std::vector<std::string> warnings(const Cluster& cluster, const LinkReport& foun
 
 int measure(const Options& options) {
   const Cluster cluster = read_cluster(options.cluster);
-  const LinkReport found = load_engine()->links(cluster, options.links);
-  print_warnings(warnings(cluster, found));
+  const auto engine = load_engine();
+  const std::vector<Reading> before = read_conditions(cluster);
+  const LinkReport found = engine->links(cluster, options.links);
+  const std::vector<Condition> during = conditions(before, read_conditions(cluster));
+  std::vector<std::string> cautions = warnings(cluster, found);
+  for (const LinkCost& link : found.links) {
+    if (std::string said = caution(link); !said.empty()) cautions.push_back(std::move(said));
+  }
+  print_warnings(cautions);
   if (options.json) {
     print_json("links", {{"machine", describe_device(cluster.devices.front())},
                          {"links", list(found.links)},
                          {"shared", list(found.shared)},
-                         {"computing", list(found.slow_downs)}});
+                         {"computing", list(found.slow_downs)},
+                         {"cautions", cautions},
+                         {"conditions", conditions_json(during)}});
   } else {
     print_text(links_text(found.links) + shared_text(found.shared) +
-               slow_down_text(found.slow_downs));
+               slow_down_text(found.slow_downs) + "\n" + conditions_text(during));
   }
   return 0;
 }
@@ -165,7 +173,8 @@ Action declare_links(CLI::App& app) {
       "alone over what all pass\n"
       "together: for 2, 3 ... devices, for all, and below each switch of the cluster. Last, by "
       "how much longer a small\n"
-      "model trains beside copies, as the cluster file wants it.\n"
+      "model trains beside copies, as the cluster file wants it; and what the machine was like, "
+      "before and afterwards.\n"
       "Example:\n"
       "  shardlab links cluster.toml");
   return [options] { return measure(*options); };

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/recorded_report.h"
 #include "cli/terminal.h"
 #include "core/phase.h"
 #include "report/table.h"
@@ -26,12 +27,12 @@ Duration minibatch(const ModelProfile& model, LayerTimes LayerCost::*where) {
          sum(model, where, &LayerTimes::step);
 }
 
-/// Sum of the layers' times over the minibatch timed as a whole, less 1; "" where none was.
-std::string composition(const ModelProfile& model) {
-  if (!model.whole || model.whole->median <= Duration{}) return "";
+/// Sum of the layers' times alone over a minibatch timed otherwise, less 1; "" where none was.
+std::string composition(const ModelProfile& model, const std::optional<Measured>& other) {
+  if (!other || other->median <= Duration{}) return "";
   const Duration layers =
       minibatch(model, &LayerCost::alone) + sum(model, &LayerCost::alone, &LayerTimes::forward);
-  return fmt::format("{:+.1f}", 100 * (seconds(layers) / seconds(model.whole->median) - 1));
+  return fmt::format("{:+.1f}", 100 * (seconds(layers) / seconds(other->median) - 1));
 }
 
 /// Spreads of all layers and kinds over their medians.
@@ -60,7 +61,8 @@ void add_row(TextTable& table, const ModelProfile& model) {
              fmt::format("{:.2f}", static_cast<double>(parameters) / 4e6),
              cell(&LayerTimes::forward), cell(&LayerTimes::recompute), cell(&LayerTimes::backward),
              cell(&LayerTimes::step), fmt::format("{:.1f}", 100 * spread(model)),
-             fmt::format("{:.2f}", alone > 0 ? loaded / alone : 1), composition(model)});
+             fmt::format("{:.2f}", alone > 0 ? loaded / alone : 1), composition(model, model.whole),
+             composition(model, model.around)});
 }
 
 std::string host_text(const char* what, const HostCosts& host) {
@@ -125,11 +127,13 @@ std::string measurement_text(const Profile& profile) {
     text += fmt::format("the allocator took {:.2f} % more than it was asked for\n",
                         100 * *from.allocator_rounding);
   }
-  for (const auto& [what, before, after] : from.conditions) {
-    text += before == after ? fmt::format("{}: {}\n", what, before)
-                            : fmt::format("{}: {}, afterwards {}\n", what, before, after);
-  }
-  return text;
+  return text + conditions_text(from.conditions);
+}
+
+std::vector<const ModelProfile*> pointers(const std::vector<ModelProfile>& models) {
+  std::vector<const ModelProfile*> result;
+  for (const ModelProfile& each : models) result.push_back(&each);
+  return result;
 }
 
 std::string activity_text(const Profile& profile) {
@@ -141,14 +145,30 @@ std::string activity_text(const Profile& profile) {
                   format_duration(profile.alone.copy_back.latency), activity->source);
   const std::optional<double> busy = busy_share(profile);
   if (!busy) return text + "\n";
-  return text + fmt::format(
-                    "; kernels ran {:.1f} % of the layers' time, {:.1f} % of it in no layer; {} "
-                    "records lost, {:.1f} % mismatched; recording slows a minibatch by {:.1f} %\n",
-                    100 * *busy, 100 * activity->unattributed, activity->dropped,
-                    100 * activity->mismatched, 100 * activity->slow_down);
+  std::string events;
+  if (activity->over_events) {
+    events = fmt::format("records of layers add up to {:.1f} % of events around the minibatches\n",
+                         100 * *activity->over_events);
+  }
+  return text +
+         fmt::format(
+             "; kernels ran {:.1f} % of the layers' time, {:.1f} % of it in no layer; {} "
+             "records lost, {:.1f} % mismatched; recording slows a minibatch by {:.1f} %\n",
+             100 * *busy, 100 * activity->unattributed, activity->dropped,
+             100 * activity->mismatched, 100 * activity->slow_down) +
+         events + recorded_text(pointers(profile.models));
 }
 
 }  // namespace
+
+std::string conditions_text(const std::vector<Condition>& conditions) {
+  std::string text;
+  for (const auto& [what, before, after] : conditions) {
+    text += before == after ? fmt::format("{}: {}\n", what, before)
+                            : fmt::format("{}: {}, afterwards {}\n", what, before, after);
+  }
+  return text;
+}
 
 Profile profile_with_progress(Engine& engine, const Workload& workload, const Cluster& cluster,
                               const ProfileOptions& options) {
@@ -160,15 +180,16 @@ Profile profile_with_progress(Engine& engine, const Workload& workload, const Cl
 
 std::string profile_text(const Profile& profile) {
   TextTable table({"model", "optimizer", "batch", "layers", "parameters M", "forward ms",
-                   "recompute ms", "backward ms", "step ms", "spread %", "loaded/alone",
-                   "layers %"});
+                   "recompute ms", "backward ms", "step ms", "spread %", "loaded/alone", "layers %",
+                   "around %"});
   for (const ModelProfile& model : profile.models) add_row(table, model);
   const Provenance& from = profile.provenance;
   return fmt::format("{}\nLibTorch {}, {} rounds after {} of warm-up, {} lanes\n\n", from.device,
                      from.libtorch, from.rounds, from.warm_up, from.lanes) +
          table.text() +
          "times with all lanes busy; loaded/alone compares minibatches; layers %: their sum alone "
-         "against whole units\n\n" +
+         "against whole units; around %:\nagainst events (on a CPU, the clock) around the units "
+         "that they were timed in\n\n" +
          host_text("alone ", profile.alone) + host_text("loaded", profile.loaded) +
          activity_text(profile) + measurement_text(profile);
 }

@@ -44,6 +44,11 @@ constexpr std::string_view name(CostField field) {
   return kCostFields[static_cast<std::size_t>(field)];
 }
 
+constexpr bool is_copy(CostField field) {
+  return field == CostField::kCopy || field == CostField::kCopyBack;
+}
+constexpr bool is_time(CostField field) { return name(field).ends_with("_ns"); }
+
 /// Which of them are missing.
 class MissingCosts {
  public:

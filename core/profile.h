@@ -4,12 +4,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/bytes.h"
 #include "core/cost_field.h"
+#include "core/device_work.h"
 #include "core/model.h"
+#include "core/phase.h"
 #include "core/time.h"
 
 namespace shardlab {
@@ -59,6 +62,8 @@ struct LayerCost {
   /// The optimizer's step on the host, with parameters, state and gradient in its memory. None: not
   /// measured, which only a plan that steps there minds.
   std::optional<Measured> host_step = std::nullopt;
+  /// What an accelerator's activity records say of it alone; nobody computes with it.
+  std::map<Phase, DeviceWork> recorded = {};
 };
 
 /// Costs of one model at one batch size with one optimizer.
@@ -69,6 +74,11 @@ struct ModelProfile {
   std::vector<LayerCost> layers;
   /// One minibatch alone, timed as a whole: what the times of its layers should add up to.
   std::optional<Measured> whole = std::nullopt;
+  /// Minibatches of the rounds that time layers, timed around each unit besides: by events on an
+  /// accelerator, by the clock on a CPU.
+  std::optional<Measured> around = std::nullopt;
+  /// Of activity records: what belongs to no layer, and, in an import, an optimizer's step.
+  std::optional<DeviceWork> unattributed = std::nullopt, whole_step = std::nullopt;
   /// Of an imported model: a minibatch's inputs, and the most that its targets take. None: missing.
   std::optional<Bytes> input = std::nullopt;
   /// Of an imported model: what its matrix products were computed in. None: not known.
@@ -104,6 +114,9 @@ struct ActivityFacts {
   std::int64_t dropped = 0;  ///< Records lost or unusable.
   /// Share whose launch lies in the time of another layer's launches, and not of its own.
   double mismatched = 0;
+  /// What the layers' records add up to, kernels and the time between them, over what events around
+  /// the same minibatches say. None: not known.
+  std::optional<double> over_events = std::nullopt;
 };
 
 /// Of the 95 % intervals of medians (see profiler/median_interval.h), over minibatches.
@@ -189,7 +202,16 @@ void refuse_unknown(const Profile& profile, const ModelSpec& model, int batch,
 /// "step_ns of every layer", or nothing.
 std::vector<std::string> missing_costs(const ModelProfile& model);
 
-/// Throws Error where a cost of the host is missing.
-void refuse_missing(const Profile& profile, CostField of_host);
+/// The entry, where the profile has it.
+const ModelProfile* find_entry(const Profile& profile, const ModelSpec& model, int batch,
+                               OptimizerKind optimizer);
+
+/// Throws one Error that names all that is missing of these entries of the profile and of these
+/// costs of its host, and the options of `import` that supply it.
+void refuse_missing(const Profile& profile, std::span<const ModelProfile* const> entries,
+                    std::span<const CostField> of_host);
+
+/// Whether an accelerator was measured, as far as the profile says it.
+std::optional<bool> of_accelerator(const Provenance& provenance);
 
 }  // namespace shardlab

@@ -35,18 +35,29 @@ Measured scaled(Measured time, double factor) {
   return time;
 }
 
+/// What is known of the very device that was measured.
+void forget_measurements(ModelProfile& costs) {
+  costs.whole.reset();
+  costs.around.reset();
+  costs.unattributed.reset();
+  costs.whole_step.reset();
+  for (LayerCost& layer : costs.layers) {
+    layer.host_step.reset();  // Of another host.
+    layer.recorded.clear();
+  }
+}
+
 /// Layers of which nothing is known but their times.
 ModelProfile by_data_sheets(ModelProfile costs, const RooflineRatio& ratio) {
   const DeviceRatio ends = device_ratio(ratio);
   for (LayerCost& layer : costs.layers) {
-    layer.host_step.reset();  // Of another host.
     for (const Phase phase : kPhases) {
       for (LayerTimes* times : {&layer.alone, &layer.loaded}) {
         of(*times, phase) = scaled(of(*times, phase), ends.middle);
       }
     }
   }
-  costs.whole.reset();
+  forget_measurements(costs);
   costs.interval = (1 + costs.interval.value_or(0)) * (1 + ends.interval()) - 1;
   return costs;
 }
@@ -128,7 +139,6 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
     return by_data_sheets(std::move(costs), ratio);
   for (int i = 0; i < shape.layers(); ++i) {
     LayerCost& layer = costs.layers.at(static_cast<std::size_t>(i));
-    layer.host_step.reset();  // Of another host.
     for (const Phase phase : kPhases) {
       const LayerKind kind = kind_of(shape.model, i);
       const Rates here = law.rates(kind, phase);
@@ -141,7 +151,7 @@ ModelProfile Estimator::on_device(ModelProfile costs, const RooflineRatio& ratio
       }
     }
   }
-  costs.whole.reset();
+  forget_measurements(costs);
   const DeviceRatio ends = device_ratio(ratio);
   const double came = before > 0 ? minibatch_time(costs) / before : ends.middle;
   const double device = std::max(ends.high / came, came / ends.low) - 1;

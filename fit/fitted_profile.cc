@@ -74,19 +74,31 @@ void refuse_twice(const Profile& profile, const Profile& other) {
   }
 }
 
+/// Of those that know it; what nobody knows is missing.
 HostCosts mean_of(const std::vector<Profile>& profiles, HostCosts Profile::*host) {
-  const auto count = static_cast<std::int64_t>(profiles.size());
   HostCosts mean;
-  const auto add_copy = [&](CopyCost& to, const CopyCost& from) {
-    to.latency += from.latency / count;
-    to.bytes_per_second += from.bytes_per_second / static_cast<double>(count);
+  const auto take = [&](CostField field, const auto& add) {
+    const auto knows = [&](const Profile& each) { return !(each.*host).missing.has(field); };
+    const std::int64_t count = std::ranges::count_if(profiles, knows);
+    mean.missing.set(field, count == 0);
+    for (const Profile& each : profiles) {
+      if (knows(each)) add(each.*host, count);
+    }
   };
-  for (const Profile& each : profiles) {
-    add_copy(mean.copy, (each.*host).copy);
-    add_copy(mean.copy_back, (each.*host).copy_back);
-    mean.unit_overhead += (each.*host).unit_overhead / count;
-    mean.dispatch += (each.*host).dispatch / count;
-  }
+  const auto take_copy = [&](CostField field, CopyCost HostCosts::*copy) {
+    take(field, [&](const HostCosts& from, std::int64_t count) {
+      (mean.*copy).latency += (from.*copy).latency / count;
+      (mean.*copy).bytes_per_second += (from.*copy).bytes_per_second / static_cast<double>(count);
+    });
+  };
+  const auto take_time = [&](CostField field, Duration HostCosts::*time) {
+    take(field,
+         [&](const HostCosts& from, std::int64_t count) { mean.*time += from.*time / count; });
+  };
+  take_copy(CostField::kCopy, &HostCosts::copy);
+  take_copy(CostField::kCopyBack, &HostCosts::copy_back);
+  take_time(CostField::kUnitOverhead, &HostCosts::unit_overhead);
+  take_time(CostField::kDispatch, &HostCosts::dispatch);
   return mean;
 }
 

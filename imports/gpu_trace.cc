@@ -37,6 +37,12 @@ void report_lost(const std::map<Why, Lost>& lost, Imported& to) {
   }
 }
 
+void count(const PlacedWork& placed, std::map<Why, Lost>& lost) {
+  Lost& here = lost[placed.why];
+  ++here.count;
+  here.seconds += seconds(Duration{placed.work.end_ns - placed.work.start_ns});
+}
+
 /// Adds up what was found, and counts the rest.
 PlaceSums add_up(SortedRecords<PlacedWork>& works, std::size_t held_bytes, Imported& to) {
   PlaceSums sums(held_bytes);
@@ -45,9 +51,7 @@ PlaceSums add_up(SortedRecords<PlacedWork>& works, std::size_t held_bytes, Impor
   while (const PlacedWork* placed = all.next()) {
     TracePlace place = placed->place;
     if (placed->why != Why::kPlaced) {
-      Lost& here = lost[placed->why];
-      ++here.count;
-      here.seconds += seconds(Duration{placed->work.end_ns - placed->work.start_ns});
+      if (placed->work.worked) count(*placed, lost);
       if (placed->why == Why::kOtherProcess) continue;
       place = {};  // It still comes between others.
     }
@@ -79,6 +83,17 @@ void note_stalls(const std::vector<std::string>& stalls, Imported& to) {
   to.notes.push_back(std::move(text));
 }
 
+constexpr std::size_t kMostOptimizers = 8;  ///< In a message.
+
+/// "SGD" of "Optimizer.step#SGD.step"; empty: it names none.
+std::string_view optimizer_class(std::string_view range) {
+  constexpr std::string_view kBegin = "Optimizer.step#", kEnd = ".step";
+  if (!range.starts_with(kBegin)) return {};
+  range.remove_prefix(kBegin.size());
+  if (range.ends_with(kEnd)) range.remove_suffix(kEnd.size());
+  return range;
+}
+
 constexpr std::pair<Phase, CostField> kPhaseFields[] = {{Phase::kForward, CostField::kForward},
                                                         {Phase::kRecompute, CostField::kRecompute},
                                                         {Phase::kBackward, CostField::kBackward}};
@@ -89,6 +104,7 @@ GpuTrace::GpuTrace(const RangeRules& rules, const ImportOptions& options)
     : rules_(rules),
       held_bytes_(options.held_bytes),
       parts_(options),
+      options_(options),
       names_(rules),
       launches_(held_bytes_),
       works_(held_bytes_),
@@ -113,11 +129,20 @@ void GpuTrace::work(const TracedWork& work, std::string_view kernel,
   }
   if (!parts_.take(work.device)) return;
   works_.add(work);
+  worked_ = true;
   if (!kernel.empty()) precisions_.kernel(kernel, Duration{work.end_ns - work.start_ns});
 }
 
-void GpuTrace::copy(CopyClass of, Bytes bytes, Duration time, std::int64_t device) {
-  if (parts_.wanted_gpu(device)) copies_.add(of, bytes, time);
+void GpuTrace::copy(TracedWork copy, const CopyClass& of, Bytes bytes,
+                    std::optional<std::uint32_t> process) {
+  copy.copied = of;
+  copy.bytes = bytes;
+  copy.a_copy = true;
+  if (!between_host_and_device(of)) return work(copy, "", process);
+  if ((process && !parts_.wanted(*process)) || !parts_.wanted_gpu(copy.device)) return;
+  copies_.add(of, bytes, Duration{copy.end_ns - copy.start_ns});
+  copy.worked = false;
+  works_.add(copy);
 }
 
 void GpuTrace::range(std::string_view name, RangeSource source, HostThread thread,
@@ -130,7 +155,11 @@ void GpuTrace::range(std::string_view name, RangeSource source, HostThread threa
     step_range_ = true;
     return steps_.range(start_ns, end_ns);
   }
-  if (role == RangeRole::kOptimizer) steps_.optimizer_end(end_ns);
+  if (role == RangeRole::kOptimizer) {
+    steps_.optimizer_end(end_ns);
+    const std::string_view of = optimizer_class(name);
+    if (!of.empty() && optimizers_.size() < kMostOptimizers) optimizers_.emplace(of);
+  }
   const TracedRange range{thread.thread, start_ns, end_ns, index, 0};
   if (role == RangeRole::kOperator) return operators_.add({range});
   if (makes_layers(role)) layers_.see(range);
@@ -162,7 +191,7 @@ void GpuTrace::unnumbered(HostThread thread, std::int64_t start_ns, std::int64_t
 }
 
 void GpuTrace::refuse_nothing() const {
-  if (works_.empty()) {
+  if (!worked_) {
     throw Error("no kernel in it: only work of a GPU is imported; profile with CUDA activities");
   }
   if (!rules_.step_rule().empty() && !step_range_) {
@@ -225,26 +254,41 @@ void GpuTrace::place_works(SortedRecords<LaunchedWork>& launched, SortedRecords<
   }
 }
 
+/// False where nothing but copies ran for it.
+bool GpuTrace::add_layer(const PlaceSums& sums, std::uint32_t number, LayerCost& layer) const {
+  bool any = false;
+  for (const auto& [phase, field] : kPhaseFields) {
+    if (const auto did = sums.recorded(number, phase)) layer.recorded[phase] = *did;
+    const auto time = sums.measured(number, phase);
+    if (!time) continue;
+    know(layer, field, *time);
+    any = true;
+  }
+  return any;
+}
+
 void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
   std::int64_t idle = 0;
   std::vector<std::string> stalls;
+  DeviceWork rest = sums.recorded(TraceLayers::kNone, Phase::kForward).value_or(DeviceWork{});
   for (std::uint32_t l = 0; l < layers_.names().size(); ++l) {
     LayerCost layer = blank_layer(layers_.names()[l]);
-    bool any = false;
-    for (const auto& [phase, field] : kPhaseFields) {
-      const auto time = sums.measured(l, phase);
-      if (!time) continue;
-      know(layer, field, *time);
-      std::string stall = stall_text(layer, field, *time);
-      if (!stall.empty()) stalls.push_back(std::move(stall));
-      any = true;
-    }
-    if (any) {
-      to.model.layers.push_back(std::move(layer));
-    } else {
+    if (!add_layer(sums, l, layer)) {
       ++idle;
+      for (const auto& [phase, did] : layer.recorded) {
+        for (const auto& [of, totals] : did.copies) add(rest.copies, of, totals);
+      }
+      continue;
     }
+    for (const auto& [phase, field] : kPhaseFields) {
+      std::string stall = stall_text(layer, field, of(layer.alone, phase));
+      if (!layer.missing.has(field) && !stall.empty()) stalls.push_back(std::move(stall));
+    }
+    to.model.layers.push_back(std::move(layer));
   }
+  rest.minibatches = steps_.count();
+  to.model.unattributed = std::move(rest);
+  to.model.whole_step = sums.recorded(TraceLayers::kNone, Phase::kStep);
   note_stalls(stalls, to);
   if (idle > 0) {
     to.unused.push_back({idle, "layers", "nothing ran on the device for them"});
@@ -276,6 +320,7 @@ void GpuTrace::finish(const std::map<std::int64_t, std::string>& devices, Import
   to.whole_step = sums.measured(TraceLayers::kNone, Phase::kStep);
   to.device_time = sums.device_time();
   to.notes.push_back(steps_.method());
+  set_optimizer(optimizers_, options_, to);
   copies_.finish(to);
   to.model.imported_precision = precisions_.found();
   if (!precisions_.note().empty()) to.notes.push_back(precisions_.note());

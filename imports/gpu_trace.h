@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,13 +20,14 @@
 
 namespace shardlab {
 
-/// What is kept of a trace of a GPU, whatever its format: at most 48 bytes for each kernel, launch,
+/// What is kept of a trace of a GPU, whatever its format: at most 64 bytes for each kernel, launch,
 /// range of a layer and numbered operator, in any order, sorted in files where they are many. So
 /// memory grows with layers, sizes of copies and minibatches (32 bytes each), and with nothing
 /// else.
 class GpuTrace {
  public:
   /// Keeps so many bytes of each kind of record in memory, and the process and GPU that are chosen.
+  /// Refers to both.
   GpuTrace(const RangeRules& rules, const ImportOptions& options);
 
   /// For HostThread: a number for a process of that name.
@@ -36,8 +38,9 @@ class GpuTrace {
   /// without its launch.
   void work(const TracedWork& work, std::string_view kernel = "",
             std::optional<std::uint32_t> process = std::nullopt);
-  /// A copy between host and device; another is work.
-  void copy(CopyClass of, Bytes bytes, Duration time, std::int64_t device = 0);
+  /// A copy; one that is not between host and device is work too.
+  void copy(TracedWork copy, const CopyClass& of, Bytes bytes,
+            std::optional<std::uint32_t> process = std::nullopt);
   void range(std::string_view name, RangeSource source, HostThread thread, std::int64_t start_ns,
              std::int64_t end_ns);
   void numbered(bool backward, std::int64_t sequence, HostThread thread, std::int64_t start_ns,
@@ -63,12 +66,16 @@ class GpuTrace {
   void place_works(SortedRecords<LaunchedWork>& launched, SortedRecords<PlacedWork>& placed,
                    Imported& to);
   void add_layers(const PlaceSums& sums, Imported& to) const;
+  [[nodiscard]] bool add_layer(const PlaceSums& sums, std::uint32_t number, LayerCost& layer) const;
 
   const RangeRules& rules_;
   std::size_t held_bytes_;
   TraceParts parts_;
   PrecisionTally precisions_;
-  bool step_range_ = false;  ///< There was one.
+  const ImportOptions& options_;
+  std::set<std::string> optimizers_;  ///< Classes whose steps were seen.
+  bool step_range_ = false;           ///< There was one.
+  bool worked_ = false;               ///< The same of work.
   RangeNames names_;
   TraceSteps steps_;
   TraceLayers layers_;

@@ -1,19 +1,8 @@
-#include <algorithm>
-
 #include "imports/importers.h"
 #include "traces/atomic_file.h"
-#include "traces/layer_costs.h"
 #include "traces/layer_table.h"
 
 namespace shardlab {
-namespace {
-
-bool is_time(CostField field) {
-  return std::ranges::find(kTimeFields, field, &TimeField::field) != std::end(kTimeFields);
-}
-
-}  // namespace
-
 Imported import_csv(const std::string& path, const ImportOptions& options) {
   const std::string text = read_whole_file(path);
   const LayerTable table = parse_layer_table(text, path);

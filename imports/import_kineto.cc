@@ -102,11 +102,12 @@ class KinetoImport {
   }
 
   void copy(const KinetoEvent& event) {
-    const KinetoCopy of = kineto_copy(event.name);
-    if (!of.to_device && !of.to_host) return work(event);
-    trace_.copy(
-        {of.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, of.pinned},
-        event.bytes, Duration{event.end_ns - event.start_ns}, event.device);
+    const CopyClass of = kineto_copy(event.name);
+    if (!between_host_and_device(of) && event.correlation == KinetoEvent::kNone) {
+      ++unlinked_;
+      return;
+    }
+    trace_.copy({event.correlation, event.start_ns, event.end_ns, event.device}, of, event.bytes);
   }
 
   void range(const KinetoEvent& event, RangeSource source) {

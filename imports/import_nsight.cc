@@ -33,11 +33,10 @@ class NsightImport : public NsightReader {
   }
 
   void copy(const Copy& copy) override {
-    if (!copy.to_device && !copy.to_host) return work(copy.work);
-    if (copy.work.process && !trace_.wanted(number(*copy.work.process))) return;
-    trace_.copy(
-        {copy.to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost, copy.pinned},
-        copy.bytes, Duration{copy.work.end_ns - copy.work.start_ns}, copy.work.device);
+    const auto& [correlation, start_ns, end_ns, device, process, kernel] = copy.work;
+    std::optional<std::uint32_t> of_process;
+    if (process) of_process = number(*process);
+    trace_.copy({correlation, start_ns, end_ns, device}, copy.of, copy.bytes, of_process);
   }
 
   void launch(const Launch& launch) override {

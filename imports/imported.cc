@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/error.h"
 #include "profiler/provenance.h"
@@ -98,7 +99,7 @@ Imported blank_import(const std::string& path, const ImportOptions& options) {
   spec.architecture = Architecture::kImported;
   spec.imported = options.name.empty() ? stem(path) : options.name;
   result.model.batch = options.batch;
-  result.model.optimizer = options.optimizer;
+  result.model.optimizer = options.optimizer.value_or(options.usual_optimizer);
   for (const CostField field :
        {CostField::kCopy, CostField::kCopyBack, CostField::kUnitOverhead, CostField::kDispatch}) {
     result.host.missing.set(field);
@@ -195,6 +196,57 @@ void set_precision(Precision precision, Imported& to) {
   }
   known = precision;
   to.notes.push_back(fmt::format("precision: set by user ({})", to_string(precision)));
+}
+
+namespace {
+
+/// As models/ know it; fused ones are of Apex and DeepSpeed. Adam's state is that of AdamW, and so
+/// is what its step does but for the decay.
+std::optional<OptimizerKind> optimizer_of(const std::string& of_torch) {
+  if (of_torch == "SGD" || of_torch == "FusedSGD") return OptimizerKind::kSgd;
+  for (const char* adam : {"AdamW", "Adam", "FusedAdam"}) {
+    if (of_torch == adam) return OptimizerKind::kAdamW;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void set_optimizer(const std::set<std::string>& classes, const ImportOptions& options,
+                   Imported& to) {
+  OptimizerKind& optimizer = to.model.optimizer;
+  const std::string named = fmt::format("{}", fmt::join(classes, ", "));
+  const auto given = options.optimizer;
+  if (classes.empty()) {
+    if (given) return;
+    to.notes.push_back(fmt::format("optimizer: not named in the trace, taken as {}{}",
+                                   to_string(optimizer),
+                                   options.usual_from.empty() ? "" : " of " + options.usual_from));
+    return;
+  }
+  if (classes.size() > 1 && !given) {
+    throw UsageError(fmt::format(
+        "its optimizers are {}: say with --optimizer as which one they are taken", named));
+  }
+  const auto known = optimizer_of(*classes.begin());
+  if (!known && !given) {
+    throw UsageError(fmt::format(
+        "its optimizer is {}, which is neither AdamW, Adam nor SGD: say with --optimizer as which "
+        "one it is taken",
+        named));
+  }
+  if (classes.size() == 1 && known && given && *given != *known) {
+    throw UsageError(fmt::format("--optimizer {}: the trace says {}; leave --optimizer out",
+                                 to_string(*given), named));
+  }
+  if (!given && !options.usual_from.empty() && *known != options.usual_optimizer) {
+    throw UsageError(fmt::format("{}: trains with {}, the trace with {}; write optimizer = \"{}\"",
+                                 options.usual_from, to_string(options.usual_optimizer), named,
+                                 to_string(*known)));
+  }
+  optimizer = given ? *given : *known;
+  to.notes.push_back(fmt::format("optimizer: {} in the trace, taken as {}{}", named,
+                                 to_string(optimizer), given ? ", as the user says" : ""));
 }
 
 int batch_of(const ImportOptions& options, int in_file) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,10 +51,13 @@ struct Imported {
 
 /// What the user says of a file, where the file does not.
 struct ImportOptions {
-  std::string name;     ///< Of the model; empty: after the file.
-  int batch = 0;        ///< 0: as the file says.
-  int usual_batch = 0;  ///< Where neither the file nor `batch` says it.
-  OptimizerKind optimizer = OptimizerKind::kAdamW;
+  std::string name;                        ///< Of the model; empty: after the file.
+  int batch = 0;                           ///< 0: as the file says.
+  int usual_batch = 0;                     ///< Where neither the file nor `batch` says it.
+  std::optional<OptimizerKind> optimizer;  ///< None: as the file says.
+  /// Where the file does not say it either, the usual one, with a note; what `usual_from` says.
+  OptimizerKind usual_optimizer = OptimizerKind::kAdamW;
+  std::string usual_from;  ///< Whose that is: a workload. Empty: nobody's.
   std::string layer_rule;  ///< Regular expression of the ranges that are layers; empty: usual ones.
   std::string step_rule;   ///< The same of minibatches.
   std::string process;     ///< Of a trace of several: whose id this is; empty: the only one.
@@ -89,6 +93,12 @@ inline constexpr const char* kNotRecorded = "not recorded";
 void set_device(const std::string& device, Imported& to);
 /// The same of the precision.
 void set_precision(Precision precision, Imported& to);
+
+/// Sets the optimizer of a trace, which names these classes of torch.optim, with a note. Throws
+/// UsageError where it names another one than the user does or the workload has, none that is
+/// known, or several.
+void set_optimizer(const std::set<std::string>& classes, const ImportOptions& options,
+                   Imported& to);
 
 /// The batch that the user gave, else `in_file`, else the usual one; UsageError when none is known
 /// or the user contradicts the file.

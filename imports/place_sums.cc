@@ -15,31 +15,16 @@ std::size_t PlaceSums::Hash::operator()(const TracePlace& place) const {
 }
 
 void PlaceSums::add(const TracedWork& work, const TracePlace& place) {
-  const bool other_device = first_ || work.device != device_;
-  if (other_device) {
-    put_away(std::numeric_limits<std::int64_t>::max());
-    device_end_ns_ = work.start_ns;
-  } else if (open_.size() >= most_open_) {
+  if (device_ != work.device) {
+    end_device();
+    device_ = work.device;
+  } else if (sums_.open() >= most_open_) {
     put_away(work.start_ns);
-    most_open_ = std::max(most_open_, 2 * open_.size());
+    most_open_ = std::max(most_open_, 2 * sums_.open());
   }
-  Sum& sum = open_[place];
-  if (!other_device && place == last_ && work.start_ns > device_end_ns_) {
-    sum.gaps += Duration{work.start_ns - device_end_ns_};
-  }
-  const auto beyond = [&](std::int64_t end_ns) {
-    const std::int64_t fresh = std::max(work.start_ns, end_ns);
-    return Duration{std::max<std::int64_t>(work.end_ns - fresh, 0)};
-  };
-  const Duration busy = beyond(sum.last_end_ns);
-  sum.busy += busy;
-  part_of(place) += busy;
-  device_time_.all += beyond(device_end_ns_);
-  sum.last_end_ns = std::max(sum.last_end_ns, work.end_ns);
-  device_end_ns_ = std::max(device_end_ns_, work.end_ns);
-  device_ = work.device;
-  last_ = place;
-  first_ = false;
+  const Interval when{work.start_ns, work.end_ns};
+  if (work.worked) sums_.work(place, when);
+  if (work.a_copy) sums_.copy(place, when, work.copied, work.bytes);
 }
 
 Duration& PlaceSums::part_of(const TracePlace& place) {
@@ -47,43 +32,78 @@ Duration& PlaceSums::part_of(const TracePlace& place) {
   return place.phase == Phase::kStep ? device_time_.optimizer : device_time_.unattributed;
 }
 
-/// What ended until then overlaps nothing that comes later on its device.
 void PlaceSums::put_away(std::int64_t before_ns) {
-  std::erase_if(open_, [&](const auto& each) {
-    const auto& [place, sum] = each;
-    if (sum.last_end_ns > before_ns) return false;
-    parts_.add({place, sum.busy, sum.gaps});
-    return true;
+  sums_.put_away(before_ns, [&](const TracePlace& place, const WorkSum& did) {
+    part_of(place) += did.busy;
+    parts_.add({place, did.launches, did.busy, did.waiting, did.gaps});
+    for (const auto& [of, totals] : did.copies) copies_.add({place, of, totals});
   });
 }
 
-void PlaceSums::finish() {
+void PlaceSums::end_device() {
   put_away(std::numeric_limits<std::int64_t>::max());
+  device_time_.all += sums_.all();
+  sums_ = {};
+}
+
+void PlaceSums::finish() {
+  end_device();
+  add_minibatches();
+  auto reader = copies_.read();
+  while (const CopyPart* part = reader.next()) {
+    shardlab::add(recorded_[{part->place.layer, part->place.phase}].copies, part->of, part->totals);
+  }
+}
+
+/// One sample of each that something ran in.
+void PlaceSums::add_minibatches() {
   Samples times, busy;
-  const auto close = [&](const TracePlace& place) {
-    Measured& result = measured_[{place.layer, place.phase}];
+  Part sum;  // Of the minibatch at hand.
+  const auto end_minibatch = [&] {
+    ++recorded_[{sum.place.layer, sum.place.phase}].minibatches;
+    if (sum.launches == 0) return;
+    times.push_back(sum.busy + sum.waiting);
+    busy.push_back(sum.busy);
+  };
+  const auto end_phase = [&] {
+    if (times.empty()) return;
+    Measured& result = measured_[{sum.place.layer, sum.place.phase}];
     result = summarize(std::exchange(times, {}));
     result.busy = summarize(std::exchange(busy, {})).median;
   };
-  std::optional<TracePlace> last;
+  bool any = false;
   auto reader = parts_.read();
   while (const Part* part = reader.next()) {
     const TracePlace& here = part->place;
-    if (last && (last->layer != here.layer || last->phase != here.phase)) close(*last);
-    if (!last || *last != here) {
-      times.emplace_back();
-      busy.emplace_back();
+    if (any && sum.place != here) {
+      end_minibatch();
+      if (sum.place.layer != here.layer || sum.place.phase != here.phase) end_phase();
+      sum = {};
     }
-    times.back() += part->busy + part->gaps;
-    busy.back() += part->busy;
-    last = here;
+    any = true;
+    sum.place = here;
+    sum.launches += part->launches;
+    sum.busy += part->busy;
+    sum.waiting += part->waiting;
+    DeviceWork& did = recorded_[{here.layer, here.phase}];
+    did.launches += part->launches;
+    did.busy += part->busy;
+    did.gaps += part->gaps;
   }
-  if (last) close(*last);
+  if (!any) return;
+  end_minibatch();
+  end_phase();
 }
 
 std::optional<Measured> PlaceSums::measured(std::uint32_t layer, Phase phase) const {
   const auto found = measured_.find({layer, phase});
   if (found == measured_.end()) return {};
+  return found->second;
+}
+
+std::optional<DeviceWork> PlaceSums::recorded(std::uint32_t layer, Phase phase) const {
+  const auto found = recorded_.find({layer, phase});
+  if (found == recorded_.end()) return {};
   return found->second;
 }
 

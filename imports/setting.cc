@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <fnmatch.h>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -17,8 +19,6 @@
 namespace shardlab {
 namespace {
 
-bool is_time(CostField field) { return name(field).ends_with("_ns"); }
-bool is_copy(CostField field) { return field == CostField::kCopy || field == CostField::kCopyBack; }
 bool is_of_layer(CostField field) { return field < CostField::kInput; }
 
 CostField parse_field(std::string_view text) {
@@ -71,6 +71,7 @@ Setting parse(const std::string& text) {
   const bool of_layers = dot != std::string_view::npos;
   Setting result{text, {}, parse_field(of_layers ? target.substr(dot + 1) : target), 0, {}};
   if (of_layers) result.pattern = target.substr(0, dot);
+  if (of_layers && result.pattern.empty()) throw Error("names no layer before the dot");
   if (of_layers != is_of_layer(result.field)) {
     throw Error(fmt::format("{} is of {}", name(result.field),
                             of_layers ? "no layer; leave the layer out"
@@ -92,21 +93,24 @@ void set_host(const Setting& setting, HostCosts& host) {
   host.missing.set(setting.field, false);
 }
 
-std::int64_t set_layers(const Setting& setting, std::vector<LayerCost>& layers) {
-  std::int64_t count = 0;
-  for (LayerCost& layer : layers) {
-    if (layer.name != setting.pattern &&
-        fnmatch(setting.pattern.c_str(), layer.name.c_str(), 0) != 0) {
-      continue;
-    }
-    ++count;
-    if (is_time(setting.field)) {
-      know(layer, setting.field, Measured{Duration{setting.value}, {}, 0, std::nullopt});
-    } else {
-      know(layer, setting.field, Bytes{setting.value});
-    }
+void set_layer(const Setting& setting, LayerCost& layer) {
+  if (is_time(setting.field)) {
+    know(layer, setting.field, Measured{Duration{setting.value}, {}, 0, std::nullopt});
+  } else {
+    know(layer, setting.field, Bytes{setting.value});
   }
-  return count;
+}
+
+/// Whose name it is, else those that it is a pattern of: a name may hold a star.
+std::vector<std::size_t> layers_of(const Setting& setting, const std::vector<LayerCost>& layers) {
+  const bool exact = std::ranges::find(layers, setting.pattern, &LayerCost::name) != layers.end();
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool of = exact ? layers[i].name == setting.pattern
+                          : fnmatch(setting.pattern.c_str(), layers[i].name.c_str(), 0) == 0;
+    if (of) found.push_back(i);
+  }
+  return found;
 }
 
 [[noreturn]] void refuse_pattern(const Setting& setting, const std::vector<LayerCost>& layers) {
@@ -131,20 +135,40 @@ Setting parse_setting(const std::string& text) {
   }
 }
 
-void apply(const Setting& setting, Imported& to) {
-  std::string where = "host";
-  if (setting.field == CostField::kInput) {
-    to.model.input = setting.value;
-    where = "model";
-  } else if (setting.pattern.empty()) {
-    set_host(setting, to.host);
-  } else {
-    const std::int64_t count = set_layers(setting, to.model.layers);
-    if (count == 0) refuse_pattern(setting, to.model.layers);
-    where = fmt::format("{} layers", count);
+void apply(const std::vector<Setting>& settings, Imported& to) {
+  /// Which setting stands for a field of a layer, or of the model or host.
+  constexpr std::size_t kNoLayer = SIZE_MAX;
+  std::map<std::pair<CostField, std::size_t>, std::size_t> stands;
+  for (std::size_t s = 0; s < settings.size(); ++s) {
+    const Setting& setting = settings[s];
+    if (setting.pattern.empty()) {
+      if (setting.field == CostField::kInput) {
+        to.model.input = setting.value;
+      } else {
+        set_host(setting, to.host);
+      }
+      stands[{setting.field, kNoLayer}] = s;
+      continue;
+    }
+    const std::vector<std::size_t> layers = layers_of(setting, to.model.layers);
+    if (layers.empty()) refuse_pattern(setting, to.model.layers);
+    for (const std::size_t i : layers) {
+      set_layer(setting, to.model.layers[i]);
+      stands[{setting.field, i}] = s;
+    }
   }
-  to.notes.push_back(
-      fmt::format("{} of {}: set by user ({})", name(setting.field), where, setting.text));
+  std::vector<std::int64_t> count(settings.size());
+  for (const auto& [where, s] : stands) ++count[s];
+  for (std::size_t s = 0; s < settings.size(); ++s) {
+    const Setting& setting = settings[s];
+    const std::string where = setting.field == CostField::kInput ? "model"
+                              : setting.pattern.empty()          ? "host"
+                                                        : fmt::format("{} layers", count[s]);
+    to.notes.push_back(
+        count[s] > 0
+            ? fmt::format("{} of {}: set by user ({})", name(setting.field), where, setting.text)
+            : fmt::format("--set '{}' came to nothing: a later one is of the same", setting.text));
+  }
 }
 
 }  // namespace shardlab

@@ -2,15 +2,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/bytes.h"
 #include "imports/imported.h"
 
 namespace shardlab {
 
-/// What the user says of a cost: `LAYER.FIELD=VALUE`, where LAYER is a shell pattern of names of
-/// layers, or `FIELD=VALUE` of the model (`input_bytes`) or the host (`copy`, `copy_back`,
-/// `unit_overhead_ns`, `dispatch_ns`). FIELD is as in a profile; `activation_bytes` is
+/// What the user says of a cost: `LAYER.FIELD=VALUE`, where LAYER is the name of layers, or else a
+/// shell pattern of names, or `FIELD=VALUE` of the model (`input_bytes`) or the host (`copy`,
+/// `copy_back`, `unit_overhead_ns`, `dispatch_ns`). FIELD is as in a profile; `activation_bytes` is
 /// `output_bytes`. VALUE is a size ("4 MiB"), a time ("1.5 ms", or nanoseconds), or of a copy its
 /// latency and rate per second ("10 us + 24 GB").
 struct Setting {
@@ -24,8 +25,9 @@ struct Setting {
 /// Throws UsageError on anything else.
 Setting parse_setting(const std::string& text);
 
-/// Sets it, known or not, with a note "set by user". Throws UsageError when no layer has such a
-/// name.
-void apply(const Setting& setting, Imported& to);
+/// Sets them one after the other, known or not; of several for one cost the last stands. Notes "set
+/// by user" say of how many layers each stands, and which of them came to nothing. Throws
+/// UsageError when no layer has such a name.
+void apply(const std::vector<Setting>& settings, Imported& to);
 
 }  // namespace shardlab

@@ -24,8 +24,9 @@ class TraceSteps {
   void optimizer_end(std::int64_t at_ns);
   void finish();
 
-  /// Requires finish().
+  /// All of these require finish().
   [[nodiscard]] std::uint32_t of(std::int64_t at_ns) const;
+  [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(spans_.size()); }
   [[nodiscard]] const std::string& method() const { return method_; }
   [[nodiscard]] std::int64_t left_out() const { return left_out_; }
 

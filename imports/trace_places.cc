@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "imports/by_number.h"
 
@@ -15,7 +16,15 @@ namespace {
 struct Launches {
   std::optional<TracedLaunch> first;
   bool others = false;
+  std::vector<std::uint32_t> processes;  ///< Of work of which it is not yet told.
 };
+
+/// Copies between host and device do not tell whose a GPU is.
+void tell(Launches& found, const TracedWork& work, TraceParts& parts) {
+  if (!work.worked) return;
+  for (const std::uint32_t process : found.processes) parts.add_work(process);
+  found.processes.clear();
+}
 
 }  // namespace
 
@@ -34,12 +43,13 @@ SortedRecords<LaunchedWork> join_launches(SortedRecords<TracedWork>& works,
       number = work->correlation;
       by_number.visit(*number, [&](const TracedLaunch& launch) {
         if (found.first && found.first->process == launch.process) return;
-        parts.add_work(launch.process);
+        found.processes.push_back(launch.process);
         const bool first = !found.first && parts.wanted(launch.process);
         if (first) found.first = launch;
         found.others = found.others || !first;
       });
     }
+    tell(found, *work, parts);
     if (found.first && !(found.others && parts.may_collide())) {
       result.add({found.first->thread, found.first->at_ns, *work});
     } else {

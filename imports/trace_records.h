@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "core/bytes.h"
-#include "profiler/attribution.h"
+#include "core/device_work.h"
 
 /// What is kept of a trace of a GPU, for SortedRecords. Times are nanoseconds on one clock; a
 /// thread is one of the host.
@@ -18,11 +18,21 @@ struct HostThread {
   std::uint32_t process = 0;
 };
 
+/// Copies of which the host has one side.
+inline bool between_host_and_device(const CopyClass& of) {
+  return of.direction == CopyDirection::kHostToDevice ||
+         of.direction == CopyDirection::kDeviceToHost;
+}
+
 /// Something a device did, and the call that launched it.
 struct TracedWork {
   std::int64_t correlation = 0;  ///< Shared with its launch.
   std::int64_t start_ns = 0, end_ns = 0;
   std::int64_t device = 0;
+  Bytes bytes = 0;      ///< Of a copy.
+  CopyClass copied{};   ///< The same.
+  bool worked = true;   ///< False: only copied, which takes no time of a layer.
+  bool a_copy = false;  ///< Within a device it is both.
   [[nodiscard]] auto order() const { return std::tuple(correlation, start_ns, device); }
 };
 

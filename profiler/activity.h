@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "core/device_work.h"
 #include "profiler/intervals.h"
 
 namespace shardlab {
 
 enum class ActivityKind : std::uint8_t { kKernel, kCopy, kSet };
-
-enum class CopyDirection : std::uint8_t { kHostToDevice, kDeviceToHost, kDeviceToDevice, kOther };
 
 /// Something a device did, as CUPTI recorded it. The clock is CLOCK_REALTIME, in nanoseconds; CUPTI
 /// converts the device's times to it.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -31,6 +32,22 @@ Duration undisturbed(ModelBench& bench) {
   return summarize(std::move(samples)).median;
 }
 
+DeviceWork work_of(const RangeTimes& times) {
+  return {1, times.kernels + times.sets, times.busy, times.gaps, times.copies};
+}
+
+DeviceWork together(const std::vector<RangeTimes>& repeats) {
+  DeviceWork sum;
+  for (const RangeTimes& each : repeats) add(sum, work_of(each));
+  return sum;
+}
+
+Duration busy(const std::vector<RangeTimes>& repeats) {
+  Samples samples;
+  for (const RangeTimes& each : repeats) samples.push_back(each.busy);
+  return summarize(std::move(samples)).median;
+}
+
 class Recorder {
  public:
   Recorder(ActivitySession& session, ModelBench& bench) : session_(session), bench_(bench) {}
@@ -54,37 +71,46 @@ class Recorder {
       device.synchronize();
       windows_ = carrier.windows();
     }
+    by_events_ = std::accumulate(recorded.begin(), recorded.end(), Duration{});
     recorded_ = summarize(std::move(recorded)).median;
     log_ = session_.stop();
     found_ = attribute(log_, windows_);
   }
 
-  void add_to(ActivityTotals& totals) const { totals.add(log_, found_, undisturbed_, recorded_); }
+  void add_to(ActivityTotals& totals) const {
+    totals.add(log_, found_, undisturbed_, recorded_, by_events_);
+  }
 
   void fill(ModelProfile& model) const {
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
-      for (const Phase phase : kPhases) of(model.layers[i].alone, phase).busy = busy(i, phase);
+      LayerCost& layer = model.layers[i];
+      for (const Phase phase : kPhases) {
+        const std::vector<RangeTimes> taken = repeats(i, phase);
+        of(layer.alone, phase).busy = busy(taken);
+        layer.recorded[phase] = together(taken);
+      }
     }
+    model.unattributed = work_of(found_.unattributed);
+    model.unattributed->minibatches = kRepeats;
   }
 
   [[nodiscard]] const ActivityLog& log() const { return log_; }
 
  private:
-  /// Of the repeats that CUPTI itself did not get in the way of, if there are any.
-  [[nodiscard]] Duration busy(std::size_t layer, Phase phase) const {
-    Samples clean, disturbed;
+  /// Those that CUPTI itself did not get in the way of, if there are any.
+  [[nodiscard]] std::vector<RangeTimes> repeats(std::size_t layer, Phase phase) const {
+    std::vector<RangeTimes> clean, disturbed;
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const auto range = found_.ranges.find(range_id(layer, phase, repeat));
-      const bool there = range != found_.ranges.end();
-      const bool in_the_way = there && range->second.overhead > Duration{};
-      (in_the_way ? disturbed : clean).push_back(there ? range->second.busy : Duration{});
+      const RangeTimes times = range == found_.ranges.end() ? RangeTimes{} : range->second;
+      (times.overhead > Duration{} ? disturbed : clean).push_back(times);
     }
-    return summarize(std::move(clean.empty() ? disturbed : clean)).median;
+    return clean.empty() ? disturbed : clean;
   }
 
   ActivitySession& session_;
   ModelBench& bench_;
-  Duration undisturbed_{}, recorded_{};
+  Duration undisturbed_{}, recorded_{}, by_events_{};
   std::vector<LaunchWindow> windows_;
   ActivityLog log_;
   Attribution found_;

@@ -15,8 +15,12 @@ double share(Number part, Number whole) {
 }  // namespace
 
 void ActivityTotals::add(const ActivityLog& log, const Attribution& found, Duration undisturbed,
-                         Duration recorded) {
-  for (const auto& [id, times] : found.ranges) kernels_ += times.busy;
+                         Duration recorded, Duration by_events) {
+  for (const auto& [id, times] : found.ranges) {
+    kernels_ += times.busy;
+    layers_ += times.busy + times.waiting;
+  }
+  by_events_ += by_events;
   kernels_ += found.unattributed.busy;
   unattributed_ += found.unattributed.busy;
   undisturbed_ += undisturbed;
@@ -48,6 +52,9 @@ ActivityFacts ActivityTotals::facts(const std::string& problems) const {
   facts.mismatched = share(mismatched_, activities_);
   facts.slow_down = std::max(0.0, share((recorded_ - undisturbed_).count(), undisturbed_.count()));
   facts.dropped = dropped_;
+  if (layers_ > Duration{} && by_events_ > Duration{}) {
+    facts.over_events = share(layers_.count(), by_events_.count());
+  }
   return facts;
 }
 

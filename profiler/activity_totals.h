@@ -12,9 +12,10 @@ namespace shardlab {
 /// How far the activity records of several models can be trusted.
 class ActivityTotals {
  public:
-  /// One model's records, and how long its minibatch took without and with recording.
+  /// One model's records, how long its minibatch took without and with recording, and what events
+  /// around all minibatches that were recorded say together.
   void add(const ActivityLog& log, const Attribution& found, Duration undisturbed,
-           Duration recorded);
+           Duration recorded, Duration by_events);
 
   /// Records of a model are missing, or belong to nobody.
   void miss() { incomplete_ = true; }
@@ -26,6 +27,7 @@ class ActivityTotals {
  private:
   Duration kernels_{}, unattributed_{};
   Duration undisturbed_{}, recorded_{};
+  Duration layers_{}, by_events_{};
   bool incomplete_ = false;
   std::int64_t activities_ = 0, by_launch_ = 0, mismatched_ = 0, ambiguous_ = 0, dropped_ = 0;
 };

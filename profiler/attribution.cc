@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <set>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "core/error.h"
 #include "profiler/intervals.h"
+#include "profiler/work_sums.h"
 
 namespace shardlab {
 namespace {
@@ -55,57 +57,22 @@ class Windows {
   std::vector<std::int64_t> last_ends_;  ///< The latest end up to each.
 };
 
-/// What one range did on one device.
-struct DeviceWork {
-  std::vector<Interval> busy;
-  std::map<CopyClass, std::vector<Interval>> copies;
-  Interval span{std::numeric_limits<std::int64_t>::max(), 0};
-};
+/// Adds what a range did on one device.
+void add(const WorkSum& from, const Coverage& overheads, RangeTimes& to) {
+  const bool first = to.last_end_ns == 0;
+  to.busy += from.busy;
+  to.waiting += from.waiting;
+  to.gaps += from.gaps;
+  for (const auto& [of, totals] : from.copies) add(to.copies, of, totals);
+  to.overhead += overheads.within({from.first_start_ns, from.last_end_ns});
+  to.first_start_ns =
+      first ? from.first_start_ns : std::min(to.first_start_ns, from.first_start_ns);
+  to.last_end_ns = std::max(to.last_end_ns, from.last_end_ns);
+}
 
-/// A range while its activities come in.
-struct RangeWork {
-  RangeTimes times;
-  std::map<std::uint32_t, DeviceWork> devices;
-
-  void add(const Activity& activity) {
-    DeviceWork& device = devices[activity.device];
-    const Interval interval{activity.start_ns, activity.end_ns};
-    device.span.start_ns = std::min(device.span.start_ns, interval.start_ns);
-    device.span.end_ns = std::max(device.span.end_ns, interval.end_ns);
-    if (activity.kind == ActivityKind::kCopy) {
-      const CopyClass copy_class{activity.direction, activity.pinned};
-      CopyTotals& totals = times.copies[copy_class];
-      ++totals.count;
-      totals.bytes += activity.bytes;
-      device.copies[copy_class].push_back(interval);
-    } else {
-      ++(activity.kind == ActivityKind::kKernel ? times.kernels : times.sets);
-      device.busy.push_back(interval);
-    }
-  }
-};
-
-/// `all` covers what any range did, per device.
-RangeTimes finish(RangeWork work, const std::map<std::uint32_t, Coverage>& all,
-                  const Coverage& overheads) {
-  RangeTimes times = std::move(work.times);
-  Interval whole{std::numeric_limits<std::int64_t>::max(), 0};
-  for (auto& [device, did] : work.devices) {
-    times.busy += Coverage(std::move(did.busy)).total();
-    for (auto& [copy_class, intervals] : did.copies) {
-      times.copies[copy_class].busy += Coverage(std::move(intervals)).total();
-    }
-    const Duration length(did.span.end_ns - did.span.start_ns);
-    times.gaps += length - all.at(device).within(did.span);
-    times.overhead += overheads.within(did.span);
-    whole.start_ns = std::min(whole.start_ns, did.span.start_ns);
-    whole.end_ns = std::max(whole.end_ns, did.span.end_ns);
-  }
-  if (!work.devices.empty()) {
-    times.first_start_ns = whole.start_ns;
-    times.last_end_ns = whole.end_ns;
-  }
-  return times;
+void count(const Activity& activity, RangeTimes& times) {
+  if (activity.kind == ActivityKind::kKernel) ++times.kernels;
+  if (activity.kind == ActivityKind::kSet) ++times.sets;
 }
 
 /// The range that an activity belongs to, 0 for none; counts how that was found.
@@ -126,22 +93,29 @@ std::uint64_t range_of(const Activity& activity, const Windows& windows, Attribu
 
 Attribution attribute(const ActivityLog& log, std::span<const LaunchWindow> windows) {
   const Windows launches(windows);
+  const Coverage overheads(log.overheads);
   Attribution found;
-  std::map<std::uint64_t, RangeWork> ranges;
-  std::map<std::uint32_t, std::vector<Interval>> intervals;
+  const auto times_of = [&](std::uint64_t range) -> RangeTimes& {
+    return range == 0 ? found.unattributed : found.ranges[range];
+  };
+  std::map<std::uint32_t, WorkSums<std::uint64_t>> devices;
   for (const Activity& activity : log.activities) {
     const std::uint64_t range = range_of(activity, launches, found);
-    RangeWork& work = ranges[range];
-    work.add(activity);
-    if (range != activity.range) ++work.times.by_launch;
-    intervals[activity.device].push_back({activity.start_ns, activity.end_ns});
+    RangeTimes& times = times_of(range);
+    count(activity, times);
+    if (range != activity.range) ++times.by_launch;
+    WorkSums<std::uint64_t>& device = devices[activity.device];
+    const Interval when{activity.start_ns, activity.end_ns};
+    if (activity.kind == ActivityKind::kCopy) {
+      device.copy(range, when, {activity.direction, activity.pinned}, activity.bytes);
+    } else {
+      device.work(range, when);
+    }
   }
-  std::map<std::uint32_t, Coverage> all;
-  for (auto& [device, covered] : intervals) all.emplace(device, Coverage(std::move(covered)));
-  const Coverage overheads(log.overheads);
-  for (auto& [range, work] : ranges) {
-    RangeTimes times = finish(std::move(work), all, overheads);
-    (range == 0 ? found.unattributed : found.ranges[range]) = std::move(times);
+  for (auto& [number, device] : devices) {
+    device.put_away(
+        std::numeric_limits<std::int64_t>::max(),
+        [&](std::uint64_t range, const WorkSum& did) { add(did, overheads, times_of(range)); });
   }
   return found;
 }

@@ -1,33 +1,20 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <span>
 
-#include "core/bytes.h"
+#include "core/device_work.h"
 #include "core/time.h"
 #include "profiler/activity.h"
 
 namespace shardlab {
 
-struct CopyClass {
-  CopyDirection direction = CopyDirection::kOther;
-  bool pinned = false;
-  auto operator<=>(const CopyClass&) const = default;
-};
-
-struct CopyTotals {
-  std::int64_t count = 0;
-  Bytes bytes = 0;
-  Duration busy{};  ///< The union of these copies, per device.
-  bool operator==(const CopyTotals&) const = default;
-};
-
 /// What the activities of one range took. A range on several devices has the sum over them.
 struct RangeTimes {
   Duration busy{};      ///< The union of its kernels and sets: what overlaps counts once.
-  Duration gaps{};      ///< From its first start to its last end, when nothing of any range ran.
+  Duration waiting{};   ///< Between two of those that nothing of another range came between.
+  Duration gaps{};      ///< Of that, while nothing was copied either.
   Duration overhead{};  ///< From its first start to its last end, under CUPTI's own overhead.
   std::int64_t first_start_ns = 0;  ///< On the clock of the log, over all devices.
   std::int64_t last_end_ns = 0;

@@ -4,9 +4,13 @@
 #include <utility>
 
 #include "profiler/fixed_work.h"
-#include "profiler/samples.h"
 
 namespace shardlab {
+
+double slow_down(Samples beside, const Samples& alone) {
+  const double base = seconds(summarize(alone).median);
+  return std::max(1.0, seconds(summarize(std::move(beside)).median) / base);
+}
 
 CopySlowDown copy_slow_down(const DeviceSpec& device, CopyWay& to_device, CopyWay& to_host,
                             int rounds) {
@@ -20,11 +24,8 @@ CopySlowDown copy_slow_down(const DeviceSpec& device, CopyWay& to_device, CopyWa
     while_copying(to_device, [&] { promoting.push_back(work.run()); });
     while_copying(to_host, [&] { demoting.push_back(work.run()); });
   }
-  const double base = seconds(summarize(std::move(undisturbed)).median);
-  const auto ratio = [&](Samples samples) {
-    return std::max(1.0, seconds(summarize(std::move(samples)).median) / base);
-  };
-  return {device.name, ratio(std::move(promoting)), ratio(std::move(demoting))};
+  return {device.name, slow_down(std::move(promoting), undisturbed),
+          slow_down(std::move(demoting), undisturbed)};
 }
 
 }  // namespace shardlab

@@ -23,6 +23,15 @@ void add_each(std::vector<Samples>& to, const std::vector<Samples>& from) {
   for (std::size_t m = 0; m < from.size(); ++m) add(to[m], from[m]);
 }
 
+/// What was added to all of them last.
+Duration last_of(const std::vector<LayerSamples>& layers) {
+  Duration sum{};
+  for (const LayerSamples& layer : layers) {
+    for (const Phase phase : kPhases) sum += of(layer, phase).back();
+  }
+  return sum;
+}
+
 /// Says what to do where an accelerator has no room for it.
 template <typename Body>
 auto within_memory(const BenchKey& key, const Body& body) {
@@ -46,6 +55,7 @@ void append(LaneSamples& to, const LaneSamples& from) {
     for (std::size_t i = 0; i < from.models[m].size(); ++i) append(layers[i], from.models[m][i]);
   }
   add_each(to.whole, from.whole);
+  add_each(to.around, from.around);
   add_each(to.minibatches, from.minibatches);
   add(to.copies, from.copies);
   add(to.copies_back, from.copies_back);
@@ -81,15 +91,18 @@ std::vector<LayerCost> Lane::measure_bytes(std::size_t model) {
 
 void Lane::run(std::size_t model, const Surroundings& around, LaneSamples& samples) {
   samples.models.resize(keys_.size());
+  samples.around.resize(keys_.size());
   samples.minibatches.resize(keys_.size());
   ModelBench& bench = *models_[model];
-  const Duration layers =
-      within_memory(keys_[model], [&] { return bench.run(around, samples.models[model]); });
-  samples.minibatches[model].push_back(layers);
+  std::vector<LayerSamples>& layers = samples.models[model];
+  const Duration around_units =
+      within_memory(keys_[model], [&] { return bench.run(around, layers); });
+  samples.around[model].push_back(around_units);
+  samples.minibatches[model].push_back(last_of(layers));
   if (device_.is_cpu()) return;
   const auto units = static_cast<Duration::rep>(bench.units());
   const Duration whole = run_whole(model, around, samples);
-  samples.ramp.push_back(std::max((whole - layers) / units, Duration{}));
+  samples.ramp.push_back(std::max((whole - around_units) / units, Duration{}));
 }
 
 Duration Lane::run_whole(std::size_t model, const Surroundings& around, LaneSamples& samples) {

@@ -25,6 +25,7 @@ struct BenchKey {
 struct LaneSamples {
   std::vector<std::vector<LayerSamples>> models;  ///< Per model and layer.
   std::vector<Samples> whole;                     ///< Per model: minibatches timed as a whole.
+  std::vector<Samples> around;  ///< Per model: those of `models`, timed around each unit.
   std::vector<CopySample> copies, copies_back;
   Samples overhead;
   Samples ramp;  ///< Per unit, on an accelerator: from its start until the host is ahead.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -18,7 +17,10 @@ class Laps {
   /// The time until it is, which a unit that starts on an idle one takes besides, is in whole units
   /// only.
   Laps(const TorchDevice& device, const Surroundings& around) : device_(device), around_(around) {
-    if (around.by_layer) device.let_run_ahead();
+    if (around.by_layer) {
+      device.let_run_ahead();
+      unit_.emplace(device);
+    }
     watch_.emplace(device);
   }
 
@@ -32,21 +34,23 @@ class Laps {
     into_.push_back(&of(samples[layer], phase));
   }
 
-  /// The whole unit.
+  /// The whole unit, by marks of its own around all of it.
   Duration finish() {
-    if (!around_.by_layer) watch_->mark();
+    Stopwatch& whole = around_.by_layer ? *unit_ : *watch_;
+    whole.mark();
+    const Duration unit = whole.laps().front();
     const std::vector<Duration> laps = watch_->laps();
     // What is copied beside a unit goes no further than it.
     device_.synchronize(TorchDevice::Queue::kPromote);
     device_.synchronize(TorchDevice::Queue::kDemote);
     for (std::size_t i = 0; i < into_.size(); ++i) into_[i]->push_back(laps[i]);
-    return std::accumulate(laps.begin(), laps.end(), Duration{});
+    return unit;
   }
 
  private:
   const TorchDevice& device_;
   const Surroundings& around_;
-  std::optional<Stopwatch> watch_;
+  std::optional<Stopwatch> unit_, watch_;
   std::vector<Samples*> into_;
 };
 

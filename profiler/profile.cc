@@ -109,6 +109,7 @@ void fill(std::vector<ModelProfile>& models, const LaneSamples& samples,
 void fill_whole(std::vector<ModelProfile>& models, const LaneSamples& samples) {
   for (std::size_t m = 0; m < models.size(); ++m) {
     if (!samples.whole[m].empty()) models[m].whole = summarize(samples.whole[m]);
+    models[m].around = summarize(samples.around[m]);
   }
 }
 

@@ -88,9 +88,27 @@ inline std::vector<Link> make_links(const Cluster& cluster) {
   return std::vector<Link>(3 * cluster.devices.size());
 }
 
+/// Costs of the host with which a simulation of `cluster` reckons.
+inline std::vector<CostField> host_costs_of(const Cluster& cluster) {
+  std::vector<CostField> result{CostField::kUnitOverhead, CostField::kDispatch};
+  const auto any = [&](const auto& wants) { return std::ranges::any_of(cluster.devices, wants); };
+  const bool there = any(
+      [](const DeviceSpec& device) { return device.copy_engines == 0 || !device.link.paced(); });
+  const bool back = any([](const DeviceSpec& device) {
+    return device.copy_engines > 0 && !device.link_back().paced();
+  });
+  if (there) result.push_back(CostField::kCopy);
+  if (back) result.push_back(CostField::kCopyBack);
+  return result;
+}
+
 /// The cluster as it is simulated: where copy engines copy over a link that is not paced, copies
-/// that way take what the profile measured; beside others, where lanes share an accelerator.
+/// that way take what the profile measured; beside others, where lanes share an accelerator. Throws
+/// Error where it did not.
 inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
+  std::vector<CostField> copies = host_costs_of(cluster);
+  std::erase_if(copies, [](CostField field) { return !is_copy(field); });
+  refuse_missing(profile, {}, copies);
   const auto shared = [&](const DeviceSpec& device) {
     return std::ranges::count_if(cluster.devices, [&](const DeviceSpec& other) {
              return other.kind == device.kind && other.ordinal == device.ordinal;
@@ -103,14 +121,8 @@ inline Cluster with_measured_links(Cluster cluster, const Profile& profile) {
     if (device.copy_engines == 0) continue;
     const HostCosts& host = device.kind != "cpu" && shared(device) ? profile.loaded : profile.alone;
     const bool there = !device.link.paced(), back = !device.link_back().paced();
-    if (there) {
-      refuse_missing(profile, CostField::kCopy);
-      device.link = link(host.copy);
-    }
-    if (back) {
-      refuse_missing(profile, CostField::kCopyBack);
-      device.back = link(host.copy_back);
-    }
+    if (there) device.link = link(host.copy);
+    if (back) device.back = link(host.copy_back);
   }
   return cluster;
 }

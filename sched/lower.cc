@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "sched/limits.h"
+#include "sched/link.h"
 #include "sched/lower_tracks.h"
 #include "sched/partitioned.h"
 #include "sched/phases.h"
@@ -244,16 +245,6 @@ void add_classes(Program& program, const Workload& workload, const Cluster& clus
   if (known.size() == 1) program.class_of.clear();
 }
 
-void refuse_missing_of_host(const Profile& profile, const Cluster& cluster) {
-  for (const CostField field : {CostField::kUnitOverhead, CostField::kDispatch}) {
-    refuse_missing(profile, field);
-  }
-  const auto lane_copies = [](const DeviceSpec& device) { return device.copy_engines == 0; };
-  if (std::ranges::any_of(cluster.devices, lane_copies)) {
-    refuse_missing(profile, CostField::kCopy);
-  }
-}
-
 }  // namespace
 
 Program lower(const Workload& workload, const Cluster& cluster, const Profile& profile,
@@ -265,7 +256,7 @@ Program lower(const Workload& workload, const Cluster& cluster, const Profile& p
   if (plan.slots < 1 || plan.slots > kMostSlots) {
     throw Error(fmt::format("slots: {}; a device has 1 to {}", plan.slots, kMostSlots));
   }
-  refuse_missing_of_host(profile, cluster);
+  refuse_missing(profile, {}, host_costs_of(cluster));
   Program program;
   program.admit = plan.admit;
   program.slots = plan.slots;

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@ class ActivityPass : public testing::Test {
     });
     return facts;
   }
+  const ModelProfile& model() const { return models_[0]; }
   bool has_busy_times() { return models_[0].layers[1].alone.forward.busy.has_value(); }
 
  private:
@@ -60,6 +63,63 @@ TEST_F(ActivityPass, WhateverCallFailsTheProgramGoesOnAndTheProfileSaysIncomplet
     }
     EXPECT_EQ(has_busy_times(), marks_range || failed == "promise");
   }
+}
+
+/// For every range that was pushed two kernels of 10 ns, 20 ns apart, and a copy of 5 ns between
+/// them; of all of them the first has one more kernel behind. Then a copy of no range.
+class WorkingCupti : public MockCupti {
+ public:
+  ActivityLog parse(std::span<const RecordBuffer>) override {
+    ActivityLog log;
+    std::set<std::uint64_t> seen;
+    std::int64_t at = 1000;
+    const auto add = [&](ActivityKind kind, std::uint64_t range, std::int64_t from,
+                         std::int64_t to) {
+      Activity& activity = log.activities.emplace_back();
+      activity.kind = kind;
+      activity.range = range;
+      activity.start_ns = at + from;
+      activity.end_ns = at + to;
+      activity.direction = CopyDirection::kHostToDevice;
+      activity.bytes = 64;
+    };
+    for (const RangeMark& mark : marks) {
+      if (mark.id == 0 || !seen.insert(mark.id).second) continue;
+      add(ActivityKind::kKernel, mark.id, 0, 10);
+      add(ActivityKind::kCopy, mark.id, 12, 17);
+      add(ActivityKind::kKernel, mark.id, 30, 40);
+      if (seen.size() == 1) add(ActivityKind::kKernel, mark.id, 50, 60);
+      at += 1000;
+    }
+    add(ActivityKind::kCopy, 0, 0, 7);
+    return log;
+  }
+};
+
+TEST_F(ActivityPass, AProfileHoldsGapsAndCopiesOfEveryLayerAndPhaseAndTheRest) {
+  const ActivityFacts facts = record(std::make_shared<WorkingCupti>());
+  EXPECT_EQ(facts.source, "CUPTI activity records");
+  EXPECT_GT(facts.over_events.value(), 0);
+  constexpr std::int64_t kRepeats = 5;
+  const CopyClass pageable{CopyDirection::kHostToDevice, false};
+  const DeviceWork each{kRepeats,
+                        2 * kRepeats,
+                        kRepeats * Duration{20},
+                        kRepeats * Duration{15},
+                        {{pageable, {kRepeats, kRepeats * 64, kRepeats * Duration{5}}}}};
+  DeviceWork first = each;
+  first.launches += 1;
+  first.busy += Duration{10};
+  first.gaps += Duration{10};
+  for (std::size_t i = 0; i < model().layers.size(); ++i) {
+    for (const Phase phase : kPhases) {
+      const bool is_first = i == 0 && phase == Phase::kForward;
+      EXPECT_EQ(model().layers[i].recorded.at(phase), is_first ? first : each) << i;
+      EXPECT_EQ(of(model().layers[i].alone, phase).busy, Duration{20});
+    }
+  }
+  EXPECT_EQ(model().unattributed,
+            (DeviceWork{kRepeats, 0, Duration{}, Duration{}, {{pageable, {1, 64, Duration{7}}}}}));
 }
 
 TEST_F(ActivityPass, RecordsThatWereDroppedMarkTheProfile) {

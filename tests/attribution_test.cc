@@ -44,6 +44,7 @@ Activity launched(Activity activity, std::int64_t at) {
 
 ActivityLog log_of(std::vector<Activity> activities) {
   ActivityLog log;
+  std::ranges::stable_sort(activities, {}, &Activity::start_ns);
   log.activities = std::move(activities);
   return log;
 }
@@ -63,12 +64,18 @@ TEST(Attribution, WhatOverlapsOnTwoStreamsCountsOnce) {
   EXPECT_EQ(found.unattributed.kernels, 0);
 }
 
-TEST(Attribution, AGapIsWhereNothingOfAnyRangeRuns) {
+TEST(Attribution, AGapIsBetweenKernelsOfARangeWhileNothingOfAnyRangeRuns) {
+  //            10   20   30   40   50   60   70
+  // range 1    ####      ####           ####
+  // range 2           ## (a copy)
+  // no range                       #
   const CopyClass up{CopyDirection::kHostToDevice, true};
-  const Attribution found = attribute(
-      log_of({kernel(1, 10, 20), copy(2, up, 22, 25, 100), kernel(0, 27, 28), kernel(1, 30, 40)}));
-  EXPECT_EQ(found.ranges.at(1).gaps, Duration(10 - 3 - 1));
-  EXPECT_EQ(found.ranges.at(1).busy, Duration(20));
+  const Attribution found =
+      attribute(log_of({kernel(1, 10, 20), copy(2, up, 22, 25, 100), kernel(1, 30, 40),
+                        kernel(0, 50, 52), kernel(1, 60, 70)}));
+  EXPECT_EQ(found.ranges.at(1).waiting, Duration(10));
+  EXPECT_EQ(found.ranges.at(1).gaps, Duration(10 - 3));
+  EXPECT_EQ(found.ranges.at(1).busy, Duration(30));
   EXPECT_EQ(found.ranges.at(2).busy, Duration(0));
   EXPECT_EQ(found.ranges.at(2).gaps, Duration(0));
 }
@@ -159,7 +166,7 @@ TEST(ActivityTotals, SayWhereIdsAndLaunchesDisagreeAndWhatBelongsToNothing) {
               launched(kernel(0, 560, 590), 160), launched(kernel(0, 590, 600), 250)});
   log.dropped = 3;
   ActivityTotals totals;
-  totals.add(log, attribute(log, windows), Duration(1000), Duration(1100));
+  totals.add(log, attribute(log, windows), Duration(1000), Duration(1100), Duration(80));
   const ActivityFacts facts = totals.facts("; a buffer was cut");
   EXPECT_EQ(
       facts.source,
@@ -170,6 +177,7 @@ TEST(ActivityTotals, SayWhereIdsAndLaunchesDisagreeAndWhatBelongsToNothing) {
   EXPECT_DOUBLE_EQ(facts.by_launch, 0.25);
   EXPECT_DOUBLE_EQ(facts.unattributed, 0.3);
   EXPECT_DOUBLE_EQ(facts.slow_down, 0.1);
+  EXPECT_DOUBLE_EQ(facts.over_events.value(), 0.875);  // 30 + 30, and what has no id: 10.
   EXPECT_EQ(facts.dropped, 3);
 }
 
@@ -177,7 +185,9 @@ TEST(ActivityTotals, SayNothingWhereAllAgrees) {
   const std::vector<LaunchWindow> windows{{1, 100, 200}};
   const ActivityLog log = log_of({launched(kernel(1, 500, 530), 120)});
   ActivityTotals totals;
-  totals.add(log, attribute(log, windows), Duration(1000), Duration(900));
+  totals.add(log, attribute(log, windows), Duration(1000), Duration(900), Duration(30));
+  EXPECT_EQ(totals.facts("").over_events, 1);
+  EXPECT_FALSE(ActivityTotals().facts("").over_events);
   EXPECT_EQ(totals.facts("").source, "CUPTI activity records");
   EXPECT_EQ(totals.facts("").slow_down, 0);
   EXPECT_EQ(ActivityTotals().facts("").unattributed, 0);
@@ -223,24 +233,29 @@ ActivityLog random_log(std::mt19937_64& random) {
 }
 
 void expect_as_counted(const ActivityLog& log, std::uint64_t range, const RangeTimes& times) {
-  Duration busy{}, gaps{};
+  Duration busy{}, waiting{}, gaps{};
   for (const std::uint32_t device : {0U, 1U}) {
     Bitmap work, any;
-    std::int64_t first = 300, last = 0;
     for (const Activity& activity : log.activities) {
-      if (activity.device != device) continue;
-      fill(any, activity);
-      if (activity.range != range) continue;
-      if (activity.kind != ActivityKind::kCopy) fill(work, activity);
-      first = std::min(first, activity.start_ns);
-      last = std::max(last, activity.end_ns);
+      if (activity.device == device) fill(any, activity);
+    }
+    const Activity* before = nullptr;
+    std::int64_t end = 0;  // Of all work before.
+    for (const Activity& activity : log.activities) {
+      if (activity.device != device || activity.kind == ActivityKind::kCopy) continue;
+      if (activity.range == range) fill(work, activity);
+      const bool follows = before != nullptr && before->range == range && activity.range == range;
+      for (auto at = end; follows && at < activity.start_ns; ++at) {
+        waiting += Duration(1);
+        if (!any.test(static_cast<std::size_t>(at))) gaps += Duration(1);
+      }
+      end = std::max(end, activity.end_ns);
+      before = &activity;
     }
     busy += Duration(work.count());
-    for (auto at = first; at < last; ++at) {
-      if (!any.test(static_cast<std::size_t>(at))) gaps += Duration(1);
-    }
   }
   EXPECT_EQ(times.busy, busy);
+  EXPECT_EQ(times.waiting, waiting);
   EXPECT_EQ(times.gaps, gaps);
 }
 

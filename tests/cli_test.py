@@ -992,7 +992,13 @@ def test_links_measures_every_way_of_every_device():
     for each in document["shared"]:
         assert each["contention"] == pytest.approx(each["alone_bytes_per_second"] / each["together_bytes_per_second"])
     assert [each["device"] for each in document["computing"]] == ["cpu-0", "cpu-1"]
-    assert all(each[way] >= 1 for each in document["computing"] for way in ["slow_down_promote", "slow_down_demote"])
+    assert all(set(each) == {"device", "slow_down_promote", "slow_down_demote"} for each in document["computing"])
+    # As profile has them.
+    assert [each["what"] for each in document["conditions"]] == ["CPU governor", "CPU frequency", "load average"]
+    assert all(each["before"] and each["after"] for each in document["conditions"])
+    badly = [link for link in document["links"] if link["residual"] > 0.2]
+    cautions = [each for each in document["cautions"] if "off a size that was measured" in each]
+    assert len(cautions) == len(badly) and all(said.startswith(link["device"]) for said, link in zip(cautions, badly))
 
 
 @needs_torch
@@ -1006,12 +1012,13 @@ def test_links_says_where_copies_take_turns_on_too_few_cpus():
 
 @needs_torch
 def test_links_prints_a_row_per_way():
-    links, shared, computing = (table.splitlines() for table in
+    links, shared, computing, conditions = (table.splitlines() for table in
                                 good("links", ROOT / "examples/cluster.toml", "--rounds", 1).split("\n\n"))
     assert links[0].split("  ")[0] == "device" and "GB/s shared" in links[0]
     assert [re.split("  +", row)[:3] for row in links[1:]] == [
         [device, way, "pageable"] for device in ["cpu-0", "cpu-1"] for way in ["to device", "to host"]]
     assert "contention" in shared[0] and len(shared) == 4
+    assert [line.partition(":")[0] for line in conditions] == ["CPU governor", "CPU frequency", "load average"]
     assert "slow_down_promote" in computing[0] and [row.split()[0] for row in computing[1:]] == ["cpu-0", "cpu-1"]
 
 
@@ -1121,7 +1128,7 @@ def test_profile_says_how_well_its_medians_are_known_and_what_the_machine_was_li
     assert all(each["before"] and each["after"] for each in source["conditions"])
     assert "ended by interval" in text and "samples are outliers, kept" in text and "load average" in text
     header = next(line for line in text.splitlines() if line.startswith("model "))
-    assert header.endswith("layers %")
+    assert header.endswith("layers %  around %")
 
 
 @needs_torch
@@ -1565,12 +1572,60 @@ def test_an_import_says_what_it_lacks_and_simulate_refuses_that_by_name(tmp_path
     workload = imported_workload(tmp_path)
     for verb in ["simulate", "sweep"]:
         said = bad(verb, workload, IMPORTS.parent / "cluster.toml", "-p", profile)
-        assert "imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; import it again" in said
+        assert said == (
+            f"shardlab: {profile}: imported:layers, batch 8: not known: step_ns of layer 2 (head), input_bytes; not known of "
+            "the host: unit_overhead_ns, dispatch_ns, copy; import it again with --fill MODEL.toml for sizes, or with --set "
+            "'head.step_ns=TIME' --set 'input_bytes=SIZE' --set 'unit_overhead_ns=TIME' --set 'dispatch_ns=TIME' --set "
+            "'copy=LATENCY + RATE'\n")
+    # What the message names is all that is wanted.
     profile, _ = import_csv(tmp_path, *LAYERS)
     roomy = tmp_path / "roomy.toml"
     roomy.write_text('[[device]]\nname = "gpu"\nkind = "cuda"\nmemory = "22 GiB"\ncopy_engines = 2\n')
     said = bad("simulate", workload, roomy, "-p", profile)
-    assert re.search("not known: (copy|unit_overhead_ns|dispatch_ns) of the host", said)
+    assert "p.json: not known of the host: unit_overhead_ns, dispatch_ns, copy, copy_back; import it again with --set " in said
+    profile, _ = import_csv(tmp_path, *LAYERS, *HOST, "--set", "copy_back=0 + 1 GB")
+    good("simulate", workload, roomy, "-p", profile)
+
+
+def test_what_one_of_several_profiles_knows_of_the_host_is_known_and_what_none_knows_is_not_zero(tmp_path):
+    device = ["--device", "A100"]
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    workload = imported_workload(tmp_path, batch=4)
+    good("import", "csv", IMPORTS / "layers.csv", "--batch", 8, "-o", first, *device, *LAYERS)
+    good("import", "csv", IMPORTS / "layers.csv", "--batch", 4, "-o", second, *device, *LAYERS)
+    cluster = tmp_path / "c.toml"
+    cluster.write_text('[[device]]\nname = "gpu"\nkind = "cuda"\nmemory = "22 GiB"\ncopy_engines = 2\n')
+    asked = ["simulate", workload, cluster, "-p", first, "-p", second]
+    assert "not known of the host: unit_overhead_ns, dispatch_ns, copy, copy_back" in bad(*asked)
+    good("import", "csv", IMPORTS / "layers.csv", "--batch", 4, "-o", second, *device, *LAYERS, *HOST)
+    both = json.loads(good(*asked, "--json"))["plans"]
+    alone = json.loads(good("simulate", workload, cluster, "-p", second, "--json"))["plans"]
+    assert both[0]["predicted_s"] == alone[0]["predicted_s"]
+
+
+def test_a_gpus_profile_on_cpu_devices_is_refused_and_so_is_the_other_way_round(tmp_path):
+    profile = tmp_path / "p.json"
+    good("import", "kineto", IMPORTS / "kineto-fractions.json", "--batch", 8, "-o", profile, "--set", "*.parameter_bytes=1 MiB",
+         "--set", "*.output_bytes=1", "--set", "*.saved_bytes=1", "--set", "*.forward_workspace_bytes=1", "--set",
+         "*.backward_workspace_bytes=1", "--set", "input_bytes=1", *HOST[2:])
+    workload = imported_workload(tmp_path, model="imported:kineto-fractions", optimizer="sgd")
+    clusters = {}
+    for kind in ["cpu", "cuda", "emulated"]:
+        clusters[kind] = tmp_path / f"{kind}.toml"
+        clusters[kind].write_text(f'[[device]]\nname = "d"\nkind = "{kind}"\n')
+    said = bad("simulate", workload, clusters["cpu"], "-p", profile)
+    assert (f'{profile}: is of "Example GPU 24 GB", a GPU, but d of the cluster is of kind "cpu" (write kind = "cuda" for a '
+            "GPU); profile there, estimate it with shardlab fit --device, or --accept-profile device") in said
+    run = shardlab("simulate", workload, clusters["cpu"], "-p", profile, "--accept-profile", "device")
+    assert run.returncode == 0 and "a GPU, but d of the cluster is of kind" in run.stderr
+    for kind in ["cuda", "emulated"]:
+        good("simulate", workload, clusters[kind], "-p", profile)
+    measured = json.loads((FIXTURES / "profile.json").read_text())
+    measured["provenance"]["method"] = "steady clock per layer, median"
+    profile.write_text(json.dumps(measured))
+    workload = FIXTURES / "workload.toml"
+    assert 'a CPU, but d of the cluster is of kind "cuda"' in bad("simulate", workload, clusters["cuda"], "-p", profile)
+    good("simulate", workload, clusters["cpu"], "-p", profile)
 
 
 def test_an_import_whose_gaps_are_filled_is_simulated_and_not_trained(tmp_path):
@@ -1594,8 +1649,29 @@ def test_import_json_lists_what_was_not_used(tmp_path):
     assert made["not_known_of_host"] == ["unit_overhead_ns", "dispatch_ns"]
     model = made["models"][0]
     assert (model["model"], model["layers"], model["device"]) == ("imported:kineto-fractions", 2, "Example GPU 24 GB")
+    assert model["optimizer"] == "sgd"
+    forward = {"minibatches": 2, "launches": 4, "busy_ns": 60_000, "gaps_ns": 10_000, "copies": []}
+    assert model["recorded"]["layers"][0]["name"] == "embed" and model["recorded"]["layers"][0]["forward"] == forward
+    assert model["recorded"]["unattributed"]["copies"] == [
+        {"direction": "host_to_device", "pinned": True, "count": 2, "bytes": 1114112, "busy_ns": 110_000},
+        {"direction": "device_to_host", "pinned": False, "count": 2, "bytes": 8, "busy_ns": 6_000}]
+    written = json.loads((tmp_path / "p.json").read_text())["models"][0]
+    assert written["costs"][0]["recorded"]["forward"] == forward
+    assert written["unattributed"] == model["recorded"]["unattributed"]
     unused = {"count": 2, "what": "copies of pageable memory", "why": "a latency and a rate take copies of two sizes"}
     assert unused in model["unused"]
+
+
+def test_import_prints_gaps_and_copies_by_phase_and_what_belongs_to_no_layer(tmp_path):
+    text = good("import", "kineto", IMPORTS / "kineto-fractions.json", "--batch", 8, "-o", tmp_path / "p.json")
+    rows = {cells[1]: cells[2:] for line in text.splitlines() if len(cells := re.split("  +", line.strip())) == 9}
+    assert rows["phase"] == ["launches", "busy ms", "gaps ms", "MiB to device", "MiB to host", "pageable of both",
+                             "MiB elsewhere"]
+    # Of a minibatch: embed 2 kernels of 30 us and 5 between them without a copy, head one of 40.
+    assert rows["forward"] == ["3", "0.070", "0.005", "0.000", "0.000", "0.000", "0.000"]
+    assert rows["step of the model"][:2] == ["1", "0.050"]
+    assert rows["in no layer"] == ["1", "0.005", "0.000", "0.531", "0.000", "0.000", "0.000"]
+    assert "longest gaps: forward of embed 0.005 ms\n" in text
 
 
 def test_import_and_fit_do_not_overwrite_their_inputs(tmp_path):

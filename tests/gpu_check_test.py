@@ -261,7 +261,9 @@ def test_figures_of_links_are_those_of_the_verb(tmp_path):
     assert [row["case"] for row in rows[:3]] == [
         "2 at once, to device, pageable, through host memory", "2 at once, to host, pageable, through host memory",
         "4 at once, both, pageable, through host memory"]
-    assert rows[-1]["slow_down_promote"] >= 1 and rows[-1]["slow_down_demote"] >= 1
+    assert [row["slow_down_promote"] for row in rows[-2:]] == [each["slow_down_promote"] for each in found["computing"]]
+    assert [row["slow_down_demote"] for row in rows[-2:]] == [each["slow_down_demote"] for each in found["computing"]]
+    assert [row["case"] for row in rows[-2:]] == ["computing on cpu-0 beside a copy", "computing on cpu-1 beside a copy"]
 
 
 @pytest.mark.parametrize("figures, bars, said", [
@@ -294,16 +296,44 @@ def test_a_profile_that_cupti_did_not_record_fails_with_the_figures_that_it_has(
     with pytest.raises(runner.Failed, match="nothing was recorded by CUPTI") as failed:
         steps.held(found)
     assert failed.value.figures["backward_ms"] > 0
-    shipped = json.loads((ROOT / "profiles/h100-gpt-2048.json").read_text())
+    shipped = profile_with_events()
     assert abs(steps.held(shipped)["layers_error"]) < 0.03
     for model in shipped["models"]:
         model["whole_ns"] *= 2
-    with pytest.raises(runner.Failed, match="-50.* % of the whole, more than 3 %"):
+    with pytest.raises(runner.Failed, match="than whole units: -50.* %, more than 3 %"):
         steps.held(shipped)
     shipped["provenance"]["activity"]["unattributed"] = 0.02
     for model in shipped["models"]:
         model["whole_ns"] //= 2
     with pytest.raises(runner.Failed, match="kernels are not attributed"):
+        steps.held(shipped)
+
+
+def profile_with_events():
+    """The one that is shipped, which is older than the events around units."""
+    shipped = json.loads((ROOT / "profiles/h100-gpt-2048.json").read_text())
+    for model in shipped["models"]:
+        model["around_ns"] = sum(cost["alone"][f"{kind}_ns"] for cost in model["costs"] for kind in steps.KINDS)
+    shipped["provenance"]["activity"]["over_events"] = 0.98
+    return shipped
+
+
+def test_layers_are_held_against_events_around_their_units_and_so_are_their_records():
+    shipped = profile_with_events()
+    figures = steps.held(shipped)
+    assert (figures["events_error"], figures["records_error"]) == (0, pytest.approx(-0.02))
+    for wrong, said in ((1 / 1.04, "-3.8"), (1.04, "[+]4.0")):
+        off = profile_with_events()
+        off["models"][0]["around_ns"] /= wrong
+        with pytest.raises(runner.Failed, match=f"than events around the same units: {said} %"):
+            steps.held(off)
+    for share, said in ((0.96, "-4.0"), (1.04, "[+]4.0"), (float("nan"), "nan")):
+        shipped["provenance"]["activity"]["over_events"] = share
+        with pytest.raises(runner.Failed, match=f"CUPTI recorded .* events around the same minibatches: [+]?{said} %"):
+            steps.held(shipped)
+    for model in shipped["models"]:
+        del model["around_ns"]
+    with pytest.raises(runner.Failed, match="no minibatch as a whole"):
         steps.held(shipped)
 
 

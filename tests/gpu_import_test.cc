@@ -63,6 +63,19 @@ void expect_example(const Imported& found) {
   EXPECT_TRUE(embed.missing.has(CostField::kStep));
   ASSERT_TRUE(found.whole_step);
   EXPECT_EQ(found.whole_step->median, us(50));
+  // Both minibatches: 10 of work without, and 10 with a copy beside it all the while.
+  const DeviceWork& forward = embed.recorded.at(Phase::kForward);
+  EXPECT_EQ(forward, (DeviceWork{2, 4, us(60), us(10)}));
+  ASSERT_TRUE(found.model.unattributed && found.model.whole_step);
+  const CopyClass up{CopyDirection::kHostToDevice, true}, down{CopyDirection::kDeviceToHost};
+  EXPECT_EQ(found.model.unattributed->copies,
+            (std::map<CopyClass, CopyTotals>{{up, {2, 65536 + 1048576, us(110)}},
+                                             {down, {2, 8, us(6)}}}));
+  EXPECT_EQ(found.model.unattributed->minibatches, 2);
+  EXPECT_EQ(found.model.unattributed->busy, us(10));
+  EXPECT_EQ(found.model.whole_step->busy, us(100));
+  EXPECT_EQ(found.model.optimizer, OptimizerKind::kSgd);
+  EXPECT_TRUE(std::ranges::count(found.notes, "optimizer: SGD in the trace, taken as sgd") == 1);
   // 65536 bytes in 10 us, 1048576 in 100: 4 us and 10.9 GB/s.
   EXPECT_FALSE(found.host.missing.has(CostField::kCopy));
   EXPECT_NEAR(static_cast<double>(found.host.copy.latency.count()), 4000, 1);
@@ -224,6 +237,68 @@ TEST_F(KinetoText, WorkWithoutItsLaunchIsCounted) {
       says(found, "1 events (1 without a category): nothing of a layer's costs is in them"));
 }
 
+TEST_F(KinetoText, CopiesBelongToTheLayerThatLaunchedThem) {
+  const auto copy = [](int id, int launch, int ts, int dur, const std::string& name, int bytes) {
+    const std::string args = "\"device\":0,\"correlation\":" + std::to_string(id);
+    return event("cuda_runtime", "cudaMemcpyAsync", 1, launch, 1, args) +
+           event("gpu_memcpy", name, 0, ts, dur, args + ",\"bytes\":" + std::to_string(bytes));
+  };
+  const Imported found =
+      import(event("user_annotation", "block", 1, 0, 50) + kernel(1, 1, 5, 10, 10) +
+             copy(2, 6, 12, 18, "Memcpy HtoD (Pageable -> Device)", 100) + kernel(3, 1, 8, 40, 10) +
+             copy(4, 9, 60, 5, "Memcpy DtoD (Device -> Device)", 7) +
+             copy(5, 60, 80, 5, "Memcpy DtoH (Device -> Pinned)", 9) +
+             event("user_annotation", "idle", 1, 70, 10) +
+             copy(6, 75, 90, 5, "Memcpy DtoH (Device -> Pinned)", 11) + end());
+  ASSERT_EQ(found.model.layers.size(), 1U);
+  const LayerCost& block = found.model.layers[0];
+  const CopyClass slow_up{CopyDirection::kHostToDevice}, within{CopyDirection::kDeviceToDevice};
+  const CopyClass down{CopyDirection::kDeviceToHost, true};
+  EXPECT_EQ(block.alone.forward.median, us(55));  // 10 to 65: a copy's time is waiting.
+  EXPECT_EQ(
+      block.recorded.at(Phase::kForward),
+      (DeviceWork{1, 3, us(25), us(20), {{slow_up, {1, 100, us(18)}}, {within, {1, 7, us(5)}}}}));
+  EXPECT_EQ(found.model.unattributed->copies,
+            (std::map<CopyClass, CopyTotals>{{down, {2, 20, us(10)}}}));
+}
+
+TEST_F(KinetoText, TheOptimizerIsTheOneThatTheTraceNames) {
+  const auto with = [&](const std::vector<std::string>& optimizers, const ImportOptions& given) {
+    std::string events = event("user_annotation", "block", 1, 0, 50) + kernel(1, 1, 5, 10, 10);
+    int at = 100;
+    for (const std::string& each : optimizers) {
+      events += event("user_annotation", "Optimizer.step#" + each + ".step", 1, at, 10);
+      at += 20;
+    }
+    return import(events + end(), given);
+  };
+  const auto refused = [&](const std::vector<std::string>& optimizers, const ImportOptions& given) {
+    return error_of([&] { with(optimizers, given); }).substr(path_.size());
+  };
+  ImportOptions sgd = options(), filled = options();
+  sgd.optimizer = OptimizerKind::kSgd;
+  filled.usual_optimizer = OptimizerKind::kSgd;
+  filled.usual_from = "w.toml";
+  EXPECT_EQ(with({"Adam", "Adam"}, options()).model.optimizer, OptimizerKind::kAdamW);
+  EXPECT_EQ(with({"AdamW"}, options()).notes[1], "optimizer: AdamW in the trace, taken as adamw");
+  EXPECT_EQ(with({}, options()).notes[1], "optimizer: not named in the trace, taken as adamw");
+  const Imported unnamed = with({}, filled);
+  EXPECT_EQ(unnamed.model.optimizer, OptimizerKind::kSgd);
+  EXPECT_EQ(unnamed.notes[1], "optimizer: not named in the trace, taken as sgd of w.toml");
+  EXPECT_EQ(refused({"SGD", "Adam"}, options()),
+            ": its optimizers are Adam, SGD: say with --optimizer as which one they are taken");
+  EXPECT_EQ(with({"SGD", "Adam"}, sgd).notes[1],
+            "optimizer: Adam, SGD in the trace, taken as sgd, as the user says");
+  EXPECT_EQ(refused({"RMSprop"}, filled),
+            ": its optimizer is RMSprop, which is neither AdamW, Adam nor SGD: say with "
+            "--optimizer as which one it is taken");
+  EXPECT_EQ(with({"RMSprop"}, sgd).model.optimizer, OptimizerKind::kSgd);
+  EXPECT_EQ(refused({"AdamW"}, sgd),
+            ": --optimizer sgd: the trace says AdamW; leave --optimizer out");
+  EXPECT_EQ(refused({"AdamW"}, filled),
+            ": w.toml: trains with sgd, the trace with AdamW; write optimizer = \"adamw\"");
+}
+
 TEST_F(KinetoText, SaysWhyNothingCanBeMadeOfATrace) {
   EXPECT_EQ(error(""), ": no event in it; is it a Chrome trace?");
   EXPECT_EQ(error(end()),
@@ -375,7 +450,8 @@ TEST(KinetoImport, ReadsMeasuredTraces) {
     if (path.empty()) GTEST_SKIP() << "no measured data: set SHARDLAB_DATA";
     ImportOptions given = options();
     given.layer_rule = layer_rule;
-    const Imported found = import_kineto(path, given);
+    if (std::string_view(file).starts_with("sampled")) given.optimizer = OptimizerKind::kSgd;
+    const Imported found = import_kineto(path, given);  // Those train with Shampoo.
     EXPECT_GE(found.model.layers.size(), layers) << file;
     EXPECT_EQ(std::ranges::any_of(
                   found.model.layers,

@@ -39,7 +39,13 @@ class RandomTrace {
       records.push_back(
           [&](GpuTrace& to) { to.launch(each.correlation, each.thread, each.at_ns); });
     }
-    for (const auto& each : trace_.works) records.push_back([&](GpuTrace& to) { to.work(each); });
+    for (const auto& each : trace_.works) {
+      records.push_back([&](GpuTrace& to) {
+        each.a_copy ? to.copy({each.correlation, each.start_ns, each.end_ns, each.device},
+                              each.copied, each.bytes)
+                    : to.work(each);
+      });
+    }
     for (const auto& each : trace_.ranges) {
       const RangeSource source =
           each.role == RangeRole::kOperator ? RangeSource::kOperator : RangeSource::kAnnotation;
@@ -71,7 +77,13 @@ class RandomTrace {
 
   TracedWork work(std::int64_t correlation) {
     device_time_ += 1 + below(20);
-    return {correlation, device_time_, device_time_ + 1 + below(30), below(2)};
+    TracedWork made{correlation, device_time_, device_time_ + 1 + below(30), below(2)};
+    made.a_copy = below(3) == 0;
+    if (!made.a_copy) return made;
+    made.copied = {static_cast<CopyDirection>(below(4)), below(2) == 0};
+    made.bytes = below(1000);
+    made.worked = !between_host_and_device(made.copied);
+    return made;
   }
 
   /// A launch now, and what it launched: nothing, one piece of work or several.
@@ -164,7 +176,37 @@ void expect_same(const Measured& found, const Measured& expected) {
   EXPECT_EQ(found.busy, expected.busy);
 }
 
+DeviceWork without_minibatches(DeviceWork work) {
+  work.minibatches = 0;
+  return work;
+}
+
+/// Nothing is lost: what layers copied that nothing ran for is with what belongs to nobody.
+void expect_recorded(const Imported& found, const ReferenceTrace::Recorded& expected) {
+  DeviceWork nobody;
+  for (const auto& [key, work] : expected) {
+    const auto& [name, phase] = key;
+    SCOPED_TRACE(name + ", phase " + std::to_string(static_cast<int>(phase)));
+    const auto layer = std::ranges::find(found.model.layers, name, &LayerCost::name);
+    if (name.empty() && phase == Phase::kStep) {
+      ASSERT_TRUE(found.model.whole_step);
+      EXPECT_EQ(without_minibatches(*found.model.whole_step), work);
+    } else if (name.empty() || layer == found.model.layers.end()) {
+      add(nobody, work);
+    } else {
+      ASSERT_TRUE(layer->recorded.contains(phase));
+      EXPECT_EQ(without_minibatches(layer->recorded.at(phase)), work);
+      if (work.launches > 0) {
+        EXPECT_GE(layer->recorded.at(phase).minibatches, of(layer->alone, phase).samples);
+      }
+    }
+  }
+  ASSERT_TRUE(found.model.unattributed);
+  EXPECT_EQ(without_minibatches(*found.model.unattributed), nobody);
+}
+
 void expect_as_reference(const Imported& found, const ReferenceTrace::Found& expected) {
+  expect_recorded(found, expected.recorded);
   for (const auto& [key, sums] : expected.sums) {
     const auto& [name, phase] = key;
     SCOPED_TRACE(name + ", phase " + std::to_string(static_cast<int>(phase)));

@@ -123,16 +123,16 @@ TEST(Import, ABatchThatNobodySaysIsAskedFor) {
 
 TEST(Import, InputsTakeTheRoomThatTheProfileSays) {
   Imported found = example_csv();
-  apply(parse_setting("input_bytes=1 MiB"), found);
+  apply({parse_setting("input_bytes=1 MiB")}, found);
   EXPECT_EQ(shard_cost(found.model, 0, 1).tokens, 1 << 20);
   EXPECT_EQ(shard_cost(found.model, 1, 2).tokens, 0);
 }
 
 TEST(Setting, SetsWhatAPatternNames) {
   Imported found = example_csv();
-  apply(parse_setting("*.activation_bytes = 4 MiB"), found);
-  apply(parse_setting("blocks*.step_ns=1.5 ms"), found);
-  apply(parse_setting("head.step_ns=20"), found);
+  apply({parse_setting("*.activation_bytes = 4 MiB")}, found);
+  apply({parse_setting("blocks*.step_ns=1.5 ms")}, found);
+  apply({parse_setting("head.step_ns=20")}, found);
   EXPECT_EQ(found.model.layers[2].output, 4 << 20);
   EXPECT_EQ(found.model.layers[1].alone.step.median, Duration{1'500'000});
   EXPECT_EQ(found.model.layers[2].loaded.step.median, Duration{20});
@@ -140,11 +140,39 @@ TEST(Setting, SetsWhatAPatternNames) {
   EXPECT_EQ(found.notes[0], "output_bytes of 3 layers: set by user (*.activation_bytes = 4 MiB)");
 }
 
+TEST(Setting, OfSeveralForOneCostTheLastStandsAndOnlyThatIsNoted) {
+  Imported found = example_csv();
+  apply({parse_setting("*.step_ns=1 ms"), parse_setting("head.step_ns=2 ms"),
+         parse_setting("head.step_ns=3 ms"), parse_setting("copy=0 + 1 GB"),
+         parse_setting("copy=0 + 2 GB")},
+        found);
+  EXPECT_EQ(found.model.layers[0].alone.step.median, Duration{1'000'000});
+  EXPECT_EQ(found.model.layers[2].alone.step.median, Duration{3'000'000});
+  EXPECT_EQ(found.notes,
+            (std::vector<std::string>{
+                "step_ns of 2 layers: set by user (*.step_ns=1 ms)",
+                "--set 'head.step_ns=2 ms' came to nothing: a later one is of the same",
+                "step_ns of 1 layers: set by user (head.step_ns=3 ms)",
+                "--set 'copy=0 + 1 GB' came to nothing: a later one is of the same",
+                "copy of host: set by user (copy=0 + 2 GB)"}));
+}
+
+TEST(Setting, ANameGoesBeforeAPatternThatItLooksLike) {
+  Imported found = example_csv();
+  found.model.layers[0].name = "h*";
+  apply({parse_setting("h*.step_ns=7")}, found);
+  EXPECT_EQ(found.model.layers[0].alone.step.median, Duration{7});
+  EXPECT_TRUE(found.model.layers[2].missing.has(CostField::kStep));  // "head"
+  apply({parse_setting("he*.step_ns=8")}, found);
+  EXPECT_EQ(found.model.layers[2].alone.step.median, Duration{8});
+  EXPECT_EQ(found.model.layers[0].alone.step.median, Duration{7});
+}
+
 TEST(Setting, SetsTheHost) {
   Imported found = example_csv();
-  apply(parse_setting("copy=10 us + 24 GB"), found);
-  apply(parse_setting("copy_back=0 + 12 GB/s"), found);
-  apply(parse_setting("dispatch_ns=5 us"), found);
+  apply({parse_setting("copy=10 us + 24 GB")}, found);
+  apply({parse_setting("copy_back=0 + 12 GB/s")}, found);
+  apply({parse_setting("dispatch_ns=5 us")}, found);
   EXPECT_EQ(found.host.copy.latency, Duration{10'000});
   EXPECT_EQ(found.host.copy.bytes_per_second, 24e9);
   EXPECT_EQ(found.host.copy_back.bytes_per_second, 12e9);
@@ -159,6 +187,7 @@ TEST(Setting, RefusesWhatSaysNothing) {
   EXPECT_EQ(error("*.parameter_byte=1"),
             "--set '*.parameter_byte=1': \"parameter_byte\" is no field of a profile; did you mean "
             "\"parameter_bytes\"?");
+  EXPECT_EQ(error(".saved_bytes=1"), "--set '.saved_bytes=1': names no layer before the dot");
   EXPECT_EQ(error("saved_bytes=1"),
             "--set 'saved_bytes=1': saved_bytes is of layers; write "
             "LAYER.saved_bytes");
@@ -171,7 +200,7 @@ TEST(Setting, RefusesWhatSaysNothing) {
   EXPECT_NE(error("*.step_ns=-3"), "no error");
   Imported found = example_csv();
   EXPECT_EQ(
-      error_of([&] { apply(parse_setting("conv*.saved_bytes=0"), found); }),
+      error_of([&] { apply({parse_setting("conv*.saved_bytes=0")}, found); }),
       "--set 'conv*.saved_bytes=0': no layer is called \"conv*\"; there are embedding, blocks, "
       "all, head");
 }

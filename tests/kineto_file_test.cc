@@ -142,13 +142,15 @@ TEST(KinetoFile, ArgumentsAreFoundInAnyOrderAndBeforeTheCategory) {
 
 TEST(KinetoFile, DirectionAndHostMemoryOfACopyStandInItsName) {
   const auto of = [](const char* name) {
-    const KinetoCopy copy = kineto_copy(name);
-    return std::vector<bool>{copy.to_device, copy.to_host, copy.pinned};
+    const CopyClass copy = kineto_copy(name);
+    return std::pair(copy.direction, copy.pinned);
   };
-  EXPECT_EQ(of("Memcpy HtoD (Pinned -> Device)"), (std::vector<bool>{true, false, true}));
-  EXPECT_EQ(of("Memcpy HtoD (Pageable -> Device)"), (std::vector<bool>{true, false, false}));
-  EXPECT_EQ(of("Memcpy DtoH (Device -> Pinned)"), (std::vector<bool>{false, true, true}));
-  EXPECT_EQ(of("Memcpy DtoD (Device -> Device)"), (std::vector<bool>{false, false, false}));
+  EXPECT_EQ(of("Memcpy HtoD (Pinned -> Device)"), std::pair(CopyDirection::kHostToDevice, true));
+  EXPECT_EQ(of("Memcpy HtoD (Pageable -> Device)"), std::pair(CopyDirection::kHostToDevice, false));
+  EXPECT_EQ(of("Memcpy DtoH (Device -> Pinned)"), std::pair(CopyDirection::kDeviceToHost, true));
+  EXPECT_EQ(of("Memcpy DtoD (Device -> Device)"), std::pair(CopyDirection::kDeviceToDevice, false));
+  EXPECT_EQ(of("Memcpy PtoP (Device -> Device)").first, CopyDirection::kDeviceToDevice);
+  EXPECT_EQ(of("Memcpy Unknown").first, CopyDirection::kOther);
 }
 
 class GzippedTrace : public testing::Test {

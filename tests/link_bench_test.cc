@@ -12,7 +12,9 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "profiler/copy_slow_down.h"
 #include "profiler/copy_way.h"
+#include "profiler/link_text.h"
 #include "sched/link.h"
 #include "tests/error_of.h"
 #include "tests/fake_accelerator.h"
@@ -90,8 +92,12 @@ TEST(LinkBench, SaysHowMuchLongerComputingTakesBesideCopies) {
   const LinkReport report = measure_links(cluster_of("cpu", 1), with);
   ASSERT_EQ(report.slow_downs.size(), 1U);
   EXPECT_EQ(report.slow_downs[0].device, "d0");
-  EXPECT_GE(report.slow_downs[0].promote, 1);
-  EXPECT_GE(report.slow_downs[0].demote, 1);
+}
+
+TEST(CopySlowDown, IsTheMedianBesideCopiesOverThatAloneAndNeverLessThanNone) {
+  const auto ms = [](std::int64_t count) { return Duration{count * 1'000'000}; };
+  EXPECT_DOUBLE_EQ(slow_down({ms(30), ms(90), ms(20)}, {ms(20), ms(5), ms(50)}), 1.5);
+  EXPECT_EQ(slow_down({ms(10)}, {ms(20)}), 1);
 }
 
 TEST(LinkBench, WhatSharesASwitchCopiesTogetherAlsoBelowSwitchesWithinIt) {
@@ -108,6 +114,23 @@ TEST(LinkBench, WhatSharesASwitchCopiesTogetherAlsoBelowSwitchesWithinIt) {
 TEST(SharedCopies, ContentionIsWhatEachPassesAloneOverWhatAllPassTogether) {
   EXPECT_DOUBLE_EQ((SharedCopies{"pcie", "both", true, 4, 100e9, 40e9}).contention(), 2.5);
   EXPECT_EQ(SharedCopies{}.contention(), 1);
+}
+
+TEST(LinkCost, WarnsWhereALineIsFarFromASize) {
+  LinkCost link;
+  link.device = "gpu";
+  link.way = LinkWay::kToHost;
+  link.pinned = false;
+  link.sizes = {{1, {}}, {8 * kMiB, std::chrono::milliseconds(4)}};
+  link.residual = 0.2;
+  EXPECT_EQ(caution(link), "");
+  link.residual = 0.21;
+  EXPECT_EQ(caution(link),
+            "gpu to host, pageable: latency and GB/s are up to 21 % off a size that was measured; "
+            "copies of 8 MiB pass 2.10 GB/s");
+  link.way = LinkWay::kToPeer;
+  link.peer = "other";
+  EXPECT_TRUE(caution(link).starts_with("gpu to other: latency"));
 }
 
 class FakeLinks : public testing::Test {
@@ -147,7 +170,18 @@ TEST_F(FakeLinks, ComputingIsTimedBesideCopiesOfPageLockedMemoryOnce) {
   with.beside_computing = true;
   const LinkReport report = measure_links(cluster_of("privateuseone", 1), with);
   ASSERT_EQ(report.slow_downs.size(), 1U);
-  EXPECT_GE(report.slow_downs[0].promote, 1);
+}
+
+TEST_F(FakeLinks, ComputingIsTimedBesideCopiesInEachDirection) {
+  const Cluster cluster = cluster_of("privateuseone", 3);  // So that each way's copies are counted.
+  const TorchDevice above(cluster.devices[1]), below(cluster.devices[2]);
+  LinkCost back;
+  back.way = LinkWay::kToHost;
+  CopyWay in(above, nullptr, {}, kMiB), out(below, nullptr, back, kMiB);
+  const std::int64_t in_before = fake::copies(1), out_before = fake::copies(2);
+  copy_slow_down(cluster.devices[0], in, out, 2);
+  EXPECT_GE(fake::copies(1) - in_before, 2);  // One of each round at least.
+  EXPECT_GE(fake::copies(2) - out_before, 2);
 }
 
 TEST_F(FakeLinks, ACopyToAPeerRunsAtItsSource) {

@@ -76,7 +76,7 @@ TEST(ProfileFile, HasStepsOnTheHostWhereTheyWereMeasured) {
 /// What a profile of an accelerator has besides.
 Profile profile_of_a_gpu() {
   Profile profile = sample_profile();
-  profile.provenance.activity = {"CUPTI 130000", 0.01, 0.25, 0.125, 3, 0.5};
+  profile.provenance.activity = {"CUPTI 130000", 0.01, 0.25, 0.125, 3, 0.5, 0.975};
   profile.provenance.repeats = {0.013, 0.02, "interval"};
   profile.provenance.conditions = {{"GPU 0 power state", "P0", "P2"}};
   profile.provenance.allocator_rounding = 0.001;
@@ -86,6 +86,11 @@ Profile profile_of_a_gpu() {
   model.layers[1].alone.forward.busy = Duration{850'000};
   model.layers[1].loaded.step.busy = Duration{};
   model.layers[1].alone.backward.outliers = 2;
+  model.around = {Duration{3'900'000}, Duration{9}, 20};
+  const CopyClass up{CopyDirection::kHostToDevice, true}, down{CopyDirection::kDeviceToHost};
+  model.layers[1].recorded[Phase::kBackward] = {
+      5, 60, Duration{500}, Duration{20}, {{up, {5, 4096, Duration{7}}}, {down, {1, 4}}}};
+  model.unattributed = {5, 0, Duration{}, Duration{}, {{down, {10, 80, Duration{30}}}}};
   return profile;
 }
 
@@ -124,6 +129,13 @@ TEST(ProfileFile, ReadsBackWhatOnlyAnAcceleratorHas) {
   EXPECT_EQ(read.provenance.activity->slow_down, 0.125);
   EXPECT_EQ(read.provenance.activity->dropped, 3);
   EXPECT_EQ(read.provenance.activity->mismatched, 0.5);
+  EXPECT_EQ(read.provenance.activity->over_events, 0.975);
+  EXPECT_EQ(read.models[0].around->median, Duration{3'900'000});
+  const Profile made = profile_of_a_gpu();
+  EXPECT_TRUE(read.models[0].layers[0].recorded.empty());
+  EXPECT_EQ(read.models[0].layers[1].recorded, made.models[0].layers[1].recorded);
+  EXPECT_EQ(read.models[0].unattributed, made.models[0].unattributed);
+  EXPECT_FALSE(read.models[0].whole_step);
   ASSERT_TRUE(read.provenance.repeats);
   EXPECT_EQ(read.provenance.repeats->interval, 0.013);
   EXPECT_EQ(read.provenance.repeats->wanted, 0.02);

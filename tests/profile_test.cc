@@ -146,6 +146,28 @@ TEST(ModelBench, BytesOfABlockAreThoseOfArithmeticWhateverItsFeedForwardLayersAr
   }
 }
 
+// Marks around all of a unit lie outside those between its layers, however busy the machine.
+TEST(ModelBench, AMinibatchTakesNoLessAroundItsUnitsThanItsLayersTogether) {
+  const TorchDevice device{DeviceSpec{}};
+  device.enter(TorchDevice::Queue::kCompute);
+  ModelBench bench(device, kMlp, kBatch, OptimizerKind::kSgd, /*shard=*/1);  // Several units.
+  ASSERT_GT(bench.units(), 2U);
+  std::vector<LayerSamples> samples;
+  for (int run = 0; run < 3; ++run) {
+    samples.clear();
+    const Duration around = bench.run({}, samples);
+    Duration layers{};
+    for (const LayerSamples& layer : samples) {
+      for (const Phase phase : kPhases) {
+        ASSERT_EQ(of(layer, phase).size(), 1U);
+        layers += of(layer, phase).front();
+      }
+    }
+    EXPECT_GE(around, layers);
+    EXPECT_GT(layers, Duration{});
+  }
+}
+
 TEST(ModelBench, BytesAreThoseOfTheTensors) {
   const TorchDevice device{DeviceSpec{}};
   ModelBench bench(device, {Architecture::kMlp, 1, 32, 1, 4, 0}, 5, OptimizerKind::kAdamW);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/device_work.h"
 #include "core/phase.h"
 #include "imports/range_rules.h"
 #include "imports/trace_records.h"
@@ -40,24 +41,25 @@ struct ReferenceTrace {
   using Key = std::pair<std::string, Phase>;
   /// By layer ("": of the model) and phase, by minibatch: time, busy.
   using Sums = std::map<Key, std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>>>;
+  /// By layer ("": of the model) and phase; {"", kForward}: what belongs to nobody.
+  using Recorded = std::map<Key, DeviceWork>;
   struct Found {
     Sums sums;
+    Recorded recorded;
     std::map<std::string, std::int64_t> lost;  ///< Works, by reason.
   };
 
   [[nodiscard]] Found find() const {
-    struct Placed {
-      TracedWork work;
-      std::optional<std::pair<Key, std::int64_t>> place;
-    };
     Found found;
     std::vector<Placed> all;
     for (const TracedWork& work : works) {
       std::string why;
       const auto place = place_of(work, why);
-      if (!place) ++found.lost[why];
+      if (!place && work.worked) ++found.lost[why];
       all.push_back({work, place});
     }
+    record(all, found.recorded);
+    std::erase_if(all, [](const Placed& each) { return !each.work.worked; });
     std::ranges::sort(all, {}, [](const Placed& each) {
       return std::tuple(each.work.device, each.work.start_ns);
     });
@@ -83,6 +85,51 @@ struct ReferenceTrace {
   }
 
  private:
+  struct Placed {
+    TracedWork work;
+    std::optional<std::pair<Key, std::int64_t>> place;
+  };
+
+  /// Nanosecond by nanosecond, and without minibatches.
+  static void record(const std::vector<Placed>& all, Recorded& to) {
+    const Key nobody{"", Phase::kForward};
+    const auto key = [&](const Placed& each) { return each.place ? each.place->first : nobody; };
+    std::map<std::tuple<Key, std::int64_t, std::int64_t, int>, std::set<std::int64_t>> seen;
+    std::map<std::int64_t, std::set<std::int64_t>> any;  // By device.
+    for (const Placed& each : all) {
+      DeviceWork& did = to[key(each)];
+      const std::int64_t step = each.place ? each.place->second : -1;
+      const CopyClass& of = each.work.copied;
+      const int as_copy = 1 + 2 * static_cast<int>(of.direction) + (of.pinned ? 1 : 0);
+      if (each.work.worked) ++did.launches;
+      if (each.work.a_copy) {
+        ++did.copies[of].count;
+        did.copies[of].bytes += each.work.bytes;
+      }
+      for (std::int64_t t = each.work.start_ns; t < each.work.end_ns; ++t) {
+        any[each.work.device].insert(t);
+        auto& work = seen[{key(each), step, each.work.device, 0}];
+        if (each.work.worked && work.insert(t).second) did.busy += Duration{1};
+        auto& copied = seen[{key(each), step, each.work.device, as_copy}];
+        if (each.work.a_copy && copied.insert(t).second) did.copies[of].busy += Duration{1};
+      }
+    }
+    std::vector<Placed> works = all;
+    std::erase_if(works, [](const Placed& each) { return !each.work.worked; });
+    std::ranges::sort(works, {}, [](const Placed& each) {
+      return std::tuple(each.work.device, each.work.start_ns);
+    });
+    std::int64_t end = 0;
+    for (std::size_t i = 0; i < works.size(); ++i) {
+      const TracedWork& work = works[i].work;
+      const bool same = i > 0 && works[i - 1].work.device == work.device;
+      for (auto t = end; same && works[i - 1].place == works[i].place && t < work.start_ns; ++t) {
+        if (!any[work.device].contains(t)) to[key(works[i])].gaps += Duration{1};
+      }
+      end = std::max(same ? end : work.end_ns, work.end_ns);
+    }
+  }
+
   [[nodiscard]] std::int64_t step_of(std::int64_t at) const {
     std::vector<std::pair<std::int64_t, std::int64_t>> spans;
     for (const Range& range : ranges) {

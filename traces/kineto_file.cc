@@ -324,9 +324,11 @@ KinetoFacts read_kineto(ByteStream& from, const std::function<void(const KinetoE
   return facts;
 }
 
-KinetoCopy kineto_copy(std::string_view name) {
+CopyClass kineto_copy(std::string_view name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string_view::npos; };
-  return {has("HtoD"), has("DtoH"), has("Pinned")};
+  if (has("HtoD")) return {CopyDirection::kHostToDevice, has("Pinned")};
+  if (has("DtoH")) return {CopyDirection::kDeviceToHost, has("Pinned")};
+  return {has("DtoD") || has("PtoP") ? CopyDirection::kDeviceToDevice : CopyDirection::kOther};
 }
 
 }  // namespace shardlab

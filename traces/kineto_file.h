@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "core/device_work.h"
 #include "traces/byte_stream.h"
 
 namespace shardlab {
@@ -65,10 +66,6 @@ struct KinetoFacts {
 KinetoFacts read_kineto(ByteStream& from, const std::function<void(const KinetoEvent&)>& take);
 
 /// "Memcpy HtoD (Pinned -> Device)": direction and kind of host memory stand in the name alone.
-struct KinetoCopy {
-  bool to_device = false, to_host = false;  ///< Neither: between devices, or not known.
-  bool pinned = false;
-};
-KinetoCopy kineto_copy(std::string_view name);
+CopyClass kineto_copy(std::string_view name);
 
 }  // namespace shardlab

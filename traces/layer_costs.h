@@ -37,6 +37,12 @@ inline constexpr BytesField kBytesFields[] = {
 nlohmann::ordered_json layer_json(const LayerCost& layer);
 LayerCost read_layer(const JsonObject& from);
 
+/// What a device did by its records; see docs/formats.md.
+nlohmann::ordered_json device_work_json(const DeviceWork& work);
+DeviceWork read_device_work(const JsonObject& from);
+/// Of every phase that was seen, by its name.
+nlohmann::ordered_json recorded_json(const LayerCost& layer);
+
 /// `value`, or null where `field` is missing.
 nlohmann::ordered_json known_json(const MissingCosts& missing, CostField field,
                                   nlohmann::ordered_json value);

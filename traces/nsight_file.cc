@@ -148,17 +148,27 @@ class Tables {
          });
   }
 
+  /// As CUpti_ActivityMemcpyKind numbers them.
+  static CopyDirection direction_of(std::int64_t kind) {
+    constexpr std::int64_t kToDevice = 1, kToHost = 2, kWithin = 8, kToPeer = 10;
+    if (kind == kToDevice) return CopyDirection::kHostToDevice;
+    if (kind == kToHost) return CopyDirection::kDeviceToHost;
+    return kind == kWithin || kind == kToPeer ? CopyDirection::kDeviceToDevice
+                                              : CopyDirection::kOther;
+  }
+
   void read_copies() {
-    constexpr std::int64_t kToDevice = 1, kToHost = 2, kPinned = 1;
+    constexpr std::int64_t kPinned = 1;
     each("CUPTI_ACTIVITY_KIND_MEMCPY",
          {"start", "end", "deviceId", "?correlationId", "?globalPid", "bytes", "copyKind",
           "?srcKind", "?dstKind"},
          [&](const SqliteRow& row) {
            if (!timed(row, 0, 1)) return;
-           const bool to_device = row.integer(6) == kToDevice, to_host = row.integer(6) == kToHost;
-           const int host_side = to_device ? 7 : 8;
-           reader_.copy(
-               {work(row), row.integer(5), to_device, to_host, row.integer(host_side) == kPinned});
+           const CopyDirection direction = direction_of(row.integer(6));
+           const bool to_device = direction == CopyDirection::kHostToDevice;
+           const bool of_host = to_device || direction == CopyDirection::kDeviceToHost;
+           const bool pinned = of_host && row.integer(to_device ? 7 : 8) == kPinned;
+           reader_.copy({work(row), row.integer(5), {direction, pinned}});
          });
   }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/bytes.h"
+#include "core/device_work.h"
 #include "traces/sqlite_database.h"
 
 namespace shardlab {
@@ -23,7 +24,7 @@ class NsightReader {
   struct Copy {
     Work work;
     Bytes bytes = 0;
-    bool to_device = false, to_host = false, pinned = false;
+    CopyClass of;
   };
   struct Launch {
     std::int64_t correlation = 0, start_ns = 0;

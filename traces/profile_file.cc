@@ -46,6 +46,9 @@ ordered_json model_json(const ModelProfile& model) {
   result["optimizer"] = to_string(model.optimizer);
   if (model.interval) result["estimated_interval"] = json_number(*model.interval);
   if (model.whole) put(result, "whole", *model.whole);
+  if (model.around) put(result, "around", *model.around);
+  if (model.whole_step) result["whole_step"] = device_work_json(*model.whole_step);
+  if (model.unattributed) result["unattributed"] = device_work_json(*model.unattributed);
   result["costs"] = std::move(layers);
   return result;
 }
@@ -97,6 +100,11 @@ ModelProfile header(const JsonObject& from) {
   return result;
 }
 
+std::optional<DeviceWork> recorded(const JsonObject& from, const char* key) {
+  if (!from.has(key)) return std::nullopt;
+  return in_context(key, [&] { return read_device_work(from.object(key)); });
+}
+
 ModelProfile model(const JsonObject& from) {
   ModelProfile result = header(from);
   in_context(fmt::format("{}, batch {}", describe(result.model), result.batch), [&] {
@@ -106,6 +114,9 @@ ModelProfile model(const JsonObject& from) {
     }
     if (result.layers.empty()) throw Error("costs: is empty");
     if (from.has("whole_ns")) result.whole = read_measured(from, "whole");
+    if (from.has("around_ns")) result.around = read_measured(from, "around");
+    result.whole_step = recorded(from, "whole_step");
+    result.unattributed = recorded(from, "unattributed");
     if (from.has("estimated_interval")) result.interval = from.number("estimated_interval");
   });
   return result;
@@ -150,18 +161,21 @@ HostCosts host(const JsonObject& from) {
 }
 
 ordered_json activity_json(const ActivityFacts& from) {
-  return {{"source", from.source},
-          {"unattributed", json_number(from.unattributed)},
-          {"by_launch", json_number(from.by_launch)},
-          {"slow_down", json_number(from.slow_down)},
-          {"dropped", from.dropped},
-          {"mismatched", json_number(from.mismatched)}};
+  ordered_json result{{"source", from.source},
+                      {"unattributed", json_number(from.unattributed)},
+                      {"by_launch", json_number(from.by_launch)},
+                      {"slow_down", json_number(from.slow_down)},
+                      {"dropped", from.dropped},
+                      {"mismatched", json_number(from.mismatched)}};
+  if (from.over_events) result["over_events"] = json_number(*from.over_events);
+  return result;
 }
 
 ActivityFacts activity(const JsonObject& from) {
   ActivityFacts result{from.text("source"), from.number("unattributed"), from.number("by_launch"),
                        from.number("slow_down"), from.integer("dropped", 0, kMostInFile)};
   if (from.has("mismatched")) result.mismatched = from.number("mismatched");
+  if (from.has("over_events")) result.over_events = from.number("over_events");
   return result;
 }
 
@@ -182,13 +196,6 @@ Estimate estimate(const JsonObject& from) {
   return result;
 }
 
-void put_conditions(ordered_json& to, const std::vector<Condition>& from) {
-  for (const Condition& each : from) {
-    to["conditions"].push_back(
-        {{"what", each.what}, {"before", each.before}, {"after", each.after}});
-  }
-}
-
 /// How it was measured, beyond what every profile says.
 void put_plan(ordered_json& to, const Provenance& from) {
   if (from.repeats) {
@@ -196,7 +203,7 @@ void put_plan(ordered_json& to, const Provenance& from) {
                      {"wanted_interval", json_number(from.repeats->wanted)},
                      {"ended_by", from.repeats->ended}};
   }
-  put_conditions(to, from.conditions);
+  if (!from.conditions.empty()) to["conditions"] = conditions_json(from.conditions);
   if (from.allocator_rounding) to["allocator_rounding"] = json_number(*from.allocator_rounding);
 }
 
@@ -284,6 +291,14 @@ Provenance provenance(const JsonObject& from) {
 }
 
 }  // namespace
+
+ordered_json conditions_json(const std::vector<Condition>& conditions) {
+  auto result = ordered_json::array();
+  for (const Condition& each : conditions) {
+    result.push_back({{"what", each.what}, {"before", each.before}, {"after", each.after}});
+  }
+  return result;
+}
 
 std::string profile_json(const Profile& profile) {
   ordered_json models = ordered_json::array();

@@ -1,8 +1,8 @@
 """The results of a check as a page in Markdown. A pure function: the same results give the same page."""
 
-PERCENT = {"error", "naive_error", "shared_error", "largest_error", "layers_error", "overhead", "drift", "largest_spread",
-           "occupied", "busy", "useful", "hidden", "beside_copies", "unattributed", "by_launch", "recording", "residual",
-           "mismatched", "median_interval", "allocator_rounding"}
+PERCENT = {"error", "naive_error", "shared_error", "largest_error", "layers_error", "events_error", "records_error", "overhead",
+           "drift", "largest_spread", "occupied", "busy", "useful", "hidden", "beside_copies", "unattributed", "by_launch",
+           "recording", "residual", "mismatched", "median_interval", "allocator_rounding"}
 UNITS = [  # the end of a figure's name -> what the page shows: unit, divisor, decimals
     ("_bytes_per_second", "GB/s", 1e9, 2),
     ("_bytes", "GiB", 2**30, 2),

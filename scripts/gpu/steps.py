@@ -117,6 +117,11 @@ def tests(context):
 
 
 KINDS = ("forward", "recompute", "backward", "step")
+# How well what layers take must add up, and to what.
+COMPOSED = 0.03
+SUMS = {"layers_error": "the layers' times add up to another time than whole units",
+        "events_error": "the layers' times add up to another time than events around the same units",
+        "records_error": "what CUPTI recorded of the layers adds up to another time than events around the same minibatches"}
 
 
 def profile_figures(found):
@@ -135,13 +140,15 @@ def profile_figures(found):
 
 
 def recorded_figures(found):
-    """How the layers' times fit the whole minibatch and what CUPTI recorded."""
+    """How the layers' times fit the whole minibatch, events around the same units, and what CUPTI recorded of them."""
     times = [layer["alone"] for model in found["models"] for layer in model["costs"]]
     alone = sum(time[f"{kind}_ns"] for time in times for kind in KINDS)
     whole = sum(model["whole_ns"] for model in found["models"])
+    around = sum(model["around_ns"] for model in found["models"])
     busy = sum(time.get(f"{kind}_busy_ns", 0) for time in times for kind in KINDS)
     activity = found["provenance"]["activity"]
-    return {"whole_ms": whole / 1e6, "layers_error": alone / whole - 1, "busy": busy / alone,
+    return {"whole_ms": whole / 1e6, "layers_error": alone / whole - 1, "events_error": alone / around - 1,
+            "records_error": activity["over_events"] - 1, "busy": busy / alone,
             "unattributed": activity["unattributed"], "by_launch": activity["by_launch"], "recording": activity["slow_down"],
             "mismatched": activity.get("mismatched"), "records_lost": activity["dropped"],
             "median_interval": found["provenance"].get("repeats", {}).get("median_interval"),
@@ -156,11 +163,13 @@ def profile(context, case, workload, cluster, seconds):
 def held(found):
     """A profile's figures. Raises Failed with them where its layers do not add up or its kernels belong to none."""
     figures = profile_figures(found)
-    if "activity" not in found["provenance"] or any("whole_ns" not in model for model in found["models"]):
+    timed = all("whole_ns" in model and "around_ns" in model for model in found["models"])
+    if not timed or "over_events" not in found["provenance"].get("activity", {}):
         raise Failed("nothing was recorded by CUPTI, or no minibatch as a whole; the log and shardlab doctor say why", figures)
     figures |= recorded_figures(found)
-    if abs(figures["layers_error"]) > 0.03:
-        raise Failed(f"the layers' times add up to {100 * figures['layers_error']:+.1f} % of the whole, more than 3 %", figures)
+    for name, sums in SUMS.items():
+        if not abs(figures[name]) <= COMPOSED:
+            raise Failed(f"{sums}: {100 * figures[name]:+.1f} %, more than {100 * COMPOSED:.0f} %", figures)
     if not figures["busy"] or figures["unattributed"] > 0.01:
         raise Failed(f"kernels are not attributed: {found['provenance']['activity']['source']}", figures)
     return figures
