@@ -211,7 +211,7 @@ class ShortWork final : public MixingWork {
     if (again) disturbed += under_way_[index(run.device)] > 0 ? 1 : 0;
     const int before = copies;
     const Pass pass = MixingWork::run(run);
-    for (int look = 0; again && look < 1000; ++look) std::this_thread::yield();
+    for (int look = 0; again && look < 50; ++look) std::this_thread::yield();
     if (again) disturbed += copies > before ? 1 : 0;
     return pass;
   }
