@@ -52,6 +52,7 @@ void Simulator::enter_link(const Transfer& transfer) {
   if (transfer.steps) steps_->expect(transfer, costs_.host_step(transfer));
   Duration time = link_time(cluster_, transfer);
   if (transfer.direction == Direction::kPeer) {
+    if (all_vary_) time = costs_.engine_copy(transfer, time);
     enter(link_index(cluster_, transfer), transfer, time);
     return;
   }
