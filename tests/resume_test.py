@@ -364,13 +364,10 @@ def test_decisions_that_are_damaged_are_made_again(inputs):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("by", ["policy", "order", "search"])
-def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, by):
-    arguments, whole = search(inputs, "successive_halving") if by == "search" else ([*PATHS, *PLANS[1]], None)
-    if by == "order":
-        good("simulate", *arguments, "--save-plan", "order.json", "--with-order", cwd=inputs)
-        arguments = [*PATHS, "--plan", "order.json"]
-    out = inputs / f"interrupted-{how}-{by}"
+@pytest.mark.parametrize("searches", [False, True])
+def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, searches):
+    arguments, whole = search(inputs, "successive_halving") if searches else ([*PATHS, *PLANS[1]], None)
+    out = inputs / f"interrupted-{how}-{searches}"
     for _ in range(2):
         command = ["--resume", out] if out.exists() else [*arguments, "--checkpoint-every", "never", "-o", out]
         with subprocess.Popen([COMMAND, "run", *command], cwd=inputs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -391,7 +388,7 @@ def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, by):
             assert job["minibatches"] == 0 or f"job-{j}.{job['minibatches']:012}.checkpoint" in kept, (job["minibatches"], kept)
     run = shardlab("run", "--resume", out, cwd=inputs)
     assert run.returncode == 0, run.stderr
-    if by == "search":
+    if searches:
         assert json.loads((out / "losses.json").read_text())["jobs"] == whole
     else:
         assert results(out) == results(inputs / "undisturbed")

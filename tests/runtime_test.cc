@@ -215,6 +215,7 @@ TEST(Runtime, AStepOnTheHostThatFailsStopsItsJobAlone) {
       }
     }
     if (reasons.empty()) continue;  // Its tuner stopped it before.
+    EXPECT_EQ(work.steps_before_failure, -1) << "no further step is tried";
     ++failed;
     EXPECT_EQ(reasons, std::vector<std::string>{"a step on the host: made to fail"});
     EXPECT_FALSE(result.outcome.jobs[failing].completed);
