@@ -1278,7 +1278,9 @@ def test_accelerator_that_is_not_there_is_refused_with_advice(tiny):
     assert bad("links", "gpu.toml", cwd=tiny) == advice
     assert bad("profile", "workload.toml", "gpu.toml", "-o", "gpu.json", cwd=tiny) == advice
     assert not (tiny / "gpu.json").exists()
-    run = shardlab("run", "workload.toml", "gpu.toml", "-p", "profile.json", "--strategy", "spill", "-o", "gpu", cwd=tiny)
+    asked = ["run", "workload.toml", "gpu.toml", "-p", "profile.json", "--strategy", "spill", "-o", "gpu"]
+    assert 'a CPU, but gpu of the cluster is of kind "cuda"' in bad(*asked, cwd=tiny)
+    run = shardlab(*asked, "--accept-profile", "device", cwd=tiny)
     assert run.returncode == 1 and run.stderr.endswith(advice)
     assert not (tiny / "gpu").exists(), "a refused run leaves no folder"
 
