@@ -397,14 +397,19 @@ def test_a_run_that_is_interrupted_is_on_disk_and_goes_on(inputs, how, searches)
 def test_a_second_interrupt_ends_at_once(inputs):
     (inputs / "slow.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 60000"))
     (inputs / "thin.toml").write_text(CLUSTER + 'link = { rate = "100 kB" }\n')  # A minibatch takes seconds.
-    with subprocess.Popen([COMMAND, "run", "slow.toml", "thin.toml", *PATHS[2:], *PLANS[0], "-o", "slow"], cwd=inputs,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while not (inputs / "slow/command.json").exists():
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        for line in run.stderr:
-            if "stopping: " in line:
-                break
-        assert run.poll() is None
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=20) == -signal.SIGINT
+    for seconds in (0, 1, 4, 16):  # Until a job has begun: where none has, the first ends it.
+        out = inputs / f"slow{seconds}"
+        with subprocess.Popen([COMMAND, "run", "slow.toml", "thin.toml", *PATHS[2:], *PLANS[0], "-o", out], cwd=inputs,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            while not (out / "command.json").exists():
+                time.sleep(0.01)
+            time.sleep(seconds)
+            run.send_signal(signal.SIGINT)
+            for line in run.stderr:
+                if "stopping: " in line:
+                    break
+            if run.poll() is None:
+                run.send_signal(signal.SIGINT)
+            if run.wait(timeout=20) == -signal.SIGINT:
+                return
+    pytest.fail("four runs ended at the first interrupt")
