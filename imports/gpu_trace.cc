@@ -284,9 +284,11 @@ void GpuTrace::add_layers(const PlaceSums& sums, Imported& to) const {
       std::string stall = stall_text(layer, field, of(layer.alone, phase));
       if (!layer.missing.has(field) && !stall.empty()) stalls.push_back(std::move(stall));
     }
+    for (const auto& [phase, did] : layer.recorded) {
+      rest.minibatches = std::max(rest.minibatches, did.minibatches);
+    }
     to.model.layers.push_back(std::move(layer));
   }
-  rest.minibatches = steps_.count();
   to.model.unattributed = std::move(rest);
   to.model.whole_step = sums.recorded(TraceLayers::kNone, Phase::kStep);
   note_stalls(stalls, to);

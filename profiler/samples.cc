@@ -26,10 +26,16 @@ LayerTimes summarize(const LayerSamples& samples) {
           summarize(samples.step)};
 }
 
-std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers, Samples minibatches) {
+std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers) {
   std::vector<LayerTimes> times;
+  for (const LayerSamples& each : layers) times.push_back(summarize(each));
+  return times;
+}
+
+std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers, Samples minibatches) {
+  std::vector<LayerTimes> times = summarize(layers);
   Duration sum{};
-  for (const LayerSamples& each : layers) sum += total(times.emplace_back(summarize(each)));
+  for (const LayerTimes& each : times) sum += total(each);
   if (sum == Duration{}) return times;
   const double factor = seconds(summarize(std::move(minibatches)).median) / seconds(sum);
   for (LayerTimes& layer : times) {

@@ -21,6 +21,8 @@ Measured summarize(Samples samples);
 
 LayerTimes summarize(const LayerSamples& samples);
 
+std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers);
+
 /// Of all layers, whose medians are made to add up to the median minibatch: where layers vary from
 /// minibatch to minibatch, each for itself, those of each add up to less, as they are skewed.
 std::vector<LayerTimes> summarize(const std::vector<LayerSamples>& layers, Samples minibatches);

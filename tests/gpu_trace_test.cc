@@ -203,6 +203,11 @@ void expect_recorded(const Imported& found, const ReferenceTrace::Recorded& expe
   }
   ASSERT_TRUE(found.model.unattributed);
   EXPECT_EQ(without_minibatches(*found.model.unattributed), nobody);
+  std::int64_t most = 0;
+  for (const LayerCost& layer : found.model.layers) {
+    for (const auto& [phase, work] : layer.recorded) most = std::max(most, work.minibatches);
+  }
+  EXPECT_EQ(found.model.unattributed.value_or(DeviceWork{}).minibatches, most);
 }
 
 void expect_as_reference(const Imported& found, const ReferenceTrace::Found& expected) {
