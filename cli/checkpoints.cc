@@ -126,11 +126,7 @@ void RunRequest::fill_in(const RunRequest& from) {
   if (paths.cluster.empty()) paths.cluster = from.paths.cluster;
   if (paths.profiles.empty()) paths.profiles = from.paths.profiles;
   if (paths.accept.empty()) paths.accept = from.paths.accept;
-  if (!plan.one()) {
-    const std::string step = plan.step;
-    plan = from.plan;
-    if (!step.empty()) plan.step = step;
-  }
+  plan.fill_in(from.plan);
   if (checkpoint_every.empty()) checkpoint_every = from.checkpoint_every;
 }
 

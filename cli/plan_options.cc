@@ -1,5 +1,7 @@
 #include "cli/plan_options.h"
 
+#include <type_traits>
+
 #include <fmt/format.h>
 
 #include "cli/checks.h"
@@ -80,6 +82,28 @@ void search_cuts(const Inputs& inputs, PlannedChoice& choice) {
 }
 
 }  // namespace
+
+void PlanOptions::fill_in(const PlanOptions& from) {
+  const auto take = [](auto& to, const auto& its) {
+    if (to == std::decay_t<decltype(to)>{}) to = its;
+  };
+  take(step, from.step);
+  if (!plan.empty()) return;
+  if (!from.plan.empty() && (one() || slots || seed)) {
+    throw UsageError("the run that goes on has the plan of " + from.plan +
+                     "; give another by --plan, or no option of a plan");
+  }
+  plan = from.plan;
+  take(strategy, from.strategy);
+  take(policy, from.policy);
+  take(partition, from.partition);
+  take(slots, from.slots);
+  take(admit, from.admit);
+  take(keep, from.keep);
+  take(seed, from.seed);
+  take(search_s, from.search_s);
+  take(search_evaluations, from.search_evaluations);
+}
 
 std::vector<PlannedChoice> planned(const Inputs& inputs, const PlanOptions& options) {
   if (!options.plan.empty()) {

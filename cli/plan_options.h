@@ -24,6 +24,9 @@ struct PlanOptions {
   std::optional<double> search_s;  ///< Of policy search.
   std::optional<std::int64_t> search_evaluations;
 
+  /// Takes what is not given from those of an earlier run; nothing of its properties for a plan
+  /// file. Throws UsageError where properties are given and that run had a file.
+  void fill_in(const PlanOptions& from);
   /// One plan is meant, not all the usual ones.
   [[nodiscard]] bool one() const {
     return !strategy.empty() || !policy.empty() || admit || keep || !plan.empty() ||

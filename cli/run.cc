@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -247,11 +249,15 @@ bool departs_noticeably(const Prediction& prediction) {
 }
 
 int run_workload(Options options) {
+  std::signal(SIGXFSZ, SIG_IGN);  // A file too large is an error like a full disk.
   if (!options.resume.empty()) options.folder = options.resume;
   RunFolder folder(options.folder);
   const RunRequest request = complete(options, folder);
   Inputs inputs = read_inputs(request.paths);
   const bool emulated = is_emulated(inputs.machine);
+  if (emulated && !options.resume.empty()) {
+    throw UsageError("--resume: a run on emulated devices trains nothing that could go on");
+  }
   if (emulated && options.records) {
     throw UsageError("--records records a GPU; emulated devices have none");
   }
@@ -300,7 +306,11 @@ int run_workload(Options options) {
                            .watch = Duration(std::llround(options.watch_s * 1e9)),
                            .watch_times = options.watch_times});
   const std::string unsaved = unsaved_text(options, trained);
-  write_results(options, prediction, trained, unsaved);
+  // Of a run that had ended, what it wrote stands.
+  const bool nothing_ran = trained.result.outcome.units == 0 && !options.resume.empty();
+  if (!nothing_ran || !std::filesystem::exists(options.folder + "/timeline.json")) {
+    write_results(options, prediction, trained, unsaved);
+  }
   if (!trained.result.timeline.interrupted && unsaved.empty()) folder.end(request);
   time_again(engine.get(), inputs, trained);
   if (options.json) {

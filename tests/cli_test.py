@@ -1175,6 +1175,7 @@ def test_run_on_emulated_devices_takes_time_and_trains_nothing(tmp_path, strateg
     assert all(job["completed"] and job["losses"] == [] and job["weights_hash"] is None for job in document["jobs"])
     assert document["comparison"]["measured"]["makespan_s"] == document["measured_s"]
     assert json.loads((tmp_path / "out/timeline.json").read_text())["devices"] == ["fast-0", "fast-1", "slow-0", "slow-1"]
+    good("compare", INPUTS[0], tmp_path / "emulated.toml", *INPUTS[2:], tmp_path / "out/timeline.json")
 
 
 def test_run_on_emulated_devices_says_what_it_is(tmp_path):

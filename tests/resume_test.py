@@ -235,7 +235,26 @@ def test_a_finished_run_has_nothing_left_to_do(inputs):
     again = good("run", "--resume", out, cwd=inputs)
     assert "one is done after minibatch 60 of 60" in again.stdout
     assert results(out) == results(inputs / "undisturbed")
+    assert json.loads((out / "timeline.json").read_text())["units"]["rows"], "what it wrote stands"
     good("run", *PATHS, *PLANS[0], "-o", out, cwd=inputs)  # It ended, so its folder may be used again.
+
+
+def test_what_is_not_given_is_as_it_was(inputs):
+    def plan(folder):
+        return json.loads((inputs / folder / "plan.json").read_text())["name"]
+
+    paths = ["few.toml", *PATHS[1:]]
+    (inputs / "few.toml").write_text(WORKLOAD.replace("minibatches = 60", "minibatches = 4").replace("minibatches = 25\n", ""))
+    good("run", *paths, *PLANS[3], "-o", "as-it-was", cwd=inputs)
+    for path in (inputs / "as-it-was/checkpoints").iterdir():
+        path.unlink()  # So that it begins anew.
+    kept = plan("as-it-was")
+    good("run", "--resume", "as-it-was", "--policy", "fifo", cwd=inputs)
+    assert kept == "model_parallel/lrtf/keep" and plan("as-it-was") == "model_parallel/fifo/keep"
+    (inputs / "of-a-file.json").write_text((inputs / "as-it-was/plan.json").read_text())
+    good("run", *paths, "--plan", "of-a-file.json", "-o", "by-file", cwd=inputs)
+    run = shardlab("run", "--resume", "by-file", "--policy", "srtf", cwd=inputs)
+    assert run.returncode == 2 and "of-a-file.json; give another by --plan" in run.stderr
 
 
 def test_unfinished_checkpoints_are_not_overwritten_by_mistake(inputs):
@@ -267,7 +286,6 @@ def test_another_workload_is_refused_naming_the_difference(inputs):
 
 def small_files(kib):
     def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, resource.RLIM_INFINITY))
 
     return limit
