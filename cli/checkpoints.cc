@@ -148,14 +148,17 @@ RunRequest RunFolder::request() const {
   });
 }
 
-void RunFolder::refuse_unfinished() const {
-  if (!fs::exists(command_file()) || checkpointed_jobs(checkpoints_) == 0) return;
+bool RunFolder::has_ended() const {
   const std::string text = read_whole_file(command_file());
-  const bool ended = in_context(command_file(), [&] {
+  return in_context(command_file(), [&] {
     const json file = parse_json_file(text, kFormat, kVersion);
     return JsonObject(file).flag("ended");
   });
-  if (ended) return;
+}
+
+void RunFolder::refuse_unfinished() const {
+  if (!fs::exists(command_file()) || checkpointed_jobs(checkpoints_) == 0) return;
+  if (has_ended()) return;
   throw Error(fmt::format(
       "{0}: holds checkpoints of a run that has not ended; go on with it by --resume {0}, or give "
       "another folder, or remove {1}",

@@ -43,6 +43,8 @@ class RunFolder {
 
   /// Throws Error where no run has begun in the folder.
   [[nodiscard]] RunRequest request() const;
+  /// The run that command.json is of; requires one.
+  [[nodiscard]] bool has_ended() const;
   /// Throws Error where checkpoints of a run lie here that has not ended.
   void refuse_unfinished() const;
 

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <csignal>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -253,6 +252,7 @@ int run_workload(Options options) {
   if (!options.resume.empty()) options.folder = options.resume;
   RunFolder folder(options.folder);
   const RunRequest request = complete(options, folder);
+  const bool had_ended = !options.resume.empty() && folder.has_ended();
   Inputs inputs = read_inputs(request.paths);
   const bool emulated = is_emulated(inputs.machine);
   if (emulated && !options.resume.empty()) {
@@ -306,9 +306,8 @@ int run_workload(Options options) {
                            .watch = Duration(std::llround(options.watch_s * 1e9)),
                            .watch_times = options.watch_times});
   const std::string unsaved = unsaved_text(options, trained);
-  // Of a run that had ended, what it wrote stands.
-  const bool nothing_ran = trained.result.outcome.units == 0 && !options.resume.empty();
-  if (!nothing_ran || !std::filesystem::exists(options.folder + "/timeline.json")) {
+  // Of a run that had ended, with nothing left to do, what it wrote stands.
+  if (!had_ended || trained.result.outcome.units > 0) {
     write_results(options, prediction, trained, unsaved);
   }
   if (!trained.result.timeline.interrupted && unsaved.empty()) folder.end(request);
