@@ -116,12 +116,12 @@ bool is_of(const ModelProfile& entry, const ModelSpec& model, OptimizerKind opti
 
 const ModelProfile& find(const Profile& profile, const ModelSpec& model, int batch,
                          OptimizerKind optimizer) {
+  if (const ModelProfile* entry = find_entry(profile, model, batch, optimizer)) {
+    refuse_missing(profile, *entry);
+    return *entry;
+  }
   std::string known;
   for (const ModelProfile& entry : profile.models) {
-    if (entry.batch == batch && is_of(entry, model, optimizer)) {
-      refuse_missing(profile, entry);
-      return entry;
-    }
     known += "\n  " + describe(entry.model, entry.batch, entry.optimizer);
   }
   throw Error(place(profile) + fmt::format("no costs for {}; {}. The profile has:{}",

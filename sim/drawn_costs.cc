@@ -16,6 +16,12 @@ namespace {
 constexpr std::uint64_t kUnits = 0x756e697473, kCopies = 0x636f70696573;     // "units", "copies"
 constexpr std::uint64_t kDispatch = 0x6469737061746368, kDisk = 0x6469736b;  // "dispatch", "disk"
 
+double draw_of(const UnitRun& run, const Ratio& ratio, std::uint64_t stream) {
+  return draw(ratio,
+              open_interval(counter_hash(
+                  {stream, index(run.job), static_cast<std::uint64_t>(run.minibatch), run.unit})));
+}
+
 Duration rounded(Duration estimate, double ratio) {
   return Duration{std::llround(static_cast<double>(estimate.count()) * ratio)};
 }
@@ -40,19 +46,13 @@ UnitCost DrawnCosts::unit(const UnitRun& run) {
   const UnitCost cost = estimates_.unit(run);
   const Ratio& ratio = noise_.of(run, program_.jobs[index(run.job)].units[run.unit].kind);
   if (std::holds_alternative<Fixed>(ratio)) return cost;
-  const double times = draw(
-      ratio, open_interval(counter_hash({unit_stream_, index(run.job),
-                                         static_cast<std::uint64_t>(run.minibatch), run.unit})));
+  const double times = draw_of(run, ratio, unit_stream_);
   return {scaled(cost.total, times), rounded(cost.recompute, times)};
 }
 
 Duration DrawnCosts::dispatch(const UnitRun& run, Duration estimate) {
   if (std::holds_alternative<Fixed>(noise_.dispatch)) return estimate;
-  return scaled(
-      estimate,
-      draw(noise_.dispatch,
-           open_interval(counter_hash({dispatch_stream_, index(run.job),
-                                       static_cast<std::uint64_t>(run.minibatch), run.unit}))));
+  return scaled(estimate, draw_of(run, noise_.dispatch, dispatch_stream_));
 }
 
 Duration DrawnCosts::disk_copy(std::size_t place, Direction direction, Duration estimate) {

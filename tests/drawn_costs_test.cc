@@ -129,12 +129,18 @@ TEST(DrawnCosts, AUnitTakesAsLongUnderEveryPolicy) {
   }
 }
 
-TEST(DrawnCosts, CopiesOfAnItemInOneMinibatchAreDrawnApart) {
+/// What is drawn for the same place is the same in both.
+struct TwoOfOneSeed {
   const Instance instance;
   const Noise noise = noise_of(Lognormal(0.3));
-  EstimatedCosts estimates(instance.program);
-  DrawnCosts one(estimates, instance.program, noise, 1, 0);
-  DrawnCosts other(estimates, instance.program, noise, 1, 0);
+  EstimatedCosts estimates{instance.program};
+  DrawnCosts one{estimates, instance.program, noise, 1, 0};
+  DrawnCosts other{estimates, instance.program, noise, 1, 0};
+};
+
+TEST(DrawnCosts, CopiesOfAnItemInOneMinibatchAreDrawnApart) {
+  TwoOfOneSeed costs;
+  DrawnCosts &one = costs.one, &other = costs.other;
   const Duration by_link{1'000'000};
   Transfer transfer;
   const Duration first = one.engine_copy(transfer, by_link);
@@ -228,11 +234,8 @@ TEST(DrawnCosts, DoubleWhatTheDiskTakes) {
 }
 
 TEST(DrawnCosts, ADiskCopyIsDrawnByItsItemAndHowManyWentBefore) {
-  const Instance instance;
-  const Noise noise = noise_of(Lognormal(0.3));
-  EstimatedCosts estimates(instance.program);
-  DrawnCosts one(estimates, instance.program, noise, 1, 0);
-  DrawnCosts other(estimates, instance.program, noise, 1, 0);
+  TwoOfOneSeed costs;
+  DrawnCosts &one = costs.one, &other = costs.other;
   const Duration estimate{1'000'000};
   const Duration first = one.disk_copy(3, Direction::kPromote, estimate);
   EXPECT_NE(one.disk_copy(3, Direction::kPromote, estimate), first);
