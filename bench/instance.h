@@ -37,4 +37,30 @@ inline Program compute_only(int jobs, int shards, std::int64_t minibatches) {
   return program;
 }
 
+/// The same, spilled: a shard's parameters, of 1 to `largest` bytes, are on the device while a unit
+/// of it runs, and go home when a backward has changed them. Two slots: the next one's come
+/// meanwhile.
+inline Program spilled(int jobs, int shards, std::int64_t minibatches, std::uint64_t largest) {
+  Program program = compute_only(jobs, shards, minibatches);
+  program.slots = 2;
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    JobProgram& job = program.jobs[j];
+    for (int s = 0; s < shards; ++s) {
+      const std::uint64_t drawn = counter_hash({j, static_cast<std::uint64_t>(s), 2});
+      Item item;
+      item.kind = ItemKind::kParameters;
+      item.shard = s;
+      item.bytes = static_cast<Bytes>(1 + drawn % largest);
+      item.lasting = true;
+      job.items.push_back(item);
+    }
+    for (Unit& unit : job.units) {
+      const auto parameters = static_cast<ItemIndex>(unit.shard);
+      unit.reads.add(parameters);
+      if (unit.kind != UnitKind::kForward) unit.writes.add(parameters);
+    }
+  }
+  return program;
+}
+
 }  // namespace shardlab

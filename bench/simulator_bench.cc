@@ -35,55 +35,88 @@ void compute(benchmark::State& state, int jobs, std::int64_t minibatches, std::s
 BENCHMARK_CAPTURE(compute, compute_only, 64, 1000, 8)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(compute, wide_512, 1024, 100, 512)->Unit(benchmark::kMillisecond);
 
-/// 64 jobs of 16 shards under `spill`, drawn as a profile and lowered, as a user's are.
-instances::Case drawn_spill(std::int64_t minibatches, int slots) {
+constexpr std::uint64_t kLargest = 100;  ///< Bytes of parameters; links are slow to match.
+/// A link that takes for the largest parameters what the longest unit takes; others are faster by a
+/// factor.
+constexpr double kSlowLink = 1e9 * kLargest / kLongest;
+
+Cluster linked(double bytes_per_second) {
+  return instances::devices(8, kUnlimited, {Duration{10}, bytes_per_second}, /*copy_engines=*/2);
+}
+
+void spill(benchmark::State& state, Cluster cluster) {
+  const Program program = spilled(64, 16, 1000, kLargest);
+  for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
+  run(state, program, cluster);
+}
+
+/// The instance of compute_only with parameters spilled, no more memory than two of the largest
+/// need, and a link per device and direction that takes a tenth of a unit's time for a copy of it.
+void spill_links(benchmark::State& state) { spill(state, linked(10 * kSlowLink)); }
+BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
+
+/// The same over links that are hardly ever busy, a thousandth; and over busier ones, a half.
+void spill_fast_links(benchmark::State& state) { spill(state, linked(1000 * kSlowLink)); }
+BENCHMARK(spill_fast_links)->Unit(benchmark::kMillisecond);
+void spill_slow_links(benchmark::State& state) { spill(state, linked(2 * kSlowLink)); }
+BENCHMARK(spill_slow_links)->Unit(benchmark::kMillisecond);
+
+/// The last through one switch that passes as much as two of the eight links each way: rates change
+/// whenever a copy begins or ends.
+void fair_link(benchmark::State& state) {
+  Cluster cluster = linked(2 * kSlowLink);
+  cluster.switches.push_back({"root", 4 * kSlowLink, 4 * kSlowLink, 0, kNoSwitch});
+  for (DeviceSpec& device : cluster.devices) device.parent = 0;
+  spill(state, cluster);
+}
+BENCHMARK(fair_link)->Unit(benchmark::kMillisecond);
+
+/// 64 jobs of 16 shards under `spill`, drawn as a profile and lowered, as a user's are: with
+/// optimizer states, activations and gradients, 4.8 copies a unit.
+Program training(std::int64_t minibatches, int slots, const Cluster& cluster) {
   instances::Shape shape;
   shape.jobs = 64;
   shape.shards = 16;
   shape.minibatches = minibatches;
   shape.slots = slots;
   shape.longest = kLongest;
-  return instances::draw(shape, 1);
-}
-
-Program lowered(const instances::Case& drawn, const Cluster& cluster) {
+  const instances::Case drawn = instances::draw(shape, 1);
   return lower(drawn.workload, cluster, drawn.profile, drawn.plan);
 }
 
-/// Units as lower() makes them, without budgets and with copies that cost nothing: what is left is
-/// the order. The simulator then leaves memory and copies out.
-void spill_no_links(benchmark::State& state) {
+/// Without budgets and with copies that cost nothing: what is left is the order. The simulator then
+/// leaves memory and copies out.
+void training_no_links(benchmark::State& state) {
   const Cluster cluster = instances::devices(8);
-  run(state, lowered(drawn_spill(200, 1), cluster), cluster);
+  run(state, training(200, 1, cluster), cluster);
 }
-BENCHMARK(spill_no_links)->Unit(benchmark::kMillisecond);
+BENCHMARK(training_no_links)->Unit(benchmark::kMillisecond);
 
-/// The same with double buffering and no more memory than two of the largest units need: every
-/// reservation, eviction and write-back, by copy engines over links that are not paced.
-void spill_budget(benchmark::State& state) {
+/// With double buffering and no more memory than two of the largest units need: every reservation,
+/// eviction and write-back, by copy engines over links that are not paced.
+void training_budget(benchmark::State& state) {
   Cluster cluster = instances::devices(8);
-  const Program program = lowered(drawn_spill(200, 2), cluster);
+  const Program program = training(200, 2, cluster);
   for (DeviceSpec& device : cluster.devices) device.memory = instances::tight_budget(program);
   run(state, program, cluster);
 }
-BENCHMARK(spill_budget)->Unit(benchmark::kMillisecond);
+BENCHMARK(training_budget)->Unit(benchmark::kMillisecond);
 
 /// Budgets and double buffering over paced links: copies that wait for each other, too.
-void spill_links(benchmark::State& state) {
+void training_links(benchmark::State& state) {
   const Cluster cluster = instances::devices(8, 200, {Duration{10}, 1e8});
-  run(state, lowered(drawn_spill(100, 2), cluster), cluster);
+  run(state, training(100, 2, cluster), cluster);
 }
-BENCHMARK(spill_links)->Unit(benchmark::kMillisecond);
+BENCHMARK(training_links)->Unit(benchmark::kMillisecond);
 
-/// The same over links so slow that copies overlap, through one switch that passes as much as two
-/// of the eight links each way: rates change whenever a copy begins or ends.
-void fair_link(benchmark::State& state) {
+/// The same over links so slow that copies overlap, through one switch.
+void training_fair_link(benchmark::State& state) {
   Cluster cluster = instances::devices(8, 200, {Duration{10}, 2e5});
   cluster.switches.push_back({"root", 4e5, 4e5, 0, kNoSwitch});
   for (DeviceSpec& device : cluster.devices) device.parent = 0;
-  run(state, lowered(drawn_spill(100, 2), cluster), cluster);
+  run(state, training(100, 2, cluster), cluster);
 }
-BENCHMARK(fair_link)->Unit(benchmark::kMillisecond);
+BENCHMARK(training_fair_link)->Unit(benchmark::kMillisecond);
 
 /// 1000 settings, as `shardlab sweep` simulates them, on as many threads as the argument says.
 void sweep(benchmark::State& state) {

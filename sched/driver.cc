@@ -120,8 +120,17 @@ bool Driver::finished() const {
     fill(false);
     if (most_slots_ > 1) fill(true);
   }
+  if (residency_ && !done_.empty()) settle_done();
+  move_on();
+  if (policy_awaits_) await_next();
+  if (timeline_ != nullptr && residency_) sample_memory();
+  if ((interrupted_ || stopping_) && finished())
+    outcome_.makespan = std::max(outcome_.makespan, now_);
+}
+
+/// What has been asked for is started, and what can run now.
+[[gnu::flatten]] void Driver::move_on() {
   if (residency_) {
-    if (!done_.empty()) settle_done();
     clean_up();
     start_requested();
   }
@@ -131,10 +140,6 @@ bool Driver::finished() const {
     fill(true);
     progress();
   }
-  if (policy_awaits_) await_next();
-  if (timeline_ != nullptr && residency_) sample_memory();
-  if ((interrupted_ || stopping_) && finished())
-    outcome_.makespan = std::max(outcome_.makespan, now_);
 }
 
 /// Device by device, until nothing changes.
@@ -152,16 +157,19 @@ void Driver::progress() {
 
 void Driver::settle_done() {
   for (const Done& done : done_) {
-    const Track& track = tracks_[index(done.track)];
-    const bool here = track.claims > 0 && track.last_claim == done.device;
-    if (jobs_[index(done.job)].state == Job::State::kRunning) {
-      const bool keeps = policy_.keeps(done.job, done.device);
-      if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
-      residency_->settle(done.job, done.unit, done.device,
-                         here ? ledger_.unit(done.track) : Residency::kNoUnit, keeps);
-    }
+    if (jobs_[index(done.job)].state == Job::State::kRunning) settle(done);
   }
   done_.clear();
+}
+
+void Driver::settle(const Done& done) {
+  const bool keeps = policy_.keeps(done.job, done.device);
+  if (keeps && timeline_ != nullptr) timeline_->units[done.span].kept = true;
+  if (!done.dirty && !keeps) return;
+  const Track& track = tracks_[index(done.track)];
+  const bool here = track.claims > 0 && track.last_claim == done.device;
+  residency_->settle(done.job, done.unit, done.device,
+                     here ? ledger_.unit(done.track) : Residency::kNoUnit, keeps);
 }
 
 void Driver::progress(std::size_t id) {

@@ -139,6 +139,7 @@ class Driver {
     JobId job{};
     std::uint32_t unit = 0;
     DeviceId device{};
+    bool dirty = false;    ///< It left something to write back; see Residency::commit().
     std::size_t span = 0;  ///< Place in Timeline::units, if there is one.
   };
 
@@ -176,8 +177,8 @@ class Driver {
     return next_waiting_ >= next_arrival_ && released_.empty() && !interrupted_ && done_.empty();
   }
   /// Nor did one bring anything about: most end while the devices that wait for them compute.
-  [[nodiscard]] bool unmoved() { return touched_.empty() && !residency_->stirred(); }
-  [[nodiscard]] bool quiet() { return calm() && unmoved(); }
+  [[nodiscard]] bool unmoved() const { return touched_.empty() && !residency_->stirred(); }
+  [[nodiscard]] bool quiet() const { return calm() && unmoved(); }
   void ask_policy();
   [[gnu::noinline]] void decide();
   /// One device holds nothing any more, no other looks for a unit, and nothing else has changed.
@@ -185,6 +186,8 @@ class Driver {
     return !interrupted_ && next_waiting_ >= next_arrival_ && released_.empty();
   }
   [[gnu::noinline]] void refill(const UnitDone& event);
+  [[nodiscard]] bool may_turn_over(const UnitDone& event) const;
+  [[gnu::noinline]] bool turn_over(const UnitDone& event);
   void skip_done_jobs();
   void ask_where_it_goes_on(JobId job);
   void await_arrivals();
@@ -213,6 +216,8 @@ class Driver {
   void offer_ahead(std::size_t device);
   void note_late(std::size_t device);
   [[gnu::noinline]] void settle_done();
+  void settle(const Done& done);
+  [[gnu::noinline]] void move_on();
   void progress();
   void progress(std::size_t device);
   void start_next(std::size_t device);
@@ -288,7 +293,7 @@ class Driver {
   [[nodiscard]] CopySpan span_of(const Transfer& transfer) const;
   bool complete(TransferId id);
   void clean_up() {
-    if (residency_->any_roomier() || !residency_->drops().empty()) take_drops();
+    if (residency_->frees()) take_drops();
   }
   [[gnu::noinline]] void take_drops();
   /// A copy has moved, or there may be more room.

@@ -6,10 +6,9 @@
 namespace shardlab {
 
 [[gnu::flatten]] void Driver::take_requests() {
-  auto& requests = residency_->requests();
   const bool loaded = this->loaded();
-  for (const TransferId id : requests) start(residency_->transfer(id), loaded);
-  requests.clear();
+  for (const TransferId id : residency_->requests()) start(residency_->transfer(id), loaded);
+  residency_->requests_taken();
   clean_up();
 }
 
@@ -50,8 +49,8 @@ void Driver::start(Transfer& transfer, bool loaded) {
   }
 }
 
-/// A copy has come over its link. Returns whether its job runs, so that nothing waits for it but
-/// claims.
+/// A copy has come over its link. Returns whether nothing can have waited for it but claims: its
+/// job runs, and no unit is to be tried again.
 bool Driver::pass(const LinkDone& event) {
   const Transfer& transfer = residency_->transfer(event.transfer);
   if (timeline_ != nullptr) {
@@ -82,8 +81,9 @@ bool Driver::complete(TransferId id) {
     // It may have waited for that.
     if (state.claims > 0 && state.last_claim != device) look_again(state.last_claim);
   }
-  if (!retries_.empty()) retry_units();
-  if (jobs_[index(job)].state == Job::State::kRunning) return true;
+  const bool retries = !retries_.empty();
+  if (retries) retry_units();
+  if (jobs_[index(job)].state == Job::State::kRunning) return !retries;
   settle_state(job);
   return false;
 }

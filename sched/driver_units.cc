@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -16,13 +17,71 @@ namespace shardlab {
     turn_ = {now == std::exchange(now_, now) ? turn_.round + 1 : 0, 0};
     if (event.copy != nullptr) {
       const bool runs = pass(*event.copy);
-      if (calm && runs && unmoved()) continue;
+      if (calm && runs) {
+        if (!unmoved()) move_on();
+        continue;
+      }
       if (!quiet()) decide();
+    } else if (calm && may_turn_over(*event.unit)) {
+      if (turn_over(*event.unit)) continue;
     } else {
       take_in_alone(*event.unit);
     }
     calm = this->calm();
   }
+}
+
+/// One unit ends, and its track goes on with the next one. Requires: calm().
+bool Driver::may_turn_over(const UnitDone& event) const {
+  if (!touched_.empty() || stopping_ || most_slots_ == 1) return false;
+  const Device& device = devices_[index(event.device)];
+  const Job& job = jobs_[index(event.job)];
+  if (device.claims.size() == 1 || job.failed || job.state != Job::State::kRunning) return false;
+  const TrackId track = device.claims[device.running].track;
+  return !ledger_.leads(track) && !ledger_.ends(track);
+}
+
+/// What take_in() and decide() come to where one unit ends alone and every other device has all
+/// that it can claim: this one takes one more, and goes on with what it has. Returns whether it is
+/// calm() again.
+[[gnu::flatten]] bool Driver::turn_over(const UnitDone& event) {
+  const std::size_t id = index(event.device);
+  Device& device = devices_[id];
+  const Claim& ended = device.claims[device.running];
+  Done done{ended.track, ended.job, ended.unit, event.device};
+  const Residency::Reservation reservation = ended.reservation;
+  count(event);
+  take_off(id);
+  done.dirty = residency_->commit(reservation);
+  ledger_.advance(done.track);
+  tracks_[index(done.track)].offered = false;
+  if (ledger_.unblocked(done.track)) offer_next(done.track);
+  if (std::ranges::none_of(device.claims, &Claim::ready)) {
+    buffering_.insert(id);
+    late_.insert(id);
+    touch(id);
+    done_.push_back(done);
+    decide();
+    return false;
+  }
+  ++turn_.pass;
+  const TrackId next = choose(id, /*buffer=*/true);
+  if (next == kNoTrack) {
+    buffering_.insert(id);
+    settle(done);
+    touch(id);
+    move_on();
+    return false;
+  }
+  add_claim(id, next, /*ready=*/true);
+  residency_->foresee(ledger_.job(next), ledger_.unit(next));
+  settle(done);
+  clean_up();
+  start_requested();
+  touched_.empty() ? progress(id) : touch(id);  // Of several each in its turn.
+  progress();
+  started_ = false;
+  return true;
 }
 
 void Driver::take_in_alone(const UnitDone& event) {
@@ -80,9 +139,9 @@ void Driver::take_in_alone(const UnitDone& event) {
   const Residency::Reservation reservation = claim.reservation;
   end_claim(event.device);
   if (residency_) {
-    residency_->commit(reservation);
-    done_.push_back(
-        {track, job, which, event.device, timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
+    const bool dirty = residency_->commit(reservation);
+    done_.push_back({track, job, which, event.device, dirty,
+                     timeline_ == nullptr ? 0 : timeline_->units.size() - 1});
   }
   advance(track, job, leads ? &ledger_.current(track) : nullptr);
 }

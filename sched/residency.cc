@@ -11,7 +11,7 @@ namespace shardlab {
                                                            DeviceId device) {
   const Reservation claim = new_reservation(job, unit, device);
   Claimed& claimed = claims_[claim];
-  const UnitUses uses = uses_.of(job, unit);
+  const UnitUses& uses = claimed.uses;
   const bool found = find_room(uses, claimed);
   devices_[index(device)].refused = !found;
   if (!found) {
@@ -20,10 +20,10 @@ namespace shardlab {
   }
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const ItemUse& use = uses.needed[k];
-    CopyIndex& copy = claimed.copies[k];
-    if (copy != kNone) continue;
-    copy = add(job, use.item, use.place, device);
-    ++copies_[copy].pins;
+    Copy*& copy = claimed.copies[k];
+    if (copy != nullptr) continue;
+    copy = add(job, use.item, use.place, uses.held, device);
+    ++copy->pins;
     // What it creates may still be there from the minibatch before, and is of no use.
     if (use.reads) fetch(copy);
   }
@@ -37,8 +37,8 @@ Residency::Reservation Residency::new_reservation(JobId job, std::uint32_t unit,
   }
   const Reservation claim = unused_claims_.back();
   unused_claims_.pop_back();
+  claims_[claim].uses = uses_.of(job, unit);
   claims_[claim].job = job;
-  claims_[claim].unit = unit;
   claims_[claim].device = device;
   return claim;
 }
@@ -49,10 +49,10 @@ bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
   bool present = false;
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const std::uint32_t place = uses.needed[k].place;
-    const CopyIndex copy = claimed.copies[k] = find(place, claimed.device);
-    if (copy == kNone) {
+    Copy* const copy = claimed.copies[k] = find(place, claimed.device);
+    if (copy == nullptr) {
       need += items_[place].bytes;
-    } else if (copies_[copy].stale) {
+    } else if (copy->stale) {
       return false;  // An old version is still on its way here.
     } else {
       present = true;
@@ -60,33 +60,33 @@ bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
   }
   const auto each_present = [&](auto&& change) {
     for (std::size_t k = 0; present && k < uses.needed.size(); ++k) {
-      if (claimed.copies[k] != kNone) change(claimed.copies[k]);
+      if (claimed.copies[k] != nullptr) change(claimed.copies[k]);
     }
   };
-  each_present([&](CopyIndex copy) { pin(copy); });
+  each_present([&](Copy* copy) { pin(copy); });
   if (uses.held) return true;
   if (make_room(claimed.device, need)) {
     charge(claimed.device, need);
     return true;
   }
-  each_present([&](CopyIndex copy) { unpin_as_if_never_pinned(copy); });
+  each_present([&](Copy* copy) { unpin_as_if_never_pinned(copy); });
   return false;
 }
 
 void Residency::release(Reservation claim) {
   const Claimed& claimed = claims_[claim];
-  const UnitUses uses = uses_.of(claimed.job, claimed.unit);
-  if (!uses.held) charge(claimed.device, -uses.workspace);
+  const UnitUses& uses = claimed.uses;
+  if (uses.workspace > 0 && !uses.held) charge(claimed.device, -uses.workspace);
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
-    const CopyIndex copy = claimed.copies[k];
+    Copy* const copy = claimed.copies[k];
     unpin(copy);
-    if (copies_[copy].pins == 0 && copies_[copy].stage == Stage::kReserved) drop(copy);
+    if (copy->pins == 0 && copy->stage == Stage::kReserved) drop(copy);
   }
   unused_claims_.push_back(claim);
 }
 
 void Residency::abort(Reservation claim) {
-  for (const ItemUse& use : uses_.of(claims_[claim].job, claims_[claim].unit).needed) {
+  for (const ItemUse& use : claims_[claim].uses.needed) {
     if (use.writes) items_[use.place].writing = false;
   }
   release(claim);
@@ -94,10 +94,10 @@ void Residency::abort(Reservation claim) {
 
 bool Residency::arrived(Reservation claim) const {
   const Claimed& claimed = claims_[claim];
-  const CopyIndex* copies = claimed.copies.data();
-  for (const ItemUse& use : uses_.of(claimed.job, claimed.unit).needed) {
+  Copy* const* copies = claimed.copies.data();
+  for (const ItemUse& use : claimed.uses.needed) {
     if (!use.reads) break;
-    const Copy& copy = copies_[*copies++];
+    const Copy& copy = **copies++;
     if (copy.stage != Stage::kThere || copy.stale) return false;
     const bool changes = use.writes || use.consumes;
     if (changes && items_[use.place].moving > 0) return false;  // Write after read.
@@ -105,34 +105,36 @@ bool Residency::arrived(Reservation claim) const {
   return true;
 }
 
-void Residency::begin(Reservation claim) {
+void Residency::begin_writing(Reservation claim) {
   const Claimed& claimed = claims_[claim];
-  for (const ItemUse& use : uses_.of(claimed.job, claimed.unit).needed) {
+  for (const ItemUse& use : claimed.uses.needed) {
     if (!use.writes) continue;
     items_[use.place].writing = true;
     drop_others(use.place, claimed.device);
   }
 }
 
-[[gnu::flatten]] void Residency::commit(Reservation claim) {
+[[gnu::flatten]] bool Residency::commit(Reservation claim) {
   const Claimed& claimed = claims_[claim];
-  const UnitUses uses = uses_.of(claimed.job, claimed.unit);
-  if (!uses.held) charge(claimed.device, -uses.workspace);
+  const UnitUses& uses = claimed.uses;
+  if (uses.workspace > 0 && !uses.held) charge(claimed.device, -uses.workspace);
+  bool dirty = false;
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const ItemUse& use = uses.needed[k];
-    const CopyIndex copy = claimed.copies[k];
+    Copy* const copy = claimed.copies[k];
     ItemState& here = items_[use.place];
     if (use.writes) {
       here.writing = false;
       if (!here.lasting) drop_host(claimed.job, use.item);  // It takes no room there any more.
       here.host = false;
-      copies_[copy].stage = here.written;
-      copies_[copy].dirty = true;
+      copy->stage = here.written;
+      copy->dirty = true;
     }
     if (use.creates) {
-      copies_[copy].stage = Stage::kThere;
-      copies_[copy].dirty = true;
+      copy->stage = Stage::kThere;
+      copy->dirty = true;
     }
+    dirty |= copy->dirty;
     unpin(copy);
     if (!use.consumes) continue;
     drop_others(use.place, kNoDevice);
@@ -143,6 +145,7 @@ void Residency::begin(Reservation claim) {
     drop_host(claimed.job, use.item);
   }
   unused_claims_.push_back(claim);
+  return dirty;
 }
 
 [[gnu::flatten]] void Residency::settle(JobId job, std::uint32_t unit, DeviceId device,
@@ -155,8 +158,8 @@ void Residency::begin(Reservation claim) {
   };
   const JobProgram& program = program_.jobs[index(job)];
   for (const ItemUse& use : uses_.of(job, unit).needed) {
-    const CopyIndex copy = find(use.place, device);
-    if (copy == kNone || !copies_[copy].dirty || copies_[copy].leaving) continue;
+    Copy* const copy = find(use.place, device);
+    if (copy == nullptr || !copy->dirty || copy->leaving) continue;
     const DeviceId reader = program.items[use.item].only_reader;
     const bool bound = program.resident || reader == device;
     // Other tracks wait for what they share.
@@ -174,8 +177,8 @@ void Residency::begin(Reservation claim) {
 /// Whoever reads the parameters next: the host makes the next version of them.
 void Residency::send_gradients_home(JobId job, std::uint32_t unit, DeviceId device) {
   for (const ItemUse& use : uses_.of(job, unit).needed) {
-    const CopyIndex copy = find(use.place, device);
-    if (copy == kNone || copies_[copy].stage != Stage::kGradient || copies_[copy].leaving) continue;
+    Copy* const copy = find(use.place, device);
+    if (copy == nullptr || copy->stage != Stage::kGradient || copy->leaving) continue;
     demote(copy);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <span>
 #include <utility>
@@ -38,6 +39,11 @@ class Residency {
   using Reservation = std::uint32_t;
   static constexpr Reservation kNoRoom = UINT32_MAX;
 
+  /// A unit that will soon be reserved for: what is known of what it needs is fetched meanwhile.
+  void foresee(JobId job, std::uint32_t unit) const {
+    for (const ItemUse& use : uses_.of(job, unit).needed) __builtin_prefetch(&items_[use.place]);
+  }
+
   /// Reserves what a unit of the job needs on `device` and asks for the promotions that can start.
   /// Returns kNoRoom, reserving nothing, while there is none; demotions that make room are asked
   /// for.
@@ -49,10 +55,13 @@ class Residency {
   /// All inputs are on the device and nothing that the unit changes is still being written back.
   [[nodiscard, gnu::noinline]] bool arrived(Reservation claim) const;
   /// The unit starts: other copies of what it writes are void.
-  [[gnu::noinline]] void begin(Reservation claim);
+  void begin(Reservation claim) {
+    if (claims_[claim].uses.writes) begin_writing(claim);
+  }
   /// The unit is done: what it wrote and created is dirty here, what it consumed is gone
-  /// everywhere.
-  [[gnu::noinline]] void commit(Reservation claim);
+  /// everywhere. Returns whether any of it is dirty here: else settle() has nothing to do unless it
+  /// `keeps`.
+  [[gnu::noinline]] bool commit(Reservation claim);
   /// Asks for the write-backs that follow a unit that was committed: all that is dirty and neither
   /// bound to this device nor read by the job's `next` unit, if that is claimed here (else
   /// kNoUnit). `keeps`: only what another device waits for; the rest is written back when one asks
@@ -100,7 +109,7 @@ class Residency {
   std::vector<TransferId>& requests() { return requests_; }
   /// One that was asked for, until it is finished; `minibatch` and `loaded` are the caller's to
   /// fill in. Valid until the next call.
-  Transfer& transfer(TransferId id) { return copies_[id].transfer; }
+  Transfer& transfer(TransferId id) { return by_id_[id]->transfer; }
   /// A transfer that was asked for is done.
   void finished(TransferId id);
 
@@ -111,14 +120,16 @@ class Residency {
     DeviceId device{};  ///< kNoDevice: host memory.
   };
   std::vector<Drop>& drops() { return drops_; }
-  /// There are requests, drops, or devices with more room for what found none.
-  [[nodiscard]] bool stirred() {
-    // Asked after each of the many copies that bring nothing about.
-    if (stirs_) stirs_ = !requests_.empty() || !drops_.empty() || !roomier_.empty();
-    return stirs_;
+  /// There are requests, drops, or devices with more room for what found none. Asked after each of
+  /// the many copies that bring nothing about.
+  [[nodiscard]] bool stirred() const { return asks_ || frees_; }
+  /// The last two.
+  [[nodiscard]] bool frees() const { return frees_; }
+  void requests_taken() {
+    requests_.clear();
+    asks_ = false;
   }
   /// Devices where room may have appeared, since the last call, for what was refused.
-  [[nodiscard]] bool any_roomier() const { return !roomier_.empty(); }
   template <typename Visit>
   void take_roomier(Visit&& visit) {
     for (const DeviceId device : roomier_) {
@@ -126,6 +137,7 @@ class Residency {
       visit(device);
     }
     roomier_.clear();
+    frees_ = !drops_.empty();
   }
 
   /// What it is worth that a device keeps a copy; see Policy::worth().
@@ -155,18 +167,16 @@ class Residency {
 
  private:
   using Copy = residency::Copy;
-  using CopyIndex = residency::CopyIndex;
   using ItemState = residency::ItemState;
   using Device = residency::Device;
   using Stage = Copy::Stage;
-  static constexpr CopyIndex kNone = residency::kNone;
 
   /// A reservation: the copies of what the unit needs, which are pinned.
   struct Claimed {
+    UnitUses uses;
     JobId job{};
-    std::uint32_t unit = 0;
     DeviceId device{};
-    std::array<CopyIndex, 12> copies{};
+    std::array<Copy*, 12> copies{};
   };
 
   [[nodiscard]] const Item& item(JobId job, ItemIndex i) const {
@@ -177,38 +187,39 @@ class Residency {
   [[nodiscard]] const ItemState& state(JobId job, ItemIndex i) const {
     return items_[places_.of(job, i)];
   }
-  [[nodiscard]] CopyIndex find(std::uint32_t place, DeviceId device) const {
-    CopyIndex copy = items_[place].first;
-    while (copy != kNone && copies_[copy].transfer.device != device) copy = copies_[copy].sibling;
+  [[nodiscard]] Copy* find(std::uint32_t place, DeviceId device) const {
+    Copy* copy = items_[place].first;
+    while (copy != nullptr && copy->transfer.device != device) copy = copy->sibling;
     return copy;
   }
 
+  [[gnu::noinline]] void begin_writing(Reservation claim);
   Reservation new_reservation(JobId job, std::uint32_t unit, DeviceId device);
   bool find_room(const UnitUses& uses, Claimed& claimed);
-  CopyIndex add(JobId job, ItemIndex i, DeviceId device) {
-    return add(job, i, places_.of(job, i), device);
+  Copy* add(JobId job, ItemIndex i, DeviceId device) {
+    return add(job, i, places_.of(job, i), held(job), device);
   }
-  CopyIndex add(JobId job, ItemIndex i, std::uint32_t place, DeviceId device);
-  void drop(CopyIndex copy);
-  void remove(CopyIndex copy);
+  Copy* add(JobId job, ItemIndex i, std::uint32_t place, bool held, DeviceId device);
+  void drop(Copy* copy);
+  void remove(Copy* copy);
   void drop_others(std::uint32_t place, DeviceId keep);
   void drop_host(JobId job, ItemIndex i);
   void note_drop(const Drop& drop) {
     drops_.push_back(drop);
-    stirs_ = true;
+    frees_ = true;
   }
-  void pin(CopyIndex copy);
-  void unpin(CopyIndex copy);
-  bool unpin_as_if_never_pinned(CopyIndex copy);
-  void fetch(CopyIndex copy);
+  void pin(Copy* copy);
+  void unpin(Copy* copy);
+  bool unpin_as_if_never_pinned(Copy* copy);
+  void fetch(Copy* copy);
   [[gnu::noinline]] void fetch_what_waits(const ItemState& here);
-  void promote(CopyIndex copy);
-  void send(CopyIndex from, CopyIndex to);
-  void push(CopyIndex copy, DeviceId to);
-  void request(CopyIndex copy, Direction direction, DeviceId source);
+  void promote(Copy* copy);
+  void send(Copy* from, Copy* to);
+  void push(Copy* copy, DeviceId to);
+  void request(Copy* copy, Direction direction, DeviceId source);
   [[nodiscard]] bool remote(const Copy& copy);
-  void arrive_from_device(CopyIndex copy);
-  void demote(CopyIndex copy);
+  void arrive_from_device(Copy* copy);
+  void demote(Copy* copy);
   void demoted(Copy& copy, ItemState& here);
   [[gnu::noinline]] void send_gradients_home(JobId job, std::uint32_t unit, DeviceId device);
   bool make_room(DeviceId device, Bytes need);
@@ -218,17 +229,17 @@ class Residency {
   void charge(DeviceId device, Bytes bytes);
   void note_roomier(DeviceId device);
   static bool arrives_from(DeviceId device, const Copy& copy);
-  void lose(CopyIndex gone, Loss& loss);
-  void cut_off(CopyIndex cut, Loss& loss);
-  void cancel(CopyIndex copy, Loss& loss);
+  void lose(Copy* gone, Loss& loss);
+  void cut_off(Copy* cut, Loss& loss);
+  void cancel(Copy* copy, Loss& loss);
   struct Admission;
   Admission wanted_by(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks);
   void hold(JobId job, ItemIndex i, DeviceId device);
   void let_go(JobId job);
   [[nodiscard]] bool has_copies(JobId job) const;
   void free_set_aside(JobId job);
-  void link(CopyIndex copy);
-  void unlink(CopyIndex copy);
+  void link(Copy* copy);
+  void unlink(Copy* copy);
 
   const Program& program_;
   const Cluster& cluster_;
@@ -237,17 +248,19 @@ class Residency {
   const UsesOfUnits uses_;
   const std::vector<std::uint16_t> node_of_;  ///< See nodes_of().
   std::vector<ItemState> items_;              ///< By place.
-  std::vector<Copy> copies_;  ///< First a sentinel per device; see residency::Device.
-  CopyIndex unused_ = kNone;
+  std::deque<Copy> copies_;                   ///< They stay where they are.
+  std::vector<Copy*> by_id_;                  ///< By Transfer::id.
+  std::vector<Copy> rings_;                   ///< By device; see residency::Device.
+  Copy* unused_ = nullptr;
   std::vector<Claimed> claims_;  ///< By Reservation.
   std::vector<Reservation> unused_claims_;
   std::vector<Device> devices_;
   std::vector<std::vector<std::pair<DeviceId, Bytes>>> set_aside_;  ///< Per held job.
-  std::vector<std::vector<CopyIndex>> held_;  ///< Per held job: of shared items.
+  std::vector<std::vector<Copy*>> held_;  ///< Per held job: of shared items.
   std::vector<TransferId> requests_;
   std::vector<Drop> drops_;
   std::vector<DeviceId> roomier_;
-  bool stirs_ = false;  ///< Something was added to one of these three; see stirred().
+  bool asks_ = false, frees_ = false;  ///< Something was added to the first; to the other two.
   Bytes host_used_ = 0, host_peak_ = 0;
   Worth worth_;
   Gone gone_;

@@ -7,7 +7,7 @@
 namespace shardlab {
 
 void Residency::interrupt(Reservation claim, bool began) {
-  for (const ItemUse& use : uses_.of(claims_[claim].job, claims_[claim].unit).needed) {
+  for (const ItemUse& use : claims_[claim].uses.needed) {
     if (began && use.writes) items_[use.place].writing = false;
   }
   unused_claims_.push_back(claim);
@@ -16,15 +16,15 @@ void Residency::interrupt(Reservation claim, bool began) {
 Residency::Loss Residency::lose(DeviceId device) {
   Loss loss;
   for (auto& held : held_) {
-    std::erase_if(held, [&](CopyIndex copy) { return copies_[copy].transfer.device == device; });
+    std::erase_if(held, [&](Copy* copy) { return copy->transfer.device == device; });
   }
   for (const ItemState& item : items_) {
-    CopyIndex next = kNone;
-    for (CopyIndex copy = item.first; copy != kNone; copy = next) {
-      next = copies_[copy].sibling;
-      if (copies_[copy].transfer.device == device) {
+    Copy* next = nullptr;
+    for (Copy* copy = item.first; copy != nullptr; copy = next) {
+      next = copy->sibling;
+      if (copy->transfer.device == device) {
         lose(copy, loss);
-      } else if (arrives_from(device, copies_[copy])) {
+      } else if (arrives_from(device, *copy)) {
         cut_off(copy, loss);
       }
     }
@@ -34,8 +34,8 @@ Residency::Loss Residency::lose(DeviceId device) {
   }
   Device& here = devices_[index(device)];
   here.used = here.set_aside = here.clean = here.leaving = 0;
-  Copy& ring = copies_[index(device)];
-  ring.older = ring.newer = static_cast<CopyIndex>(device);
+  Copy& ring = rings_[index(device)];
+  ring.older = ring.newer = &ring;
   for (const JobId job : loss.forgotten) free_set_aside(job);
   std::ranges::sort(loss.jobs);
   loss.jobs.erase(std::ranges::unique(loss.jobs).begin(), loss.jobs.end());
@@ -48,8 +48,8 @@ bool Residency::arrives_from(DeviceId device, const Copy& copy) {
 }
 
 /// A copy on the lost device. What another device is sending there still arrives, at nothing.
-void Residency::lose(CopyIndex gone, Loss& loss) {
-  Copy& copy = copies_[gone];
+void Residency::lose(Copy* gone, Loss& loss) {
+  Copy& copy = *gone;
   if (copy.dirty && !copy.stale) loss.jobs.push_back(copy.transfer.job);
   if (items_[copy.place].forgotten) loss.forgotten.push_back(copy.transfer.job);
   const bool arriving = copy.stage == Stage::kArriving;
@@ -63,27 +63,27 @@ void Residency::lose(CopyIndex gone, Loss& loss) {
   if (arriving || copy.leaving) cancel(gone, loss);
   copy.stage = Stage::kReserved;
   copy.leaving = copy.sending = false;
-  CopyIndex* to = &items_[copy.place].first;
-  while (*to != gone) to = &copies_[*to].sibling;
+  Copy** to = &items_[copy.place].first;
+  while (*to != gone) to = &(*to)->sibling;
   *to = copy.sibling;
   copy.sibling = std::exchange(unused_, gone);
 }
 
 /// The lost device was sending it.
-void Residency::cut_off(CopyIndex cut, Loss& loss) {
-  Copy& copy = copies_[cut];
+void Residency::cut_off(Copy* cut, Loss& loss) {
+  Copy& copy = *cut;
   cancel(cut, loss);
   loss.jobs.push_back(copy.transfer.job);
   if (items_[copy.place].forgotten) loss.forgotten.push_back(copy.transfer.job);
   copy.stage = Stage::kReserved;
   unpin(cut);
-  if (copies_[cut].pins == 0) drop(cut);
+  if (cut->pins == 0) drop(cut);
 }
 
 /// Its transfer, if it was started, is counted; if not, it is not asked for any more.
-void Residency::cancel(CopyIndex copy, Loss& loss) {
-  --items_[copies_[copy].place].moving;
-  if (std::erase(requests_, copy) == 0) ++loss.transfers;
+void Residency::cancel(Copy* copy, Loss& loss) {
+  --items_[copy->place].moving;
+  if (std::erase(requests_, copy->transfer.id) == 0) ++loss.transfers;
 }
 
 void Residency::restore(JobId job) {
@@ -97,8 +97,8 @@ void Residency::give_up(JobId job) {
   for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
     ItemState& here = state(job, static_cast<ItemIndex>(i));
     bool anywhere = false;
-    for (CopyIndex copy = here.first; copy != kNone; copy = copies_[copy].sibling) {
-      anywhere |= copies_[copy].dirty && !copies_[copy].stale;
+    for (Copy* copy = here.first; copy != nullptr; copy = copy->sibling) {
+      anywhere |= copy->dirty && !copy->stale;
     }
     if (here.lasting && !anywhere) here.host = true;
   }
@@ -116,10 +116,10 @@ std::vector<DeviceId> Residency::set_headroom() {
 }
 
 void Residency::evict(DeviceId device) {
-  const auto ring = static_cast<CopyIndex>(device);
-  for (CopyIndex copy = copies_[ring].newer; copy != ring;) {
-    const CopyIndex newer = copies_[copy].newer;
-    if (copies_[copy].dirty) {
+  Copy* const ring = &rings_[index(device)];
+  for (Copy* copy = ring->newer; copy != ring;) {
+    Copy* const newer = copy->newer;
+    if (copy->dirty) {
       demote(copy);
     } else {
       drop(copy);

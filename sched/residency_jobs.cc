@@ -39,9 +39,9 @@ Residency::Residency(const Program& program, const Cluster& cluster, bool notes_
     devices_.emplace_back();
     devices_.back().budget = cluster.devices[d].memory;
     devices_.back().headroom = left_free[d];
-    copies_.emplace_back();
-    copies_.back().older = copies_.back().newer = static_cast<CopyIndex>(d);
   }
+  rings_.resize(devices_.size());
+  for (Copy& ring : rings_) ring.older = ring.newer = &ring;
 }
 
 /// What an admission sets aside on each device, and the present copies of shared items, pinned
@@ -54,7 +54,7 @@ struct Residency::Admission {
     std::vector<ItemIndex> shared;
   };
   std::vector<OnDevice> devices;
-  std::vector<CopyIndex> pinned;
+  std::vector<Copy*> pinned;
 };
 
 bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<const Bytes> peaks) {
@@ -74,7 +74,7 @@ bool Residency::admit(JobId job, std::span<const DeviceId> devices, std::span<co
     set_aside_[index(job)].emplace_back(devices[i], own);
     for (const ItemIndex item : wanted.devices[i].shared) hold(job, item, devices[i]);
   }
-  for (const CopyIndex copy : wanted.pinned) unpin_as_if_never_pinned(copy);
+  for (Copy* const copy : wanted.pinned) unpin_as_if_never_pinned(copy);
   return fits;
 }
 
@@ -94,10 +94,10 @@ Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> d
       here.own -= item.bytes;
       if (!seen.insert(item.shared).second) continue;
       here.shared.push_back(static_cast<ItemIndex>(k));
-      const CopyIndex copy = find(places_.of(job, here.shared.back()), devices[i]);
-      if (copy == kNone) here.missing += item.bytes;
-      if (copy == kNone || copies_[copy].holders == 0) here.unheld += item.bytes;
-      if (copy == kNone) continue;
+      Copy* const copy = find(places_.of(job, here.shared.back()), devices[i]);
+      if (copy == nullptr) here.missing += item.bytes;
+      if (copy == nullptr || copy->holders == 0) here.unheld += item.bytes;
+      if (copy == nullptr) continue;
       pin(copy);
       wanted.pinned.push_back(copy);
     }
@@ -107,20 +107,20 @@ Residency::Admission Residency::wanted_by(JobId job, std::span<const DeviceId> d
 
 /// Keeps a shared item on the device, and brings it there, for an admitted job that is held.
 void Residency::hold(JobId job, ItemIndex i, DeviceId device) {
-  CopyIndex copy = find(places_.of(job, i), device);
-  if (copy == kNone) {
+  Copy* copy = find(places_.of(job, i), device);
+  if (copy == nullptr) {
     copy = add(job, i, device);
     charge(device, item(job, i).bytes);
     fetch(copy);
   }
   pin(copy);
-  if (copies_[copy].holders++ == 0) devices_[index(device)].set_aside += item(job, i).bytes;
+  if (copy->holders++ == 0) devices_[index(device)].set_aside += item(job, i).bytes;
   held_[index(job)].push_back(copy);
 }
 
 void Residency::let_go(JobId job) {
-  for (const CopyIndex copy : std::exchange(held_[index(job)], {})) {
-    Copy& here = copies_[copy];
+  for (Copy* const copy : std::exchange(held_[index(job)], {})) {
+    Copy& here = *copy;
     if (--here.holders == 0) {
       devices_[index(here.transfer.device)].set_aside -= here.transfer.bytes;
     }
@@ -132,8 +132,8 @@ void Residency::flush(JobId job) {
   for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
     const auto which = static_cast<ItemIndex>(i);
     if (!item(job, which).lasting) continue;
-    for (CopyIndex copy = state(job, which).first; copy != kNone; copy = copies_[copy].sibling) {
-      if (copies_[copy].dirty && !copies_[copy].leaving) demote(copy);
+    for (Copy* copy = state(job, which).first; copy != nullptr; copy = copy->sibling) {
+      if (copy->dirty && !copy->leaving) demote(copy);
     }
   }
 }
@@ -173,7 +173,7 @@ bool Residency::has_copies(JobId job) const {
   for (std::size_t i = 0; i < program_.jobs[index(job)].items.size(); ++i) {
     const auto which = static_cast<ItemIndex>(i);
     const bool own = item(job, which).shared == Item::kNotShared;
-    if (own && state(job, which).first != kNone) return true;
+    if (own && state(job, which).first != nullptr) return true;
   }
   return false;
 }

@@ -7,23 +7,19 @@
 /// What Residency keeps of copies, items and devices.
 namespace shardlab::residency {
 
-/// Copies are named by it, and so is the one transfer towards or from its device that a copy can be
-/// in at a time (TransferId).
-using CopyIndex = TransferId;
-constexpr CopyIndex kNone = UINT32_MAX;
-
-/// An item in the memory of a device.
+/// An item in the memory of a device. It can be in one transfer at a time, towards its device or from
+/// it.
 struct Copy {
   /// Reserved: room is set aside, nothing is on its way yet. Gradient: what lies there is what the
   /// host will make the next version with; see Item::host_steps.
   enum class Stage : std::uint8_t { kReserved, kGradient, kArriving, kThere };
 
-  Transfer transfer;          ///< Job, item, device and bytes always; the rest once it moves.
-  std::uint32_t place = 0;    ///< Of its item.
-  CopyIndex sibling = kNone;  ///< Next copy of the same item; or, unused, the next unused.
-  CopyIndex older = kNone, newer = kNone;  ///< In the device's order of use, while it may go.
-  std::uint32_t pins = 0;                  ///< Claims, transfers and held jobs that need it.
-  std::uint32_t holders = 0;               ///< Of them, held jobs.
+  Transfer transfer;        ///< Job, item, device and bytes always; the rest once it moves.
+  std::uint32_t place = 0;  ///< Of its item.
+  Copy* sibling = nullptr;  ///< Next copy of the same item; or, unused, the next unused.
+  Copy *older = nullptr, *newer = nullptr;  ///< In the device's order of use, while it may go.
+  std::uint32_t pins = 0;                   ///< Claims, transfers and held jobs that need it.
+  std::uint32_t holders = 0;                ///< Of them, held jobs.
   Stage stage = Stage::kReserved;
   bool dirty = false;
   bool leaving = false;  ///< Being demoted.
@@ -41,7 +37,7 @@ struct Copy {
 
 struct ItemState {
   Bytes bytes = 0;
-  CopyIndex first = kNone;
+  Copy* first = nullptr;
   std::uint32_t moving = 0;  ///< Transfers in flight, from the host or to it or between devices.
   bool lasting = false;
   bool shared = false;
@@ -56,8 +52,8 @@ struct ItemState {
   static constexpr std::uint16_t kNowhere = UINT16_MAX;
 };
 
-/// What may go of its copies is a ring in the order of use, through copy number d for device d,
-/// which is none: `newer` of it is the one used least recently.
+/// What may go of its copies is a ring in the order of use, through Residency::rings_, of which each
+/// is no copy: `newer` of it is the one used least recently.
 struct Device {
   Bytes budget = 0, used = 0, peak = 0;
   Bytes headroom = 0;    ///< Left free by held jobs.

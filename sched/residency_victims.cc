@@ -11,8 +11,8 @@ Bytes Residency::present(JobId job, std::uint32_t unit, DeviceId device) const {
   Bytes bytes = 0;
   for (const ItemUse& use : uses_.of(job, unit).needed) {
     if (!use.reads) break;
-    const CopyIndex copy = find(use.place, device);
-    if (copy != kNone && copies_[copy].present()) bytes += items_[use.place].bytes;
+    Copy* const copy = find(use.place, device);
+    if (copy != nullptr && copy->present()) bytes += items_[use.place].bytes;
   }
   return bytes;
 }
@@ -20,8 +20,8 @@ Bytes Residency::present(JobId job, std::uint32_t unit, DeviceId device) const {
 void Residency::add_holders(JobId job, std::uint32_t unit, std::vector<DeviceId>& devices) const {
   for (const ItemUse& use : uses_.of(job, unit).needed) {
     if (!use.reads) break;
-    for (CopyIndex copy = items_[use.place].first; copy != kNone; copy = copies_[copy].sibling) {
-      devices.push_back(copies_[copy].transfer.device);
+    for (Copy* copy = items_[use.place].first; copy != nullptr; copy = copy->sibling) {
+      devices.push_back(copy->transfer.device);
     }
   }
 }
@@ -42,8 +42,8 @@ Residency::InFlight Residency::in_flight(DeviceId device, Direction direction) c
 }
 
 bool Residency::awaited(std::uint32_t place) const {
-  for (CopyIndex copy = items_[place].first; copy != kNone; copy = copies_[copy].sibling) {
-    if (copies_[copy].stage == Stage::kReserved) return true;
+  for (Copy* copy = items_[place].first; copy != nullptr; copy = copy->sibling) {
+    if (copy->stage == Stage::kReserved) return true;
   }
   return false;
 }
@@ -55,19 +55,19 @@ bool Residency::make_room_by_worth(DeviceId where, Bytes need) {
   const auto missing = [&] { return need - (device.budget - device.used); };
   struct Victim {
     std::int64_t worth;
-    CopyIndex copy;
+    Copy* copy;
   };
   std::vector<Victim> victims;
   const bool drops = missing() <= device.clean;
-  const auto ring = static_cast<CopyIndex>(where);
-  for (CopyIndex copy = copies_[ring].newer; copy != ring; copy = copies_[copy].newer) {
-    const Transfer& its = copies_[copy].transfer;
-    if (copies_[copy].dirty != drops) victims.push_back({worth_(its.job, its.item, where), copy});
+  Copy* const ring = &rings_[index(where)];
+  for (Copy* copy = ring->newer; copy != ring; copy = copy->newer) {
+    const Transfer& its = copy->transfer;
+    if (copy->dirty != drops) victims.push_back({worth_(its.job, its.item, where), copy});
   }
   std::ranges::stable_sort(victims, {}, &Victim::worth);
   for (const Victim& victim : victims) {
     if (missing() <= (drops ? 0 : device.clean + device.leaving)) break;
-    const Transfer& its = copies_[victim.copy].transfer;
+    const Transfer& its = victim.copy->transfer;
     gone_(its.job, its.item, where);
     drops ? drop(victim.copy) : demote(victim.copy);
   }

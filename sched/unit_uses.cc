@@ -40,6 +40,7 @@ void UsesOfUnits::add(JobId job, const Unit& unit, bool held, const ItemPlaces& 
   };
   for (const ItemIndex i : unit.reads) use(i, true, false);
   for (const ItemIndex i : unit.creates) use(i, false, true);
+  row.writes = unit.writes.begin() != unit.writes.end();
   row.needed = static_cast<std::uint8_t>(uses_.size() - row.first);
   for (const ItemIndex i : unit.consumes) {
     if (unit.reads.contains(i) || unit.creates.contains(i)) continue;

@@ -19,6 +19,7 @@ struct ItemUse {
 struct UnitUses {
   Bytes workspace = 0;
   bool held = false;                  ///< Its job.
+  bool writes = false;                ///< Some of it.
   std::span<const ItemUse> needed;    ///< What it reads, then what it creates.
   std::span<const ItemUse> consumed;  ///< But for what it also needs.
 };
@@ -50,7 +51,8 @@ class UsesOfUnits {
   [[nodiscard]] UnitUses of(JobId job, std::uint32_t unit) const {
     const Row& row = rows_[first_[index(job)] + unit];
     const ItemUse* uses = uses_.data() + row.first;
-    return {row.workspace, row.held, {uses, row.needed}, {uses + row.needed, row.consumed}};
+    return {
+        row.workspace, row.held, row.writes, {uses, row.needed}, {uses + row.needed, row.consumed}};
   }
 
  private:
@@ -58,7 +60,7 @@ class UsesOfUnits {
     Bytes workspace = 0;
     std::uint32_t first = 0;
     std::uint8_t needed = 0, consumed = 0;
-    bool held = false;
+    bool held = false, writes = false;
   };
   void add(JobId job, const Unit& unit, bool held, const ItemPlaces& places);
 

@@ -109,9 +109,13 @@ bool Simulator::begin_contended(std::size_t link) {
   forget_reported();
   const WinnerTree::Key lane = lane_ends_.top(), link = link_ends_.top();
   const WinnerTree::Key alarm = alarm_.time_since_epoch().count();
-  if (apart_end_ < std::min({lane, link, alarm})) return {nullptr, lone_apart()};
-  if (std::min(lane, link) >= std::min(apart_end_, alarm) || lane == link) return {};
-  return lane < link ? Lone{lone_unit(lane), nullptr} : Lone{nullptr, lone_copy(link)};
+  const WinnerTree::Key either = std::min(lane, link), other = std::min(apart_end_, alarm);
+  if (other <= either) {
+    if (apart_end_ >= alarm || apart_end_ == either) return {};
+    return {nullptr, lone_apart()};
+  }
+  if (lane < link) return {lone_unit(lane), nullptr};
+  return {nullptr, lane > link ? lone_copy(link) : nullptr};
 }
 
 /// Where links share; not where anything else moves ends.
@@ -157,13 +161,14 @@ inline const LinkDone* Simulator::lone_copy(WinnerTree::Key end) {
   const std::size_t link = link_ends_.winner();
   Queue& queue = queues_[link];
   const Passing& first = passing_[queue.first];
-  if (link_ends_.second().key == end) return nullptr;
   if (first.next == kNoTransfer) {
     link_ends_.clear(link);
   } else {
-    const Instant next = passing_[first.next].done.to;
-    if (next == first.done.to) return nullptr;
-    set_end(link_ends_, link, next);
+    set_end(link_ends_, link, passing_[first.next].done.to);
+  }
+  if (link_ends_.top() == end) {  // Of another link, or of the next here, which takes no time.
+    set_end(link_ends_, link, first.done.to);
+    return nullptr;
   }
   now_ = first.done.to;
   queue.first = first.next;

@@ -30,7 +30,7 @@ class OtherMachine final : public Costs {
   Duration engine_copy(const Transfer&, Duration by_link) override { return by_link; }
   Duration host_step(const Transfer& transfer) override { return estimate_.host_step(transfer); }
   Duration lane_copy(const Transfer& transfer) override {
-    return estimate_.lane_copy(transfer) + Duration{1 + transfer.id % 3};
+    return estimate_.lane_copy(transfer) + Duration{1 + (index(transfer.job) + transfer.item) % 3};
   }
 
  private:

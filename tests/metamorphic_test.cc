@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/counter_hash.h"
 #include "core/parallel.h"
 #include "policies/bounds.h"
 #include "policies/registry.h"
@@ -123,6 +124,37 @@ TEST_P(EveryPolicy, GivesTheSameBytesOnOneAndOnTwoThreads) {
     });
   }
   EXPECT_EQ(bytes[0], bytes[1]);
+}
+
+/// A scenario whose links share a switch and whose copies slow units down: rates that are no whole
+/// numbers.
+Lowered with_fractions(std::uint64_t seed, const std::string& policy) {
+  Lowered plan = scenarios::lower(scenarios::draw(seed, policy));
+  plan.cluster.switches.push_back({"host", 7e8, 0, 1.1e9});
+  for (DeviceSpec& device : plan.cluster.devices) {
+    if (device.copy_engines == 0) continue;
+    device.slow_down_promote = 1.1;
+    device.slow_down_demote = 1.3;
+    if (device.paced()) device.parent = 0;
+  }
+  return plan;
+}
+
+// What all these come to is a number that every compiler must find. It changes with the rules of
+// scheduling, and else never.
+TEST(Metamorphic, GivesTheSameBytesWhateverTheCompiler) {
+  std::uint64_t digest = 0;
+  for (const char* policy : {"lrtf", "fifo", "random", "sticky", "hold", "heft", "sharp"}) {
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+      for (const Lowered& plan : {scenarios::lower(scenarios::draw_crowded(seed, policy)),
+                                  with_fractions(seed, policy)}) {
+        for (const char byte : timeline_json(run(plan, policy))) {
+          digest = counter_hash({digest, static_cast<std::uint64_t>(byte)});
+        }
+      }
+    }
+  }
+  EXPECT_EQ(digest, 32920801069606853u);
 }
 
 // Permutation.

@@ -236,6 +236,22 @@ Scenario draw_with_disk(std::uint64_t seed, const std::string& policy) {
   return made;
 }
 
+Scenario draw_crowded(std::uint64_t seed, const std::string& policy) {
+  Draw draw(~seed);
+  Scenario made = draw.once_in(3) ? draw_with_disk(seed, policy) : scenarios::draw(seed, policy);
+  made.slots = 1 + draw.from_one(2);
+  made.admit = 0;
+  while (made.spare.size() > 3) made.spare.pop_back();
+  made.buffers.clear();
+  made.jobs.clear();
+  // Seldom do two ends come together: else the short cuts for those that come alone are not taken.
+  for (std::int64_t j = 3 + draw.from_one(9); j > 0; --j) {
+    made.jobs.push_back(draw_job(draw, made, 2000, 16));
+    if (made.host >= 0) made.jobs.back().host_step = 0;  // Not above a disk.
+  }
+  return made;
+}
+
 void draw_absences(std::uint64_t seed, bool for_good, Cluster& cluster) {
   std::mt19937_64 draws(seed);
   const auto upto = [&](std::uint64_t most) {

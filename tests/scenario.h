@@ -77,6 +77,8 @@ struct Lowered {
 };
 
 Scenario draw(std::uint64_t seed, const std::string& policy);
+/// The same with more jobs than few devices can claim units of.
+Scenario draw_crowded(std::uint64_t seed, const std::string& policy);
 /// The same with a disk below the host's memory.
 Scenario draw_with_disk(std::uint64_t seed, const std::string& policy);
 /// `speeds`: of devices, none: all alike.
