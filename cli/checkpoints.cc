@@ -230,7 +230,7 @@ void RunFolder::resume(Workload& workload) {
     const std::string different = difference(found_.back()->identity(), identities_[j]);
     if (!different.empty()) {
       throw Error(
-          fmt::format("{}: is of another workload: job {}: {}", checkpoints_, j, different));
+          fmt::format("{}: is of another workload: {}: {}", checkpoints_, job.name, different));
     }
     if (checkpoint.minibatch > job.minibatches) {
       throw Error(fmt::format("{}: {} is in minibatch {} there, the workload gives it {}",
@@ -270,8 +270,13 @@ std::string RunFolder::resumed_text(const Workload& workload) const {
   std::string text;
   for (std::size_t j = 0; j < found_.size(); ++j) {
     const Job& job = workload.jobs[j];
-    text += job.name + (job.done > 0 && job.done == job.minibatches ? " is done" : " goes on") +
-            fmt::format(" after minibatch {} of {}\n", job.done, job.minibatches);
+    if (!found_[j]) {
+      text += fmt::format("{} has no checkpoint and begins\n", job.name);
+      continue;
+    }
+    const bool done = job.done > 0 && job.done == job.minibatches;
+    text += fmt::format("{} {} after minibatch {} of {}\n", job.name, done ? "is done" : "goes on",
+                        job.done, job.minibatches);
   }
   return text;
 }
