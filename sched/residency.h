@@ -30,6 +30,7 @@ class Residency {
  public:
   /// `notes_drops` false: nobody asks for drops().
   Residency(const Program& program, const Cluster& cluster, bool notes_drops = true);
+  Residency(const Residency&) = delete;  // Copies of items name each other by address.
 
   /// Sets the peak of a held job aside. Returns false, setting nothing aside, while there is no
   /// room; demotions that make room are asked for.
