@@ -7,8 +7,8 @@
 /// What Residency keeps of copies, items and devices.
 namespace shardlab::residency {
 
-/// An item in the memory of a device. It can be in one transfer at a time, towards its device or from
-/// it.
+/// An item in the memory of a device. It can be in one transfer at a time, towards its device or
+/// from it.
 struct Copy {
   /// Reserved: room is set aside, nothing is on its way yet. Gradient: what lies there is what the
   /// host will make the next version with; see Item::host_steps.
@@ -52,7 +52,7 @@ struct ItemState {
   static constexpr std::uint16_t kNowhere = UINT16_MAX;
 };
 
-/// What may go of its copies is a ring in the order of use, through Residency::rings_, of which each
+/// What may go of its copies is a ring in the order of use, through one of Residency::rings_, which
 /// is no copy: `newer` of it is the one used least recently.
 struct Device {
   Bytes budget = 0, used = 0, peak = 0;

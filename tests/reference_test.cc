@@ -109,8 +109,8 @@ std::string first_difference(const Outcome& fast, const reference::Result& slow)
   return "";
 }
 
-/// Where the two disagree first, with a timeline and without one, when the fast one takes short cuts;
-/// empty: nowhere. Throws Error on a scenario that is refused.
+/// Where the two disagree first, with a timeline and without one, when the fast one takes short
+/// cuts; empty: nowhere. Throws Error on a scenario that is refused.
 std::string disagreement(const Scenario& scenario, Fault fault = Fault::kNone) {
   const scenarios::Lowered plan = scenarios::lower(scenario);
   refuse_what_cannot_fit(plan.program, plan.cluster);
