@@ -94,6 +94,13 @@ RunRequest parse_request(const json& file) {
   return request;
 }
 
+/// What `read` takes from command.json.
+template <typename Read>
+auto read_command(const std::string& path, const Read& read) {
+  const std::string text = read_whole_file(path);
+  return in_context(path, [&] { return read(parse_json_file(text, kFormat, kVersion)); });
+}
+
 }  // namespace
 
 CheckpointRule parse_checkpoint_rule(const std::string& text) {
@@ -141,19 +148,12 @@ RunRequest RunFolder::request() const {
   if (!fs::exists(command_file())) {
     throw Error(path_ + ": no run has begun here, as there is no command.json; start it with -o");
   }
-  const std::string text = read_whole_file(command_file());
-  return in_context(command_file(), [&] {
-    const json file = parse_json_file(text, kFormat, kVersion);
-    return parse_request(file);
-  });
+  return read_command(command_file(), parse_request);
 }
 
 bool RunFolder::has_ended() const {
-  const std::string text = read_whole_file(command_file());
-  return in_context(command_file(), [&] {
-    const json file = parse_json_file(text, kFormat, kVersion);
-    return JsonObject(file).flag("ended");
-  });
+  return read_command(command_file(),
+                      [](const json& file) { return JsonObject(file).flag("ended"); });
 }
 
 void RunFolder::refuse_unfinished() const {

@@ -38,7 +38,7 @@ bool Driver::may_turn_over(const UnitDone& event) const {
   const Job& job = jobs_[index(event.job)];
   if (device.claims.size() == 1 || job.failed || job.state != Job::State::kRunning) return false;
   const TrackId track = device.claims[device.running].track;
-  return !ledger_.leads(track) && !ledger_.ends(track);
+  return !ledger_.leads(track) && ledger_.has_next(track);
 }
 
 /// What take_in() and decide() come to where one unit ends alone and every other device has all
@@ -53,13 +53,9 @@ bool Driver::may_turn_over(const UnitDone& event) const {
   count(event);
   take_off(id);
   done.dirty = residency_->commit(reservation);
-  ledger_.advance(done.track);
-  tracks_[index(done.track)].offered = false;
-  if (ledger_.unblocked(done.track)) offer_next(done.track);
+  advance(done.track, done.job, /*leader=*/nullptr);
   if (std::ranges::none_of(device.claims, &Claim::ready)) {
-    buffering_.insert(id);
-    late_.insert(id);
-    touch(id);
+    claim_gone(id);
     done_.push_back(done);
     decide();
     return false;
@@ -67,9 +63,8 @@ bool Driver::may_turn_over(const UnitDone& event) const {
   ++turn_.pass;
   const TrackId next = choose(id, /*buffer=*/true);
   if (next == kNoTrack) {
-    buffering_.insert(id);
+    claim_gone(id);
     settle(done);
-    touch(id);
     move_on();
     return false;
   }

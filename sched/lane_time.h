@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "core/lane_time.h"
 #include "core/time.h"
@@ -67,27 +66,21 @@ class LaneClock {
 
  private:
   void add_wait(Instant now) {
-    if (now == since_) return;
     pending_[static_cast<std::size_t>(wait_)] += now - since_;
     since_ = now;
-    waited_ = true;
   }
   void ran(Instant from, Instant to, Duration& part) {
     end(from, to, part);
     take_pending();
   }
   void end(Instant from, Instant to, Duration& part) {
-    if (from != since_) {
-      pending_[kDispatch] += from - since_;
-      waited_ = true;
-    }
+    pending_[kDispatch] += from - since_;
     part += to - from;
     since_ = to;
     runs_ = false;
     wait_ = Wait::kJob;
   }
   void take_pending() {
-    if (!std::exchange(waited_, false)) return;
     time_.waiting_for_job += pending_[0];
     time_.waiting_for_memory += pending_[1];
     time_.waiting_for_copy += pending_[2];
@@ -100,7 +93,6 @@ class LaneClock {
   std::array<Duration, 4> pending_{};  ///< By Wait, since the last unit or copy.
   Instant since_{};
   Wait wait_ = Wait::kJob;
-  bool waited_ = false;  ///< Something is pending.
   bool runs_ = false;
   bool away_ = false;
 };

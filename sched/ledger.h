@@ -99,11 +99,6 @@ class Ledger {
     return at(track).minibatch == at(track).minibatches;
   }
   [[nodiscard]] std::int64_t minibatch(TrackId track) const { return at(track).minibatch; }
-  /// Its current unit is the last before its goal. Requires: not complete.
-  [[nodiscard]] bool ends(TrackId track) const {
-    const Progress& now = at(track);
-    return now.unit + 1 == now.end && now.minibatch + 1 == now.minibatches;
-  }
   /// Units of the track that are done, those before this run included.
   [[nodiscard]] std::size_t units_done(TrackId track) const {
     const Progress& now = at(track);

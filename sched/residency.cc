@@ -76,7 +76,7 @@ bool Residency::find_room(const UnitUses& uses, Claimed& claimed) {
 void Residency::release(Reservation claim) {
   const Claimed& claimed = claims_[claim];
   const UnitUses& uses = claimed.uses;
-  if (uses.workspace > 0 && !uses.held) charge(claimed.device, -uses.workspace);
+  if (!uses.held) charge(claimed.device, -uses.workspace);
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     Copy* const copy = claimed.copies[k];
     unpin(copy);
@@ -117,7 +117,7 @@ void Residency::begin_writing(Reservation claim) {
 [[gnu::flatten]] bool Residency::commit(Reservation claim) {
   const Claimed& claimed = claims_[claim];
   const UnitUses& uses = claimed.uses;
-  if (uses.workspace > 0 && !uses.held) charge(claimed.device, -uses.workspace);
+  if (!uses.held) charge(claimed.device, -uses.workspace);
   bool dirty = false;
   for (std::size_t k = 0; k < uses.needed.size(); ++k) {
     const ItemUse& use = uses.needed[k];

@@ -94,23 +94,22 @@ bool Residency::unpin_as_if_never_pinned(Copy* copy) {
 }
 
 void Residency::finished(TransferId id) {
-  Copy* const moved = by_id_[id];
-  Copy& copy = *moved;
+  Copy& copy = *by_id_[id];
   const Direction direction = copy.transfer.direction;
   ItemState& here = items_[copy.place];
   --here.moving;
   if (direction == Direction::kPeer) {
-    arrive_from_device(moved);
+    arrive_from_device(&copy);
   } else if (direction == Direction::kPromote) {
     copy.stage = Stage::kThere;
-    unpin(moved);
+    unpin(&copy);
   } else {
     demoted(copy, here);
-    unpin(moved);
+    unpin(&copy);
   }
   if (copy.stale) {
     const JobId job = copy.transfer.job;
-    if (copy.pins == 0) drop(moved);
+    if (copy.pins == 0) drop(&copy);
     if (here.forgotten) free_set_aside(job);
     return;
   }

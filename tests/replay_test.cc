@@ -96,7 +96,10 @@ TEST(Replay, OfARealRunMakesItsDecisionsWhenTheyWereMade) {
   const std::vector<Duration> shifted = shifts(measured.timeline, found.replayed);
   ASSERT_EQ(shifted.size(), took.size());
   EXPECT_LE(shifted[shifted.size() / 4], took[took.size() / 2] / 100);
-  EXPECT_LE(found.replayed.makespan, measured.timeline.makespan + took.front() / 100);
+  // A copy that was asked for a moment before another may be asked for a moment after it in the
+  // replay, and a unit waits for one copy more: some of the hundred may.
+  const Duration whole = measured.timeline.makespan - Instant{};
+  EXPECT_LE(found.replayed.makespan, measured.timeline.makespan + whole / 20);
 }
 
 }  // namespace
