@@ -99,8 +99,10 @@ void NoiseSource::read_units() {
     profile_ = Layers::kIndependent;
   } else if (units.starts_with(kSamples)) {
     same_.units = sampled(units, measured_unit_noise);
+    same_.host_steps = sampled(units, measured_host_step_noise);
   } else {
     same_.units.fill(distribution(units));
+    same_.host_steps = distribution(units);
   }
 }
 
@@ -120,10 +122,10 @@ void NoiseSource::read_copies() {
 }
 
 Noise NoiseSource::noise(const Inputs& inputs, const Plan& plan, const Program& program) const {
-  Noise made = same_;
-  if (profile_) {
-    made.each_unit = profiled_noise(inputs.workload, inputs.profile, plan, program, *profile_);
-  }
+  if (!profile_) return same_;
+  Noise made = profiled_noise(inputs.workload, inputs.profile, plan, program, *profile_);
+  made.copies = same_.copies;
+  made.dispatch = same_.dispatch;
   return made;
 }
 

@@ -43,13 +43,12 @@ double naive(const Inputs& inputs, const Prediction& predicted, std::uint64_t se
 
 Noise noise_of(const Inputs& inputs, const Prediction& predicted,
                const EmulationOverhead& overhead) {
-  Noise noise;
-  if (is_emulated(inputs.machine)) {
-    noise.units = measured_unit_noise(overhead.timeline);
-  } else {
-    noise.each_unit = profiled_noise(inputs.workload, inputs.profile, predicted.plan,
-                                     predicted.program, Layers::kTogether);
+  if (!is_emulated(inputs.machine)) {
+    return profiled_noise(inputs.workload, inputs.profile, predicted.plan, predicted.program,
+                          Layers::kTogether);
   }
+  Noise noise;
+  noise.units = measured_unit_noise(overhead.timeline);
   return noise;
 }
 

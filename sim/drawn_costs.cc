@@ -15,6 +15,7 @@ namespace {
 // Keep draws for different ends apart, also from those of a random policy of the same seed.
 constexpr std::uint64_t kUnits = 0x756e697473, kCopies = 0x636f70696573;     // "units", "copies"
 constexpr std::uint64_t kDispatch = 0x6469737061746368, kDisk = 0x6469736b;  // "dispatch", "disk"
+constexpr std::uint64_t kHostStep = 0x686f737473746570;                      // "hoststep"
 
 double draw_of(const UnitRun& run, const Ratio& ratio, std::uint64_t stream) {
   return draw(ratio,
@@ -37,7 +38,9 @@ DrawnCosts::DrawnCosts(Costs& estimates, const Program& program, const Noise& no
       copy_stream_(counter_hash({kCopies, seed, static_cast<std::uint64_t>(replication)})),
       dispatch_stream_(counter_hash({kDispatch, seed, static_cast<std::uint64_t>(replication)})),
       disk_stream_(counter_hash({kDisk, seed, static_cast<std::uint64_t>(replication)})),
-      copies_(program.jobs.size()) {
+      step_stream_(counter_hash({kHostStep, seed, static_cast<std::uint64_t>(replication)})),
+      copies_(program.jobs.size()),
+      gradients_(program.jobs.size()) {
   const auto varies = [](const Ratio& ratio) { return !std::holds_alternative<Fixed>(ratio); };
   all_vary_ = varies(noise.dispatch) || std::ranges::any_of(noise.copies, varies);
 }
@@ -73,17 +76,25 @@ Duration DrawnCosts::engine_copy(const Transfer& transfer, Duration by_link) {
   return scaled(estimates_.engine_copy(transfer, by_link), copy_ratio(transfer));
 }
 
-double DrawnCosts::copy_ratio(const Transfer& transfer) {
-  const Ratio& ratio = noise_.of(transfer.direction);
-  if (std::holds_alternative<Fixed>(ratio)) return 1;
-  return draw(ratio, open_interval(counter_hash(
-                         {copy_stream_, index(transfer.job),
-                          static_cast<std::uint64_t>(transfer.minibatch), transfer.item,
-                          static_cast<std::uint64_t>(transfer.direction), number_of(transfer)})));
+Duration DrawnCosts::host_step(const Transfer& transfer) {
+  const std::int32_t shard = program_.jobs[index(transfer.job)].items[transfer.item].shard;
+  return scaled(
+      estimates_.host_step(transfer),
+      ratio_of(transfer, noise_.of_host_step(transfer.job, shard), step_stream_, gradients_));
 }
 
-std::uint32_t DrawnCosts::number_of(const Transfer& transfer) {
-  auto& of_job = copies_[index(transfer.job)];
+double DrawnCosts::ratio_of(const Transfer& transfer, const Ratio& ratio, std::uint64_t stream,
+                            LastCopies& before) {
+  if (std::holds_alternative<Fixed>(ratio)) return 1;
+  return draw(ratio,
+              open_interval(counter_hash(
+                  {stream, index(transfer.job), static_cast<std::uint64_t>(transfer.minibatch),
+                   transfer.item, static_cast<std::uint64_t>(transfer.direction),
+                   number_of(transfer, before)})));
+}
+
+std::uint32_t DrawnCosts::number_of(const Transfer& transfer, LastCopies& before) const {
+  auto& of_job = before[index(transfer.job)];
   constexpr std::size_t kDirections = std::tuple_size_v<Noise::ByDirection>;
   if (of_job.empty()) of_job.resize(kDirections * program_.jobs[index(transfer.job)].items.size());
   LastCopy& last =

@@ -15,8 +15,9 @@ namespace shardlab {
 ///
 /// A draw depends on the seed, the replication and its place alone: a unit's on (job, minibatch,
 /// unit), and so does that of its dispatch; a copy's on (job, minibatch, item, direction, how many
-/// of these went before it); the disk's on (item, direction, how many of these went before it). So
-/// what a policy does changes no draw (common random numbers), nor does any other replication.
+/// of these went before it), a host step's on the same of its gradient; the disk's on (item,
+/// direction, how many of these went before it). So what a policy does changes no draw (common
+/// random numbers), nor does any other replication.
 class DrawnCosts final : public Costs {
  public:
   /// Requires: the references outlive the costs, and `noise` is of this program.
@@ -30,8 +31,7 @@ class DrawnCosts final : public Costs {
   [[nodiscard]] bool all_vary() const override { return all_vary_; }
   Duration dispatch(const UnitRun& run, Duration estimate) override;
   Duration disk_copy(std::size_t place, Direction direction, Duration estimate) override;
-  /// Not drawn.
-  Duration host_step(const Transfer& transfer) override { return estimates_.host_step(transfer); }
+  Duration host_step(const Transfer& transfer) override;
 
  private:
   /// The last copy of an item in one direction.
@@ -39,16 +39,22 @@ class DrawnCosts final : public Costs {
     std::int64_t minibatch = -1;
     std::uint32_t number = 0;  // From 0, within the minibatch.
   };
-  double copy_ratio(const Transfer& transfer);
-  std::uint32_t number_of(const Transfer& transfer);
+  /// By job; per item and way.
+  using LastCopies = std::vector<std::vector<LastCopy>>;
+  double ratio_of(const Transfer& transfer, const Ratio& ratio, std::uint64_t stream,
+                  LastCopies& before);
+  double copy_ratio(const Transfer& transfer) {
+    return ratio_of(transfer, noise_.of(transfer.direction), copy_stream_, copies_);
+  }
+  std::uint32_t number_of(const Transfer& transfer, LastCopies& before) const;
   Duration scaled(Duration estimate, double ratio);
 
   Costs& estimates_;
   const Program& program_;
   const Noise& noise_;
-  std::uint64_t unit_stream_, copy_stream_, dispatch_stream_, disk_stream_;
+  std::uint64_t unit_stream_, copy_stream_, dispatch_stream_, disk_stream_, step_stream_;
   bool all_vary_ = false;
-  std::vector<std::vector<LastCopy>> copies_;                           // By job; per item and way.
+  LastCopies copies_, gradients_;
   std::map<std::pair<std::size_t, Direction>, std::uint64_t> on_disk_;  // How many went before.
   double drawn_ns_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -54,15 +55,29 @@ struct Shards {
     Sum alone(layers), loaded(layers);
     Phases phases = phases_of(unit.kind, unit.shard, plan);
     phases.step = phases.step && !on_host;
-    const auto shard = static_cast<std::size_t>(unit.shard);
+    for (const LayerCost& layer : of(static_cast<std::size_t>(unit.shard))) {
+      add(alone, layer.alone, phases);
+      add(loaded, layer.loaded, phases);
+    }
+    return {alone.ratio(), loaded.ratio()};
+  }
+  [[nodiscard]] std::vector<Ratio> host_steps(Layers layers) const {
+    std::vector<Ratio> ratios;
+    for (std::size_t shard = 0; shard < plan.first_layer.size(); ++shard) {
+      Sum sum(layers);
+      for (const LayerCost& layer : of(shard)) {
+        if (layer.host_step) sum.add(*layer.host_step);
+      }
+      ratios.push_back(sum.ratio());
+    }
+    return ratios;
+  }
+  [[nodiscard]] std::span<const LayerCost> of(std::size_t shard) const {
+    const auto first = static_cast<std::size_t>(plan.first_layer[shard]);
     const std::size_t end = shard + 1 < plan.first_layer.size()
                                 ? static_cast<std::size_t>(plan.first_layer[shard + 1])
                                 : model.layers.size();
-    for (auto l = static_cast<std::size_t>(plan.first_layer[shard]); l < end; ++l) {
-      add(alone, model.layers[l].alone, phases);
-      add(loaded, model.layers[l].loaded, phases);
-    }
-    return {alone.ratio(), loaded.ratio()};
+    return std::span(model.layers).subspan(first, end - first);
   }
 };
 
@@ -76,6 +91,10 @@ void append_ratios(const std::vector<Duration>& times, std::vector<double>& rati
   }
 }
 
+Ratio resampled(std::vector<double> ratios) {
+  return ratios.empty() ? Ratio(Fixed{}) : Ratio(Resampled(std::move(ratios)));
+}
+
 }  // namespace
 
 const Ratio& Noise::of(const UnitRun& run, UnitKind kind) const {
@@ -84,10 +103,9 @@ const Ratio& Noise::of(const UnitRun& run, UnitKind kind) const {
   return run.loaded ? unit.loaded : unit.alone;
 }
 
-std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
-                                                       const Profile& profile, const Plan& plan,
-                                                       const Program& program, Layers layers) {
-  std::vector<std::vector<Noise::OfUnit>> all;
+Noise profiled_noise(const Workload& workload, const Profile& profile, const Plan& plan,
+                     const Program& program, Layers layers) {
+  Noise noise;
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     const Job& job = workload.jobs[j];
     const std::vector<Unit>& units = program.jobs[j].units;
@@ -95,14 +113,15 @@ std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
     const int batch = microbatch_size(job.batch, cut.microbatches, cut.replicas);
     const auto entry = job_profile(profile, job, batch);
     const Shards shards{*entry, cut};
-    auto& of_job = all.emplace_back();
+    auto& of_job = noise.each_unit.emplace_back();
     const std::vector<bool> on_host = shards_on_host(program.jobs[j]);
     for (const Unit& unit : units) {
       const bool steps_there = !on_host.empty() && on_host[static_cast<std::size_t>(unit.shard)];
       of_job.push_back(shards.noise(unit, layers, steps_there));
     }
+    noise.each_host_step.push_back(shards.host_steps(layers));
   }
-  return all;
+  return noise;
 }
 
 Noise::ByKind measured_unit_noise(const Timeline& timeline) {
@@ -129,12 +148,23 @@ Noise::ByKind measured_unit_noise(const Timeline& timeline) {
   return noise;
 }
 
+Ratio measured_host_step_noise(const Timeline& timeline) {
+  std::map<std::tuple<JobId, std::int32_t, std::int32_t>, std::vector<Duration>> times;
+  for (const CopySpan& span : timeline.copies) {
+    if (span.step_from == Instant{}) continue;
+    times[{span.job, span.shard, span.replica}].push_back(span.done - span.step_from);
+  }
+  std::vector<double> ratios;
+  for (const auto& [key, same] : times) append_ratios(same, ratios);
+  return resampled(std::move(ratios));
+}
+
 Ratio measured_dispatch_noise(const Timeline& timeline) {
   std::vector<Duration> times;
   for (const UnitSpan& span : timeline.units) times.push_back(span.from - span.arrived);
   std::vector<double> ratios;
   append_ratios(times, ratios);
-  return ratios.empty() ? Ratio(Fixed{}) : Ratio(Resampled(std::move(ratios)));
+  return resampled(std::move(ratios));
 }
 
 Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
@@ -151,7 +181,7 @@ Noise::ByDirection measured_copy_noise(const Timeline& timeline) {
   }
   Noise::ByDirection noise;
   for (std::size_t direction = 0; direction < ratios.size(); ++direction) {
-    if (!ratios[direction].empty()) noise[direction] = Resampled(std::move(ratios[direction]));
+    noise[direction] = resampled(std::move(ratios[direction]));
   }
   return noise;
 }

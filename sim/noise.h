@@ -23,12 +23,19 @@ struct Noise {
   using ByDirection = std::array<Ratio, 4>;  ///< By Direction; likewise.
 
   ByKind units;
+  Ratio host_steps;    ///< Of optimizer steps on the host.
   ByDirection copies;  ///< Also of what the disk reads, as a promotion, and writes.
   Ratio dispatch;
-  /// By job and unit of a minibatch; where it is not empty, instead of `units`.
+  /// By job and unit of a minibatch, and by job and shard; where they are not empty, instead of
+  /// `units` and `host_steps`.
   std::vector<std::vector<OfUnit>> each_unit;
+  std::vector<std::vector<Ratio>> each_host_step;
 
   [[nodiscard]] const Ratio& of(const UnitRun& run, UnitKind kind) const;
+  [[nodiscard]] const Ratio& of_host_step(JobId job, std::int32_t shard) const {
+    if (each_host_step.empty()) return host_steps;
+    return each_host_step[index(job)][static_cast<std::size_t>(shard)];
+  }
   [[nodiscard]] const Ratio& of(Direction direction) const {
     return copies.at(static_cast<std::size_t>(direction));
   }
@@ -40,18 +47,21 @@ enum class Layers : std::uint8_t {
   kTogether,     ///< All slow at once, spreads add: the most.
 };
 
-/// Lognormal, of the spread that the profile measured in the layers of each shard; see
-/// docs/design.md, Noise. Requires: `program` is lowered from the plan.
-std::vector<std::vector<Noise::OfUnit>> profiled_noise(const Workload& workload,
-                                                       const Profile& profile, const Plan& plan,
-                                                       const Program& program, Layers layers);
+/// Of units and steps on the host, each: lognormal, of the spread that the profile measured in the
+/// layers of each shard; see docs/design.md, Noise. Copies and dispatch are fixed. Requires:
+/// `program` is lowered from the plan.
+Noise profiled_noise(const Workload& workload, const Profile& profile, const Plan& plan,
+                     const Program& program, Layers layers);
 
 /// What the units of a timeline took, as ratios to the median of the same unit in all minibatches.
 /// A kind that has none takes those of all kinds. Throws Error when no unit ran in at least three
 /// minibatches.
 Noise::ByKind measured_unit_noise(const Timeline& timeline);
 
-/// The same of what went before them: from the start of a unit's dispatch to its own; fixed where
+/// The same of the steps on the host; fixed where there was none.
+Ratio measured_host_step_noise(const Timeline& timeline);
+
+/// The same of what went before units: from the start of a unit's dispatch to its own; fixed where
 /// there was none.
 Ratio measured_dispatch_noise(const Timeline& timeline);
 

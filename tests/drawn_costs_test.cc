@@ -244,6 +244,28 @@ TEST(DrawnCosts, ADiskCopyIsDrawnByItsItemAndHowManyWentBefore) {
   EXPECT_EQ(other.disk_copy(3, Direction::kPromote, estimate), first);
 }
 
+TEST(DrawnCosts, AHostStepIsDrawnByItsGradientApartFromItsCopy) {
+  TwoOfOneSeed costs;
+  Program program = costs.instance.program;
+  program.jobs[0].host_step.assign(16, Duration{1'000'000});
+  Noise noise = noise_of(Lognormal(0.3));
+  noise.host_steps = Lognormal(0.3);
+  EstimatedCosts estimates(program);
+  DrawnCosts one(estimates, program, noise, 1, 0), other(estimates, program, noise, 1, 0);
+  Transfer gradient;
+  gradient.direction = Direction::kDemote;
+  const Duration first = one.host_step(gradient);
+  EXPECT_NE(first, Duration{1'000'000});
+  EXPECT_NE(one.host_step(gradient), first) << "the second of that minibatch";
+  EXPECT_NE(other.engine_copy(gradient, Duration{1'000'000}), first);
+  EXPECT_EQ(other.host_step(gradient), first) << "however often it was copied";
+  gradient.minibatch = 1;
+  EXPECT_NE(other.host_step(gradient), first);
+  noise.host_steps = Resampled({2.0});
+  DrawnCosts twice(estimates, program, noise, 1, 0);
+  EXPECT_EQ(twice.host_step(gradient), Duration{2'000'000});
+}
+
 TEST(DrawnCosts, UnitsTakeExactlyTheRatiosOfASet) {
   const Instance instance;
   const Noise noise = noise_of(Resampled({0.5, 1.0, 2.0}));

@@ -9,6 +9,7 @@
 #include "sched/limits.h"
 #include "sched/lower.h"
 #include "sched/step_place.h"
+#include "sim/drawn_costs.h"
 #include "sim/simulator.h"
 #include "tests/error_of.h"
 #include "tests/instances.h"
@@ -106,6 +107,20 @@ TEST(HostStep, TheHostStepsOneAfterTheOther) {
   EXPECT_EQ(second.link_to, Instant{Duration{27}});
   EXPECT_EQ(second.step_from, Instant{Duration{34}});
   EXPECT_EQ(second.done, Instant{Duration{41}});
+}
+
+TEST(HostStep, NoiseVariesIt) {
+  const Cluster one = instances::devices(1, kUnlimited, kLink, 2);
+  const Program program = lowered(jobs(1, 1, 1, StepPlace::kHost), one);
+  Noise noise;
+  noise.host_steps = Resampled({2.0});
+  EstimatedCosts estimates(program);
+  DrawnCosts costs(estimates, program, noise, 1, 0);
+  Timeline timeline;
+  simulate(program, one, *make_policy("fifo", 1, 1), costs, &timeline);
+  EXPECT_EQ(timeline.makespan, Instant{Duration{34 + kHostStep}});
+  EXPECT_EQ(timeline.copies.back().done - timeline.copies.back().step_from,
+            Duration{2 * kHostStep});
 }
 
 TEST(HostStep, EachNodeHasAHost) {

@@ -34,10 +34,8 @@ instances::Case two_layers(int shards) {
 }
 
 Noise profiled(const instances::Case& made, Layers layers) {
-  Noise noise;
   const Program program = lower(made.workload, instances::devices(2), made.profile, made.plan);
-  noise.each_unit = profiled_noise(made.workload, made.profile, made.plan, program, layers);
-  return noise;
+  return profiled_noise(made.workload, made.profile, made.plan, program, layers);
 }
 
 /// Of a lognormal ratio.
@@ -101,6 +99,17 @@ TEST(Noise, AStepApartHasItsOwnSpreadAndTheBackwardNoneOfIt) {
   EXPECT_EQ(steps, 2);
 }
 
+TEST(Noise, AStepOnTheHostHasTheSpreadOfItsShardsLayers) {
+  auto made = two_layers(2);
+  made.profile.models[0].layers[0].host_step = Measured{Duration{500}, Duration{50}, 9};
+  made.profile.models[0].layers[1].host_step = Measured{Duration{800}, Duration{40}, 9};
+  const Noise noise = profiled(made, Layers::kTogether);
+  EXPECT_NEAR(cv(noise.of_host_step(job_id(0), 0)), 0.1 / kQuartiles, 1e-9);
+  EXPECT_NEAR(cv(noise.of_host_step(job_id(0), 1)), 0.05 / kQuartiles, 1e-9);
+  const Noise unknown = profiled(two_layers(2), Layers::kTogether);
+  EXPECT_TRUE(std::holds_alternative<Fixed>(unknown.of_host_step(job_id(0), 0)));
+}
+
 /// Forwards of 8, 10, 12 and 20 ns, backwards of 100, 100 and 50; two promotions are too few.
 HandMade measured() {
   HandMade made({"a"}, {"d"}, 1000);
@@ -123,6 +132,23 @@ TEST(Noise, MeasuredCopiesAreRatiosByDirectionOrFixed) {
   const auto noise = measured_copy_noise(measured().timeline);
   EXPECT_EQ(std::get<Resampled>(noise[1]).ratios(), (std::vector<double>{0.5, 1, 1.5}));
   EXPECT_TRUE(std::holds_alternative<Fixed>(noise[0]));
+}
+
+TEST(Noise, MeasuredHostStepsAreRatiosToTheirShardsMedian) {
+  HandMade made({"a"}, {"d"}, 1000);
+  int at = 100;
+  const auto gradient = [&](std::int32_t shard, int step) {
+    CopySpan& copy = made.lane_copy(0, 0, Direction::kDemote, 1, 0, 5);
+    copy.shard = shard;
+    copy.step_from = Instant{Duration{at}};
+    copy.done = Instant{Duration{at += step}};
+  };
+  EXPECT_TRUE(std::holds_alternative<Fixed>(measured_host_step_noise(made.timeline)));
+  for (const int step : {10, 20, 30}) gradient(0, step);
+  for (const int step : {40, 40, 60}) gradient(1, step);
+  for (const int step : {1, 2}) gradient(2, step);
+  const Ratio noise = measured_host_step_noise(made.timeline);
+  EXPECT_EQ(std::get<Resampled>(noise).ratios(), (std::vector<double>{0.5, 1, 1, 1, 1.5, 1.5}));
 }
 
 TEST(Noise, ATimelineOfTwoMinibatchesSaysWhatItLacks) {
