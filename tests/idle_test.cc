@@ -186,12 +186,12 @@ Watched::Reason reason(const std::string& policy) {
   return nullptr;
 }
 
-/// Nothing, or a speed per device.
-std::vector<double> draw_speeds(std::size_t devices, std::uint64_t seed) {
-  std::vector<double> speeds;
+/// Nothing, or a speed per device in percent.
+std::vector<std::int64_t> draw_speeds(std::size_t devices, std::uint64_t seed) {
+  std::vector<std::int64_t> speeds;
   instances::Draw draw(seed);
   while (seed % 3 > 0 && speeds.size() < devices) {
-    speeds.push_back(draw.of(std::vector<double>{2, 1, 1, 0.5}));
+    speeds.push_back(draw.of(std::vector<std::int64_t>{200, 100, 100, 50}));
   }
   return speeds;
 }
@@ -206,9 +206,9 @@ TEST(EveryPolicy, LeavesNoDeviceIdleBesideAUnitThatItCouldRunUnlessItHoldsOnPurp
     int held = 0;
     for (std::uint64_t seed = 0; seed < instances::seeds(500); ++seed) {
       SCOPED_TRACE(policy + ", seed " + std::to_string(seed));
-      const scenarios::Scenario drawn = scenarios::draw(seed, policy);
-      const auto [program, cluster] =
-          scenarios::lower(drawn, draw_speeds(drawn.spare.size(), seed));
+      scenarios::Scenario drawn = scenarios::draw(seed, policy);
+      drawn.speeds = draw_speeds(drawn.spare.size(), seed);
+      const auto [program, cluster] = scenarios::lower(drawn);
       Watched watched(make_policy(policy, program, 1), reason(policy));
       const Instant makespan = run(program, cluster, watched);
       watched.check();

@@ -1,6 +1,7 @@
 #include "tests/reference.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -46,6 +47,7 @@ Result Simulation::run() {
   const auto ended = [](const Job& job) { return job.state == Job::State::kEnded; };
   while (!std::ranges::all_of(jobs_, ended) || !passages_.empty()) {
     if (disk_) enter_links();
+    set_paces();
     now_ = next_instant();
     if (now_ == kNever) throw std::runtime_error("the reference is stuck");
     if (take_in()) decide();
@@ -175,9 +177,7 @@ bool Simulation::ends_in_time(std::size_t t, const Claim& before) const {
   if (claims.size() != 1 || !claims.front().running) return false;
   const std::int64_t next = tracks_[t].done + 1;
   if (next == length(tracks_[t]) || !unblocked(tracks_[t], next)) return false;
-  const auto expected_end = [&](const Claim& claim) {
-    return claim.started_at + unit_of(claim).expected;
-  };
+  const auto expected_end = [&](const Claim& claim) { return claim.started_at + expected(claim); };
   return expected_end(claims.front()) <= expected_end(before);
 }
 
@@ -287,17 +287,58 @@ bool Simulation::start_unit(std::size_t device) {
     if (!claim->reserved || !claim->ready) continue;
     if (tracks_memory_ && !memory_.arrived(*claim)) continue;
     if (tracks_memory_) memory_.begin(*claim, claims_);
-    const Unit& unit = unit_of(*claim);
-    if (disk_) disk_->changed(claim->job, unit);
+    if (disk_) disk_->changed(claim->job, unit_of(*claim));
     claim->running = true;
     claim->loaded = loaded();
     claim->started_at = now_;
     const bool woken = !loaded() && has_rested(device);
     claim->from = now_ + (woken ? program_.dispatch_alone : program_.dispatch_loaded);
-    claim->to = claim->from + (loaded() ? unit.loaded : unit.alone).total;
+    claim->to = claim->from + cost_of(*claim).total;
+    claim->left = static_cast<double>(cost_of(*claim).total.count());
+    claim->since = claim->from;
     return true;
   }
   return false;
+}
+
+/// "A device may say by what factor its units take longer while a copy passes its link in either
+/// direction."
+double Simulation::slowness(std::size_t device) const {
+  bool there = false, back = false;
+  for (const auto& [id, passage] : passages_) {
+    const bool passes = passage.where == Passage::Where::kLink && passage.span.link_from <= now_;
+    if (!passes || passage.move.device != device) continue;
+    if (passage.move.direction == Direction::kPromote) there = true;
+    if (passage.move.direction == Direction::kDemote) back = true;
+  }
+  const DeviceSpec& spec = cluster_.devices[device];
+  if (fault_ == Fault::kCopiesDoNotSlow) return 1;
+  return (there ? spec.slow_down_promote : 1) * (back ? spec.slow_down_demote : 1);
+}
+
+/// "It changes only when the pace does (which is settled once per instant), and ends round up to
+/// the next nanosecond."
+void Simulation::set_paces() {
+  for (Claim& claim : claims_) {
+    const double now = slowness(claim.device);
+    if (!claim.running || now == claim.slowness) continue;
+    if (now_ > claim.since) {  // Else its dispatch is not over.
+      claim.left -= static_cast<double>((now_ - claim.since).count()) / claim.slowness;
+      claim.since = now_;
+    }
+    claim.slowness = now;
+    claim.to = claim.since + Duration{std::llround(std::ceil(claim.left * now))};
+  }
+}
+
+/// Slowed in proportion.
+Duration Simulation::repeated(const Claim& ended) const {
+  const auto [total, part] = cost_of(ended);
+  const Duration took = ended.to - ended.from;
+  if (took == total) return part;
+  const double longer = static_cast<double>(took.count()) / static_cast<double>(total.count());
+  // "Less than a thousandth counts as none."
+  return Duration{std::llround(std::ceil(static_cast<double>(part.count()) * longer - 1e-3))};
 }
 
 void Simulation::note_peaks() {

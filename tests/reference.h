@@ -110,10 +110,15 @@ class Simulation {
   [[nodiscard]] bool has_rested(std::size_t device) const;
   bool start_lane_copy(std::size_t device);
   bool start_unit(std::size_t device);
+  void set_paces();
+  [[nodiscard]] double slowness(std::size_t device) const;
+  [[nodiscard]] Duration repeated(const Claim& ended) const;
   void note_peaks();
 
   // What is asked of the state.
   [[nodiscard]] const Unit& unit_of(const Claim& claim) const;
+  [[nodiscard]] UnitCost cost_of(const Claim& claim) const;
+  [[nodiscard]] Duration expected(const Claim& claim) const;
   [[nodiscard]] std::uint32_t unit_after(const Track& track, std::int64_t done) const;
   [[nodiscard]] std::int64_t length(const Track& track) const;
   [[nodiscard]] bool unblocked(const Track& track, std::int64_t done) const;

@@ -86,8 +86,7 @@ void Simulation::unit_done(const Claim& ended) {
   result_.units.push_back({job_id(ended.job), ended.unit, ended.minibatch, unit.kind, unit.shard,
                            device_id(ended.device), 1, ended.number, ended.claimed_at,
                            ended.reserved_at, ended.started_at, ended.from, ended.to,
-                           (ended.loaded ? unit.loaded : unit.alone).recompute, unit.microbatch,
-                           unit.replica});
+                           repeated(ended), unit.microbatch, unit.replica});
   if (tracks_memory_) memory_.commit(ended, claims_);
   ++tracks_[ended.track].done;
   tracks_[ended.track].ready = false;

@@ -13,21 +13,57 @@ Memory::Memory(const Program& program, const Cluster& cluster, Fault fault)
     : program_(program), cluster_(cluster), fault_(fault) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
     for (ItemIndex i = 0; i < program.jobs[j].items.size(); ++i) {
-      if (program.jobs[j].items[i].lasting) in_host_.insert({j, i});
+      if (program.jobs[j].items[i].lasting) in_host_.insert(first_of(j, i));
     }
   }
 }
 
+std::pair<std::size_t, ItemIndex> Memory::first_of(std::size_t job, ItemIndex item) const {
+  const std::int32_t number = program_.jobs[job].items[item].shared;
+  if (number == Item::kNotShared || fault_ == Fault::kEachItsOwnBase) return {job, item};
+  for (std::size_t j = 0;; ++j) {
+    for (ItemIndex i = 0; i < program_.jobs[j].items.size(); ++i) {
+      if (program_.jobs[j].items[i].shared == number) return {j, i};
+    }
+  }
+}
+
+Memory::Place Memory::place(std::size_t job, std::size_t device, ItemIndex item) const {
+  const auto [first, its] = first_of(job, item);
+  return {first, device, its};
+}
+
+bool Memory::shared(const Place& place) const {
+  return program_.jobs[place.job].items[place.item].shared != Item::kNotShared &&
+         fault_ != Fault::kEachItsOwnBase;
+}
+
+/// What the job reads there: of several replicas, as often.
+std::vector<ItemIndex> Memory::shared_by(std::size_t job, std::size_t device) const {
+  std::vector<ItemIndex> found;
+  for (ItemIndex i = 0; i < program_.jobs[job].items.size(); ++i) {
+    const bool here =
+        program_.jobs[job].resident || program_.jobs[job].items[i].only_reader == device_id(device);
+    if (here && shared(place(job, device, i))) found.push_back(i);
+  }
+  return found;
+}
+
+bool Memory::held_there(const Place& place) const {
+  return std::ranges::any_of(
+      holds_, [&](auto& each) { return std::ranges::count(each.second, place) > 0; });
+}
+
 std::vector<Memory::Place> Memory::places(const Claim& claim) const {
   std::vector<Place> all;
-  for (const ItemIndex i : unit_of(claim).reads) all.push_back({claim.job, claim.device, i});
-  for (const ItemIndex i : unit_of(claim).creates) all.push_back({claim.job, claim.device, i});
+  for (const ItemIndex i : unit_of(claim).reads) all.push_back(place(claim.job, claim.device, i));
+  for (const ItemIndex i : unit_of(claim).creates) all.push_back(place(claim.job, claim.device, i));
   return all;
 }
 
 /// What a claim reserved or a copy on its way needs, stays.
 bool Memory::needed(const Place& place, const std::vector<Claim>& claims) const {
-  if (copies_.at(place).moving()) return true;
+  if (copies_.at(place).moving() || held_there(place)) return true;
   return std::ranges::any_of(claims, [&](const Claim& claim) {
     return claim.reserved && std::ranges::count(places(claim), place) > 0;
   });
@@ -38,7 +74,7 @@ bool Memory::needed(const Place& place, const std::vector<Claim>& claims) const 
 Bytes Memory::used(std::size_t device, const std::vector<Claim>& claims) const {
   Bytes sum = 0;
   for (const auto& [place, copy] : copies_) {
-    if (place.device == device && !held(place.job)) sum += bytes(place);
+    if (place.device == device && (!held(place.job) || shared(place))) sum += bytes(place);
   }
   for (const Claim& claim : claims) {
     if (claim.device == device && claim.reserved && !held(claim.job)) {
@@ -54,6 +90,7 @@ Bytes Memory::on_host() const {
   for (std::size_t j = 0; j < program_.jobs.size(); ++j) {
     for (ItemIndex i = 0; i < program_.jobs[j].items.size(); ++i) {
       const Item& item = program_.jobs[j].items[i];
+      if (first_of(j, i) != std::pair(j, i)) continue;  // Once, however many read it.
       if (item.lasting || in_host_.contains({j, i})) sum += item.bytes;
     }
   }
@@ -80,15 +117,53 @@ bool Memory::admit(std::size_t job, const std::vector<std::size_t>& devices,
                    const std::vector<Claim>& claims) {
   std::vector<Bytes> peaks(cluster_.devices.size());
   for (std::size_t i = 0; i < devices.size(); ++i) peaks[devices[i]] = program_.jobs[job].peak[i];
+  std::vector<Place> present;
   for (const std::size_t d : devices) {
-    if (peaks[d] == 0) continue;
-    Bytes others = 0;
-    for (const auto& [other, aside] : set_aside_) others += aside[d];
-    if (peaks[d] + others + headroom(d) > cluster_.devices[d].memory) return false;
-    if (!make_room(d, peaks[d], {}, claims)) return false;
+    for (const ItemIndex i : shared_by(job, d)) {
+      if (copies_.contains(place(job, d, i))) present.push_back(place(job, d, i));
+    }
   }
+  bool fits = true;
+  for (const std::size_t d : devices) {
+    if (peaks[d] == 0 || !fits) continue;
+    Bytes others = 0, missing = 0, unheld = 0;
+    for (const auto& [other, aside] : set_aside_) others += aside[d];
+    std::set<Place> all_held;
+    for (const auto& [other, places] : holds_) all_held.insert(places.begin(), places.end());
+    for (const Place& place : all_held) others += place.device == d ? bytes(place) : 0;
+    std::set<Place> seen;  // "Its peak without them it sets aside as ever."
+    for (const ItemIndex i : shared_by(job, d)) {
+      const Place it = place(job, d, i);
+      peaks[d] -= bytes(it);
+      if (!seen.insert(it).second) continue;
+      if (!copies_.contains(it)) missing += bytes(it);
+      if (!held_there(it)) unheld += bytes(it);
+    }
+    fits = peaks[d] + unheld + others + headroom(d) <= cluster_.devices[d].memory &&
+           make_room(d, peaks[d] + missing, present, claims);
+  }
+  for (const Place& place : present) copies_[place].last_use = ++uses_;  // To try is a use.
+  if (!fits) return false;
   set_aside_[job] = peaks;
+  holds_[job] = {};
+  for (const std::size_t d : devices) {
+    for (const ItemIndex i : shared_by(job, d)) {
+      const Place it = place(job, d, i);
+      if (std::ranges::count(holds_[job], it) > 0) continue;  // For another replica.
+      bring(job, i, d, true);
+      holds_[job].push_back(it);
+    }
+  }
   return true;
+}
+
+/// What is not there.
+void Memory::bring(std::size_t job, ItemIndex item, std::size_t device, bool reads) {
+  const Place to = place(job, device, item);
+  if (copies_.contains(to)) return;
+  copies_[to].job = job;
+  copies_[to].item = item;
+  if (reads) fetch(to);
 }
 
 /// "Room for all that the unit needs on the device, at once or not at all."
@@ -106,11 +181,8 @@ bool Memory::reserve(const Claim& claim, const std::vector<Claim>& claims) {
     let_go(claim);  // To try is a use, too.
     return false;
   }
-  for (const Place& place : mine) {
-    if (copies_.contains(place)) continue;
-    copies_[place] = {};
-    if (unit_of(claim).reads.contains(place.item)) fetch(place);
-  }
+  for (const ItemIndex i : unit_of(claim).reads) bring(claim.job, i, claim.device, true);
+  for (const ItemIndex i : unit_of(claim).creates) bring(claim.job, i, claim.device, false);
   return true;
 }
 
@@ -119,7 +191,8 @@ std::vector<Memory::Place> Memory::dispensable(std::size_t device, const std::ve
                                                const std::vector<Claim>& claims) const {
   std::vector<Place> found;
   for (const auto& [place, copy] : copies_) {
-    if (place.device != device || held(place.job) || copy.stage != Stage::kThere) continue;
+    const bool stays = held(place.job) && !shared(place);
+    if (place.device != device || stays || copy.stage != Stage::kThere) continue;
     if (copy.stale || needed(place, claims) || std::ranges::count(keep, place) > 0) continue;
     found.push_back(place);
   }
@@ -161,7 +234,7 @@ bool Memory::make_room(std::size_t device, Bytes need, const std::vector<Place>&
 bool Memory::arrived(const Claim& claim) const {
   const Unit& unit = unit_of(claim);
   for (const ItemIndex i : unit.reads) {
-    const auto found = copies_.find({claim.job, claim.device, i});
+    const auto found = copies_.find(place(claim.job, claim.device, i));
     if (found == copies_.end() || found->second.stage != Stage::kThere) return false;
     if (found->second.stale) return false;
     // "A unit that writes or consumes an item waits until no copy of that item is under way."
@@ -282,7 +355,7 @@ void Memory::flush(std::size_t job) {
 bool Memory::flushed(std::size_t job) const {
   const auto& items = program_.jobs[job].items;
   for (ItemIndex i = 0; i < items.size(); ++i) {
-    if (items[i].lasting && !in_host_.contains({job, i})) return false;
+    if (items[i].lasting && !in_host_.contains(first_of(job, i))) return false;
   }
   return true;
 }
@@ -291,16 +364,19 @@ void Memory::forget(std::size_t job) {
   forgotten_.insert(job);
   const auto& items = program_.jobs[job].items;
   for (ItemIndex i = 0; i < items.size(); ++i) {
+    if (items[i].shared != Item::kNotShared) continue;  // Others may read it.
     make_void(job, i, cluster_.devices.size(), {});
     if (!items[i].lasting) drop_from_host(job, i);
   }
+  for (const Place& place : holds_[job]) copies_[place].last_use = ++uses_;
+  holds_.erase(job);
   free_set_aside(job);
 }
 
 /// What is set aside covers copies that are still on their way.
 void Memory::free_set_aside(std::size_t job) {
   for (const auto& [place, copy] : copies_) {
-    if (place.job == job) return;
+    if (place.job == job && !shared(place)) return;
   }
   set_aside_.erase(job);
 }

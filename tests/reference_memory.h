@@ -39,8 +39,11 @@ enum class Fault : std::uint8_t {
   kStepsAtOnce,
   kAllBuffersAlike,
   kNoPriorities,
+  kDevicesAlike,
+  kCopiesDoNotSlow,
+  kEachItsOwnBase,
 };
-constexpr int kFaults = 21;
+constexpr int kFaults = 24;
 
 /// A slot of a device that is taken by a unit.
 struct Claim {
@@ -49,9 +52,12 @@ struct Claim {
   std::int64_t minibatch = 0, number = 0;
   bool ready = false, reserved = false, running = false, loaded = false;
   Instant claimed_at{}, reserved_at{}, started_at{}, from{}, to{};
+  // While it runs: what is left of it at `since` at full speed, in ns, and how it is slowed then.
+  double left = 0, slowness = 1;
+  Instant since{};
 };
 
-/// An item that shall move, or moves.
+/// An item that shall move, or moves, for a job.
 struct Move {
   std::size_t job = 0, device = 0;
   ItemIndex item = 0;
@@ -106,6 +112,8 @@ class Memory {
     bool dirty = false, leaving = false;
     bool sending = false;  ///< To another device.
     bool stale = false;    ///< To be dropped when it is no longer on its way.
+    std::size_t job = 0;   ///< Who brought it, and by what number.
+    ItemIndex item = 0;
     std::int64_t last_use = 0;
     [[nodiscard]] bool moving() const { return leaving || sending || stage == Stage::kArriving; }
   };
@@ -118,6 +126,13 @@ class Memory {
     return program_.jobs[place.job].items[place.item].bytes;
   }
   [[nodiscard]] bool held(std::size_t job) const { return program_.jobs[job].held; }
+  /// "(job, item) leads to the state of whoever came first."
+  [[nodiscard]] std::pair<std::size_t, ItemIndex> first_of(std::size_t job, ItemIndex item) const;
+  [[nodiscard]] Place place(std::size_t job, std::size_t device, ItemIndex item) const;
+  [[nodiscard]] bool shared(const Place& place) const;
+  [[nodiscard]] std::vector<ItemIndex> shared_by(std::size_t job, std::size_t device) const;
+  [[nodiscard]] bool held_there(const Place& place) const;
+  void bring(std::size_t job, ItemIndex item, std::size_t device, bool reads);
   [[nodiscard]] std::vector<Place> places(const Claim& claim) const;
   [[nodiscard]] bool needed(const Place& place, const std::vector<Claim>& claims) const;
   [[nodiscard]] Bytes headroom(std::size_t device) const;
@@ -146,6 +161,7 @@ class Memory {
   std::set<std::pair<std::size_t, ItemIndex>> changing_;           ///< A unit that writes it runs.
   std::set<std::size_t> forgotten_;                                ///< Jobs that have ended.
   std::map<std::size_t, std::vector<Bytes>> set_aside_;            ///< Per held job and device.
+  std::map<std::size_t, std::vector<Place>> holds_;  ///< Of what is shared, by held job.
   std::int64_t uses_ = 0;
 };
 

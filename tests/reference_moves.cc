@@ -21,7 +21,7 @@ void Memory::fetch(const Place& to) {
 /// At once, if its place there waits for it or is set aside.
 void Memory::hand_over(const Place& from, std::size_t reader) {
   const Place to{from.job, reader, from.item};
-  if (held(from.job)) copies_.try_emplace(to);
+  if (held(from.job)) bring(to.job, to.item, reader, false);
   if (!copies_.contains(to) || copies_.at(to).stage != Stage::kRoom) return;
   if (!copies_.at(from).sending) send(from, to);
 }
@@ -62,7 +62,8 @@ void Memory::promote(const Place& place) {
   const std::string& here = cluster_.devices[place.device].node;
   const std::string& home = node_.try_emplace({place.job, place.item}, here).first->second;
   const bool remote = home != here && fault_ != Fault::kNodesShareOneHost;
-  asked.push_back({place.job, place.device, place.item, Direction::kPromote, 0, remote});
+  const Copy& copy = copies_[place];
+  asked.push_back({copy.job, place.device, copy.item, Direction::kPromote, 0, remote});
 }
 
 void Memory::demote(const Place& place) {
@@ -73,7 +74,7 @@ void Memory::demote(const Place& place) {
 
 void Memory::moved(const Move& move, const std::vector<Claim>& claims) {
   if (move.direction == Direction::kPeer) return sent(move, claims);
-  const Place here{move.job, move.device, move.item};
+  const Place here = place(move.job, move.device, move.item);
   Copy& copy = copies_.at(here);
   copy.last_use = ++uses_;
   if (move.direction == Direction::kPromote) copy.stage = Stage::kThere;

@@ -15,6 +15,24 @@ const Unit& Simulation::unit_of(const Claim& claim) const {
   return program_.jobs[claim.job].units[claim.unit];
 }
 
+/// Of the unit's class on the device that claimed it.
+UnitCost Simulation::cost_of(const Claim& claim) const {
+  const Unit& own = unit_of(claim);
+  std::size_t which = program_.class_of.empty() ? 0 : program_.class_of[claim.device];
+  if (fault_ == Fault::kDevicesAlike) which = 0;
+  if (which == 0) return claim.loaded ? own.loaded : own.alone;
+  const UnitTimes& times = program_.times[which - 1][claim.job][claim.unit];
+  return claim.loaded ? times.loaded : times.alone;
+}
+
+/// By the estimate.
+Duration Simulation::expected(const Claim& claim) const {
+  if (program_.class_of.empty()) return unit_of(claim).expected;
+  Claim estimated = claim;
+  estimated.loaded = !program_.jobs[claim.job].expects_alone;
+  return cost_of(estimated).total;
+}
+
 std::uint32_t Simulation::unit_after(const Track& track, std::int64_t done) const {
   return static_cast<std::uint32_t>(track.first + done % track.count);
 }

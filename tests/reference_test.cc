@@ -182,12 +182,18 @@ TEST_P(Reference, AgreesOnEverySpanAboveADisk) {
   agree_on(instances::seeds(300), scenarios::draw_with_disk);
 }
 
+// The same on devices of several speeds, whose units copies slow, and with shared bases.
+TEST_P(Reference, AgreesOnEverySpanOfMixedDevicesAndBases) {
+  agree_on(instances::seeds(300), scenarios::draw_mixed);
+}
+
 /// The first scenario on which a reference with that fault disagrees.
 std::optional<Scenario> found_by(Fault fault) {
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     for (const char* policy : {"lrtf", "fifo"}) {
       for (const Scenario& scenario :
-           {scenarios::draw(seed, policy), scenarios::draw_with_disk(seed, policy)}) {
+           {scenarios::draw(seed, policy), scenarios::draw_with_disk(seed, policy),
+            scenarios::draw_mixed(seed, policy)}) {
         if (!disagreement(scenario, fault).empty()) return scenario;
       }
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <random>
 #include <utility>
 
@@ -76,9 +77,56 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
 
 }  // namespace
 
-Lowered lower(const Scenario& scenario, const std::vector<double>& speeds) {
+namespace {
+
+/// What its units take beyond the estimate, on devices of any class.
+void make_late(const Scenario& scenario, Program& program) {
+  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
+    for (std::size_t u = 0; u < program.jobs[j].units.size(); ++u) {
+      Unit& unit = program.jobs[j].units[u];
+      const Duration late{scenario.jobs[j].shards[static_cast<std::size_t>(unit.shard)].late};
+      unit.alone.total += late;
+      unit.loaded.total += late;
+      for (auto& jobs : program.times) {
+        jobs[j][u].alone.total += late;
+        jobs[j][u].loaded.total += late;
+      }
+    }
+  }
+}
+
+/// Frozen shards of one base and number are as large as the first job's.
+std::vector<ScenarioJob> equal_bases(std::vector<ScenarioJob> jobs) {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> known;
+  for (ScenarioJob& job : jobs) {
+    for (std::int64_t s = 0; job.base > 0 && s < job.frozen; ++s) {
+      std::int64_t& parameters = job.shards[static_cast<std::size_t>(s)].parameters;
+      parameters = known.try_emplace({job.base, s}, parameters).first->second;
+    }
+  }
+  return jobs;
+}
+
+/// And one item.
+void share_bases(const std::vector<ScenarioJob>& jobs, Program& program) {
+  std::map<std::pair<std::int64_t, std::int32_t>, std::int32_t> known;
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    if (jobs[j].base == 0) continue;
+    for (Item& item : program.jobs[j].items) {
+      if (item.kind != ItemKind::kFrozen || item.bytes == 0) continue;
+      const auto [found, fresh] =
+          known.try_emplace({jobs[j].base, item.shard}, program.shared_items);
+      if (fresh) ++program.shared_items;
+      item.shared = found->second;
+    }
+  }
+}
+
+}  // namespace
+
+Lowered lower(const Scenario& scenario) {
   instances::Case made;
-  for (const ScenarioJob& job : scenario.jobs) add(job, scenario.loaded, made);
+  for (const ScenarioJob& job : equal_bases(scenario.jobs)) add(job, scenario.loaded, made);
   made.plan.slots = static_cast<int>(scenario.slots);
   made.plan.admit = static_cast<int>(scenario.admit);
   made.profile.alone.copy = cost(scenario.copy);
@@ -94,20 +142,21 @@ Lowered lower(const Scenario& scenario, const std::vector<double>& speeds) {
   for (std::size_t d = 0; d < scenario.buffers.size(); ++d) {
     cluster.devices[d].buffer_slots = static_cast<int>(scenario.buffers[d]);
   }
-  for (std::size_t d = 0; d < speeds.size(); ++d) cluster.devices[d].speed = speeds[d];
+  for (std::size_t d = 0; d < scenario.speeds.size(); ++d) {
+    cluster.devices[d].speed = static_cast<double>(scenario.speeds[d]) / 100;
+  }
+  for (DeviceSpec& device : cluster.devices) {
+    if (scenario.engines == 0) continue;
+    device.slow_down_promote = static_cast<double>(scenario.slow_there);
+    device.slow_down_demote = static_cast<double>(scenario.slow_back);
+  }
   if (scenario.network != Pace{}) cluster.network = link(scenario.network);
   for (std::size_t d = 1; cluster.network && d < cluster.devices.size(); d += 2) {
     cluster.devices[d].node = "other";
   }
   Program program = shardlab::lower(made.workload, cluster, made.profile, made.plan);
-  for (std::size_t j = 0; j < program.jobs.size(); ++j) {
-    for (Unit& unit : program.jobs[j].units) {
-      const auto shard = static_cast<std::size_t>(unit.shard);
-      const Duration late{scenario.jobs[j].shards[shard].late};
-      unit.alone.total += late;
-      unit.loaded.total += late;
-    }
-  }
+  make_late(scenario, program);
+  share_bases(scenario.jobs, program);
   if (scenario.host >= 0) {
     cluster.disk = {link(scenario.read), link(scenario.write)};
     cluster.host_memory = largest_item(program) + scenario.host;
@@ -252,6 +301,23 @@ Scenario draw_crowded(std::uint64_t seed, const std::string& policy) {
   return made;
 }
 
+Scenario draw_mixed(std::uint64_t seed, const std::string& policy) {
+  Draw draw(~seed);
+  Scenario made = draw.once_in(2) ? draw_crowded(seed, policy) : scenarios::draw(seed, policy);
+  for (std::size_t d = 0; d < made.spare.size() && !draw.once_in(4); ++d) {
+    made.speeds.push_back(std::array<std::int64_t, 4>{200, 100, 50, 30}.at(draw.below(4)));
+  }
+  made.slow_there = std::int64_t{1} << draw.below(3);
+  made.slow_back = std::int64_t{1} << draw.below(3);
+  const bool shares = made.host < 0 && draw.once_in(2);
+  for (ScenarioJob& job : made.jobs) {
+    if (!shares || job.shards.size() < 2) continue;
+    job.base = draw.below(3);
+    job.frozen = draw.from_one(static_cast<std::int64_t>(job.shards.size()) - 1);
+  }
+  return made;
+}
+
 void draw_absences(std::uint64_t seed, bool for_good, Cluster& cluster) {
   std::mt19937_64 draws(seed);
   const auto upto = [&](std::uint64_t most) {
@@ -291,10 +357,10 @@ std::string text(const Shard& shard) {
 std::string text(const ScenarioJob& job) {
   std::vector<std::string> shards;
   for (const Shard& shard : job.shards) shards.push_back(text(shard));
-  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}, {}, {}}}",
+  return fmt::format("{{{}, {}, {}, {}, {{{}}}, {{{}}}, {}, {}, {}, {}, {}, {}}}",
                      name_of(job.strategy), job.recompute, job.arrival, job.minibatches,
                      fmt::join(shards, ", "), fmt::join(job.bound, ", "), job.microbatches,
-                     job.replicas, job.frozen, job.host_step, job.priority);
+                     job.replicas, job.frozen, job.host_step, job.priority, job.base);
 }
 
 }  // namespace
@@ -304,15 +370,17 @@ std::string to_string(const Scenario& scenario) {
   for (const ScenarioJob& job : scenario.jobs) jobs.push_back("\n      " + text(job));
   return fmt::format(
       "Scenario{{\n    .policy = \"{}\", .slots = {}, .admit = {}, .engines = {},\n"
-      "    .spare = {{{}}}, .buffers = {{{}}},\n"
+      "    .spare = {{{}}}, .buffers = {{{}}}, .speeds = {{{}}},\n"
+      "    .slow_there = {}, .slow_back = {},\n"
       "    .link = {}, .back = {}, .copy = {}, .peer = {},\n"
       "    .network = {}, .host = {}, .read = {}, .write = {}, .dispatch = {}, .loaded = {},\n"
       "    .jobs = {{{}}}}}",
       scenario.policy, scenario.slots, scenario.admit, scenario.engines,
-      fmt::join(scenario.spare, ", "), fmt::join(scenario.buffers, ", "), text(scenario.link),
-      text(scenario.back), text(scenario.copy), text(scenario.peer), text(scenario.network),
-      scenario.host, text(scenario.read), text(scenario.write), scenario.dispatch, scenario.loaded,
-      fmt::join(jobs, ","));
+      fmt::join(scenario.spare, ", "), fmt::join(scenario.buffers, ", "),
+      fmt::join(scenario.speeds, ", "), scenario.slow_there, scenario.slow_back,
+      text(scenario.link), text(scenario.back), text(scenario.copy), text(scenario.peer),
+      text(scenario.network), scenario.host, text(scenario.read), text(scenario.write),
+      scenario.dispatch, scenario.loaded, fmt::join(jobs, ","));
 }
 
 }  // namespace shardlab::scenarios

@@ -46,6 +46,7 @@ struct ScenarioJob {
   std::int64_t frozen = 0;     ///< Shards that do not train.
   std::int64_t host_step = 0;  ///< What each shard's step on the host takes, less 1; 0: on devices.
   std::int64_t priority = 0;
+  std::int64_t base = 0;  ///< Jobs of one number share frozen shards; 0: none.
   bool operator==(const ScenarioJob&) const = default;
 };
 
@@ -61,6 +62,10 @@ struct Scenario {
   /// Per device: memory beyond what the plan must have; -1: unlimited.
   std::vector<std::int64_t> spare;
   std::vector<std::int64_t> buffers;  ///< Per device, of the first ones: DeviceSpec::buffer_slots.
+  std::vector<std::int64_t> speeds;   ///< Likewise, in percent: of computing.
+  /// How many times as long a unit takes beside copies, with engines; powers of two, so that what
+  /// is left of it is exact.
+  std::int64_t slow_there = 1, slow_back = 1;
   Pace link, back, copy, peer;
   Pace network;            ///< If any, every second device is on another node.
   std::int64_t host = -1;  ///< The host's memory beyond the largest item; -1: there is no disk.
@@ -81,8 +86,9 @@ Scenario draw(std::uint64_t seed, const std::string& policy);
 Scenario draw_crowded(std::uint64_t seed, const std::string& policy);
 /// The same with a disk below the host's memory.
 Scenario draw_with_disk(std::uint64_t seed, const std::string& policy);
-/// `speeds`: of devices, none: all alike.
-Lowered lower(const Scenario& scenario, const std::vector<double>& speeds = {});
+/// Some of them, with devices of several speeds, units that copies slow, and shared bases.
+Scenario draw_mixed(std::uint64_t seed, const std::string& policy);
+Lowered lower(const Scenario& scenario);
 /// Devices leave and come back; but for the first, some do so `for_good`.
 void draw_absences(std::uint64_t seed, bool for_good, Cluster& cluster);
 /// Of what the host's memory may hold.

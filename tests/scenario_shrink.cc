@@ -10,7 +10,8 @@ namespace {
 /// All that is counted, with the least that it may be.
 std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) {
   std::vector<std::pair<std::int64_t*, std::int64_t>> all{
-      {&scenario.slots, 1}, {&scenario.admit, 0}, {&scenario.dispatch, 0}, {&scenario.loaded, 100}};
+      {&scenario.slots, 1},    {&scenario.admit, 0},      {&scenario.dispatch, 0},
+      {&scenario.loaded, 100}, {&scenario.slow_there, 1}, {&scenario.slow_back, 1}};
   for (Pace* pace : {&scenario.link, &scenario.back, &scenario.copy, &scenario.peer,
                      &scenario.network, &scenario.read, &scenario.write}) {
     all.emplace_back(&pace->latency, 0);
@@ -27,6 +28,7 @@ std::vector<std::pair<std::int64_t*, std::int64_t>> numbers(Scenario& scenario) 
     all.emplace_back(&job.microbatches, 1);
     all.emplace_back(&job.frozen, 0);
     all.emplace_back(&job.host_step, 0);
+    all.emplace_back(&job.base, 0);
     for (Shard& shard : job.shards) {
       for (const auto number : kShardNumbers) {
         all.emplace_back(&(shard.*number), number == &Shard::late ? 0 : 1);
@@ -44,7 +46,9 @@ std::vector<T> without(std::vector<T> all, std::size_t which) {
 
 Scenario without_device(Scenario scenario, std::size_t which) {
   scenario.spare = without(scenario.spare, which);
-  if (which < scenario.buffers.size()) scenario.buffers = without(scenario.buffers, which);
+  for (std::vector<std::int64_t>* const each : {&scenario.buffers, &scenario.speeds}) {
+    if (which < each->size()) *each = without(*each, which);
+  }
   const auto left = static_cast<std::int64_t>(scenario.spare.size());
   for (ScenarioJob& job : scenario.jobs) {
     for (std::int64_t& bound : job.bound) {
@@ -101,9 +105,10 @@ std::vector<Scenario> simpler(const Scenario& from) {
     all.push_back(from);
     all.back().engines = 1;
   }
-  if (!from.buffers.empty()) {
+  for (const auto per_device : {&Scenario::buffers, &Scenario::speeds}) {
+    if ((from.*per_device).empty()) continue;
     all.push_back(from);
-    all.back().buffers.pop_back();
+    (all.back().*per_device).pop_back();
   }
   if (from.host >= 0) {
     all.push_back(from);

@@ -42,27 +42,44 @@ TEST(Scenario, ManyTogetherHaveEverything) {
   EXPECT_TRUE(unlimited && late && arrives && on_host);
 }
 
+// And devices of several speeds, each of which copies slow or do not, and bases.
+TEST(Scenario, MixedOnesHaveTheRest) {
+  std::set<std::int64_t> speeds, slow, bases;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Scenario drawn = draw_mixed(seed, "lrtf");
+    speeds.insert(drawn.speeds.begin(), drawn.speeds.end());
+    if (drawn.engines > 0) slow.insert({drawn.slow_there, drawn.slow_back});
+    for (const ScenarioJob& job : drawn.jobs) bases.insert(job.base);
+  }
+  EXPECT_EQ(speeds, (std::set<std::int64_t>{30, 50, 100, 200}));
+  EXPECT_EQ(slow, (std::set<std::int64_t>{1, 2, 4}));
+  EXPECT_EQ(bases, (std::set<std::int64_t>{0, 1, 2}));
+}
+
 // What it prints is what stands here.
 TEST(Scenario, IsPrintedAsItIsWritten) {
   // clang-format off
   const Scenario written =
 Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
-    .spare = {3, -1}, .buffers = {2, 0},
+    .spare = {3, -1}, .buffers = {2, 0}, .speeds = {50, 200},
+    .slow_there = 2, .slow_back = 4,
     .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0, -1},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9, 3}}};
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1}, 3, 2, 0, 0, -1, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 1, 9, 3, 2}}};
   // clang-format on
-  EXPECT_EQ(to_string(written), R"(Scenario{
+  EXPECT_EQ(to_string(written) + "\n", R"(Scenario{
     .policy = "lrtf", .slots = 2, .admit = 0, .engines = 1,
-    .spare = {3, -1}, .buffers = {2, 0},
+    .spare = {3, -1}, .buffers = {2, 0}, .speeds = {50, 200},
+    .slow_there = 2, .slow_back = 4,
     .link = {0, 1}, .back = {2, 0}, .copy = {0, 0}, .peer = {4, 5},
     .network = {6, 7}, .host = 8, .read = {9, 10}, .write = {11, 12}, .dispatch = 1, .loaded = 150,
     .jobs = {
-      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1, 0}, 3, 2, 0, 0, -1},
-      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 0, 9, 3}}})");
+      {Strategy::kGpipe, false, 4, 2, {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {1}, 3, 2, 0, 0, -1, 0},
+      {Strategy::kSpill, true, 0, 1, {{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, {}, 1, 1, 1, 9, 3, 2}}}
+)");
 }
 
 // Needs two jobs, of which one has two shards with more than 6 bytes of state, and a second device.
