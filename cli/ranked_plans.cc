@@ -171,7 +171,8 @@ Ranking rank_plans(const Inputs& inputs, const std::vector<PlannedChoice>& plans
   std::vector<PlanResult> results;
   std::map<std::string, Prediction> by_name;
   for (Prediction& made : all) {
-    if (without_room(made.outcome) > fewest) {
+    const std::size_t left_out = without_room(made.outcome);
+    if (left_out > fewest || left_out == made.outcome.jobs.size()) {
       ranking.refused.push_back({made.plan.name, without_room_text(made.outcome)});
       continue;
     }

@@ -134,6 +134,7 @@ bool Driver::bind_elsewhere(JobId id, DeviceId lost) {
       std::ranges::any_of(job.units, [&](const Unit& unit) { return unit.bound == lost; });
   const DeviceId to = bound ? stand_in(job) : kNoDevice;
   if (to == kNoDevice) return false;  // Nothing bound there, or nobody there; then whoever joins.
+  if (comes_back(index(lost)) && !takes(to, job, lost)) return false;  // It waits.
   for (Unit& unit : job.units) {
     if (unit.bound == lost) unit.bound = to;
   }
@@ -168,7 +169,23 @@ DeviceId Driver::stand_in(const JobProgram& job) const {
   return best;
 }
 
-/// On the devices that are left.
+bool Driver::comes_back(std::size_t device) const {
+  return devices_[device].lost && std::ranges::any_of(cluster_.devices[device].returns,
+                                                      [&](Instant at) { return at > now_; });
+}
+
+/// The device has room for what the job has bound to a lost one, beside what it has there.
+bool Driver::takes(DeviceId device, const JobProgram& job, DeviceId lost) const {
+  const Bytes memory = cluster_.devices[index(device)].memory;
+  if (job.held && !job.resident) {
+    const Bytes peak = job.peak[index(device)] + job.peak[index(lost)];
+    return peak <= memory - residency_->left_free(device);
+  }
+  return std::ranges::all_of(
+      job.units, [&](const Unit& unit) { return unit.bound != lost || need(job, unit) <= memory; });
+}
+
+/// On the devices that are left, or will be back.
 bool Driver::fits(JobId id) const {
   const JobProgram& job = program_.jobs[index(id)];
   if (!job.held) {
@@ -181,7 +198,7 @@ bool Driver::fits(JobId id) const {
   for (std::size_t d = 0; d < devices_.size(); ++d) {
     const Bytes room = cluster_.devices[d].memory - residency_->left_free(device_id(d));
     if (job.resident) {
-      some |= !devices_[d].lost && job.peak.front() <= room;
+      some |= (!devices_[d].lost || comes_back(d)) && job.peak.front() <= room;
     } else {
       all &= job.peak[d] <= room;
     }

@@ -248,7 +248,10 @@ bool Driver::admit(JobId job) {
     if (program.resident) {
       devices.push_back(state.bound);
     } else {
-      for (std::size_t d = 0; d < devices_.size(); ++d) devices.push_back(device_id(d));
+      for (std::size_t d = 0; d < devices_.size(); ++d) {
+        if (devices_[d].lost && program.peak[d] > 0) return false;  // It waits for that one.
+        devices.push_back(device_id(d));
+      }
     }
     if (!residency_->admit(job, devices, program.peak)) return false;
   }

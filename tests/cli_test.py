@@ -1908,6 +1908,10 @@ memory = "5 MB"
     assert "model_parallel" in (tmp_path / "best.json").read_text()
     rows = list(csv.DictReader(io.StringIO(good("sweep", *inputs, "--strategies", "model_parallel,resident"))))
     assert all((row["predicted_s"] == "") == (row["strategy"] == "resident") for row in rows), rows
+    alone = by_hand(tmp_path, [("a", 3)], devices)
+    assert "resident/lrtf cannot run: 1 of 1 jobs do not end" in bad("simulate", *alone, "--strategy", "resident")
+    back = by_hand(tmp_path, [("a", 3)], devices.replace("[0.050]", "[0.050]\nreturns = [0.500]"))
+    assert one_plan(*back, "--strategy", "resident")["predicted_s"] > 0.5  # It waits for its device.
 
 
 def test_a_plan_that_cannot_end_does_not_end_the_ranking(tmp_path):

@@ -306,6 +306,38 @@ TEST(LostDevices, WhatIsLostAndWhoIsAwayIsTold) {
   EXPECT_EQ(timeline.lanes.at(0).absent, Duration{6});
 }
 
+// One too large for the other device waits for its own: whole (3 + 3), bound there, or held.
+TEST(LostDevices, WhatNoOtherHasRoomForWaitsForItsReturn) {
+  for (const bool resident : {true, false}) {
+    scenarios::Scenario scenario;
+    scenario.spare = {0, 0};
+    scenarios::ScenarioJob job;
+    job.minibatches = 2;
+    job.shards.resize(1);
+    job.strategy = resident ? Strategy::kResident : Strategy::kModelParallel;
+    job.recompute = false;
+    if (!resident) job.bound = {0};
+    scenario.jobs = {job};
+    auto [program, cluster] = scenarios::lower(scenario);
+    ASSERT_TRUE(program.jobs[0].held);
+    cluster.devices[1].memory = program.jobs[0].peak[0] - 1;
+    EstimatedCosts costs(program);
+    const auto undisturbed =
+        simulate(program, cluster, *make_policy("fifo", program, 1), costs, nullptr);
+    ASSERT_TRUE(undisturbed.jobs[0].completed);
+    cluster.devices[0].leaves = {Instant{Duration{1}}};
+    cluster.devices[0].returns = {Instant{Duration{50}}};
+    const auto waited =
+        simulate(program, cluster, *make_policy("fifo", program, 1), costs, nullptr);
+    EXPECT_TRUE(waited.jobs[0].completed) << waited.jobs[0].reason;
+    EXPECT_EQ(waited.makespan, undisturbed.makespan + Duration{50});
+    cluster.devices[0].returns.clear();
+    const auto stopped =
+        simulate(program, cluster, *make_policy("fifo", program, 1), costs, nullptr);
+    EXPECT_EQ(stopped.jobs[0].reason, kNoRoomLeft);
+  }
+}
+
 TEST(LostDevices, ItsUnitsRunElsewhereAtOnce) {
   Cluster cluster = instances::devices(2);
   cluster.devices[0].leaves = {Instant{Duration{4}}};
