@@ -54,12 +54,12 @@ Ratio distribution(const std::string& spec) {
       spec));
 }
 
-/// `take` of the timeline that `samples:` names.
+/// Reads the timeline that `samples:` names, for `take`.
 template <typename Take>
-auto sampled(const std::string& spec, const Take& take) {
+void sample(const std::string& spec, const Take& take) {
   const std::string path = spec.substr(kSamples.size());
   const Timeline timeline = read_timeline(path);
-  return in_context(path, [&] { return take(timeline); });
+  in_context(path, [&] { take(timeline); });
 }
 
 }  // namespace
@@ -98,8 +98,10 @@ void NoiseSource::read_units() {
   } else if (units == "profile:independent") {
     profile_ = Layers::kIndependent;
   } else if (units.starts_with(kSamples)) {
-    same_.units = sampled(units, measured_unit_noise);
-    same_.host_steps = sampled(units, measured_host_step_noise);
+    sample(units, [&](const Timeline& timeline) {
+      same_.units = measured_unit_noise(timeline);
+      same_.host_steps = measured_host_step_noise(timeline);
+    });
   } else {
     same_.units.fill(distribution(units));
     same_.host_steps = distribution(units);
@@ -113,8 +115,10 @@ void NoiseSource::read_copies() {
         "lognormal:0.1, or samples:TIMELINE.json");
   }
   if (copies.starts_with(kSamples)) {
-    same_.copies = sampled(copies, measured_copy_noise);
-    same_.dispatch = sampled(copies, measured_dispatch_noise);
+    sample(copies, [&](const Timeline& timeline) {
+      same_.copies = measured_copy_noise(timeline);
+      same_.dispatch = measured_dispatch_noise(timeline);
+    });
   } else {
     same_.copies.fill(distribution(copies));
     same_.dispatch = distribution(copies);

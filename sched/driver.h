@@ -270,7 +270,7 @@ class Driver {
   bool bind_elsewhere(JobId job, DeviceId lost);
   [[nodiscard]] DeviceId stand_in(const JobProgram& job) const;
   [[nodiscard]] bool held_on(JobId job, DeviceId device) const;
-  /// Lost, and known to come back.
+  /// A lost one is known to come back.
   [[nodiscard]] bool comes_back(std::size_t device) const;
   [[nodiscard]] bool takes(DeviceId device, const JobProgram& job, DeviceId lost) const;
   [[nodiscard]] bool fits(JobId job) const;

@@ -170,8 +170,8 @@ DeviceId Driver::stand_in(const JobProgram& job) const {
 }
 
 bool Driver::comes_back(std::size_t device) const {
-  return devices_[device].lost && std::ranges::any_of(cluster_.devices[device].returns,
-                                                      [&](Instant at) { return at > now_; });
+  return std::ranges::any_of(cluster_.devices[device].returns,
+                             [&](Instant at) { return at > now_; });
 }
 
 /// The device has room for what the job has bound to a lost one, beside what it has there.

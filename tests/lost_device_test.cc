@@ -306,7 +306,7 @@ TEST(LostDevices, WhatIsLostAndWhoIsAwayIsTold) {
   EXPECT_EQ(timeline.lanes.at(0).absent, Duration{6});
 }
 
-// One too large for the other device waits for its own: whole (3 + 3), bound there, or held.
+// A held job too large for the other device waits for its own, chosen at admission or bound.
 TEST(LostDevices, WhatNoOtherHasRoomForWaitsForItsReturn) {
   for (const bool resident : {true, false}) {
     scenarios::Scenario scenario;

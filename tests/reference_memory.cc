@@ -19,8 +19,8 @@ Memory::Memory(const Program& program, const Cluster& cluster, Fault fault)
 }
 
 std::pair<std::size_t, ItemIndex> Memory::first_of(std::size_t job, ItemIndex item) const {
+  if (!shared({job, 0, item})) return {job, item};
   const std::int32_t number = program_.jobs[job].items[item].shared;
-  if (number == Item::kNotShared || fault_ == Fault::kEachItsOwnBase) return {job, item};
   for (std::size_t j = 0;; ++j) {
     for (ItemIndex i = 0; i < program_.jobs[j].items.size(); ++i) {
       if (program_.jobs[j].items[i].shared == number) return {j, i};
@@ -112,6 +112,16 @@ Bytes Memory::headroom(std::size_t device) const {
   return fault_ == Fault::kNoHeadroom ? 0 : most;
 }
 
+/// For held jobs: what several of them share, once.
+Bytes Memory::set_aside_on(std::size_t device) const {
+  Bytes sum = 0;
+  for (const auto& [job, peaks] : set_aside_) sum += peaks[device];
+  std::set<Place> shared;
+  for (const auto& [job, places] : holds_) shared.insert(places.begin(), places.end());
+  for (const Place& place : shared) sum += place.device == device ? bytes(place) : 0;
+  return sum;
+}
+
 /// "Held jobs set their peak aside at admission."
 bool Memory::admit(std::size_t job, const std::vector<std::size_t>& devices,
                    const std::vector<Claim>& claims) {
@@ -126,11 +136,7 @@ bool Memory::admit(std::size_t job, const std::vector<std::size_t>& devices,
   bool fits = true;
   for (const std::size_t d : devices) {
     if (peaks[d] == 0 || !fits) continue;
-    Bytes others = 0, missing = 0, unheld = 0;
-    for (const auto& [other, aside] : set_aside_) others += aside[d];
-    std::set<Place> all_held;
-    for (const auto& [other, places] : holds_) all_held.insert(places.begin(), places.end());
-    for (const Place& place : all_held) others += place.device == d ? bytes(place) : 0;
+    Bytes missing = 0, unheld = 0;
     std::set<Place> seen;  // "Its peak without them it sets aside as ever."
     for (const ItemIndex i : shared_by(job, d)) {
       const Place it = place(job, d, i);
@@ -139,7 +145,7 @@ bool Memory::admit(std::size_t job, const std::vector<std::size_t>& devices,
       if (!copies_.contains(it)) missing += bytes(it);
       if (!held_there(it)) unheld += bytes(it);
     }
-    fits = peaks[d] + unheld + others + headroom(d) <= cluster_.devices[d].memory &&
+    fits = peaks[d] + unheld + set_aside_on(d) + headroom(d) <= cluster_.devices[d].memory &&
            make_room(d, peaks[d] + missing, present, claims);
   }
   for (const Place& place : present) copies_[place].last_use = ++uses_;  // To try is a use.
@@ -364,7 +370,7 @@ void Memory::forget(std::size_t job) {
   forgotten_.insert(job);
   const auto& items = program_.jobs[job].items;
   for (ItemIndex i = 0; i < items.size(); ++i) {
-    if (items[i].shared != Item::kNotShared) continue;  // Others may read it.
+    if (shared({job, 0, i})) continue;  // Others may read it.
     make_void(job, i, cluster_.devices.size(), {});
     if (!items[i].lasting) drop_from_host(job, i);
   }

@@ -136,6 +136,7 @@ class Memory {
   [[nodiscard]] std::vector<Place> places(const Claim& claim) const;
   [[nodiscard]] bool needed(const Place& place, const std::vector<Claim>& claims) const;
   [[nodiscard]] Bytes headroom(std::size_t device) const;
+  [[nodiscard]] Bytes set_aside_on(std::size_t device) const;
   [[nodiscard]] std::vector<Place> dispensable(std::size_t device, const std::vector<Place>& keep,
                                                const std::vector<Claim>& claims) const;
   bool make_room(std::size_t device, Bytes need, const std::vector<Place>& keep,

@@ -75,10 +75,6 @@ void add(const ScenarioJob& from, std::int64_t loaded, instances::Case& to) {
   to.plan.jobs.push_back(plan);
 }
 
-}  // namespace
-
-namespace {
-
 /// What its units take beyond the estimate, on devices of any class.
 void make_late(const Scenario& scenario, Program& program) {
   for (std::size_t j = 0; j < program.jobs.size(); ++j) {
